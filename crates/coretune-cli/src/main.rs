@@ -1,0 +1,5 @@
+//! The command line.
+fn main() {
+    println!("{:?}", tch_probe());
+}
+fn tch_probe() -> bool { true }

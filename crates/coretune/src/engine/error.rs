@@ -1,0 +1,44 @@
+use thiserror::Error;
+
+/// What can go wrong between this crate and libtorch.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// A tensor has another shape than the formula needs.
+    #[error("{tensor} has shape {found:?}, expected {expected}")]
+    Shape {
+        /// Name of the tensor, as in the signature.
+        tensor: &'static str,
+        /// The shape in words, such as `[n, D]`.
+        expected: String,
+        /// The shape that came.
+        found: Vec<i64>,
+    },
+    /// A tensor has another element type than the formula needs.
+    #[error("{tensor} holds {found}, expected {expected}")]
+    Kind {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// Element types accepted, in words.
+        expected: &'static str,
+        /// Element type that came.
+        found: String,
+    },
+    /// A value lies outside the range where the formula is defined.
+    #[error("{name} is {found}, expected {expected}")]
+    Value {
+        /// Name of the argument.
+        name: &'static str,
+        /// The range in words.
+        expected: String,
+        /// The value that came.
+        found: String,
+    },
+    /// libtorch threw an exception.
+    #[error("libtorch failed while {doing}: {message}")]
+    Torch {
+        /// What was being done, in words.
+        doing: &'static str,
+        /// First line of the exception's message.
+        message: String,
+    },
+}

@@ -1,0 +1,13 @@
+//! The boundary to libtorch: devices, threads, precision, memory format, and errors in place of panics.
+//!
+//! Mathematics in this crate is written with tch's plain operators, which panic on a C++ exception. Public entry
+//! points check the shapes they are given ([`shape`]) and run what follows inside [`guard`], so that no panic leaves
+//! the crate: an exception of libtorch (out of memory, say) becomes an [`EngineError`].
+
+pub mod channels_last;
+mod error;
+mod guard;
+pub mod shape;
+
+pub use error::EngineError;
+pub use guard::guard;

@@ -1,0 +1,5 @@
+//! Contrast-regularised fine-tuning (Core-tuning) of visual models pre-trained by contrastive self-supervised learning.
+
+pub mod engine;
+pub mod models;
+pub mod random;

@@ -1,0 +1,5 @@
+//! Backbones, heads, and the named tensors they are made of.
+
+mod parameters;
+
+pub use parameters::{Parameter, Parameters, Role};
