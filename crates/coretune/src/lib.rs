@@ -2,5 +2,8 @@
 
 pub mod config;
 pub mod engine;
+pub mod losses;
+pub mod mining;
 pub mod models;
+pub mod objectives;
 pub mod random;

@@ -7,7 +7,12 @@
 pub mod channels_last;
 mod error;
 mod guard;
+mod precision;
 pub mod shape;
+pub mod threads;
+mod versions;
 
 pub use error::EngineError;
 pub use guard::guard;
+pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};
+pub use versions::{Versions, versions};

@@ -122,4 +122,9 @@ impl Architecture {
     pub fn published(family: Family) -> Self {
         Architecture { family, stem: Stem::Imagenet, width: 1.0 }
     }
+
+    /// A published number of channels times the width factor, rounded, at least 1.
+    pub(super) fn channels(&self, published: i64) -> i64 {
+        ((published as f64 * self.width).round() as i64).max(1)
+    }
 }

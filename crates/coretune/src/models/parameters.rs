@@ -54,6 +54,11 @@ impl Parameters {
         self.position.get(name).map(|&index| &self.entries[index])
     }
 
+    /// The place of the entry of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.position.get(name).copied()
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -1,0 +1,94 @@
+use tch::Tensor;
+
+use super::Contrast;
+use crate::engine::{EngineError, guard, shape};
+use crate::mining::{off_diagonal, same_class};
+
+/// The focal weight (1 - p)^exponent of a pair.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Focus {
+    /// g of M5: 0 (no focus) or at least 1.
+    pub exponent: f64,
+    /// Whether the weight is treated as a constant; by default it carries gradient.
+    pub detached: bool,
+}
+
+impl Focus {
+    /// No focus: every pair counts alike.
+    pub const NONE: Focus = Focus { exponent: 0.0, detached: false };
+}
+
+/// M4 and M5: the focal contrastive loss
+/// `- mean_i [ sum_j w_ij (1 - p_ij)^g log p_ij / sum_j w_ij ]` with
+/// `p_ij = exp(s_ij / tau) / sum over k in A_i of exp(s_ik / tau)`.
+///
+/// The mean goes over the anchors whose weights do not sum to 0; if there is none the loss is 0 and so is its gradient.
+pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) -> Result<Tensor, EngineError> {
+    let (anchors, others) = shape::matrix("similarities", &contrast.similarities)?;
+    shape::exactly("members", &contrast.members, &[anchors, others])?;
+    shape::exactly("weights", &contrast.weights, &[anchors, others])?;
+    check_settings(temperature, focus)?;
+    let kind = shape::float("similarities", &contrast.similarities)?;
+    guard("computing the contrastive loss", || {
+        let log_p = log_probabilities(contrast, temperature);
+        let terms = &contrast.weights * focal_weight(&log_p, focus) * log_p;
+        let mass = contrast.weights.sum_dim_intlist([1i64].as_slice(), false, kind);
+        let counted = mass.gt(0.0).to_kind(kind);
+        // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
+        let divisor = mass + (1.0 - &counted);
+        let per_anchor: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind) / divisor;
+        -per_anchor.sum(kind) / counted.sum(kind).clamp_min(1.0)
+    })
+}
+
+/// SupCon ("out" form) with labels alone: A_i are the other rows, w_ij = 1 for those of the same class.
+///
+/// `projections` is `[n, d]` with rows of length 1.
+pub fn supervised_contrastive(
+    projections: &Tensor,
+    labels: &[i64],
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    let (n, _) = shape::matrix("projections", projections)?;
+    shape::labels(labels, n, i64::MAX)?;
+    let kind = shape::float("projections", projections)?;
+    let contrast = guard("pairing the batch", || {
+        let members = off_diagonal(n, projections.device());
+        let weights = same_class(labels, projections.device()).logical_and(&members).to_kind(kind);
+        Contrast { similarities: projections.matmul(&projections.tr()), members, weights }
+    })?;
+    focal_contrastive(&contrast, temperature, focus)
+}
+
+/// log p_ij over the members of A_i; 0 elsewhere, so that a weight of 0 gives 0 and not 0 x infinity.
+fn log_probabilities(contrast: &Contrast, temperature: f64) -> Tensor {
+    let outside = contrast.members.logical_not();
+    // A row without members would be 0 / 0: it keeps all its entries, and its weights are 0.
+    let masked = outside.logical_and(&contrast.members.any_dim(1, true));
+    let logits = (&contrast.similarities / temperature).masked_fill(&masked, f64::NEG_INFINITY);
+    logits.log_softmax(1, logits.kind()).masked_fill(&outside, 0.0)
+}
+
+/// (1 - p)^g, with 1 - p computed without cancellation.
+fn focal_weight(log_p: &Tensor, focus: Focus) -> Tensor {
+    let source = if focus.detached { log_p.detach() } else { log_p.shallow_clone() };
+    if focus.exponent == 0.0 {
+        return source.ones_like();
+    }
+    let complement = -source.expm1();
+    if focus.exponent == 1.0 { complement } else { complement.pow_tensor_scalar(focus.exponent) }
+}
+
+fn check_settings(temperature: f64, focus: Focus) -> Result<(), EngineError> {
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        let found = temperature.to_string();
+        return Err(EngineError::Value { name: "temperature", expected: "a positive number".into(), found });
+    }
+    // Between 0 and 1 the derivative of (1 - p)^g is infinite at p = 1.
+    if focus.exponent != 0.0 && !(1.0..=10.0).contains(&focus.exponent) {
+        let found = focus.exponent.to_string();
+        return Err(EngineError::Value { name: "focal exponent", expected: "0, or 1 to 10".into(), found });
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+use tch::{Kind, Tensor};
+
+use crate::engine::{EngineError, guard, shape};
+use crate::mining::{have_negatives, off_diagonal, same_class};
+
+/// Which pairs a contrastive loss compares: the anchors' similarities, their contrast sets and the weights of the pairs.
+#[derive(Debug)]
+pub struct Contrast {
+    /// s_ij = z_i . z_j, `[anchors, others]`.
+    pub similarities: Tensor,
+    /// Whether j belongs to A_i, bool, same shape.
+    pub members: Tensor,
+    /// w_ij, same shape; 0 outside of A_i.
+    pub weights: Tensor,
+}
+
+/// Pair scheme `own` of M5: A_i = {originals j != i} + {i+, i-}; w_ij = 1 for originals of the same class and for i+.
+///
+/// `projections` holds the 3n rows [originals; hard positives; semi-hard negatives], `[3n, d]`, of length 1. Only the
+/// anchor's own generated rows are compared, so the table is `[n, n + 2]` and not `[n, 3n]`. In a batch of one class the
+/// generated rows are left out.
+pub fn own_pairs(projections: &Tensor, labels: &[i64]) -> Result<Contrast, EngineError> {
+    let n = anchors_of(projections, labels)?;
+    let kind = shape::float("projections", projections)?;
+    guard("pairing the batch", || {
+        let device = projections.device();
+        let parts = projections.split(n, 0);
+        let (originals, hard_positives, semi_hard_negatives) = (&parts[0], &parts[1], &parts[2]);
+        let among_originals = originals.matmul(&originals.tr());
+        let others = off_diagonal(n, device);
+        let positives = same_class(labels, device).logical_and(&others).to_kind(kind);
+        if !have_negatives(labels) {
+            return Contrast { similarities: among_originals, members: others, weights: positives };
+        }
+        let with = |rows: &Tensor| (originals * rows).sum_dim_intlist([1i64].as_slice(), true, kind);
+        let column = |value: f64| Tensor::full([n, 1], value, (kind, device));
+        Contrast {
+            similarities: Tensor::cat(&[among_originals, with(hard_positives), with(semi_hard_negatives)], 1),
+            members: Tensor::cat(&[others, Tensor::ones([n, 2], (Kind::Bool, device))], 1),
+            weights: Tensor::cat(&[positives, column(1.0), column(0.0)], 1),
+        }
+    })
+}
+
+/// Pair scheme `soft` of M5: A_i = all other rows; w_ij = Y_i . Y_j, the overlap of the soft labels.
+///
+/// `projections` is `[3n, d]`, `soft_targets` `[3n, C]`; the anchors are the first n rows.
+pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<Contrast, EngineError> {
+    let (rows, _) = shape::matrix("projections", projections)?;
+    let (_, classes) = shape::matrix("soft targets", soft_targets)?;
+    if rows % 3 != 0 {
+        let found = projections.size();
+        return Err(EngineError::Shape { tensor: "projections", expected: "[3n, d]".into(), found });
+    }
+    shape::exactly("soft targets", soft_targets, &[rows, classes])?;
+    let kind = shape::float("projections", projections)?;
+    guard("pairing the batch", || {
+        let n = rows / 3;
+        let members = Tensor::eye(rows, (Kind::Bool, projections.device())).logical_not().narrow(0, 0, n);
+        let overlap = soft_targets.narrow(0, 0, n).matmul(&soft_targets.tr());
+        Contrast {
+            similarities: projections.narrow(0, 0, n).matmul(&projections.tr()),
+            weights: overlap * members.to_kind(kind),
+            members,
+        }
+    })
+}
+
+fn anchors_of(projections: &Tensor, labels: &[i64]) -> Result<i64, EngineError> {
+    let n = labels.len() as i64;
+    let (_, width) = shape::matrix("projections", projections)?;
+    shape::exactly("projections", projections, &[3 * n, width])?;
+    Ok(n)
+}

@@ -1,0 +1,170 @@
+use rand::RngExt;
+use rand_distr::{Beta, Distribution};
+use tch::{Kind, Tensor};
+
+use super::HardestPairs;
+use crate::engine::{EngineError, guard, shape};
+use crate::random::{Purpose, stream};
+
+/// Lower bound of the partner's share in a semi-hard negative (M3).
+const SEMI_HARD_SHARE: f64 = 0.8;
+
+/// The random numbers of one step, drawn on the host: labels are known there, so nothing is read back from the device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixDraws {
+    /// lam of M2, one draw per anchor.
+    pub hard_positive: Vec<f64>,
+    /// lam of M3, already raised to at least 0.8.
+    pub semi_hard_negative: Vec<f64>,
+    /// r(i) of M3; the anchor itself where the batch has no other class.
+    pub partner: Vec<i64>,
+}
+
+impl MixDraws {
+    /// Draws for step `step` of the run with `seed`: lam ~ Beta(alpha, alpha), r(i) uniform over the rows of other classes.
+    ///
+    /// # Errors
+    /// When `alpha` is not a positive finite number.
+    pub fn draw(labels: &[i64], alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
+        let mut draws = Self::coefficients(labels.len(), alpha, seed, step)?;
+        draws.partner = partners(labels, seed, step);
+        Ok(draws)
+    }
+
+    /// As [`MixDraws::draw`], with the partners of the published script (R1): a permutation of the batch.
+    pub fn draw_reference(labels: &[i64], alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
+        use rand::seq::SliceRandom;
+        let mut draws = Self::coefficients(labels.len(), alpha, seed, step)?;
+        draws.partner = (0..labels.len() as i64).collect();
+        draws.partner.shuffle(&mut stream(seed, Purpose::Partner, 0, step));
+        Ok(draws)
+    }
+
+    fn coefficients(n: usize, alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
+        let beta = Beta::new(alpha, alpha).ok().filter(|_| alpha.is_finite()).ok_or(EngineError::Value {
+            name: "alpha",
+            expected: "a positive number".into(),
+            found: alpha.to_string(),
+        })?;
+        let draw = |purpose| beta.sample_iter(stream(seed, purpose, 0, step)).take(n);
+        Ok(MixDraws {
+            hard_positive: draw(Purpose::HardPositiveMix).collect(),
+            semi_hard_negative: draw(Purpose::SemiHardNegativeMix).map(|lam: f64| lam.max(SEMI_HARD_SHARE)).collect(),
+            partner: Vec::new(),
+        })
+    }
+}
+
+/// r(i): uniform over the rows of other classes, by drawing a rank among them.
+fn partners(labels: &[i64], seed: u64, step: u64) -> Vec<i64> {
+    let mut random = stream(seed, Purpose::Partner, 0, step);
+    // Rows sorted by class: the rows of other classes are what lies before and after the anchor's own run.
+    let mut by_class: Vec<usize> = (0..labels.len()).collect();
+    by_class.sort_by_key(|&row| labels[row]);
+    let partner_of = |row: usize| {
+        let start = by_class.partition_point(|&other| labels[other] < labels[row]);
+        let end = by_class.partition_point(|&other| labels[other] <= labels[row]);
+        let others = labels.len() - (end - start);
+        if others == 0 {
+            return row as i64;
+        }
+        let rank = random.random_range(0..others);
+        by_class[if rank < start { rank } else { rank + end - start }] as i64
+    };
+    (0..labels.len()).map(partner_of).collect()
+}
+
+/// M2: rows f_i+ = lam f_hp(i) + (1 - lam) f_hn(i) and the soft labels mixed alike. Without a negative: f_hp(i).
+///
+/// `features` is `[n, D]`, `targets` `[n, C]`, `lam` has n entries.
+pub fn hard_positives(
+    features: &Tensor,
+    targets: &Tensor,
+    pairs: &HardestPairs,
+    lam: &[f64],
+) -> Result<(Tensor, Tensor), EngineError> {
+    let lam = coefficient_column(features, lam)?;
+    guard("mixing hard positives", || {
+        let mix = |rows: &Tensor| {
+            let positive = rows.index_select(0, &pairs.positive);
+            if !pairs.have_negatives {
+                return positive;
+            }
+            &lam * positive + (1.0 - &lam) * rows.index_select(0, &pairs.negative)
+        };
+        (mix(features), mix(targets))
+    })
+}
+
+/// M3: rows f_i- = (1 - lam) f_i + lam f_r(i) and the soft labels mixed alike. Without a negative: f_i.
+///
+/// `features` is `[n, D]`, `targets` `[n, C]`, `partner` and `lam` have n entries.
+pub fn semi_hard_negatives(
+    features: &Tensor,
+    targets: &Tensor,
+    partner: &[i64],
+    lam: &[f64],
+) -> Result<(Tensor, Tensor), EngineError> {
+    let n = features.size()[0];
+    shape::labels(partner, n, n)?;
+    let lam = coefficient_column(features, lam)?;
+    guard("mixing semi-hard negatives", || {
+        let partner = Tensor::from_slice(partner).to_device(features.device());
+        let mix = |rows: &Tensor| (1.0 - &lam) * rows + &lam * rows.index_select(0, &partner);
+        (mix(features), mix(targets))
+    })
+}
+
+/// `lam` as a column `[n, 1]` that scales the rows of `features`.
+fn coefficient_column(features: &Tensor, lam: &[f64]) -> Result<Tensor, EngineError> {
+    let (n, _) = shape::matrix("features", features)?;
+    let kind: Kind = shape::float("features", features)?;
+    let column = Tensor::from_slice(lam);
+    shape::exactly("lam", &column, &[n])?;
+    guard("copying mixing coefficients", || column.unsqueeze(1).to_kind(kind).to_device(features.device()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mining::have_negatives;
+
+    #[test]
+    fn a_partner_is_of_another_class_and_every_such_row_is_drawn() {
+        let labels = [2, 0, 1, 0, 2, 2];
+        let mut drawn = vec![std::collections::BTreeSet::new(); labels.len()];
+        for step in 0..300 {
+            for (row, &partner) in partners(&labels, 5, step).iter().enumerate() {
+                assert_ne!(labels[row], labels[partner as usize]);
+                drawn[row].insert(partner);
+            }
+        }
+        for (row, seen) in drawn.iter().enumerate() {
+            assert_eq!(seen.len(), labels.iter().filter(|&&label| label != labels[row]).count());
+        }
+    }
+
+    #[test]
+    fn alone_with_its_class_an_anchor_is_its_own_partner() {
+        assert_eq!(partners(&[3, 3, 3], 0, 0), [0, 1, 2]);
+        assert!(!have_negatives(&[3, 3, 3]));
+    }
+
+    #[test]
+    fn draws_depend_on_seed_and_step_and_respect_the_clip() {
+        let draw = |seed, step| MixDraws::draw(&[0, 1, 0, 1], 0.5, seed, step).unwrap();
+        assert_eq!(draw(1, 2), draw(1, 2));
+        assert_ne!(draw(1, 2).hard_positive, draw(1, 3).hard_positive);
+        assert_ne!(draw(1, 2).hard_positive, draw(2, 2).hard_positive);
+        assert!(draw(1, 2).semi_hard_negative.iter().all(|lam| (SEMI_HARD_SHARE..=1.0).contains(lam)));
+        assert!(draw(1, 2).hard_positive.iter().all(|lam| (0.0..=1.0).contains(lam)));
+    }
+
+    #[test]
+    fn a_useless_alpha_is_refused() {
+        for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = MixDraws::draw(&[0, 1], alpha, 0, 0).unwrap_err().to_string();
+            assert!(error.starts_with("alpha is"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Hard pairs in feature space (METHOD M1-M3): which rows are hardest for an anchor, and what is mixed from them.
+
+mod hardest_pairs;
+mod mixing;
+
+pub use hardest_pairs::{HardestPairs, cosines, hardest_pairs, reference_hardest_pairs};
+pub(crate) use hardest_pairs::{have_negatives, off_diagonal, same_class, unit_rows};
+pub use mixing::{MixDraws, hard_positives, semi_hard_negatives};

@@ -1,0 +1,138 @@
+//! The network up to the pooled features.
+
+use tch::{Device, Kind, Tensor};
+
+use super::architecture::Architecture;
+use super::layers::{Builder, Mode, Stage};
+use super::parameters::{Parameters, Role};
+use super::{ModelError, mobilenet, resnet};
+use crate::engine::{self, Precision};
+
+/// The largest factor on the number of channels: 16 times the published one is 256 times its weights.
+const WIDEST: f64 = 16.0;
+
+/// A backbone `G_e` (METHOD.md section 1): images `[n, 3, h, w]` to pooled features `[n, D]`.
+#[derive(Debug)]
+pub struct Backbone {
+    architecture: Architecture,
+    parameters: Parameters,
+    /// Stage of each parameter, in their order.
+    stage_of: Vec<usize>,
+    stages: Vec<Stage>,
+    feature_width: i64,
+    precision: Precision,
+}
+
+impl Backbone {
+    /// Builds the network with random weights: convolutions from N(0, 2 / (out k k)), batch norm at weight 1, bias 0.
+    ///
+    /// Each tensor is drawn on the host from a stream of its own (seed, number of the parameter), so that the weights
+    /// are the same on every device.
+    pub fn new(architecture: &Architecture, seed: u64, device: Device) -> Result<Self, ModelError> {
+        let width = architecture.width;
+        if !(width > 0.0 && width <= WIDEST) {
+            return Err(ModelError::Width { found: width, most: WIDEST });
+        }
+        engine::guard("building the backbone", || {
+            let mut builder = Builder::new(seed, device);
+            let (stages, feature_width) = resnet::build(&mut builder, architecture)
+                .or_else(|| mobilenet::build(&mut builder, architecture))
+                .expect("every family is a ResNet or a MobileNet");
+            let (parameters, stage_of) = builder.finish();
+            let architecture = *architecture;
+            Backbone { architecture, parameters, stage_of, stages, feature_width, precision: Precision::F32 }
+        })
+        .map_err(ModelError::from)
+    }
+
+    /// What was built.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Width D of the pooled features.
+    pub fn feature_width(&self) -> i64 {
+        self.feature_width
+    }
+
+    /// All tensors in the order of the layers; names equal torchvision's (for the MobileNet: its CIFAR version's).
+    ///
+    /// Writing into one (`copy_` without gradient) changes the network.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Names of the stages; the first is the stem.
+    pub fn stage_names(&self) -> Vec<&str> {
+        self.stages.iter().map(|stage| stage.name.as_str()).collect()
+    }
+
+    /// The stage of a parameter (0 = stem); `None` for a name that the network does not have.
+    pub fn stage_of(&self, parameter_name: &str) -> Option<usize> {
+        self.parameters.position(parameter_name).map(|index| self.stage_of[index])
+    }
+
+    /// The number format of the convolutions from here on. Weights stay in f32.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
+    /// The number format of the convolutions.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Freezes the first `count` stages (the stem is the first): their weights get no gradient, and their batch norms
+    /// use running averages in training too, so that nothing in them moves.
+    pub fn freeze_stages(&mut self, count: usize) -> Result<(), ModelError> {
+        if count > self.stages.len() {
+            return Err(ModelError::Stage {
+                found: count,
+                stages: self.stages.len(),
+                names: self.stage_names().into_iter().map(String::from).collect(),
+            });
+        }
+        self.stages[..count].iter_mut().for_each(Stage::freeze_norms);
+        for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
+            if stage < count && parameter.role == Role::Weight {
+                let _ = parameter.tensor.set_requires_grad(false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every batch norm use its running averages in training too. Their weights and biases stay trainable.
+    pub fn freeze_batch_norm(&mut self) {
+        self.stages.iter_mut().for_each(Stage::freeze_norms);
+    }
+
+    /// Pooled features f32 `[n, D]` of normalised images f32 `[n, 3, h, w]` in channels-last layout.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`engine::guard`], as [`super::Model`] does.
+    pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
+        self.feature_map(images, mode).mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    }
+
+    /// The last feature map `[n, D, h', w']`, in the number format of the convolutions and channels-last layout.
+    ///
+    /// # Panics
+    /// As [`Backbone::features`].
+    pub fn feature_map(&self, images: &Tensor, mode: Mode) -> Tensor {
+        let x = images.to_kind(self.precision.kind());
+        self.stages.iter().fold(x, |x, stage| stage.forward(&x, mode))
+    }
+
+    /// The output of every stage, the stem's first.
+    ///
+    /// # Panics
+    /// As [`Backbone::features`].
+    pub fn stage_maps(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
+        let x = images.to_kind(self.precision.kind());
+        let outputs = self.stages.iter().scan(x, |x, stage| {
+            *x = stage.forward(x, mode);
+            Some(x.shallow_clone())
+        });
+        outputs.collect()
+    }
+}

@@ -1,0 +1,68 @@
+use thiserror::Error;
+
+use crate::engine::EngineError;
+
+/// What can go wrong between asking for a model and having one.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// The factor on the number of channels is outside the range that makes a network.
+    #[error("the width factor is {found}, expected a number above 0 and at most {most}")]
+    Width {
+        /// The factor that came.
+        found: f64,
+        /// The largest factor accepted.
+        most: f64,
+    },
+    /// A head would have no rows or no columns.
+    #[error("a {layer} of {outputs} outputs and {inputs} inputs cannot be built")]
+    EmptyLayer {
+        /// Which layer.
+        layer: &'static str,
+        /// Width of what it reads.
+        inputs: i64,
+        /// Width of what it gives.
+        outputs: i64,
+    },
+    /// Images do not have the shape that the model reads.
+    #[error("images have shape {found:?} and hold {kind}, expected [n, height, width, 3] of uint8")]
+    Images {
+        /// The shape that came.
+        found: Vec<i64>,
+        /// The element type that came.
+        kind: String,
+    },
+    /// Stages up to one that the network does not have were to be frozen.
+    #[error("{found} stages cannot be frozen: the network has {stages} ({})", names.join(", "))]
+    Stage {
+        /// Number of stages asked for.
+        found: usize,
+        /// Number of stages there are, the stem included.
+        stages: usize,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Head and backbone do not fit together.
+    #[error("the {layer} reads {found} features, the backbone gives {expected}")]
+    FeatureWidth {
+        /// Which head.
+        layer: &'static str,
+        /// Width of the backbone's features.
+        expected: i64,
+        /// Width that the head reads.
+        found: i64,
+    },
+    /// libtorch failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl ModelError {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ModelError::Width { .. } => Some("--width 1 is the network as published".into()),
+            ModelError::Stage { stages, .. } => Some(format!("--freeze-stages takes 0 to {stages}")),
+            _ => None,
+        }
+    }
+}

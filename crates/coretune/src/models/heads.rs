@@ -1,0 +1,137 @@
+//! What stands on the pooled features: classifier and projection head.
+
+use tch::{Device, Kind, Tensor};
+
+use super::parameters::{Parameters, Role};
+use super::{ModelError, initial};
+use crate::engine;
+
+/// Numbers of the heads' first parameters in the streams of initial weights, above those of every backbone, so that
+/// the heads of one seed are drawn alike whatever the backbone and its number of tensors.
+const CLASSIFIER_STREAM: usize = 1_000_000;
+const PROJECTION_STREAM: usize = 2_000_000;
+
+/// A linear layer `x W^T + b`; as the classifier `G_y` it has no bias unless it starts from a linear probe.
+#[derive(Debug)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Tensor,
+    /// `[out]`, where there is one.
+    pub bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// The classifier `[classes, features]`: U(-1 / sqrt(features), 1 / sqrt(features)), without bias.
+    pub fn classifier(features: i64, classes: i64, seed: u64, device: Device) -> Result<Self, ModelError> {
+        Linear::new("classifier", features, classes, false, (seed, CLASSIFIER_STREAM), device)
+    }
+
+    /// A layer made of given values: weight `[out, in]`, bias `[out]`. They are copied to `device` as f32.
+    pub fn from_values(weight: &Tensor, bias: Option<&Tensor>, device: Device) -> Result<Self, ModelError> {
+        let (outputs, _) = engine::shape::matrix("weight", weight)?;
+        if let Some(bias) = bias {
+            engine::shape::exactly("bias", bias, &[outputs])?;
+        }
+        let leaf = |values: &Tensor| {
+            values.detach().to_kind(Kind::Float).to_device(device).contiguous().copy().set_requires_grad(true)
+        };
+        Ok(engine::guard("copying a linear layer", || Linear { weight: leaf(weight), bias: bias.map(leaf) })?)
+    }
+
+    fn new(
+        layer: &'static str,
+        inputs: i64,
+        outputs: i64,
+        bias: bool,
+        (seed, index): (u64, usize),
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        if inputs < 1 || outputs < 1 {
+            return Err(ModelError::EmptyLayer { layer, inputs, outputs });
+        }
+        Ok(engine::guard("building a linear layer", || {
+            let leaf = |shape: &[i64], index| {
+                initial::linear(shape, inputs, seed, index).to_device(device).set_requires_grad(true)
+            };
+            Linear { weight: leaf(&[outputs, inputs], index), bias: bias.then(|| leaf(&[outputs], index + 1)) }
+        })?)
+    }
+
+    /// Width of what the layer reads.
+    pub fn inputs(&self) -> i64 {
+        self.weight.size()[1]
+    }
+
+    /// Width of what the layer gives.
+    pub fn outputs(&self) -> i64 {
+        self.weight.size()[0]
+    }
+
+    /// `[n, in]` to `[n, out]`.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`engine::guard`].
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+
+    /// Adds weight and bias, where there is one, under `prefix`.
+    pub(super) fn list(&self, prefix: &str, list: &mut Parameters) {
+        let _ = list.add(format!("{prefix}weight"), self.weight.shallow_clone(), Role::Weight);
+        if let Some(bias) = &self.bias {
+            let _ = list.add(format!("{prefix}bias"), bias.shallow_clone(), Role::Weight);
+        }
+    }
+}
+
+/// The projection head `G_c`: Linear(D, D) - ReLU - Linear(D, 256), both with bias. Its output is not normalised.
+#[derive(Debug)]
+pub struct ProjectionHead {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl ProjectionHead {
+    /// Width of the projections z.
+    pub const WIDTH: i64 = 256;
+
+    /// Random weights and biases from U(-1 / sqrt(D), 1 / sqrt(D)); `outputs` is [`ProjectionHead::WIDTH`] unless the
+    /// user says otherwise (`--contrast_dim`).
+    pub fn new(features: i64, outputs: i64, seed: u64, device: Device) -> Result<Self, ModelError> {
+        let layer = |outputs, index| Linear::new("projection head", features, outputs, true, (seed, index), device);
+        Ok(ProjectionHead {
+            hidden: layer(features, PROJECTION_STREAM)?,
+            output: layer(outputs, PROJECTION_STREAM + 2)?,
+        })
+    }
+
+    /// Width D of what the head reads.
+    pub fn inputs(&self) -> i64 {
+        self.hidden.inputs()
+    }
+
+    /// Width of the projections.
+    pub fn outputs(&self) -> i64 {
+        self.output.outputs()
+    }
+
+    /// Features `[n, D]` to projections `[n, outputs]`, not normalised.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`engine::guard`].
+    pub fn forward(&self, features: &Tensor) -> Tensor {
+        self.output.forward(&self.hidden.forward(features).relu_())
+    }
+
+    /// Its four tensors: `0.weight`, `0.bias`, `2.weight`, `2.bias`.
+    pub fn parameters(&self) -> Parameters {
+        let mut list = Parameters::default();
+        self.list("", &mut list);
+        list
+    }
+
+    pub(super) fn list(&self, prefix: &str, list: &mut Parameters) {
+        self.hidden.list(&format!("{prefix}0."), list);
+        self.output.list(&format!("{prefix}2."), list);
+    }
+}

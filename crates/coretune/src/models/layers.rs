@@ -1,0 +1,255 @@
+//! The layers that backbones are made of: convolution, batch norm, and the two of them in a row.
+
+use tch::{Kind, Tensor};
+
+use super::initial;
+use super::parameters::{Parameters, Role};
+use crate::engine::channels_last;
+
+/// Whether batch norm takes its statistics from the batch or from its running averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Statistics of the batch, which also move the running averages.
+    Train,
+    /// Running averages.
+    Evaluate,
+}
+
+/// A convolution without bias, with square kernel and padding that keeps the size at stride 1.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    weight: Tensor,
+    stride: i64,
+    padding: i64,
+    groups: i64,
+}
+
+/// Shape of a convolution to make.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kernel {
+    pub(super) inputs: i64,
+    pub(super) outputs: i64,
+    pub(super) size: i64,
+    pub(super) stride: i64,
+    pub(super) groups: i64,
+}
+
+impl Kernel {
+    /// A `size` x `size` kernel of this stride, not grouped.
+    pub(super) fn dense(inputs: i64, outputs: i64, size: i64, stride: i64) -> Self {
+        Kernel { inputs, outputs, size, stride, groups: 1 }
+    }
+}
+
+impl Convolution {
+    fn new(parameters: &mut Builder, name: String, kernel: Kernel) -> Self {
+        let Kernel { inputs, outputs, size, stride, groups } = kernel;
+        let shape = [outputs, inputs / groups, size, size];
+        let drawn = initial::convolution(shape, parameters.seed, parameters.made.len());
+        let weight = parameters.weight(name, channels_last::copy(&drawn));
+        Convolution { weight, stride, padding: size / 2, groups }
+    }
+
+    /// `x` decides the number format: the weight is cast to it.
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let weight = if x.kind() == Kind::Float { self.weight.shallow_clone() } else { self.weight.to_kind(x.kind()) };
+        let pair = |value| [value, value];
+        x.convolution(
+            &weight,
+            None::<&Tensor>,
+            pair(self.stride),
+            pair(self.padding),
+            pair(1),
+            false,
+            pair(0),
+            self.groups,
+        )
+    }
+}
+
+/// Batch norm over the channels, with torch's momentum 0.1 and epsilon 1e-5, in f32.
+#[derive(Debug)]
+pub(super) struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    batches: Tensor,
+    frozen: bool,
+}
+
+impl BatchNorm {
+    fn new(parameters: &mut Builder, name: &str, channels: i64) -> Self {
+        let ones = || Tensor::ones([channels], (Kind::Float, tch::Device::Cpu));
+        let zeros = || Tensor::zeros([channels], (Kind::Float, tch::Device::Cpu));
+        BatchNorm {
+            weight: parameters.weight(format!("{name}.weight"), ones()),
+            bias: parameters.weight(format!("{name}.bias"), zeros()),
+            running_mean: parameters.buffer(format!("{name}.running_mean"), zeros()),
+            running_var: parameters.buffer(format!("{name}.running_var"), ones()),
+            batches: parameters.buffer(format!("{name}.num_batches_tracked"), Tensor::from(0i64)),
+            frozen: false,
+        }
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let from_batch = mode == Mode::Train && !self.frozen;
+        if from_batch {
+            // The counter only feeds a cumulative average that this network does not use; it is kept for the file.
+            let _ = self.batches.shallow_clone().g_add_scalar_(1);
+        }
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        let (mean, variance) = (Some(&self.running_mean), Some(&self.running_var));
+        x.batch_norm(weight, bias, mean, variance, from_batch, 0.1, 1e-5, true)
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.frozen = true;
+    }
+}
+
+/// Convolution, batch norm and, where asked for, ReLU.
+#[derive(Debug)]
+pub(super) struct ConvNorm {
+    convolution: Convolution,
+    norm: BatchNorm,
+    relu: bool,
+}
+
+impl ConvNorm {
+    /// Makes `<convolution>.weight` and `<norm>.{weight, bias, running_mean, running_var, num_batches_tracked}`.
+    pub(super) fn new(parameters: &mut Builder, convolution: &str, norm: &str, kernel: Kernel, relu: bool) -> Self {
+        ConvNorm {
+            convolution: Convolution::new(parameters, format!("{convolution}.weight"), kernel),
+            norm: BatchNorm::new(parameters, norm, kernel.outputs),
+            relu,
+        }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let mut y = self.norm.forward(&self.convolution.forward(x), mode);
+        // In place: the gradient of batch norm needs its input, not its output.
+        if self.relu { y.relu_() } else { y }
+    }
+
+    pub(super) fn norm_mut(&mut self) -> &mut BatchNorm {
+        &mut self.norm
+    }
+}
+
+/// A residual block: a row of convolutions, what goes around them, and ReLU after the sum where the network has it.
+#[derive(Debug)]
+pub(super) struct Residual {
+    pub(super) body: Vec<ConvNorm>,
+    pub(super) around: Around,
+    pub(super) relu: bool,
+}
+
+/// What a residual block adds to the output of its body.
+#[derive(Debug)]
+pub(super) enum Around {
+    /// Nothing (MobileNetV2 where the size changes).
+    Nothing,
+    /// The input as it is.
+    Identity,
+    /// The input through a 1x1 convolution.
+    Projection(ConvNorm),
+}
+
+impl Residual {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let mut y = self.body.iter().fold(x.shallow_clone(), |x, layer| layer.forward(&x, mode));
+        // In place as well: `y` is the output of a batch norm that nobody else reads.
+        match &self.around {
+            Around::Nothing => {}
+            Around::Identity => y = y.g_add_(x),
+            Around::Projection(projection) => y = y.g_add_(&projection.forward(x, mode)),
+        }
+        if self.relu { y.relu_() } else { y }
+    }
+
+    fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
+        let around = match &mut self.around {
+            Around::Projection(projection) => Some(projection),
+            Around::Nothing | Around::Identity => None,
+        };
+        self.body.iter_mut().chain(around).map(ConvNorm::norm_mut)
+    }
+}
+
+/// One step of a stage.
+#[derive(Debug)]
+pub(super) enum Unit {
+    /// Convolution, batch norm, ReLU.
+    ConvNorm(ConvNorm),
+    /// 3x3 max-pool of stride 2.
+    MaxPool,
+    /// Residual block.
+    Residual(Residual),
+}
+
+/// A run of units that end at one resolution: the unit of freezing and of layer-wise learning rates.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) units: Vec<Unit>,
+}
+
+impl Stage {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.units.iter().fold(x.shallow_clone(), |x, unit| match unit {
+            Unit::ConvNorm(layer) => layer.forward(&x, mode),
+            Unit::MaxPool => x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false),
+            Unit::Residual(block) => block.forward(&x, mode),
+        })
+    }
+
+    pub(super) fn freeze_norms(&mut self) {
+        for unit in &mut self.units {
+            match unit {
+                Unit::ConvNorm(layer) => layer.norm_mut().freeze(),
+                Unit::MaxPool => {}
+                Unit::Residual(block) => block.norms_mut().for_each(BatchNorm::freeze),
+            }
+        }
+    }
+}
+
+/// Collects the tensors of a backbone while its layers are made, and which stage each belongs to.
+#[derive(Debug)]
+pub(super) struct Builder {
+    seed: u64,
+    device: tch::Device,
+    made: Parameters,
+    stage: usize,
+    stage_of: Vec<usize>,
+}
+
+impl Builder {
+    pub(super) fn new(seed: u64, device: tch::Device) -> Self {
+        Builder { seed, device, made: Parameters::default(), stage: 0, stage_of: Vec::new() }
+    }
+
+    /// What is made from here on belongs to this stage (0 = stem).
+    pub(super) fn enter_stage(&mut self, stage: usize) {
+        self.stage = stage;
+    }
+
+    /// The tensors and, in the same order, their stages.
+    pub(super) fn finish(self) -> (Parameters, Vec<usize>) {
+        (self.made, self.stage_of)
+    }
+
+    fn weight(&mut self, name: String, value: Tensor) -> Tensor {
+        self.add(name, value, Role::Weight).set_requires_grad(true)
+    }
+
+    fn buffer(&mut self, name: String, value: Tensor) -> Tensor {
+        self.add(name, value, Role::Buffer)
+    }
+
+    fn add(&mut self, name: String, value: Tensor, role: Role) -> Tensor {
+        self.stage_of.push(self.stage);
+        self.made.add(name, value.to_device(self.device), role)
+    }
+}

@@ -1,0 +1,181 @@
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{FeatureBatch, Heads, Objective, ObjectiveLoss, figure};
+use crate::engine::{EngineError, guard, shape};
+use crate::losses::{
+    Focus, focal_contrastive, one_hot, own_pairs, reference_contrastive, smooth, soft_cross_entropy, soft_label_pairs,
+};
+use crate::mining::{
+    HardestPairs, MixDraws, cosines, hard_positives, hardest_pairs, off_diagonal, reference_hardest_pairs, same_class,
+    semi_hard_negatives,
+};
+
+/// Which pairs the contrastive loss compares, and with which weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairScheme {
+    /// Originals of the anchor's class and its own hard positive, against originals and its own generated rows.
+    #[default]
+    Own,
+    /// All rows, weighted by the overlap of their soft labels.
+    Soft,
+    /// What the published script does (R1-R3), to rerun its settings.
+    Reference,
+}
+
+impl FromStr for PairScheme {
+    type Err = EngineError;
+
+    fn from_str(name: &str) -> Result<Self, EngineError> {
+        match name {
+            "own" => Ok(PairScheme::Own),
+            "soft" => Ok(PairScheme::Soft),
+            "reference" => Ok(PairScheme::Reference),
+            _ => {
+                let expected = "own, soft or reference".into();
+                Err(EngineError::Value { name: "pairs", expected, found: name.into() })
+            }
+        }
+    }
+}
+
+/// Core-tuning (M1-M7): classification on originals and mixed rows + eta x focal contrastive loss on hard pairs.
+#[derive(Debug, Clone, Copy)]
+pub struct CoreTuning {
+    /// Pair scheme of the contrastive loss.
+    pub pairs: PairScheme,
+    /// eta, the weight of the contrastive loss.
+    pub eta: f64,
+    /// alpha of the Beta distribution that mixing coefficients are drawn from.
+    pub alpha: f64,
+    /// tau, the temperature.
+    pub temperature: f64,
+    /// g of M5 and whether its weight carries gradient; `reference` always uses g = 1 with gradient.
+    pub focus: Focus,
+    /// Label smoothing of M6, 0 to below 1.
+    pub label_smoothing: f64,
+}
+
+/// The rows that classification and contrast see.
+#[derive(Debug)]
+pub struct MixedRows {
+    /// `[3n, D]`: originals; hard positives; semi-hard negatives (scheme `reference`: originals without gradient;
+    /// semi-hard negatives; hard positives).
+    pub rows: Tensor,
+    /// Soft labels of the rows, `[3n, C]`.
+    pub soft_targets: Tensor,
+    /// The pairs they were mixed from.
+    pub pairs: HardestPairs,
+    /// Cosines `[n, n]` that were mined.
+    pub cosines: Tensor,
+}
+
+impl CoreTuning {
+    /// The random numbers of a step, as this pair scheme needs them.
+    pub fn draws(&self, labels: &[i64], (seed, step): (u64, u64)) -> Result<MixDraws, EngineError> {
+        match self.pairs {
+            PairScheme::Own | PairScheme::Soft => MixDraws::draw(labels, self.alpha, seed, step),
+            PairScheme::Reference => MixDraws::draw_reference(labels, self.alpha, seed, step),
+        }
+    }
+
+    /// M1-M3, or R1-R2: mines the batch and mixes it with the given random numbers.
+    ///
+    /// `features` is `[n, D]`, the labels lie in `0..classes`.
+    pub fn mix(
+        &self,
+        features: &Tensor,
+        labels: &[i64],
+        classes: i64,
+        draws: &MixDraws,
+    ) -> Result<MixedRows, EngineError> {
+        let (n, _) = shape::matrix("features", features)?;
+        shape::labels(labels, n, classes)?;
+        let targets = one_hot(labels, classes, features)?;
+        let cosines = cosines(features)?;
+        let pairs = match self.pairs {
+            PairScheme::Own | PairScheme::Soft => hardest_pairs(&cosines, labels)?,
+            // The script mixes with whatever it found, also in a batch of one class.
+            PairScheme::Reference => {
+                HardestPairs { have_negatives: true, ..reference_hardest_pairs(&cosines, labels)? }
+            }
+        };
+        let (positives, positive_targets) = hard_positives(features, &targets, &pairs, &draws.hard_positive)?;
+        let (negatives, negative_targets) =
+            semi_hard_negatives(features, &targets, &draws.partner, &draws.semi_hard_negative)?;
+        let (rows, soft_targets) = guard("joining the rows", || match self.pairs {
+            PairScheme::Own | PairScheme::Soft => (
+                Tensor::cat(&[features, &positives, &negatives], 0),
+                Tensor::cat(&[&targets, &positive_targets, &negative_targets], 0),
+            ),
+            PairScheme::Reference => (
+                Tensor::cat(&[&features.detach(), &negatives, &positives], 0),
+                Tensor::cat(&[&targets, &negative_targets, &positive_targets], 0),
+            ),
+        })?;
+        Ok(MixedRows { rows, soft_targets, pairs, cosines })
+    }
+
+    /// M5, or R3, on the projections `[3n, d]` of mixed rows.
+    pub fn contrast(&self, projections: &Tensor, labels: &[i64], mixed: &MixedRows) -> Result<Tensor, EngineError> {
+        match self.pairs {
+            PairScheme::Own => focal_contrastive(&own_pairs(projections, labels)?, self.temperature, self.focus),
+            PairScheme::Soft => {
+                let contrast = soft_label_pairs(projections, &mixed.soft_targets)?;
+                focal_contrastive(&contrast, self.temperature, self.focus)
+            }
+            PairScheme::Reference => reference_contrastive(projections, &mixed.soft_targets, self.temperature),
+        }
+    }
+
+    /// M7 with the random numbers given.
+    pub fn loss_with(
+        &self,
+        batch: &FeatureBatch<'_>,
+        heads: &Heads<'_>,
+        draws: &MixDraws,
+    ) -> Result<ObjectiveLoss, EngineError> {
+        let mixed = self.mix(batch.features, batch.labels, batch.classes, draws)?;
+        let logits = (heads.classifier)(&mixed.rows);
+        let classification = soft_cross_entropy(&logits, &smooth(&mixed.soft_targets, self.label_smoothing)?)?;
+        let contrastive = self.contrast(&heads.project(&mixed.rows), batch.labels, &mixed)?;
+        let mut figures =
+            vec![(figure::CLASSIFICATION, classification.detach()), (figure::CONTRASTIVE, contrastive.detach())];
+        figures.extend(hardness(&mixed, batch.labels));
+        Ok(ObjectiveLoss { total: classification + self.eta * contrastive, figures })
+    }
+}
+
+impl Objective for CoreTuning {
+    fn name(&self) -> &'static str {
+        "core-tuning"
+    }
+
+    fn uses_projection(&self) -> bool {
+        true
+    }
+
+    fn loss(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
+        self.loss_with(batch, heads, &self.draws(batch.labels, batch.draw)?)
+    }
+}
+
+/// How hard the mined pairs are: mean cosine of anchors with their hardest positive and hardest negative.
+fn hardness(mixed: &MixedRows, labels: &[i64]) -> Vec<(&'static str, Tensor)> {
+    let cosines = &mixed.cosines;
+    let kind = cosines.kind();
+    let picked = |partner: &Tensor| cosines.gather(1, &partner.unsqueeze(1), false).squeeze_dim(1);
+    let has_positive = same_class(labels, cosines.device())
+        .logical_and(&off_diagonal(labels.len() as i64, cosines.device()))
+        .any_dim(1, false)
+        .to_kind(kind);
+    let mean = (picked(&mixed.pairs.positive) * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0);
+    let mut figures = vec![(figure::HARDEST_POSITIVE_COSINE, mean)];
+    if mixed.pairs.have_negatives {
+        figures.push((figure::HARDEST_NEGATIVE_COSINE, picked(&mixed.pairs.negative).mean(kind)));
+    }
+    figures
+}

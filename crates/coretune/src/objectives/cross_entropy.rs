@@ -1,0 +1,28 @@
+use super::{FeatureBatch, Heads, Objective, ObjectiveLoss, figure};
+use crate::engine::EngineError;
+use crate::losses::{one_hot, smooth, soft_cross_entropy};
+
+/// B1, CE-tuning: the mean cross-entropy of the batch.
+#[derive(Debug, Clone, Copy)]
+pub struct CrossEntropy {
+    /// Label smoothing, 0 to below 1.
+    pub label_smoothing: f64,
+}
+
+impl Objective for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn uses_projection(&self) -> bool {
+        false
+    }
+
+    fn loss(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
+        let targets = one_hot(batch.labels, batch.classes, batch.features)?;
+        let logits = (heads.classifier)(batch.features);
+        let total = soft_cross_entropy(&logits, &smooth(&targets, self.label_smoothing)?)?;
+        let figures = vec![(figure::CLASSIFICATION, total.detach())];
+        Ok(ObjectiveLoss { total, figures })
+    }
+}

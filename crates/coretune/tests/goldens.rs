@@ -1,0 +1,176 @@
+//! The golden files of the method (M1-M7, R1-R3, M4/M5): values and gradients, in float32 and float64.
+//!
+//! One test per case. `CORETUNE_GOLDENS` names another folder of files, made by the oracle from another seed.
+
+#[path = "goldens/file.rs"]
+mod file;
+
+use coretune::losses::{Focus, supervised_contrastive};
+use coretune::mining::{MixDraws, hardest_pairs};
+use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme};
+use file::Golden;
+use tch::{Kind, Tensor};
+
+const KINDS: [Kind; 2] = [Kind::Double, Kind::Float];
+
+/// Rows scaled to length 1, as the oracle does before a contrastive loss.
+fn unit(rows: &Tensor) -> Tensor {
+    rows / rows.norm_scalaropt_dim(2.0, [1i64].as_slice(), true).clamp_min(1e-12)
+}
+
+/// The parameters of a case, each a leaf of the graph.
+struct Case {
+    features: Tensor,
+    labels: Vec<i64>,
+    draws: MixDraws,
+    weights: Vec<(&'static str, Tensor)>,
+}
+
+impl Case {
+    fn read(golden: &Golden) -> Self {
+        let names = [
+            "classifier.weight",
+            "projection.0.weight",
+            "projection.0.bias",
+            "projection.2.weight",
+            "projection.2.bias",
+        ];
+        let labels = golden.integers("labels");
+        let partner = golden.integers("partner");
+        // The oracle marks a missing partner by -1, we by the anchor itself.
+        let partner = partner.iter().enumerate().map(|(row, &r)| if r < 0 { row as i64 } else { r }).collect();
+        Case {
+            features: golden.leaf("features"),
+            draws: MixDraws {
+                hard_positive: golden.numbers("lam_positive"),
+                semi_hard_negative: golden.numbers("lam_negative"),
+                partner,
+            },
+            labels,
+            weights: names.map(|name| (name, golden.leaf(name))).into(),
+        }
+    }
+
+    fn weight(&self, name: &str) -> &Tensor {
+        &self.weights.iter().find(|(other, _)| *other == name).expect("a weight of the case").1
+    }
+
+    fn project(&self, rows: &Tensor) -> Tensor {
+        let hidden = rows.matmul(&self.weight("projection.0.weight").tr()) + self.weight("projection.0.bias");
+        hidden.relu().matmul(&self.weight("projection.2.weight").tr()) + self.weight("projection.2.bias")
+    }
+
+    fn classify(&self, rows: &Tensor) -> Tensor {
+        rows.matmul(&self.weight("classifier.weight").tr())
+    }
+
+    /// The loss, its terms and the gradient with respect to features and weights.
+    fn compare(&self, golden: &Golden, method: &CoreTuning, prefix: &str) {
+        let classes = self.weight("classifier.weight").size()[0];
+        let batch = FeatureBatch { features: &self.features, labels: &self.labels, classes, draw: (0, 0) };
+        let heads = Heads { classifier: &|rows| self.classify(rows), projection: &|rows| self.project(rows) };
+        let loss = method.loss_with(&batch, &heads, &self.draws).unwrap();
+        golden.assert_close("classification", &loss.figures[0].1);
+        golden.assert_close(&format!("{prefix}contrastive"), &loss.figures[1].1);
+        golden.assert_close(&format!("{prefix}total"), &loss.total);
+        let mut leaves = vec![("features", &self.features)];
+        leaves.extend(self.weights.iter().map(|(name, weight)| (*name, weight)));
+        let inputs: Vec<&Tensor> = leaves.iter().map(|(_, leaf)| *leaf).collect();
+        for ((name, _), gradient) in leaves.iter().zip(Tensor::run_backward(&[&loss.total], &inputs, false, false)) {
+            golden.assert_close(&format!("{prefix}grad.{name}"), &gradient);
+        }
+    }
+}
+
+fn core_tuning(case: &str) {
+    for kind in KINDS {
+        let golden = Golden::open(case, kind);
+        let input = Case::read(&golden);
+        for (pairs, prefix) in [(PairScheme::Own, "own."), (PairScheme::Soft, "soft.")] {
+            let method = method(&golden, pairs, Focus { exponent: golden.setting("focal"), detached: false });
+            let classes = input.weight("classifier.weight").size()[0];
+            let mixed = method.mix(&input.features, &input.labels, classes, &input.draws).unwrap();
+            golden.assert_indices("hardest_positive", &mixed.pairs.positive);
+            if mixed.pairs.have_negatives {
+                golden.assert_indices("hardest_negative", &mixed.pairs.negative);
+            }
+            golden.assert_close("rows", &mixed.rows);
+            golden.assert_close("soft_targets", &mixed.soft_targets);
+            golden.assert_close("projections", &unit(&input.project(&mixed.rows)));
+            golden.assert_close("logits", &input.classify(&mixed.rows));
+            input.compare(&golden, &method, prefix);
+        }
+    }
+}
+
+fn reference_pairs(case: &str) {
+    for kind in KINDS {
+        let golden = Golden::open(case, kind);
+        let input = Case::read(&golden);
+        let method = method(&golden, PairScheme::Reference, Focus { exponent: 1.0, detached: false });
+        let classes = input.weight("classifier.weight").size()[0];
+        let mixed = method.mix(&input.features, &input.labels, classes, &input.draws).unwrap();
+        golden.assert_indices("hardest_positive", &mixed.pairs.positive);
+        golden.assert_indices("hardest_negative", &mixed.pairs.negative);
+        golden.assert_close("rows", &mixed.rows);
+        golden.assert_close("soft_targets", &mixed.soft_targets);
+        input.compare(&golden, &method, "");
+    }
+}
+
+fn method(golden: &Golden, pairs: PairScheme, focus: Focus) -> CoreTuning {
+    let (eta, temperature) = (golden.setting("eta"), golden.setting("temperature"));
+    CoreTuning { pairs, eta, alpha: 1.0, temperature, focus, label_smoothing: 0.0 }
+}
+
+fn supervised(case: &str) {
+    for kind in KINDS {
+        let golden = Golden::open(case, kind);
+        let features = golden.leaf("features");
+        let focus = Focus { exponent: golden.setting("focal"), detached: false };
+        let labels = golden.integers("labels");
+        let loss = supervised_contrastive(&unit(&features), &labels, golden.setting("temperature"), focus).unwrap();
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
+        golden.assert_close("grad.features", &gradients[0]);
+    }
+}
+
+macro_rules! cases {
+    ($check:ident: $($name:ident = $case:literal),* $(,)?) => {
+        $(#[test] fn $name() { $check($case); })*
+    };
+}
+
+cases!(core_tuning:
+    golden_core_tuning_small = "core_tuning_small",
+    golden_core_tuning_batch = "core_tuning_batch",
+    golden_core_tuning_relu_features = "core_tuning_relu_features",
+    golden_core_tuning_many_classes = "core_tuning_many_classes",
+    golden_core_tuning_singleton = "core_tuning_singleton",
+    golden_core_tuning_all_distinct = "core_tuning_all_distinct",
+    golden_core_tuning_one_class = "core_tuning_one_class",
+    golden_core_tuning_two_rows = "core_tuning_two_rows",
+    golden_core_tuning_focal_two = "core_tuning_focal_two",
+    golden_core_tuning_no_focal = "core_tuning_no_focal",
+);
+cases!(reference_pairs:
+    golden_reference_pairs = "reference_pairs",
+    golden_reference_pairs_relu_features = "reference_pairs_relu_features",
+);
+cases!(supervised:
+    golden_supervised_contrastive = "supervised_contrastive",
+    golden_supervised_contrastive_singleton = "supervised_contrastive_singleton",
+    golden_supervised_contrastive_no_positives = "supervised_contrastive_no_positives",
+    golden_focal_contrastive = "focal_contrastive",
+);
+
+#[test]
+fn golden_mining_ties() {
+    for kind in KINDS {
+        let golden = Golden::open("mining_ties", kind);
+        let pairs = hardest_pairs(&golden.tensor("cosines"), &golden.integers("labels")).unwrap();
+        golden.assert_indices("hardest_positive", &pairs.positive);
+        golden.assert_indices("hardest_negative", &pairs.negative);
+    }
+}
