@@ -1,0 +1,140 @@
+//! The closed choices of a configuration, each with the names a user types.
+
+use serde::{Deserialize, Serialize};
+
+/// Declares an enum whose variants are spelled once, for users and for the code.
+macro_rules! choice {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)+
+        }
+
+        impl $name {
+            /// The names as typed, in the order in which they are listed to users.
+            pub fn names() -> Vec<&'static str> {
+                vec![$($text),+]
+            }
+
+            /// The name as typed.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+choice! {
+    /// The objective that fine-tunes.
+    Method {
+        /// Mixed hard pairs in contrast and classification (M1-M7).
+        CoreTuning = "core-tuning",
+        /// Cross-entropy plus supervised contrast (B1, SCL).
+        Scl = "scl",
+        /// Cross-entropy alone (B1).
+        CrossEntropy = "cross-entropy",
+    }
+}
+
+choice! {
+    /// Which rows are contrasted, and with which weights (M5).
+    Pairs {
+        /// Originals against originals and their own mixed rows.
+        Own = "own",
+        /// Every row, weighed by the overlap of soft labels.
+        Soft = "soft",
+        /// As the published script does it (R1-R3).
+        Reference = "reference",
+    }
+}
+
+choice! {
+    /// How the classifier starts.
+    HeadInit {
+        /// Small random weights.
+        Random = "random",
+        /// The linear probe of the frozen features (B11, LP-FT).
+        LinearProbe = "linear-probe",
+    }
+}
+
+choice! {
+    /// Random transforms of training images.
+    Augment {
+        /// A random area of random aspect resized to the input, and a flip.
+        ResizedCropFlip = "resized-crop-flip",
+        /// A random crop of the reflect-padded image, and a flip.
+        PadCropFlip = "pad-crop-flip",
+        /// The published recipe: resize to 17/16 of the input, rotate by up to 15 degrees, crop, flip.
+        CoreTuning = "core-tuning",
+        /// As in evaluation.
+        None = "none",
+    }
+}
+
+choice! {
+    /// How pixels are resampled, antialiased as in Pillow.
+    Interpolation {
+        /// Triangle filter.
+        Bilinear = "bilinear",
+        /// Cubic filter, a = -0.5.
+        Bicubic = "bicubic",
+    }
+}
+
+choice! {
+    /// How batches are drawn.
+    Sampler {
+        /// A permutation of the training images each epoch.
+        Shuffle = "shuffle",
+        /// P classes x K images in each batch.
+        Balanced = "balanced",
+    }
+}
+
+choice! {
+    /// The optimizer.
+    Optimizer {
+        /// Stochastic gradient descent with momentum.
+        Sgd = "sgd",
+        /// Adam with decoupled weight decay.
+        Adamw = "adamw",
+    }
+}
+
+choice! {
+    /// How the learning rate falls after warm-up.
+    Schedule {
+        /// Half a cosine down to `min_lr`, stepped per update.
+        Cosine = "cosine",
+        /// Multiplied by `step_gamma` every `step_epochs`.
+        Step = "step",
+        /// Not at all.
+        Constant = "constant",
+    }
+}
+
+choice! {
+    /// Which epoch is kept as the best.
+    Select {
+        /// The highest top-1 on the validation split.
+        ValTop1 = "val_top1",
+        /// The lowest loss on the validation split.
+        ValLoss = "val_loss",
+        /// The last one; no choice is made.
+        Last = "last",
+    }
+}
+
+choice! {
+    /// Precision of convolutions and matrix products; batch norm and losses stay in f32.
+    Amp {
+        /// bf16 where the processor is fast at it, else f32.
+        Auto = "auto",
+        /// f32 throughout.
+        Off = "off",
+        /// bf16, fast or not.
+        Bf16 = "bf16",
+    }
+}

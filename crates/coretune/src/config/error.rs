@@ -1,0 +1,160 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Where an entry of a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The table of defaults.
+    Default,
+    /// A recipe, by name.
+    Recipe(String),
+    /// A file.
+    File(PathBuf),
+    /// `--set key=value`.
+    Assignment,
+    /// A flag, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("the defaults"),
+            Origin::Recipe(name) => write!(f, "recipe {name}"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Assignment => f.write_str("--set"),
+            Origin::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("the configuration cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file or recipe is no TOML.
+    #[error("the configuration is no valid TOML")]
+    Syntax {
+        /// Where it stands.
+        origin: Origin,
+        /// Line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// A key that no setting has.
+    #[error("no setting is called {key}")]
+    UnknownKey {
+        /// Where it was typed.
+        origin: Origin,
+        /// The key, with its section.
+        key: String,
+        /// Settings with a name like it, the nearest first.
+        near: Vec<&'static str>,
+    },
+    /// A value of another type.
+    #[error("{key} has the wrong type")]
+    Type {
+        /// Where it was typed.
+        origin: Origin,
+        /// The key, with its section.
+        key: &'static str,
+        /// What the setting takes.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// A value of the right type that the setting does not take.
+    #[error("{key} is out of range")]
+    Range {
+        /// Where it was typed.
+        origin: Origin,
+        /// The key, with its section.
+        key: &'static str,
+        /// What the setting takes.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// A setting without default was not given.
+    #[error("{key} is not given")]
+    Missing {
+        /// The key, with its section.
+        key: &'static str,
+        /// Its flag, without dashes.
+        flag: &'static str,
+        /// What it takes, in words.
+        expected: String,
+    },
+    /// Two settings that exclude each other.
+    #[error("{first} and {second} do not go together")]
+    Conflict {
+        /// One key, with where it was typed.
+        first: String,
+        /// The other.
+        second: String,
+        /// What is possible.
+        expected: String,
+        /// What came.
+        found: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// `--set` without `=`, or without a section.
+    #[error("--set takes section.key=value")]
+    Assignment {
+        /// What was typed.
+        found: String,
+    },
+    /// A recipe that is neither known by name nor a file.
+    #[error("no recipe is called {name}")]
+    UnknownRecipe {
+        /// What was typed.
+        name: String,
+        /// The recipes there are.
+        known: Vec<&'static str>,
+    },
+}
+
+impl ConfigError {
+    /// The particulars, each a word and a text, in the order in which they are shown.
+    pub fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Read { path, source } => vec![("path", path.display().to_string()), ("cause", source.to_string())],
+            Self::Syntax { origin, line, message } => {
+                vec![("in", format!("{origin}, line {line}")), ("cause", message.clone())]
+            }
+            Self::UnknownKey { origin, .. } => vec![("in", origin.to_string())],
+            Self::Type { origin, expected, found, .. } | Self::Range { origin, expected, found, .. } => {
+                vec![("in", origin.to_string()), ("expected", expected.clone()), ("found", found.clone())]
+            }
+            Self::Missing { expected, .. } => vec![("expected", expected.clone()), ("found", "nothing".into())],
+            Self::Conflict { expected, found, .. } => vec![("expected", expected.clone()), ("found", found.clone())],
+            Self::Assignment { found } => vec![("found", found.clone())],
+            Self::UnknownRecipe { known, .. } => vec![("expected", format!("{}, or a file", known.join(", ")))],
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { near, .. } => Some(match near.as_slice() {
+                [] => "all settings are listed by coretune fit --help-all".into(),
+                near => format!("did you mean {}?", near.join(" or ")),
+            }),
+            Self::Missing { flag, .. } => Some(format!("give --{flag}")),
+            Self::Conflict { hint, .. } => Some((*hint).into()),
+            Self::Assignment { .. } => Some("for example --set train.lr=0.01".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Types and ranges of values, for text typed on a command line and for TOML alike.
+
+use std::fmt;
+
+use toml::Value;
+
+/// An interval of numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Range {
+    /// Any finite number above the bound.
+    Above(f64),
+    /// Any finite number from the bound on.
+    From(f64),
+    /// From the first to the second, both included.
+    Between(f64, f64),
+    /// Above the first, up to and including the second.
+    AboveUpTo(f64, f64),
+    /// From the first, included, to the second, excluded.
+    FromBelow(f64, f64),
+}
+
+impl Range {
+    /// Whether `number` is finite and lies inside.
+    pub fn contains(self, number: f64) -> bool {
+        number.is_finite()
+            && match self {
+                Range::Above(low) => number > low,
+                Range::From(low) => number >= low,
+                Range::Between(low, high) => (low..=high).contains(&number),
+                Range::AboveUpTo(low, high) => number > low && number <= high,
+                Range::FromBelow(low, high) => (low..high).contains(&number),
+            }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Range::Above(low) => write!(f, "a number above {low}"),
+            Range::From(low) => write!(f, "a number, at least {low}"),
+            Range::Between(low, high) => write!(f, "a number from {low} to {high}"),
+            Range::AboveUpTo(low, high) => write!(f, "a number above {low}, at most {high}"),
+            Range::FromBelow(low, high) => write!(f, "a number, at least {low}, below {high}"),
+        }
+    }
+}
+
+/// What a setting holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Any text; the word stands for it in help.
+    Text(&'static str),
+    /// A path; the word stands for it in help.
+    Path(&'static str),
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    Device,
+    /// An integer from the first to the second, both included.
+    Whole(i64, i64),
+    /// A number.
+    Number(Range),
+    /// True or false.
+    Switch,
+    /// One of some names.
+    Choice(fn() -> Vec<&'static str>),
+    /// Three numbers, for red, green and blue.
+    Colour(Range),
+    /// Any number of texts.
+    Texts(&'static str),
+}
+
+/// Why a value was not taken: what was expected and what came, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Another type.
+    Type { expected: String, found: String },
+    /// The right type, outside the range.
+    Range { expected: String, found: String },
+}
+
+impl Kind {
+    /// The word that stands for the value in help.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Kind::Text(word) | Kind::Path(word) | Kind::Texts(word) => word,
+            Kind::Device => "DEVICE",
+            Kind::Whole(..) => "N",
+            Kind::Number(_) => "X",
+            Kind::Switch => "true|false",
+            Kind::Choice(_) => "NAME",
+            Kind::Colour(_) => "R,G,B",
+        }
+    }
+
+    /// Reads a value typed as text: on a command line, or after `--set key=`.
+    ///
+    /// What reads as TOML of the right type is that; the rest is taken as a bare string, so that names and paths
+    /// need no quotes.
+    pub(super) fn parse(self, text: &str) -> Value {
+        let as_toml = || toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?.remove("value");
+        let bare = || Value::String(text.to_string());
+        match self {
+            Kind::Text(_) | Kind::Path(_) | Kind::Device | Kind::Choice(_) => match as_toml() {
+                Some(quoted @ Value::String(_)) => quoted,
+                _ => bare(),
+            },
+            Kind::Whole(..) | Kind::Switch => as_toml().unwrap_or_else(bare),
+            Kind::Number(_) => as_toml().or_else(|| text.parse().ok().map(Value::Float)).unwrap_or_else(bare),
+            Kind::Colour(_) | Kind::Texts(_) => as_toml()
+                .filter(Value::is_array)
+                .unwrap_or_else(|| Value::Array(text.split(',').map(|part| self.parse_part(part.trim())).collect())),
+        }
+    }
+
+    /// One element of a list that was typed with commas.
+    fn parse_part(self, text: &str) -> Value {
+        match (self, text.parse()) {
+            (Kind::Colour(_), Ok(number)) => Value::Float(number),
+            _ => Value::String(text.to_string()),
+        }
+    }
+
+    /// The value in its normal form (a number typed as an integer becomes a float), or why it is refused.
+    pub(super) fn check(self, value: Value) -> Result<Value, Refusal> {
+        match (self, value) {
+            (Kind::Text(_) | Kind::Path(_), Value::String(text)) if text.is_empty() => {
+                Err(Refusal::Range { expected: self.expected(), found: "an empty string".into() })
+            }
+            (Kind::Text(_) | Kind::Path(_), value @ Value::String(_)) | (Kind::Switch, value @ Value::Boolean(_)) => {
+                Ok(value)
+            }
+            (Kind::Device, Value::String(text)) => self.check_that(is_device(&text), Value::String(text)),
+            (Kind::Whole(low, high), Value::Integer(number)) => {
+                self.check_that((low..=high).contains(&number), Value::Integer(number))
+            }
+            (Kind::Number(range), Value::Integer(number)) => {
+                self.check_that(range.contains(number as f64), Value::Float(number as f64))
+            }
+            (Kind::Number(range), Value::Float(number)) => {
+                self.check_that(range.contains(number), Value::Float(number))
+            }
+            (Kind::Choice(names), Value::String(name)) => {
+                self.check_that(names().contains(&name.as_str()), Value::String(name))
+            }
+            (Kind::Colour(range), Value::Array(parts)) if parts.len() == 3 => parts
+                .into_iter()
+                .map(|part| Kind::Number(range).check(part))
+                .collect::<Result<_, _>>()
+                .map(Value::Array),
+            (Kind::Texts(_), Value::Array(parts)) if parts.iter().all(Value::is_str) => Ok(Value::Array(parts)),
+            (_, other) => Err(Refusal::Type { expected: self.expected(), found: describe(&other) }),
+        }
+    }
+
+    fn check_that(self, accepted: bool, value: Value) -> Result<Value, Refusal> {
+        if accepted { Ok(value) } else { Err(Refusal::Range { expected: self.expected(), found: describe(&value) }) }
+    }
+
+    /// What is accepted, in words.
+    pub fn expected(self) -> String {
+        match self {
+            Kind::Text(_) | Kind::Path(_) => "a string".into(),
+            Kind::Device => "auto, cpu, cuda or cuda:N".into(),
+            Kind::Whole(low, i64::MAX) => format!("an integer, at least {low}"),
+            Kind::Whole(low, high) => format!("an integer from {low} to {high}"),
+            Kind::Number(range) => range.to_string(),
+            Kind::Switch => "true or false".into(),
+            Kind::Choice(names) => one_of(&names()),
+            Kind::Colour(range) => format!("three numbers, each {range}"),
+            Kind::Texts(_) => "a list of strings".into(),
+        }
+    }
+}
+
+/// `a, b or c`.
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names {
+        [init @ .., last] if !init.is_empty() => format!("{} or {last}", init.join(", ")),
+        names => names.join(""),
+    }
+}
+
+fn is_device(text: &str) -> bool {
+    matches!(text, "auto" | "cpu" | "cuda")
+        || text.strip_prefix("cuda:").is_some_and(|index| index.parse::<u16>().is_ok())
+}
+
+/// Type and value, in words.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("the string {text:?}"),
+        Value::Integer(number) => format!("the integer {number}"),
+        Value::Float(number) => format!("the number {number}"),
+        Value::Boolean(flag) => format!("{flag}"),
+        Value::Array(parts) => format!("a list of {}", parts.len()),
+        Value::Table(_) => "a table".into(),
+        Value::Datetime(_) => "a date".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_a_command_line_becomes_the_type_of_the_setting() {
+        assert_eq!(
+            Kind::Number(Range::Above(0.0)).check(Kind::Number(Range::Above(0.0)).parse("1e-4")),
+            Ok(Value::Float(1e-4))
+        );
+        assert_eq!(Kind::Number(Range::Above(0.0)).check(Value::Integer(3)), Ok(Value::Float(3.0)));
+        assert_eq!(Kind::Text("NAME").parse("7"), Value::String("7".into()));
+        assert_eq!(Kind::Path("DIR").parse("\"a b\""), Value::String("a b".into()));
+        let colour = Kind::Colour(Range::Between(0.0, 1.0));
+        let expected = Ok(Value::Array(vec![Value::Float(0.5), Value::Float(0.0), Value::Float(1.0)]));
+        assert_eq!(colour.check(colour.parse("0.5, 0,1")), expected);
+        assert_eq!(colour.check(colour.parse("[0.5, 0, 1]")), expected);
+    }
+
+    #[test]
+    fn bounds_are_kept_and_numbers_that_are_none_are_refused() {
+        assert!(!Range::Above(0.0).contains(0.0));
+        assert!(Range::From(0.0).contains(0.0));
+        assert!(Range::AboveUpTo(0.0, 1.0).contains(1.0));
+        assert!(!Range::FromBelow(0.0, 1.0).contains(1.0));
+        assert!(!Range::From(0.0).contains(f64::NAN));
+        assert!(!Range::From(0.0).contains(f64::INFINITY));
+    }
+
+    #[test]
+    fn devices_are_named_as_in_torch() {
+        for good in ["auto", "cpu", "cuda", "cuda:0", "cuda:7"] {
+            assert!(is_device(good), "{good}");
+        }
+        for bad in ["gpu", "cuda:", "cuda:-1", "cuda:x", ""] {
+            assert!(!is_device(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Recipes: configurations that ship with the program, a file each in `recipes/`.
+
+/// A recipe.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe {
+    /// Name of its file without `.toml`.
+    pub name: &'static str,
+    /// The file; its header says command, result, hardware and time.
+    pub text: &'static str,
+}
+
+/// Names every file of `recipes/` once.
+macro_rules! recipes {
+    ($($name:literal),+ $(,)?) => {
+        /// Every recipe.
+        pub const RECIPES: &[Recipe] = &[
+            $(Recipe { name: $name, text: include_str!(concat!("../../../../recipes/", $name, ".toml")) },)+
+        ];
+    };
+}
+
+recipes!["cifar10-100-per-class", "few-labels", "as-published"];
+
+pub(super) fn find(name: &str) -> Option<&'static Recipe> {
+    RECIPES.iter().find(|recipe| recipe.name == name)
+}
+
+pub(super) fn names() -> Vec<&'static str> {
+    RECIPES.iter().map(|recipe| recipe.name).collect()
+}

@@ -1,0 +1,363 @@
+//! A configuration whose values are all present, typed, in range and consistent.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::choices::{Amp, Augment, HeadInit, Interpolation, Method, Optimizer, Pairs, Sampler, Schedule, Select};
+use super::error::ConfigError;
+use super::input::Input;
+use super::settings::SETTINGS;
+use super::typed::Typed;
+use super::word::{auto, off};
+use crate::models::{Architecture, Family, Stem};
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointSection {
+    /// The file.
+    pub path: PathBuf,
+    /// The encoder to take where there are several (`query`, `key`, `student`, `teacher`, ...).
+    #[serde(with = "auto")]
+    pub encoder: Option<String>,
+    /// Patterns of backbone tensors that may be missing.
+    pub allow_missing: Vec<String>,
+}
+
+/// The network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelSection {
+    /// Family of the backbone.
+    #[serde(with = "auto")]
+    pub name: Option<Family>,
+    /// First layers.
+    #[serde(with = "auto")]
+    pub stem: Option<Stem>,
+    /// Factor on the number of channels.
+    #[serde(with = "auto")]
+    pub width: Option<f64>,
+    /// Outputs of the classifier.
+    #[serde(with = "auto")]
+    pub num_classes: Option<i64>,
+    /// First stages kept as they are: 0 none, 1 the stem, 5 all of a `ResNet`.
+    pub frozen_stages: i64,
+    /// Whether batch norm keeps its pre-trained weights and statistics.
+    pub freeze_batch_norm: bool,
+}
+
+/// The labelled images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSection {
+    /// Folder or file.
+    pub dir: PathBuf,
+    /// Name of the training split.
+    pub train_split: String,
+    /// Name of the validation split; `None`: the one that is there, or cut from the training split.
+    #[serde(with = "auto")]
+    pub val_split: Option<String>,
+    /// Name of the test split.
+    pub test_split: String,
+    /// Share of the training labels to use, above 0, up to 1.
+    pub label_fraction: f64,
+    /// Training labels to use of each class; excludes a `label_fraction` below 1.
+    #[serde(with = "off")]
+    pub per_class: Option<usize>,
+    /// Validation images of each class, taken from what the labelled budget leaves.
+    #[serde(with = "off")]
+    pub val_per_class: Option<usize>,
+    /// Height and width of the input, pixels.
+    #[serde(with = "auto")]
+    pub img_size: Option<i64>,
+    /// Mean of red, green, blue.
+    #[serde(with = "auto")]
+    pub mean: Option<[f64; 3]>,
+    /// Standard deviation of red, green, blue.
+    #[serde(with = "auto")]
+    pub std: Option<[f64; 3]>,
+    /// Resampling.
+    pub interpolation: Interpolation,
+    /// Share of the resized side that evaluation keeps.
+    #[serde(with = "auto")]
+    pub crop_pct: Option<f64>,
+    /// Random transforms in training.
+    #[serde(with = "auto")]
+    pub augment: Option<Augment>,
+    /// How batches are drawn.
+    pub sampler: Sampler,
+    /// P of the balanced sampler.
+    #[serde(with = "auto")]
+    pub classes_per_batch: Option<usize>,
+    /// K of the balanced sampler.
+    pub images_per_class: usize,
+}
+
+/// The objective.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MethodSection {
+    /// Which.
+    pub name: Method,
+    /// Pair scheme (M5).
+    pub pairs: Pairs,
+    /// Weight of the contrastive loss (eta, M7).
+    pub eta: f64,
+    /// Shape of Beta(alpha, alpha), from which mixing coefficients are drawn (M2, M3).
+    pub alpha: f64,
+    /// Temperature (tau, M4).
+    pub temperature: f64,
+    /// Exponent of the focal weight (g, M5).
+    pub focal: f64,
+    /// Whether the focal weight carries no gradient.
+    pub detach_focal: bool,
+    /// Outputs of the projection head.
+    pub contrast_dim: i64,
+    /// How the classifier starts.
+    pub head_init: HeadInit,
+}
+
+/// The optimisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSection {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Optimizer.
+    pub opt: Optimizer,
+    /// Learning rate after warm-up.
+    pub lr: f64,
+    /// Momentum of SGD.
+    pub momentum: f64,
+    /// Nesterov momentum.
+    pub nesterov: bool,
+    /// Weight decay, on all weights.
+    pub weight_decay: f64,
+    /// How the learning rate falls.
+    pub sched: Schedule,
+    /// Epochs of linear warm-up, a fraction allowed; `None`: 5 % of the epochs.
+    #[serde(with = "auto")]
+    pub warmup_epochs: Option<f64>,
+    /// Where the cosine ends.
+    pub min_lr: f64,
+    /// Epochs between steps of the schedule `step`.
+    pub step_epochs: f64,
+    /// Factor of each step of the schedule `step`.
+    pub step_gamma: f64,
+    /// Factor on the learning rate for each layer below the head.
+    pub layer_decay: f64,
+    /// Factor on the learning rate of classifier and projection head.
+    pub head_lr_factor: f64,
+    /// Largest norm of the gradient.
+    #[serde(with = "off")]
+    pub clip_grad: Option<f64>,
+    /// Share of the label spread over all classes.
+    pub label_smoothing: f64,
+    /// Decay of the weight average.
+    #[serde(with = "off")]
+    pub model_ema: Option<f64>,
+    /// Epochs without a better validation figure before training stops.
+    #[serde(with = "off")]
+    pub early_stopping: Option<usize>,
+    /// What makes an epoch the best.
+    pub select: Select,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Steps between lines of `metrics.jsonl`.
+    pub log_every: usize,
+}
+
+/// The machine and the folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSection {
+    /// Whether kNN and linear probe of the frozen checkpoint are measured first.
+    pub probe: bool,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Precision.
+    pub amp: Amp,
+    /// Threads of the computation.
+    #[serde(with = "auto")]
+    pub threads: Option<usize>,
+    /// Threads that read images.
+    #[serde(with = "auto")]
+    pub workers: Option<usize>,
+    /// Run folder.
+    #[serde(with = "auto")]
+    pub output: Option<PathBuf>,
+    /// Subfolder of the output.
+    #[serde(with = "off")]
+    pub experiment: Option<String>,
+}
+
+/// What a run is told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Where the weights come from.
+    pub checkpoint: CheckpointSection,
+    /// The network.
+    pub model: ModelSection,
+    /// The labelled images.
+    pub data: DataSection,
+    /// The objective.
+    pub method: MethodSection,
+    /// The optimisation.
+    pub train: TrainSection,
+    /// The machine and the folder.
+    pub run: RunSection,
+}
+
+impl Typed {
+    /// The configuration, when every setting is given and all go together.
+    ///
+    /// # Panics
+    /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
+    pub fn validate(&self) -> Result<RunConfig, ConfigError> {
+        if let Some(setting) = SETTINGS.iter().find(|setting| self.get(setting.key).is_none()) {
+            return Err(ConfigError::Missing { key: setting.key, flag: setting.flag, expected: setting.expected() });
+        }
+        let config = RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl RunConfig {
+    /// Refuses settings that are each in range and do not go together.
+    fn check(&self) -> Result<(), ConfigError> {
+        let (data, train) = (&self.data, &self.train);
+        refuse_if(data.per_class.is_some() && data.label_fraction < 1.0, || ConfigError::Conflict {
+            first: "data.per_class".into(),
+            second: "data.label_fraction".into(),
+            expected: "one of the two".into(),
+            found: format!("per_class {}, label_fraction {}", data.per_class.unwrap_or(0), data.label_fraction),
+            hint: "give --per-class or --label-fraction, not both",
+        })?;
+        self.check_sampler()?;
+        refuse_if(train.warmup_epochs.is_some_and(|warmup| warmup > train.epochs as f64), || ConfigError::Conflict {
+            first: "train.warmup_epochs".into(),
+            second: "train.epochs".into(),
+            expected: format!("a warm-up of at most {} epochs", train.epochs),
+            found: format!("{} epochs", train.warmup_epochs.unwrap_or(0.0)),
+            hint: "shorten --warmup-epochs, or leave it out for 5 % of the epochs",
+        })?;
+        refuse_if(train.min_lr > train.lr, || ConfigError::Conflict {
+            first: "train.min_lr".into(),
+            second: "train.lr".into(),
+            expected: format!("min_lr of at most {}", train.lr),
+            found: train.min_lr.to_string(),
+            hint: "the cosine falls from --lr to --min-lr",
+        })?;
+        let plain_sgd = train.opt == Optimizer::Sgd && train.momentum == 0.0;
+        refuse_if(train.nesterov && plain_sgd, || ConfigError::Conflict {
+            first: "train.nesterov".into(),
+            second: "train.momentum".into(),
+            expected: "a momentum above 0".into(),
+            found: "0".into(),
+            hint: "add --no-nesterov for SGD without momentum",
+        })?;
+        refuse_if(train.early_stopping.is_some() && train.select == Select::Last, || ConfigError::Conflict {
+            first: "train.early_stopping".into(),
+            second: "train.select".into(),
+            expected: "val_top1 or val_loss".into(),
+            found: "last".into(),
+            hint: "early stopping watches the figure that --select names",
+        })?;
+        refuse_if(self.method.head_init == HeadInit::LinearProbe && !self.run.probe, || ConfigError::Conflict {
+            first: "method.head_init".into(),
+            second: "run.probe".into(),
+            expected: "the probe, from which the classifier starts".into(),
+            found: "probe = false".into(),
+            hint: "leave out --no-probe, or give --head-init random",
+        })
+    }
+
+    /// The balanced sampler fills a batch exactly.
+    fn check_sampler(&self) -> Result<(), ConfigError> {
+        let (data, batch) = (&self.data, self.train.batch_size);
+        let images = data.images_per_class;
+        let classes = data.classes_per_batch.unwrap_or(batch / images);
+        let fits = classes >= 2 && classes.checked_mul(images) == Some(batch);
+        refuse_if(data.sampler == Sampler::Balanced && !fits, || ConfigError::Conflict {
+            first: "data.sampler".into(),
+            second: "train.batch_size".into(),
+            expected: "classes_per_batch x images_per_class = batch_size, of 2 classes or more".into(),
+            found: format!("{classes} x {images}, batch_size {batch}"),
+            hint: "give a --batch-size that --images-per-class divides, and leave out --classes-per-batch",
+        })
+    }
+
+    /// Closes what was left to the checkpoint and the data, and says how an image becomes the input.
+    ///
+    /// The copy returned is the one that is saved: given back as a file it repeats the run, whatever the defaults of a
+    /// later version are.
+    pub fn resolve(&self, architecture: &Architecture, num_classes: i64) -> (RunConfig, Input) {
+        let usual = Input::usual(architecture);
+        let data = &self.data;
+        let input = Input {
+            img_size: data.img_size.unwrap_or(usual.img_size),
+            mean: data.mean.unwrap_or(usual.mean),
+            std: data.std.unwrap_or(usual.std),
+            crop_pct: data.crop_pct.unwrap_or(usual.crop_pct),
+            interpolation: data.interpolation,
+            augment: data.augment.unwrap_or(usual.augment),
+        };
+        let mut resolved = self.clone();
+        resolved.model = ModelSection {
+            name: Some(architecture.family),
+            stem: Some(architecture.stem),
+            width: Some(architecture.width),
+            num_classes: Some(num_classes),
+            ..self.model.clone()
+        };
+        resolved.data.img_size = Some(input.img_size);
+        resolved.data.mean = Some(input.mean);
+        resolved.data.std = Some(input.std);
+        resolved.data.crop_pct = Some(input.crop_pct);
+        resolved.data.augment = Some(input.augment);
+        if data.sampler == Sampler::Balanced {
+            resolved.data.classes_per_batch = Some(self.classes_per_batch());
+        }
+        resolved.train.warmup_epochs = Some(self.warmup_epochs());
+        resolved.run.output = Some(self.output());
+        (resolved, input)
+    }
+
+    /// Epochs of linear warm-up.
+    pub fn warmup_epochs(&self) -> f64 {
+        const SHARE: f64 = 0.05;
+        self.train.warmup_epochs.unwrap_or(SHARE * self.train.epochs as f64)
+    }
+
+    /// P of the balanced sampler: as many classes as fill a batch.
+    pub fn classes_per_batch(&self) -> usize {
+        self.data.classes_per_batch.unwrap_or(self.train.batch_size / self.data.images_per_class)
+    }
+
+    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    fn output(&self) -> PathBuf {
+        self.run.output.clone().unwrap_or_else(|| {
+            let data = self.data.dir.file_stem().map_or("data".into(), |name| name.to_string_lossy());
+            Path::new("runs").join(format!("{data}-{}-{}", self.method.name.name(), self.train.seed))
+        })
+    }
+
+    /// The folder of the run: the output, and the experiment in it.
+    pub fn folder(&self) -> PathBuf {
+        match &self.run.experiment {
+            Some(experiment) => self.output().join(experiment),
+            None => self.output(),
+        }
+    }
+
+    /// The configuration as a file that [`Typed::file`] reads back to the same value.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    pub fn to_toml(&self) -> String {
+        let body = toml::to_string(self).expect("strings, numbers and lists have a spelling in TOML");
+        format!("# Every setting of the run; coretune fit --config with this file repeats it.\n\n{body}")
+    }
+}
+
+fn refuse_if(wrong: bool, error: impl FnOnce() -> ConfigError) -> Result<(), ConfigError> {
+    if wrong { Err(error()) } else { Ok(()) }
+}

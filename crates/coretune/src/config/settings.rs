@@ -1,0 +1,378 @@
+//! The table of settings: key, flag, type, range, default and meaning of each, written once.
+//!
+//! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
+
+use super::kind::{Kind, Range, one_of};
+use super::{Amp, Augment, HeadInit, Interpolation, Method, Optimizer, Pairs, Sampler, Schedule, Select};
+use crate::models::Family;
+
+/// The commands that take settings as flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `coretune probe`.
+    Probe,
+    /// `coretune fit`.
+    Fit,
+    /// `coretune evaluate`.
+    Evaluate,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `section.key`, as in a file.
+    pub key: &'static str,
+    /// The long flag without its dashes. A switch whose flag starts with `no-` is turned off by it.
+    pub flag: &'static str,
+    /// The short flag.
+    pub short: Option<char>,
+    /// Names that the flag has elsewhere.
+    pub aliases: &'static [&'static str],
+    /// Type and range.
+    pub kind: Kind,
+    /// The word that may stand in place of a value: `auto` or `off`.
+    pub word: Option<&'static str>,
+    /// The default as typed; without one the setting must be given.
+    pub default: Option<&'static str>,
+    /// The value when the flag stands alone.
+    pub alone: Option<&'static str>,
+    /// What it does, in a line.
+    pub meaning: &'static str,
+    /// The commands that take it as a flag.
+    pub commands: &'static [Command],
+    /// Whether `--help` shows it (`--help-all` shows all).
+    pub common: bool,
+}
+
+const FIT: &[Command] = &[Command::Fit];
+const PROBE_FIT: &[Command] = &[Command::Probe, Command::Fit];
+const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate];
+
+const fn setting(key: &'static str, flag: &'static str, kind: Kind, meaning: &'static str) -> Setting {
+    Setting {
+        key,
+        flag,
+        short: None,
+        aliases: &[],
+        kind,
+        word: None,
+        default: None,
+        alone: None,
+        meaning,
+        commands: FIT,
+        common: false,
+    }
+}
+
+impl Setting {
+    const fn default(mut self, text: &'static str) -> Self {
+        self.default = Some(text);
+        self
+    }
+    /// `auto` stands for no value, and is the default.
+    const fn auto(mut self) -> Self {
+        self.word = Some("auto");
+        self.default("auto")
+    }
+    /// `off` stands for no value, and is the default.
+    const fn off(mut self) -> Self {
+        self.word = Some("off");
+        self.default("off")
+    }
+    const fn alone(mut self, text: &'static str) -> Self {
+        self.alone = Some(text);
+        self
+    }
+    const fn short(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
+    const fn aliases(mut self, names: &'static [&'static str]) -> Self {
+        self.aliases = names;
+        self
+    }
+    const fn commands(mut self, commands: &'static [Command]) -> Self {
+        self.commands = commands;
+        self
+    }
+    const fn common(mut self) -> Self {
+        self.common = true;
+        self
+    }
+
+    /// The part of the key before the dot.
+    pub fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(section, _)| section)
+    }
+
+    /// The part of the key after the dot.
+    pub fn name(&self) -> &'static str {
+        self.key.split_once('.').map_or("", |(_, name)| name)
+    }
+
+    /// The setting of this key.
+    pub fn find(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The names that the flag also answers to: those listed, and each with underscores for dashes.
+    pub fn all_aliases(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.aliases.iter().map(ToString::to_string).collect();
+        let spelled = std::iter::once(self.flag).chain(self.aliases.iter().copied()).map(|name| name.replace('-', "_"));
+        for name in spelled {
+            if name != self.flag && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// What is accepted, in words, with the word that stands for no value.
+    pub fn expected(&self) -> String {
+        match (self.kind, self.word) {
+            (Kind::Choice(names), Some(word)) => one_of(&[&names()[..], &[word]].concat()),
+            (_, Some(word)) => format!("{}, or {word}", self.kind.expected()),
+            (_, None) => self.kind.expected(),
+        }
+    }
+}
+
+fn families() -> Vec<&'static str> {
+    Family::ALL.map(Family::name).to_vec()
+}
+
+fn stems() -> Vec<&'static str> {
+    vec!["imagenet", "small"]
+}
+
+const ANY: i64 = i64::MAX;
+
+/// Every setting, by section, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting("checkpoint.path", "pretrained-path", Kind::Path("CKPT"), "checkpoint to start from").common(),
+    setting("checkpoint.encoder", "encoder", Kind::Text("NAME"), "encoder to take where the file holds several")
+        .auto()
+        .commands(PROBE_FIT)
+        .common(),
+    setting(
+        "checkpoint.allow_missing",
+        "allow-missing",
+        Kind::Texts("PATTERN"),
+        "backbone tensors that may be missing",
+    )
+    .default("[]")
+    .commands(PROBE_FIT),
+    setting("model.name", "model", Kind::Choice(families), "backbone; auto: the checkpoint says")
+        .auto()
+        .commands(PROBE_FIT)
+        .common(),
+    setting("model.stem", "stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
+        .auto()
+        .commands(PROBE_FIT),
+    setting("model.width", "width", Kind::Number(Range::AboveUpTo(0.0, 16.0)), "factor on the number of channels")
+        .auto()
+        .commands(PROBE_FIT),
+    setting("model.num_classes", "num-classes", Kind::Whole(2, ANY), "classes of the classifier; auto: the data says")
+        .auto(),
+    setting("model.frozen_stages", "frozen-stages", Kind::Whole(0, 5), "first stages kept as they are (1: the stem)")
+        .default("0"),
+    setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
+        .default("false"),
+    setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
+    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split")
+        .default("train")
+        .commands(ALL),
+    setting(
+        "data.val_split",
+        "val-split",
+        Kind::Text("NAME"),
+        "name of the validation split; auto: found, or cut from train",
+    )
+    .auto()
+    .commands(ALL),
+    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split")
+        .default("test")
+        .commands(ALL),
+    setting(
+        "data.label_fraction",
+        "label-fraction",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "share of the training labels to use",
+    )
+    .default("1.0")
+    .commands(ALL)
+    .common(),
+    setting("data.per_class", "per-class", Kind::Whole(1, ANY), "training labels to use of each class")
+        .off()
+        .commands(ALL)
+        .common(),
+    setting(
+        "data.val_per_class",
+        "val-per-class",
+        Kind::Whole(1, ANY),
+        "validation images of each class, beside the labels",
+    )
+    .off()
+    .commands(ALL)
+    .common(),
+    setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input; auto: by checkpoint")
+        .auto()
+        .commands(PROBE_FIT)
+        .common(),
+    setting(
+        "data.mean",
+        "mean",
+        Kind::Colour(Range::Between(0.0, 1.0)),
+        "mean of the normalisation; auto: by checkpoint",
+    )
+    .auto()
+    .commands(PROBE_FIT),
+    setting(
+        "data.std",
+        "std",
+        Kind::Colour(Range::AboveUpTo(0.0, 1.0)),
+        "deviation of the normalisation; auto: by checkpoint",
+    )
+    .auto()
+    .commands(PROBE_FIT),
+    setting("data.interpolation", "interpolation", Kind::Choice(Interpolation::names), "resampling of images")
+        .default("bilinear")
+        .commands(PROBE_FIT),
+    setting(
+        "data.crop_pct",
+        "crop-pct",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "share of the resized side that evaluation keeps",
+    )
+    .auto()
+    .commands(PROBE_FIT),
+    setting("data.augment", "augment", Kind::Choice(Augment::names), "random transforms; auto: by checkpoint")
+        .auto()
+        .common(),
+    setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
+        .default("shuffle"),
+    setting("data.classes_per_batch", "classes-per-batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
+    setting("data.images_per_class", "images-per-class", Kind::Whole(1, ANY), "K of the balanced sampler").default("4"),
+    setting("method.name", "method", Kind::Choice(Method::names), "objective").default("core-tuning").common(),
+    setting("method.pairs", "pairs", Kind::Choice(Pairs::names), "pair scheme of core-tuning").default("own").common(),
+    setting("method.eta", "eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
+        .default("1.0")
+        .aliases(&["eta-weight"])
+        .common(),
+    setting("method.alpha", "alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
+        .default("1.0")
+        .aliases(&["mixup-alpha"])
+        .common(),
+    setting(
+        "method.temperature",
+        "temperature",
+        Kind::Number(Range::Above(0.0)),
+        "temperature of the contrastive loss",
+    )
+    .default("0.07"),
+    setting("method.focal", "focal", Kind::Number(Range::From(0.0)), "exponent of the focal weight; 0: none")
+        .default("1.0"),
+    setting("method.detach_focal", "detach-focal", Kind::Switch, "no gradient through the focal weight")
+        .default("false"),
+    setting("method.contrast_dim", "contrast-dim", Kind::Whole(1, ANY), "outputs of the projection head")
+        .default("256"),
+    setting("method.head_init", "head-init", Kind::Choice(HeadInit::names), "start of the classifier")
+        .default("random")
+        .common(),
+    setting("train.epochs", "epochs", Kind::Whole(1, ANY), "passes over the training images").default("25").common(),
+    setting("train.batch_size", "batch-size", Kind::Whole(2, ANY), "images per step")
+        .default("64")
+        .short('b')
+        .commands(ALL)
+        .common(),
+    setting("train.opt", "opt", Kind::Choice(Optimizer::names), "optimizer").default("sgd").common(),
+    setting("train.lr", "lr", Kind::Number(Range::Above(0.0)), "learning rate, absolute (not scaled by the batch)")
+        .default("0.03")
+        .aliases(&["learning-rate"])
+        .common(),
+    setting("train.momentum", "momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd").default("0.9"),
+    setting("train.nesterov", "no-nesterov", Kind::Switch, "Nesterov momentum in sgd").default("true"),
+    setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
+        .default("1e-4")
+        .common(),
+    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of the learning rate")
+        .default("cosine")
+        .common(),
+    setting(
+        "train.warmup_epochs",
+        "warmup-epochs",
+        Kind::Number(Range::From(0.0)),
+        "epochs of linear warm-up; auto: 5 % of the epochs",
+    )
+    .auto(),
+    setting("train.min_lr", "min-lr", Kind::Number(Range::From(0.0)), "where the cosine ends").default("0.0"),
+    setting("train.step_epochs", "step-epochs", Kind::Number(Range::Above(0.0)), "epochs between steps of sched step")
+        .default("10.0")
+        .aliases(&["decay-epochs", "lr-step-size"]),
+    setting(
+        "train.step_gamma",
+        "step-gamma",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "factor of each step of sched step",
+    )
+    .default("0.1")
+    .aliases(&["decay-rate", "lr-gamma"]),
+    setting(
+        "train.layer_decay",
+        "layer-decay",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "factor on lr per layer below the head",
+    )
+    .default("1.0"),
+    setting(
+        "train.head_lr_factor",
+        "head-lr-factor",
+        Kind::Number(Range::Above(0.0)),
+        "factor on lr of classifier and projection head",
+    )
+    .default("1.0"),
+    setting("train.clip_grad", "clip-grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient").off(),
+    setting(
+        "train.label_smoothing",
+        "label-smoothing",
+        Kind::Number(Range::FromBelow(0.0, 1.0)),
+        "share of the label spread over all classes",
+    )
+    .default("0.0"),
+    setting(
+        "train.model_ema",
+        "model-ema",
+        Kind::Number(Range::FromBelow(0.0, 1.0)),
+        "average the weights with this decay",
+    )
+    .off()
+    .alone("0.999"),
+    setting(
+        "train.early_stopping",
+        "early-stopping",
+        Kind::Whole(1, ANY),
+        "epochs without a better validation before stopping",
+    )
+    .off(),
+    setting("train.select", "select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
+    setting("train.seed", "seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").commands(ALL).common(),
+    setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl").default("10"),
+    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the frozen checkpoint first")
+        .default("true")
+        .common(),
+    setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
+    setting("run.amp", "amp", Kind::Choice(Amp::names), "bf16 in convolutions and products; auto: where it is faster")
+        .default("auto")
+        .alone("bf16")
+        .commands(ALL)
+        .common(),
+    setting("run.threads", "threads", Kind::Whole(1, 4096), "threads of the computation; auto: all cores")
+        .auto()
+        .commands(ALL),
+    setting("run.workers", "workers", Kind::Whole(1, 4096), "threads that read images; auto: all cores")
+        .auto()
+        .short('j')
+        .commands(ALL),
+    setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED").auto().common(),
+    setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off(),
+];

@@ -1,0 +1,165 @@
+//! What was typed: entries from several layers, merged, each checked for name, type and range as it comes in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::error::{ConfigError, Origin};
+use super::kind::Refusal;
+use super::recipes;
+use super::settings::{SETTINGS, Setting};
+
+/// A configuration in the making.
+///
+/// Layers are applied in the order of the calls; the later one wins, so callers go defaults, recipe, file,
+/// assignments, flags.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    entries: BTreeMap<&'static str, (Value, Origin)>,
+}
+
+impl Typed {
+    /// The defaults of [`SETTINGS`].
+    ///
+    /// # Panics
+    /// When a default in the table does not fit its own type.
+    pub fn defaults() -> Self {
+        let mut typed = Typed { entries: BTreeMap::new() };
+        for setting in SETTINGS {
+            if let Some(text) = setting.default {
+                let put = typed.put_text(Origin::Default, setting, text);
+                put.unwrap_or_else(|error| panic!("the default of {} does not fit it: {error:?}", setting.key));
+            }
+        }
+        typed
+    }
+
+    /// A recipe by name, or from a file.
+    pub fn recipe(self, name_or_path: &str) -> Result<Self, ConfigError> {
+        match recipes::find(name_or_path) {
+            Some(recipe) => self.document(Origin::Recipe(recipe.name.into()), recipe.text),
+            None if Path::new(name_or_path).is_file() => self.file(Path::new(name_or_path)),
+            None => Err(ConfigError::UnknownRecipe { name: name_or_path.into(), known: recipes::names() }),
+        }
+    }
+
+    /// A file of TOML.
+    pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        self.document(Origin::File(PathBuf::from(path)), &text)
+    }
+
+    /// One `section.key=value` of `--set`.
+    pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
+        let malformed = || ConfigError::Assignment { found: text.into() };
+        let (key, value) = text.split_once('=').ok_or_else(malformed)?;
+        let key = key.trim();
+        if !key.contains('.') {
+            return Err(malformed());
+        }
+        let setting = Setting::find(key).ok_or_else(|| unknown(Origin::Assignment, key))?;
+        self.put_text(Origin::Assignment, setting, value.trim())?;
+        Ok(self)
+    }
+
+    /// A flag: the setting and the text given to it (several only where the setting is a list).
+    pub fn flag(mut self, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
+        self.put_text(Origin::Flag(format!("--{}", setting.flag)), setting, &texts.join(","))?;
+        Ok(self)
+    }
+
+    /// The value of a key, when some layer gave one.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key).map(|(value, _)| value)
+    }
+
+    /// Where the value of a key came from.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.entries.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Everything that was typed, as sections of TOML.
+    pub fn to_table(&self) -> Table {
+        let mut table = Table::new();
+        for (key, (value, _)) in &self.entries {
+            if let Some((section, name)) = key.split_once('.')
+                && let Value::Table(section) = table.entry(section).or_insert_with(|| Value::Table(Table::new()))
+            {
+                section.insert(name.into(), value.clone());
+            }
+        }
+        table
+    }
+
+    fn document(mut self, origin: Origin, text: &str) -> Result<Self, ConfigError> {
+        let table: Table = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            origin: origin.clone(),
+            line: error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count()),
+            message: error.message().to_string(),
+        })?;
+        for (section, value) in table {
+            let Value::Table(keys) = value else { return Err(unknown(origin, &section)) };
+            for (name, value) in keys {
+                let key = format!("{section}.{name}");
+                let setting = Setting::find(&key).ok_or_else(|| unknown(origin.clone(), &key))?;
+                self.put(origin.clone(), setting, value)?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn put_text(&mut self, origin: Origin, setting: &'static Setting, text: &str) -> Result<(), ConfigError> {
+        self.put(origin, setting, setting.kind.parse(text))
+    }
+
+    fn put(&mut self, origin: Origin, setting: &'static Setting, value: Value) -> Result<(), ConfigError> {
+        let is_word = setting.word.is_some() && is_word(&value, setting.word);
+        let checked =
+            if is_word { Ok(Value::from(setting.word.unwrap_or_default())) } else { setting.kind.check(value) };
+        let value = checked.map_err(|refusal| refused(refusal, &origin, setting))?;
+        self.entries.insert(setting.key, (value, origin));
+        Ok(())
+    }
+}
+
+/// Whether the value is the word; a list typed with commas holds it as its only element.
+fn is_word(value: &Value, word: Option<&str>) -> bool {
+    match value {
+        Value::Array(parts) => parts.len() == 1 && parts[0].as_str() == word,
+        value => value.as_str() == word,
+    }
+}
+
+fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> ConfigError {
+    let (key, origin, expected) = (setting.key, origin.clone(), setting.expected());
+    match refusal {
+        Refusal::Type { found, .. } => ConfigError::Type { origin, key, expected, found },
+        Refusal::Range { found, .. } => ConfigError::Range { origin, key, expected, found },
+    }
+}
+
+fn unknown(origin: Origin, key: &str) -> ConfigError {
+    ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
+}
+
+/// Settings whose key, name or flag is like `key`, the nearest first.
+fn near(key: &str) -> Vec<&'static str> {
+    const ALIKE: f64 = 0.7;
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let likeness = |setting: &Setting| {
+        let flags = setting.all_aliases();
+        let whole = strsim::normalized_damerau_levenshtein(setting.key, key);
+        // The right name in the wrong section counts as much as a typing error in the whole.
+        let part = std::iter::once(setting.name())
+            .chain(flags.iter().map(String::as_str))
+            .map(|candidate| strsim::normalized_damerau_levenshtein(candidate, name))
+            .fold(0.0, f64::max);
+        whole.max(0.95 * part)
+    };
+    let mut alike: Vec<_> =
+        SETTINGS.iter().map(|setting| (likeness(setting), setting.key)).filter(|(score, _)| *score >= ALIKE).collect();
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    alike.into_iter().map(|(_, key)| key).take(2).collect()
+}

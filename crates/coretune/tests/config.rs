@@ -1,0 +1,24 @@
+//! Tests of `coretune::config`.
+
+mod config {
+    mod documentation;
+    mod layers;
+    mod recipes;
+    mod refusals;
+    mod resolution;
+
+    use coretune::config::{Setting, Typed};
+
+    /// The defaults and the two settings that have none.
+    fn smallest() -> Typed {
+        Typed::defaults()
+            .assignment("checkpoint.path=moco.pth")
+            .and_then(|typed| typed.assignment("data.dir=flowers"))
+            .expect("two paths are accepted")
+    }
+
+    /// The setting of a key that exists.
+    fn setting(key: &str) -> &'static Setting {
+        Setting::find(key).expect("the key exists")
+    }
+}

@@ -1,0 +1,43 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{env, fs};
+
+use coretune::config::{Kind, SETTINGS, defaults_table};
+
+#[test]
+fn the_page_of_defaults_is_the_table_in_the_code() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/defaults.md");
+    if env::var_os("CORETUNE_UPDATE_DOCS").is_some() {
+        fs::write(&page, defaults_table()).unwrap();
+    }
+    let committed = fs::read_to_string(&page).unwrap_or_default();
+    assert!(committed == defaults_table(), "docs/defaults.md is old: run the tests with CORETUNE_UPDATE_DOCS=1");
+}
+
+#[test]
+fn no_two_settings_share_a_key_or_a_flag() {
+    let mut names = BTreeSet::new();
+    for setting in SETTINGS {
+        assert!(names.insert(format!("key {}", setting.key)), "{}", setting.key);
+        for flag in setting.all_aliases().into_iter().chain([setting.flag.to_string()]) {
+            assert!(names.insert(flag.clone()), "{flag}");
+        }
+    }
+}
+
+#[test]
+fn the_names_of_the_published_script_are_aliases() {
+    let aliases: Vec<String> = SETTINGS.iter().flat_map(coretune::config::Setting::all_aliases).collect();
+    for name in ["eta_weight", "mixup_alpha", "contrast_dim"] {
+        assert!(aliases.iter().any(|alias| alias == name), "{name}");
+    }
+}
+
+#[test]
+fn a_switch_that_is_on_is_turned_off_by_its_flag() {
+    for setting in SETTINGS {
+        if matches!(setting.kind, Kind::Switch) {
+            assert_eq!(setting.flag.starts_with("no-"), setting.default == Some("true"), "{}", setting.key);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::fs;
+
+use coretune::config::{Method, Optimizer, Origin, Typed};
+
+use super::{setting, smallest};
+
+fn flag(typed: Typed, key: &str, text: &str) -> Typed {
+    typed.flag(setting(key), &[text.to_string()]).expect("the value is accepted")
+}
+
+#[test]
+fn each_layer_wins_over_those_before_it_and_leaves_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    fs::write(&file, "[train]\nlr = 0.2\nepochs = 7\nbatch_size = 16\n").unwrap();
+
+    let recipe = smallest().recipe("as-published").unwrap();
+    assert_eq!(recipe.validate().unwrap().train.lr, 0.01);
+    let file_over_recipe = recipe.file(&file).unwrap();
+    assert_eq!(file_over_recipe.validate().unwrap().train.lr, 0.2);
+    let set_over_file = file_over_recipe.assignment("train.lr=0.3").unwrap();
+    assert_eq!(set_over_file.validate().unwrap().train.lr, 0.3);
+    let flag_over_set = flag(set_over_file, "train.lr", "0.4");
+
+    let config = flag_over_set.validate().unwrap();
+    assert_eq!(config.train.lr, 0.4);
+    assert_eq!(config.train.epochs, 7);
+    assert_eq!(config.data.img_size, Some(256));
+    assert_eq!(config.train.opt, Optimizer::Sgd);
+}
+
+#[test]
+fn an_entry_remembers_where_it_came_from() {
+    let typed = flag(smallest().assignment("train.lr=0.3").unwrap(), "train.epochs", "3");
+    assert_eq!(typed.origin("train.lr"), Some(&Origin::Assignment));
+    assert_eq!(typed.origin("train.epochs"), Some(&Origin::Flag("--epochs".into())));
+    assert_eq!(typed.origin("train.opt"), Some(&Origin::Default));
+}
+
+#[test]
+fn a_later_layer_can_take_a_value_back_with_the_word_for_none() {
+    let typed = smallest().assignment("train.clip_grad=1").unwrap();
+    assert_eq!(typed.validate().unwrap().train.clip_grad, Some(1.0));
+    let typed = flag(typed, "train.clip_grad", "off");
+    assert_eq!(typed.validate().unwrap().train.clip_grad, None);
+    let typed = flag(flag(typed, "data.mean", "0.5,0.5,0.5"), "data.mean", "auto");
+    assert_eq!(typed.validate().unwrap().data.mean, None);
+}
+
+#[test]
+fn an_assignment_reads_numbers_names_and_lists_without_quotes() {
+    let typed = smallest();
+    let typed = typed.assignment("method.name = cross-entropy").unwrap();
+    let typed = typed.assignment("data.std=[0.2, 0.2, 0.25]").unwrap();
+    let typed = typed.assignment("checkpoint.allow_missing=fc.*,layer4.*").unwrap();
+    let config = typed.assignment("train.lr=1").unwrap().validate().unwrap();
+    assert_eq!(config.method.name, Method::CrossEntropy);
+    assert_eq!(config.data.std, Some([0.2, 0.2, 0.25]));
+    assert_eq!(config.checkpoint.allow_missing, ["fc.*", "layer4.*"]);
+    assert_eq!(config.train.lr, 1.0);
+}

@@ -1,0 +1,61 @@
+use std::fs;
+
+use coretune::config::{Augment, RunConfig, Typed};
+use coretune::models::{Architecture, Family, Stem};
+
+use super::smallest;
+
+fn reread(config: &RunConfig) -> RunConfig {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, config.to_toml()).unwrap();
+    Typed::defaults().file(&path).unwrap().validate().unwrap()
+}
+
+#[test]
+fn the_resolved_copy_reads_back_to_the_same_configuration() {
+    let open = smallest().validate().unwrap();
+    assert_eq!(reread(&open), open);
+
+    let typed = smallest().assignment("data.sampler=balanced").unwrap();
+    let typed = typed.assignment("train.model_ema=0.99").unwrap().assignment("data.per_class=3").unwrap();
+    let (resolved, _) = typed.validate().unwrap().resolve(&Architecture::published(Family::ResNet50), 12);
+    assert_eq!(reread(&resolved), resolved);
+    assert!(!resolved.to_toml().contains("\"auto\"\nimg_size"), "{}", resolved.to_toml());
+}
+
+#[test]
+fn resolving_twice_changes_nothing() {
+    let architecture = Architecture::published(Family::ResNet18);
+    let (once, input) = smallest().validate().unwrap().resolve(&architecture, 10);
+    assert_eq!(once.resolve(&architecture, 10), (once, input));
+}
+
+#[test]
+fn the_input_follows_the_checkpoint_unless_it_was_given() {
+    let config = smallest().validate().unwrap();
+    let (_, imagenet) = config.resolve(&Architecture::published(Family::ResNet50), 12);
+    assert_eq!((imagenet.img_size, imagenet.mean[0], imagenet.augment), (224, 0.485, Augment::ResizedCropFlip));
+    let (_, mobilenet) = config.resolve(&Architecture::published(Family::MobileNetV2Small), 12);
+    assert_eq!((mobilenet.img_size, mobilenet.std[0], mobilenet.augment), (32, 0.2023, Augment::PadCropFlip));
+    let small = Architecture { stem: Stem::Small, ..Architecture::published(Family::ResNet18) };
+    assert_eq!(config.resolve(&small, 12).1.img_size, 32);
+
+    let config = smallest().assignment("data.img_size=160").unwrap().validate().unwrap();
+    let (resolved, given) = config.resolve(&small, 12);
+    assert_eq!((given.img_size, resolved.data.img_size, given.mean[0]), (160, Some(160), 0.4914));
+}
+
+#[test]
+fn the_output_is_named_after_data_method_and_seed_unless_it_was_given() {
+    let config = smallest().assignment("data.dir=pictures/flowers/").unwrap().validate().unwrap();
+    assert_eq!(config.folder().to_str(), Some("runs/flowers-core-tuning-0"));
+    let typed = smallest().assignment("run.output=here").unwrap().assignment("run.experiment=second").unwrap();
+    assert_eq!(typed.validate().unwrap().folder().to_str(), Some("here/second"));
+}
+
+#[test]
+fn warm_up_takes_a_twentieth_of_the_epochs_unless_it_was_given() {
+    assert_eq!(smallest().assignment("train.epochs=40").unwrap().validate().unwrap().warmup_epochs(), 2.0);
+    assert_eq!(smallest().assignment("train.warmup_epochs=0").unwrap().validate().unwrap().warmup_epochs(), 0.0);
+}
