@@ -2,4 +2,6 @@
 fn main() {
     println!("{:?}", tch_probe());
 }
-fn tch_probe() -> bool { true }
+fn tch_probe() -> bool {
+    true
+}
