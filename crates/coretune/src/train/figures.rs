@@ -1,0 +1,70 @@
+//! Figures of a step on their way from the device to the log.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+use crate::engine::{EngineError, guard};
+use crate::objectives::ObjectiveLoss;
+
+/// Figures of one step, still on the device. They are read one step later, so that the device never waits for the host.
+#[derive(Debug)]
+pub struct DeviceFigures {
+    names: Vec<&'static str>,
+    /// The total loss, then one value per name: f32 `[1 + names]`.
+    values: Tensor,
+}
+
+impl DeviceFigures {
+    /// Collects the total and the named figures of a loss into one small tensor.
+    pub(super) fn gather(loss: &ObjectiveLoss) -> Self {
+        let names = loss.figures.iter().map(|(name, _)| *name).collect();
+        let scalars = std::iter::once(loss.total.detach()).chain(loss.figures.iter().map(|(_, value)| value.detach()));
+        let scalars: Vec<Tensor> = scalars.map(|value| value.to_kind(Kind::Float)).collect();
+        DeviceFigures { names, values: Tensor::stack(&scalars, 0) }
+    }
+
+    /// Waits for the device and reads the total loss and the named figures.
+    pub fn read(&self) -> Result<(f64, BTreeMap<&'static str, f64>), EngineError> {
+        let values: Vec<f32> =
+            guard("reading the figures of a step", || Vec::try_from(&self.values).expect("a vector of f32"))?;
+        let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));
+        Ok((total, self.names.iter().copied().zip(figures).collect()))
+    }
+}
+
+/// What the labels of a batch alone say about contrast.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PositiveCounts {
+    /// Mean number of other rows of the same class.
+    pub per_anchor: f64,
+    /// Anchors that are alone in their class.
+    pub anchors_without: usize,
+}
+
+impl PositiveCounts {
+    /// Counts over the labels of a batch.
+    pub fn of(labels: &[i64]) -> Self {
+        let mut rows_of_class = BTreeMap::<i64, usize>::new();
+        for &label in labels {
+            *rows_of_class.entry(label).or_default() += 1;
+        }
+        let pairs: usize = rows_of_class.values().map(|rows| rows * (rows - 1)).sum();
+        PositiveCounts {
+            per_anchor: pairs as f64 / labels.len().max(1) as f64,
+            anchors_without: rows_of_class.values().filter(|&&rows| rows == 1).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positives_are_counted_per_anchor() {
+        let counts = PositiveCounts::of(&[0, 0, 0, 1, 2, 2]);
+        assert!((counts.per_anchor - 8.0 / 6.0).abs() < 1e-12);
+        assert_eq!(counts.anchors_without, 1);
+    }
+}
