@@ -1,7 +1,44 @@
-//! The command line.
-fn main() {
-    println!("{:?}", tch_probe());
+//! The command line of `coretune`: arguments in, lines and an exit status out. The work is the library's.
+
+mod args;
+mod commands;
+mod failure;
+mod panics;
+mod printer;
+mod status;
+
+use std::env;
+use std::process::ExitCode;
+
+use args::{Command, Ended};
+use failure::Failure;
+use printer::Printer;
+use status::Status;
+
+fn main() -> ExitCode {
+    let outcome = panics::caught(run);
+    let status = match &outcome {
+        Ok(()) => Status::Done,
+        Err(failure) => failure.status,
+    };
+    if let Err(failure) = &outcome {
+        Printer::new(false).failure(failure);
+    }
+    status.into()
 }
-fn tch_probe() -> bool {
-    true
+
+fn run() -> Result<(), Failure> {
+    let (command, flags) = match args::parse(env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(Ended::Help(text)) => return Printer::new(false).line(text.trim_end()),
+        Err(Ended::Usage(failure)) => return Err(failure),
+    };
+    match command {
+        Command::Completions(arguments) => commands::completions::run(&arguments),
+        Command::Man(arguments) => commands::man::run(&arguments),
+        _ => {
+            let _ = flags;
+            Ok(())
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! Tests of `coretune::config`.
+#![allow(clippy::float_cmp, reason = "what was typed must come back exactly")]
 
 mod config {
     mod documentation;

@@ -38,18 +38,6 @@ choice! {
 }
 
 choice! {
-    /// Which rows are contrasted, and with which weights (M5).
-    Pairs {
-        /// Originals against originals and their own mixed rows.
-        Own = "own",
-        /// Every row, weighed by the overlap of soft labels.
-        Soft = "soft",
-        /// As the published script does it (R1-R3).
-        Reference = "reference",
-    }
-}
-
-choice! {
     /// How the classifier starts.
     HeadInit {
         /// Small random weights.
@@ -124,17 +112,5 @@ choice! {
         ValLoss = "val_loss",
         /// The last one; no choice is made.
         Last = "last",
-    }
-}
-
-choice! {
-    /// Precision of convolutions and matrix products; batch norm and losses stay in f32.
-    Amp {
-        /// bf16 where the processor is fast at it, else f32.
-        Auto = "auto",
-        /// f32 throughout.
-        Off = "off",
-        /// bf16, fast or not.
-        Bf16 = "bf16",
     }
 }

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Amp, Augment, HeadInit, Interpolation, Method, Optimizer, Pairs, Sampler, Schedule, Select};
+use super::choices::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
 use super::settings::SETTINGS;
 use super::typed::Typed;
 use super::word::{auto, off};
+use crate::engine::Amp;
 use crate::models::{Architecture, Family, Stem};
+use crate::objectives::PairScheme;
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ pub struct ModelSection {
     /// Outputs of the classifier.
     #[serde(with = "auto")]
     pub num_classes: Option<i64>,
-    /// First stages kept as they are: 0 none, 1 the stem, 5 all of a `ResNet`.
+    /// First stages kept as they are: 0 none, 1 the stem.
     pub frozen_stages: i64,
     /// Whether batch norm keeps its pre-trained weights and statistics.
     pub freeze_batch_norm: bool,
@@ -97,7 +99,7 @@ pub struct MethodSection {
     /// Which.
     pub name: Method,
     /// Pair scheme (M5).
-    pub pairs: Pairs,
+    pub pairs: PairScheme,
     /// Weight of the contrastive loss (eta, M7).
     pub eta: f64,
     /// Shape of Beta(alpha, alpha), from which mixing coefficients are drawn (M2, M3).

@@ -3,7 +3,7 @@
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
 use super::kind::{Kind, Range, one_of};
-use super::{Amp, Augment, HeadInit, Interpolation, Method, Optimizer, Pairs, Sampler, Schedule, Select};
+use super::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
 
 /// The commands that take settings as flags.
@@ -141,6 +141,14 @@ fn families() -> Vec<&'static str> {
     Family::ALL.map(Family::name).to_vec()
 }
 
+fn pair_schemes() -> Vec<&'static str> {
+    vec!["own", "soft", "reference"]
+}
+
+fn precisions() -> Vec<&'static str> {
+    vec!["auto", "off", "bf16"]
+}
+
 fn stems() -> Vec<&'static str> {
     vec!["imagenet", "small"]
 }
@@ -174,7 +182,7 @@ pub const SETTINGS: &[Setting] = &[
         .commands(PROBE_FIT),
     setting("model.num_classes", "num-classes", Kind::Whole(2, ANY), "classes of the classifier; auto: the data says")
         .auto(),
-    setting("model.frozen_stages", "frozen-stages", Kind::Whole(0, 5), "first stages kept as they are (1: the stem)")
+    setting("model.frozen_stages", "frozen-stages", Kind::Whole(0, 99), "first stages kept as they are (1: the stem)")
         .default("0"),
     setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false"),
@@ -254,7 +262,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("data.classes_per_batch", "classes-per-batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
     setting("data.images_per_class", "images-per-class", Kind::Whole(1, ANY), "K of the balanced sampler").default("4"),
     setting("method.name", "method", Kind::Choice(Method::names), "objective").default("core-tuning").common(),
-    setting("method.pairs", "pairs", Kind::Choice(Pairs::names), "pair scheme of core-tuning").default("own").common(),
+    setting("method.pairs", "pairs", Kind::Choice(pair_schemes), "pair scheme of core-tuning").default("own").common(),
     setting("method.eta", "eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
         .default("1.0")
         .aliases(&["eta-weight"])
@@ -361,7 +369,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("true")
         .common(),
     setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
-    setting("run.amp", "amp", Kind::Choice(Amp::names), "bf16 in convolutions and products; auto: where it is faster")
+    setting("run.amp", "amp", Kind::Choice(precisions), "bf16 in convolutions and products; auto: where it is faster")
         .default("auto")
         .alone("bf16")
         .commands(ALL)

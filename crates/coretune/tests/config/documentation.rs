@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::{env, fs};
 
-use coretune::config::{Kind, SETTINGS, defaults_table};
+use coretune::config::{ConfigError, Kind, SETTINGS, defaults_table};
+
+use super::smallest;
 
 #[test]
 fn the_page_of_defaults_is_the_table_in_the_code() {
@@ -38,6 +40,17 @@ fn a_switch_that_is_on_is_turned_off_by_its_flag() {
     for setting in SETTINGS {
         if matches!(setting.kind, Kind::Switch) {
             assert_eq!(setting.flag.starts_with("no-"), setting.default == Some("true"), "{}", setting.key);
+        }
+    }
+}
+
+#[test]
+fn every_name_that_is_listed_is_understood() {
+    for setting in SETTINGS {
+        let Kind::Choice(names) = setting.kind else { continue };
+        for name in names() {
+            let typed = smallest().assignment(&format!("{}={name}", setting.key)).unwrap();
+            assert!(!matches!(typed.validate(), Err(ConfigError::Type { .. } | ConfigError::Range { .. })), "{name}");
         }
     }
 }

@@ -1,0 +1,194 @@
+//! What can be typed: the commands, and their flags.
+//!
+//! Flags that set something of a run come from [`coretune::config::SETTINGS`] (see [`settings`]); only what is no
+//! setting is declared here.
+
+mod settings;
+mod usage;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+use coretune::config::{Command as Takes, ConfigError, Setting, Typed};
+
+use crate::failure::Failure;
+
+/// Fine-tune contrastive checkpoints on labelled images, and know what it gained.
+#[derive(Debug, Parser)]
+#[command(name = "coretune", version, disable_help_flag = true, disable_help_subcommand = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what a checkpoint holds and what of it would be loaded
+    Inspect(Inspect),
+    /// Measure kNN and linear probe of a frozen checkpoint
+    Probe(Probe),
+    /// Fine-tune a checkpoint on labelled images
+    Fit(Fit),
+    /// Measure a finished run on a split
+    Evaluate(Evaluate),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
+}
+
+/// `coretune inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Checkpoint: torch, safetensors or npz
+    #[arg(value_name = "CKPT")]
+    pub(crate) checkpoint: PathBuf,
+    /// Encoder to take where the file holds several [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune probe`.
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// Checkpoint: torch, safetensors or npz
+    #[arg(value_name = "CKPT")]
+    pub(crate) checkpoint: String,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune fit`.
+#[derive(Debug, Args)]
+pub(crate) struct Fit {
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    /// Print what would be done, with memory and time, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune evaluate`.
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Split to measure on: train, val or test
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    pub(crate) split: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// `coretune man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Command whose page is printed [default: coretune itself]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
+/// The layers of a configuration below the flags.
+#[derive(Debug, Args)]
+pub(crate) struct Layers {
+    /// Recipe, by name or file, over the defaults [default: none]
+    #[arg(long, value_name = "NAME|PATH")]
+    recipe: Option<String>,
+    /// Configuration over the recipe [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting over the file, repeatable; docs/defaults.md lists them
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Layers {
+    /// The layers below the flags, merged.
+    pub(crate) fn read(&self) -> Result<Typed, ConfigError> {
+        let mut typed = Typed::defaults();
+        if let Some(recipe) = &self.recipe {
+            typed = typed.recipe(recipe)?;
+        }
+        if let Some(file) = &self.config {
+            typed = typed.file(file)?;
+        }
+        self.set.iter().try_fold(typed, |typed, text| typed.assignment(text))
+    }
+}
+
+/// Settings that were given as flags, with the texts given to each.
+#[derive(Debug, Default)]
+pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
+
+impl Flags {
+    /// Puts the flags over the lower layers.
+    pub(crate) fn over(&self, typed: Typed) -> Result<Typed, ConfigError> {
+        self.0.iter().try_fold(typed, |typed, (setting, texts)| typed.flag(setting, texts))
+    }
+}
+
+/// Reads the command line. `Err` carries what ends the program here: help that was asked for, or a usage error.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Flags), Ended> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let all = arguments.iter().any(|argument| argument == "--help-all");
+    for argument in arguments.iter_mut().filter(|argument| *argument == "--help-all") {
+        *argument = "--help".into();
+    }
+    let mut command = command(all);
+    let matches = command.try_get_matches_from_mut(arguments).map_err(|error| usage::ended(&error))?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::ended(&error))?;
+    let flags = match (takes(&line.command), matches.subcommand()) {
+        (Some(takes), Some((_, matches))) => Flags(settings::given(takes, matches)),
+        _ => Flags::default(),
+    };
+    Ok((line.command, flags))
+}
+
+/// Why parsing ended the program.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Help or version, to be printed as a result.
+    Help(String),
+    /// The command line was not understood.
+    Usage(Failure),
+}
+
+fn takes(command: &Command) -> Option<Takes> {
+    match command {
+        Command::Probe(_) => Some(Takes::Probe),
+        Command::Fit(_) => Some(Takes::Fit),
+        Command::Evaluate(_) => Some(Takes::Evaluate),
+        Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => None,
+    }
+}
+
+/// The commands with all their flags; `all` shows those too that `--help` leaves to `--help-all`.
+pub(crate) fn command(all: bool) -> clap::Command {
+    let taking = [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate)];
+    let command = taking.into_iter().fold(CommandLine::command(), |command, (name, takes)| {
+        command.mut_subcommand(name, |subcommand| subcommand.args(settings::arguments(takes, all)))
+    });
+    usage::with_help(command, all)
+}

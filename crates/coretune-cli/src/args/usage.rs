@@ -1,0 +1,73 @@
+//! Help, and usage errors in the words of this program.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command, Error};
+
+use super::Ended;
+use crate::failure::Failure;
+
+/// Adds `--help` and, where a command has more to show, `--help-all`.
+pub(super) fn with_help(command: Command, all: bool) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|subcommand| subcommand.get_name().into()).collect();
+    let command = names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |subcommand| {
+            let more = all || subcommand.get_arguments().any(Arg::is_hide_short_help_set);
+            let subcommand = subcommand.disable_help_flag(true).arg(help_flag());
+            if more { subcommand.arg(help_all_flag()) } else { subcommand }
+        })
+    });
+    command.arg(help_flag())
+}
+
+fn help_flag() -> Arg {
+    Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help")
+}
+
+fn help_all_flag() -> Arg {
+    Arg::new("help-all").long("help-all").action(ArgAction::HelpShort).help("Print help with every flag")
+}
+
+/// What clap ended with: help that was asked for, or an error in our words.
+pub(super) fn ended(error: &Error) -> Ended {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ended::Help(error.render().to_string()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Ended::Usage(Failure::refused("no command is given").hint("coretune --help lists the commands"))
+        }
+        _ => Ended::Usage(Failure::refused(sentence(error)).hint(hint(error))),
+    }
+}
+
+/// The first paragraph of clap's message on one line, without its `error:`.
+fn sentence(error: &Error) -> String {
+    let text = error.render().to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or(&text);
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_string()
+}
+
+fn hint(error: &Error) -> String {
+    let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
+        .into_iter()
+        .find_map(|kind| error.get(kind).and_then(first));
+    match near {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("{} --help lists what can be given", called(error)),
+    }
+}
+
+fn first(value: &ContextValue) -> Option<String> {
+    match value {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        _ => None,
+    }
+}
+
+/// The command that was called, as far as clap's usage line says it: `coretune fit`.
+fn called(error: &Error) -> String {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let words = usage.split_whitespace().skip_while(|word| *word != "coretune");
+    let names: Vec<&str> = words.take_while(|word| word.chars().all(|letter| letter.is_ascii_lowercase())).collect();
+    if names.is_empty() { "coretune".into() } else { names.join(" ") }
+}

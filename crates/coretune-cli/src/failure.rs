@@ -1,0 +1,68 @@
+//! What a user is told when a command ends early: a sentence, its particulars, a way out.
+
+use std::error::Error;
+use std::io;
+
+use coretune::config::ConfigError;
+
+use crate::status::Status;
+
+/// The end of a command that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    /// One sentence; empty when nothing is to be said.
+    pub(crate) sentence: String,
+    /// A word and a text a line: `path`, `expected`, `found`, `cause`.
+    pub(crate) details: Vec<(&'static str, String)>,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// What was asked cannot be done as asked.
+    pub(crate) fn refused(sentence: impl Into<String>) -> Self {
+        Failure { status: Status::Refused, sentence: sentence.into(), details: Vec::new(), hint: None }
+    }
+
+    /// Something went wrong on the way.
+    pub(crate) fn failed(sentence: impl Into<String>) -> Self {
+        Failure { status: Status::Failed, ..Failure::refused(sentence) }
+    }
+
+    /// The error's sentence, with the errors behind it as causes.
+    pub(crate) fn because(status: Status, error: &(dyn Error + 'static), hint: Option<String>) -> Self {
+        let mut failure = Failure { status, hint, ..Failure::refused(error.to_string()) };
+        let mut source = error.source();
+        while let Some(cause) = source {
+            failure.details.push(("cause", cause.to_string()));
+            source = cause.source();
+        }
+        failure
+    }
+
+    pub(crate) fn detail(mut self, word: &'static str, text: impl Into<String>) -> Self {
+        self.details.push((word, text.into()));
+        self
+    }
+
+    pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
+        self
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure { details: error.details(), hint: error.hint(), ..Failure::refused(error.to_string()) }
+    }
+}
+
+/// Results could not be written. A reader that has gone, as in `coretune ... | head`, is no failure.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure { status: Status::Done, ..Failure::refused("") };
+        }
+        Failure::failed("the result cannot be written").detail("cause", error.to_string())
+    }
+}
