@@ -10,3 +10,5 @@ mod freezing;
 mod heads;
 #[path = "models/memory_layout.rs"]
 mod memory_layout;
+#[path = "models/torchvision.rs"]
+mod torchvision;

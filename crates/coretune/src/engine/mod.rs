@@ -5,6 +5,7 @@
 //! the crate: an exception of libtorch (out of memory, say) becomes an [`EngineError`].
 
 pub mod channels_last;
+mod device;
 mod error;
 mod guard;
 mod precision;
@@ -12,6 +13,7 @@ pub mod shape;
 pub mod threads;
 mod versions;
 
+pub use device::{DeviceChoice, DeviceError, UnknownDevice};
 pub use error::EngineError;
 pub use guard::guard;
 pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};

@@ -29,6 +29,16 @@ impl Backbone {
     /// Each tensor is drawn on the host from a stream of its own (seed, number of the parameter), so that the weights
     /// are the same on every device.
     pub fn new(architecture: &Architecture, seed: u64, device: Device) -> Result<Self, ModelError> {
+        Backbone::build(architecture, Some(seed), device)
+    }
+
+    /// Builds the network with convolutions of zeros, in no time: to look at names, shapes and counts, or to be filled
+    /// to the last tensor.
+    pub fn zeroed(architecture: &Architecture, device: Device) -> Result<Self, ModelError> {
+        Backbone::build(architecture, None, device)
+    }
+
+    fn build(architecture: &Architecture, seed: Option<u64>, device: Device) -> Result<Self, ModelError> {
         let width = architecture.width;
         if !(width > 0.0 && width <= WIDEST) {
             return Err(ModelError::Width { found: width, most: WIDEST });

@@ -45,8 +45,7 @@ impl Convolution {
     fn new(parameters: &mut Builder, name: String, kernel: Kernel) -> Self {
         let Kernel { inputs, outputs, size, stride, groups } = kernel;
         let shape = [outputs, inputs / groups, size, size];
-        let drawn = initial::convolution(shape, parameters.seed, parameters.made.len());
-        let weight = parameters.weight(name, channels_last::copy(&drawn));
+        let weight = parameters.convolution(name, shape);
         Convolution { weight, stride, padding: size / 2, groups }
     }
 
@@ -218,7 +217,7 @@ impl Stage {
 /// Collects the tensors of a backbone while its layers are made, and which stage each belongs to.
 #[derive(Debug)]
 pub(super) struct Builder {
-    seed: u64,
+    seed: Option<u64>,
     device: tch::Device,
     made: Parameters,
     stage: usize,
@@ -226,7 +225,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(seed: u64, device: tch::Device) -> Self {
+    /// Without a seed convolutions start at zero.
+    pub(super) fn new(seed: Option<u64>, device: tch::Device) -> Self {
         Builder { seed, device, made: Parameters::default(), stage: 0, stage_of: Vec::new() }
     }
 
@@ -238,6 +238,19 @@ impl Builder {
     /// The tensors and, in the same order, their stages.
     pub(super) fn finish(self) -> (Parameters, Vec<usize>) {
         (self.made, self.stage_of)
+    }
+
+    /// A convolution's weight `[out, in / groups, k, k]` in channels-last layout.
+    fn convolution(&mut self, name: String, shape: [i64; 4]) -> Tensor {
+        let [outputs, inputs, height, width] = shape;
+        let value = match self.seed {
+            Some(seed) => channels_last::copy(&initial::convolution(shape, seed, self.made.len())),
+            None => channels_last::from_nhwc(&Tensor::zeros(
+                [outputs, height, width, inputs],
+                (Kind::Float, tch::Device::Cpu),
+            )),
+        };
+        self.weight(name, value)
     }
 
     fn weight(&mut self, name: String, value: Tensor) -> Tensor {

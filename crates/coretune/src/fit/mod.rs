@@ -1,0 +1,17 @@
+//! The main job from end to end: a configuration in, a fine-tuned model with its evidence out.
+//!
+//! [`prepare`] opens data and checkpoint and refuses what cannot work; [`Preparation::probe`] measures the frozen
+//! checkpoint; [`Preparation::run`] trains, evaluates and writes the run folder; [`evaluate_run`] comes back to it later.
+
+mod evaluation;
+mod frozen;
+mod objective;
+mod preparation;
+mod session;
+mod splits;
+
+pub use evaluation::{Evaluation, evaluate_run};
+pub use frozen::{FrozenFigures, RandomFigures};
+pub use preparation::{Estimate, Preparation, prepare};
+pub use session::Finished;
+pub use splits::{Splits, ValidationSource};

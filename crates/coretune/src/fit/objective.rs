@@ -1,0 +1,74 @@
+//! From the configuration's words to the values that training works with.
+
+use crate::config::{self, MethodSection, RunConfig, TrainSection};
+use crate::losses::Focus;
+use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
+use crate::train::{Decay, LayerRates, Plan, Rule, Sampling, Schedule};
+
+/// The fine-tuning method.
+pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
+    let MethodSection { eta, alpha, temperature, .. } = *method;
+    match method.name {
+        config::Method::CrossEntropy => Box::new(CrossEntropy { label_smoothing }),
+        config::Method::Scl => Box::new(SupervisedContrastive { eta, temperature, label_smoothing }),
+        config::Method::CoreTuning => Box::new(CoreTuning {
+            pairs: method.pairs,
+            eta,
+            alpha,
+            temperature,
+            focus: Focus { exponent: method.focal, detached: method.detach_focal },
+            label_smoothing,
+        }),
+    }
+}
+
+/// The optimizer's rule.
+pub(super) fn rule(train: &TrainSection) -> Rule {
+    match train.opt {
+        config::Optimizer::Sgd => Rule::Sgd { momentum: train.momentum, nesterov: train.nesterov },
+        config::Optimizer::Adamw => Rule::AdamW,
+    }
+}
+
+/// How far the parts of the model move.
+pub(super) fn layer_rates(train: &TrainSection) -> LayerRates {
+    LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor }
+}
+
+/// The learning rate over a run whose epochs have `steps` steps.
+pub(super) fn schedule(config: &RunConfig, steps: u64) -> Schedule {
+    let train = &config.train;
+    let in_steps = |epochs: f64| (epochs * steps as f64).round() as u64;
+    Schedule {
+        base: train.lr,
+        warmup_steps: in_steps(config.warmup_epochs()),
+        total_steps: train.epochs as u64 * steps,
+        decay: match train.sched {
+            config::Schedule::Cosine => Decay::Cosine { least: train.min_lr },
+            config::Schedule::Step => Decay::Step { every: in_steps(train.step_epochs), factor: train.step_gamma },
+            config::Schedule::Constant => Decay::Constant,
+        },
+    }
+}
+
+/// How batches are drawn.
+pub(super) fn sampling(config: &RunConfig) -> Sampling {
+    match config.data.sampler {
+        config::Sampler::Shuffle => Sampling::Shuffle { batch_size: config.train.batch_size },
+        config::Sampler::Balanced => Sampling::Balanced {
+            classes_per_batch: config.classes_per_batch(),
+            images_per_class: config.data.images_per_class,
+        },
+    }
+}
+
+/// How long training goes on, and which epoch is kept.
+pub(super) fn plan(train: &TrainSection) -> Plan {
+    Plan {
+        epochs: train.epochs as u64,
+        select: train.select,
+        patience: train.early_stopping.map(|epochs| epochs as u64),
+        log_every: train.log_every as u64,
+        seed: train.seed,
+    }
+}

@@ -1,0 +1,111 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::checkpoints::CheckpointError;
+use crate::data::DataError;
+use crate::engine::EngineError;
+use crate::evaluate::EvaluateError;
+use crate::models::ModelError;
+use crate::run_folder::RunFolderError;
+
+/// Why training cannot begin or go on.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// libtorch, or a shape.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint, read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The run folder.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// Evaluation.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// A batch larger than the training split, which would leave no step to make.
+    #[error("a batch of {batch} does not fit into {images} training images")]
+    BatchTooLarge {
+        /// Images in a batch.
+        batch: usize,
+        /// Images to train on.
+        images: usize,
+    },
+    /// Training images of a single class: there is nothing to tell apart.
+    #[error("all {images} training images are of one class, {class}")]
+    OneClass {
+        /// Name of the class.
+        class: String,
+        /// Images to train on.
+        images: usize,
+    },
+    /// A loss that is no number any more.
+    #[error("the loss is {loss} at step {step} (epoch {epoch}): {terms}")]
+    NonFinite {
+        /// The step, counted from 1.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The loss.
+        loss: f64,
+        /// Its terms, in words.
+        terms: String,
+        /// The last checkpoint saved before.
+        last_good: Option<PathBuf>,
+    },
+    /// A file that is no checkpoint of a run.
+    #[error("{path} is no checkpoint of a run: {found}")]
+    NotARunCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// A tensor of a run's checkpoint that does not fit its own description.
+    #[error("{path}: tensor {name} has shape {found}, expected {expected}")]
+    TensorMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The shape that the description asks for.
+        expected: String,
+        /// The shape in the file.
+        found: String,
+    },
+}
+
+impl TrainError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(_) => None,
+            Self::Model(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Checkpoint(error) => error.hint(),
+            Self::RunFolder(error) => error.hint(),
+            Self::Evaluate(error) => error.hint(),
+            Self::BatchTooLarge { images, .. } => Some(format!("give --batch-size of at most {images}")),
+            Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
+            Self::NonFinite { last_good: Some(path), .. } => {
+                Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))
+            }
+            Self::NonFinite { last_good: None, .. } => Some("a lower --lr or --clip-grad 1 may help".into()),
+            Self::NotARunCheckpoint { .. } | Self::TensorMismatch { .. } => {
+                Some("coretune inspect says what the file holds".into())
+            }
+        }
+    }
+
+    /// Whether what was asked for cannot be done at all, as against something that failed on the way.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Engine(EngineError::Torch { .. }) | Self::NonFinite { .. })
+    }
+}

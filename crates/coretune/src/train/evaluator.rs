@@ -1,0 +1,90 @@
+//! A model's features and logits over a whole split.
+
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::TrainError;
+use crate::data::{Loader, LoaderOptions, Split, sampler};
+use crate::engine::guard;
+use crate::evaluate;
+use crate::models::{Mode, Model};
+use crate::transforms::Transform;
+
+/// How images reach a model that is only evaluated.
+#[derive(Debug, Clone)]
+pub struct Evaluator {
+    /// What is done to an image.
+    pub transform: Arc<Transform>,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Threads that read images.
+    pub workers: usize,
+}
+
+/// What a model says of the images of a split, in their order; on the host.
+#[derive(Debug)]
+pub struct Outputs {
+    /// f32 `[n, D]`.
+    pub features: Tensor,
+    /// f32 `[n, C]`.
+    pub logits: Tensor,
+    /// n classes.
+    pub labels: Vec<i64>,
+}
+
+impl Outputs {
+    /// Whether the largest logit of each image is its label's.
+    pub fn correct(&self) -> Result<Vec<bool>, TrainError> {
+        Ok(evaluate::correct(&self.logits, &self.labels)?)
+    }
+
+    /// Top-1 accuracy, a fraction.
+    pub fn top1(&self) -> Result<f64, TrainError> {
+        let correct = self.correct()?;
+        Ok(correct.iter().filter(|&&right| right).count() as f64 / correct.len() as f64)
+    }
+}
+
+impl Evaluator {
+    /// Features and logits of every image of `split`; `progress` is told (done, total) after every batch.
+    pub fn outputs(
+        &self,
+        model: &Model,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Outputs, TrainError> {
+        let features = self.features(split, progress, &mut |images| Ok(vec![model.features(images, Mode::Evaluate)?]))?;
+        let features = features.into_iter().next().expect("one view was asked for");
+        let logits = no_grad(|| {
+            guard("computing logits", || {
+                model.classifier.forward(&features.to_device(model.device())).to_device(Device::Cpu)
+            })
+        })?;
+        Ok(Outputs { features, logits, labels: split.labels().to_vec() })
+    }
+
+    /// Feature matrices f32 `[n, D]`, one for each view of a batch that `forward` gives; without graph, on the host.
+    pub fn features(
+        &self,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+        forward: &mut dyn FnMut(&Tensor) -> Result<Vec<Tensor>, TrainError>,
+    ) -> Result<Vec<Tensor>, TrainError> {
+        let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
+        let batches = sampler::sequential(split.len(), self.batch_size);
+        let mut views: Vec<Vec<Tensor>> = Vec::new();
+        let mut done = 0;
+        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options) {
+            let batch = batch?;
+            let of_batch = no_grad(|| forward(&batch.images))?;
+            views.resize_with(of_batch.len(), Vec::new);
+            for (view, features) in views.iter_mut().zip(of_batch) {
+                view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
+            }
+            done += batch.labels.len();
+            progress(done, split.len());
+        }
+        Ok(guard("joining features", || views.iter().map(|parts| Tensor::cat(parts, 0)).collect())?)
+    }
+}

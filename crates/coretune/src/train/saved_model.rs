@@ -1,0 +1,106 @@
+//! A model on disk that can be used without the run it came from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor, no_grad};
+
+use super::TrainError;
+use crate::checkpoints::safetensors_file;
+use crate::config::Interpolation;
+use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
+
+/// Key of the metadata under which the description stands.
+const KEY: &str = "coretune";
+
+/// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// The backbone.
+    pub architecture: Architecture,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Mean of red, green, blue, of pixels in [0, 1].
+    pub mean: [f64; 3],
+    /// Their standard deviation.
+    pub std: [f64; 3],
+    /// Height and width of the input, pixels.
+    pub img_size: i64,
+    /// Share of the resized side that evaluation keeps.
+    pub crop_pct: f64,
+    /// Resampling.
+    pub interpolation: Interpolation,
+    /// Whether the classifier has a bias.
+    pub classifier_bias: bool,
+    /// Width of the projections, where the projection head is kept.
+    pub projection_width: Option<i64>,
+}
+
+impl ModelDescription {
+    /// A model of this description with random weights.
+    pub fn build(&self, seed: u64, device: Device) -> Result<Model, TrainError> {
+        let backbone = Backbone::new(&self.architecture, seed, device)?;
+        let features = backbone.feature_width();
+        let mut classifier = Linear::classifier(features, self.classes.len() as i64, seed, device)?;
+        if self.classifier_bias {
+            let bias = Tensor::zeros([self.classes.len() as i64], (tch::Kind::Float, device));
+            classifier = Linear::from_values(&classifier.weight, Some(&bias), device)?;
+        }
+        let projection =
+            self.projection_width.map(|width| ProjectionHead::new(features, width, seed, device)).transpose()?;
+        let normalisation = Normalisation { mean: self.mean, std: self.std };
+        Ok(Model::new(backbone, classifier, projection, normalisation)?)
+    }
+}
+
+/// Named tensors of a model, for a file.
+pub(super) fn tensors_of(parameters: &Parameters) -> Vec<(String, Tensor)> {
+    parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
+}
+
+/// Metadata that describes the model; one key with one text, so that the bytes are the same each time.
+pub(super) fn metadata(description: &ModelDescription, progress: Option<&super::Progress>) -> BTreeMap<String, String> {
+    let value = serde_json::json!({ "model": description, "progress": progress });
+    BTreeMap::from([("format".to_string(), "pt".to_string()), (KEY.to_string(), value.to_string())])
+}
+
+/// Writes the weights and the description of a model.
+pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) -> Result<(), TrainError> {
+    Ok(safetensors_file::write(path, &metadata(description, None), &tensors_of(&model.parameters()))?)
+}
+
+/// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
+pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescription), TrainError> {
+    let (metadata, tensors) = safetensors_file::read(path)?;
+    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
+    let text = metadata.get(KEY).ok_or_else(|| not_ours(format!("no metadata {KEY:?}")))?;
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
+    let description: ModelDescription =
+        serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;
+    let model = description.build(0, device)?;
+    copy_into(&model.parameters(), &tensors, path)?;
+    Ok((model, description))
+}
+
+/// Copies tensors of the same names and shapes into a model.
+pub(super) fn copy_into(
+    parameters: &Parameters,
+    tensors: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), TrainError> {
+    for parameter in parameters.iter() {
+        let refused = |found: String| TrainError::TensorMismatch {
+            path: path.into(),
+            name: parameter.name.clone(),
+            expected: format!("{:?}", parameter.tensor.size()),
+            found,
+        };
+        let source = tensors.get(&parameter.name).ok_or_else(|| refused("nothing".into()))?;
+        if source.size() != parameter.tensor.size() {
+            return Err(refused(format!("{:?}", source.size())));
+        }
+        no_grad(|| parameter.tensor.shallow_clone().copy_(source));
+    }
+    Ok(())
+}
