@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod panics;
 mod printer;
+mod progress;
 mod status;
 
 use std::env;

@@ -30,6 +30,16 @@ impl Printer {
         }
     }
 
+    /// Whether stderr is a terminal, on which a bar can be drawn.
+    pub(crate) fn shows_bars(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether words may be coloured.
+    pub(crate) fn colours_words(self) -> bool {
+        self.colour_on_stderr
+    }
+
     /// A line of what is going on, on stderr.
     pub(crate) fn say(self, label: &str, text: impl Display) {
         self.words(format_args!("{}{text}", paint(self.colour_on_stderr, BOLD, &padded(label))));

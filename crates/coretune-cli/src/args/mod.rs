@@ -119,7 +119,7 @@ pub(crate) struct Layers {
     /// Configuration over the recipe [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting over the file, repeatable; docs/defaults.md lists them
+    /// One setting over the file, repeatable [default: none]
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
 }
@@ -157,13 +157,22 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Co
         *argument = "--help".into();
     }
     let mut command = command(all);
-    let matches = command.try_get_matches_from_mut(arguments).map_err(|error| usage::ended(&error))?;
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::ended(&error))?;
+    let called = called(&command, &arguments);
+    let ended = |error| usage::ended(&error, &called);
+    let matches = command.try_get_matches_from_mut(arguments).map_err(ended)?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(ended)?;
     let flags = match (takes(&line.command), matches.subcommand()) {
         (Some(takes), Some((_, matches))) => Flags(settings::given(takes, matches)),
         _ => Flags::default(),
     };
     Ok((line.command, flags))
+}
+
+/// `coretune`, with the subcommand when one was typed.
+fn called(command: &clap::Command, arguments: &[OsString]) -> String {
+    let typed = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
+    let subcommand = typed.into_iter().find(|word| command.find_subcommand(word).is_some());
+    subcommand.map_or_else(|| "coretune".into(), |name| format!("coretune {name}"))
 }
 
 /// Why parsing ended the program.

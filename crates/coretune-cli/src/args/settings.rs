@@ -6,7 +6,7 @@ use coretune::config::{Command, Kind, SETTINGS, Setting};
 
 /// The flags of a command; `all` shows those too that `--help` leaves to `--help-all`, under the names of sections.
 pub(super) fn arguments(command: Command, all: bool) -> Vec<Arg> {
-    taken(command).map(|setting| argument(setting, all)).collect()
+    taken(command).map(|setting| argument(setting, command, all)).collect()
 }
 
 /// The settings that were given as flags.
@@ -28,8 +28,9 @@ fn switched_to(setting: &Setting) -> bool {
     !setting.flag.starts_with("no-")
 }
 
-fn argument(setting: &'static Setting, all: bool) -> Arg {
-    let argument = Arg::new(setting.key).long(setting.flag).help(help(setting, all)).aliases(setting.all_aliases());
+fn argument(setting: &'static Setting, command: Command, all: bool) -> Arg {
+    let argument =
+        Arg::new(setting.key).long(setting.flag).help(help(setting, command, all)).aliases(setting.all_aliases());
     let argument = match setting.short {
         Some(letter) => argument.short(letter),
         None => argument,
@@ -61,23 +62,30 @@ fn valued(argument: Arg, setting: &'static Setting) -> Arg {
 }
 
 /// Meaning, choices and default, in a line.
-fn help(setting: &Setting, all: bool) -> String {
-    const FEW: usize = 4;
+fn help(setting: &Setting, command: Command, all: bool) -> String {
+    const FEW: usize = 3;
     let choices = match setting.kind {
         Kind::Choice(names) if all || names().len() <= FEW => format!(": {}", names().join(", ")),
         _ => String::new(),
     };
-    let turned_off = if setting.flag.starts_with("no-") { "do without " } else { "" };
-    format!("{turned_off}{}{choices} [{}]", setting.meaning, default(setting))
+    let without = if switched_to(setting) { "" } else { "without " };
+    let meaning = capitalised(&format!("{without}{}", setting.meaning));
+    format!("{meaning}{choices} [{}]", default(setting, command))
 }
 
-fn default(setting: &Setting) -> String {
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn default(setting: &Setting, command: Command) -> String {
     match (setting.default, setting.kind) {
+        _ if command == Command::Evaluate => "default: as in the run".into(),
         (None, _) => "required".into(),
-        (Some("[]"), _) => "none".into(),
-        (Some("true"), Kind::Switch) => "done".into(),
-        (Some("false"), Kind::Switch) => "not done".into(),
-        (Some(text), _) => text.into(),
+        (Some("[]"), _) => "default: none".into(),
+        (Some("true"), Kind::Switch) => "default: with".into(),
+        (Some("false"), Kind::Switch) => "default: no".into(),
+        (Some(text), _) => format!("default: {text}"),
     }
 }
 

@@ -27,14 +27,14 @@ fn help_all_flag() -> Arg {
     Arg::new("help-all").long("help-all").action(ArgAction::HelpShort).help("Print help with every flag")
 }
 
-/// What clap ended with: help that was asked for, or an error in our words.
-pub(super) fn ended(error: &Error) -> Ended {
+/// What clap ended with: help that was asked for, or an error in our words; `called` is the command, as typed.
+pub(super) fn ended(error: &Error, called: &str) -> Ended {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ended::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             Ended::Usage(Failure::refused("no command is given").hint("coretune --help lists the commands"))
         }
-        _ => Ended::Usage(Failure::refused(sentence(error)).hint(hint(error))),
+        _ => Ended::Usage(Failure::refused(sentence(error)).hint(hint(error, called))),
     }
 }
 
@@ -46,13 +46,13 @@ fn sentence(error: &Error) -> String {
     words.join(" ").trim_start_matches("error: ").to_string()
 }
 
-fn hint(error: &Error) -> String {
+fn hint(error: &Error, called: &str) -> String {
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
         .into_iter()
         .find_map(|kind| error.get(kind).and_then(first));
     match near {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("{} --help lists what can be given", called(error)),
+        None => format!("{called} --help lists what can be given"),
     }
 }
 
@@ -62,12 +62,4 @@ fn first(value: &ContextValue) -> Option<String> {
         ContextValue::Strings(texts) => texts.first().cloned(),
         _ => None,
     }
-}
-
-/// The command that was called, as far as clap's usage line says it: `coretune fit`.
-fn called(error: &Error) -> String {
-    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    let words = usage.split_whitespace().skip_while(|word| *word != "coretune");
-    let names: Vec<&str> = words.take_while(|word| word.chars().all(|letter| letter.is_ascii_lowercase())).collect();
-    if names.is_empty() { "coretune".into() } else { names.join(" ") }
 }

@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("[]")
     .commands(PROBE_FIT),
-    setting("model.name", "model", Kind::Choice(families), "backbone; auto: the checkpoint says")
+    setting("model.name", "model", Kind::Choice(families), "backbone; auto: as the checkpoint says")
         .auto()
         .commands(PROBE_FIT)
         .common(),
@@ -223,7 +223,7 @@ pub const SETTINGS: &[Setting] = &[
     .off()
     .commands(ALL)
     .common(),
-    setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input; auto: by checkpoint")
+    setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto()
         .commands(PROBE_FIT)
         .common(),
@@ -231,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
         "data.mean",
         "mean",
         Kind::Colour(Range::Between(0.0, 1.0)),
-        "mean of the normalisation; auto: by checkpoint",
+        "mean of red, green, blue",
     )
     .auto()
     .commands(PROBE_FIT),
@@ -239,7 +239,7 @@ pub const SETTINGS: &[Setting] = &[
         "data.std",
         "std",
         Kind::Colour(Range::AboveUpTo(0.0, 1.0)),
-        "deviation of the normalisation; auto: by checkpoint",
+        "standard deviation of red, green, blue",
     )
     .auto()
     .commands(PROBE_FIT),
@@ -254,7 +254,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(PROBE_FIT),
-    setting("data.augment", "augment", Kind::Choice(Augment::names), "random transforms; auto: by checkpoint")
+    setting("data.augment", "augment", Kind::Choice(Augment::names), "random transforms in training")
         .auto()
         .common(),
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
@@ -365,11 +365,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.select", "select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
     setting("train.seed", "seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").commands(ALL).common(),
     setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl").default("10"),
-    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the frozen checkpoint first")
+    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the frozen checkpoint")
         .default("true")
         .common(),
     setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
-    setting("run.amp", "amp", Kind::Choice(precisions), "bf16 in convolutions and products; auto: where it is faster")
+    setting("run.amp", "amp", Kind::Choice(precisions), "bf16 where it is faster, never, or always")
         .default("auto")
         .alone("bf16")
         .commands(ALL)
