@@ -42,7 +42,7 @@ report_skipped() {
         printf '\nno test was skipped\n'
     else
         printf '\nskipped for want of ../shared (or the folder that CORETUNE_SHARED names): %s\n%s\n' \
-            "$(wc -l <<< "$names") tests" "$names"
+            "$(wc -l <<< "$names")" "$names"
     fi
 }
 
