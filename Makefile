@@ -18,7 +18,8 @@ demo: setup ## fine-tune a real checkpoint for a few minutes
 	@bash scripts/demo.sh
 
 bench: setup peers ## training steps per second, beside PyTorch
-	@bash scripts/bench.sh
+	cargo bench --locked -p coretune --bench training_step --no-run
+	.peers/bin/python benches/peers/compare.py $(BENCH_ARGS)
 
 peers: ## a Python environment with PyTorch, for comparisons and fixtures: .peers
 	@bash scripts/peers.sh
