@@ -33,7 +33,10 @@ mod tests {
         let a = Tensor::zeros([2, 3], (Kind::Float, tch::Device::Cpu));
         let error = guard("multiplying", || a.matmul(&a)).unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("libtorch failed while multiplying: mat1 and mat2 shapes cannot be multiplied"), "{text}");
+        assert!(
+            text.starts_with("libtorch failed while multiplying: mat1 and mat2 shapes cannot be multiplied"),
+            "{text}"
+        );
         assert!(!text.contains("frame #"), "{text}");
     }
 }

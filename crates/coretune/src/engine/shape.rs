@@ -25,9 +25,7 @@ pub fn exactly(name: &'static str, tensor: &Tensor, expected: &[i64]) -> Result<
 pub fn float(name: &'static str, tensor: &Tensor) -> Result<Kind, EngineError> {
     match tensor.kind() {
         kind @ (Kind::Float | Kind::Double) => Ok(kind),
-        other => {
-            Err(EngineError::Kind { tensor: name, expected: "float32 or float64", found: format!("{other:?}") })
-        }
+        other => Err(EngineError::Kind { tensor: name, expected: "float32 or float64", found: format!("{other:?}") }),
     }
 }
 
