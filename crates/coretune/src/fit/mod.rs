@@ -1,17 +1,18 @@
 //! The main job from end to end: a configuration in, a fine-tuned model with its evidence out.
 //!
-//! [`prepare`] opens data and checkpoint and refuses what cannot work; [`Preparation::probe`] measures the frozen
+//! [`prepare`] opens data and checkpoint and refuses what cannot work; [`Task::probe`] measures the frozen
 //! checkpoint; [`Preparation::run`] trains, evaluates and writes the run folder; [`evaluate_run`] comes back to it later.
 
 mod evaluation;
 mod frozen;
-mod objective;
 mod preparation;
 mod session;
+mod settings;
 mod splits;
+mod summary;
 
-pub use evaluation::{Evaluation, evaluate_run};
+pub use evaluation::{Calibrated, Evaluation, RunEvaluation, evaluate_run};
 pub use frozen::{FrozenFigures, RandomFigures};
-pub use preparation::{Estimate, Preparation, prepare};
+pub use preparation::{Preparation, Task, prepare};
 pub use session::Finished;
 pub use splits::{Splits, ValidationSource};

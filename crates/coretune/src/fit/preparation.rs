@@ -1,6 +1,6 @@
 //! Opens data and checkpoint, and refuses before anything is computed what cannot work.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use tch::Device;
@@ -8,14 +8,14 @@ use tch::Device;
 use super::splits::Splits;
 use crate::checkpoints::{Checkpoint, LoadReport, load_backbone, recognise};
 use crate::config::{Input, RunConfig};
-use crate::data::Dataset;
+use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, threads};
 use crate::models::{Architecture, Backbone, Normalisation};
 use crate::train::{Evaluator, ModelDescription, TrainError};
 use crate::transforms::Transform;
 
-/// Everything that a run needs, opened and checked; nothing has been computed yet.
-pub struct Preparation {
+/// What is to be done, opened and checked: all of a run but the weights.
+pub struct Task {
     /// The configuration with every value filled in.
     pub config: RunConfig,
     /// How an image becomes the input.
@@ -24,8 +24,8 @@ pub struct Preparation {
     pub classes: Vec<String>,
     /// The images.
     pub splits: Splits,
-    /// The backbone with the checkpoint's weights.
-    pub backbone: Backbone,
+    /// The network.
+    pub architecture: Architecture,
     /// What was loaded, left out, missing.
     pub report: LoadReport,
     /// BLAKE3 of the checkpoint's bytes.
@@ -34,34 +34,31 @@ pub struct Preparation {
     pub device: Device,
     /// Number format of the convolutions.
     pub precision: Precision,
+}
+
+/// A task and the weights to start from; nothing has been computed yet.
+pub struct Preparation {
+    /// What is to be done.
+    pub task: Task,
+    /// The backbone with the checkpoint's weights.
+    pub backbone: Backbone,
+    /// What was found in the data.
+    pub data: Description,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
 }
 
-/// What a run will need, roughly.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// Weights of backbone and heads.
-    pub parameters: usize,
-    /// Steps of training.
-    pub steps: u64,
-    /// Memory for weights, optimizer, activations of a batch, bytes.
-    pub memory_bytes: u64,
-    /// Time of training, seconds, from a measured step.
-    pub seconds: f64,
-}
-
-/// Opens what `config` names. `architecture_of` the checkpoint is overridden where the configuration says so.
+/// Opens what `config` names and refuses what cannot work.
 pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
-    let device = config.run.device.parse::<DeviceChoice>()?.resolve()?;
+    let (device, device_note) = config.run.device.parse::<DeviceChoice>()?.resolve()?;
     if let Some(count) = config.run.threads {
         threads::set(count)?;
     }
-    let (precision, warning) = Precision::resolve(config.run.amp, device);
-    let mut notes: Vec<String> = warning.into_iter().collect();
+    let (precision, precision_note) = Precision::resolve(config.run.amp, device);
 
-    let dataset = Dataset::open(&config.data.dir, &config.data.split_names())?;
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
     let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
+    check_classes(&splits, config)?;
 
     let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
     let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
@@ -69,21 +66,42 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
     backbone.set_precision(precision);
     let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &config.checkpoint.allow_missing)?;
+    backbone.freeze_stages(config.model.frozen_stages as usize)?;
+    if config.model.freeze_batch_norm {
+        backbone.freeze_batch_norm();
+    }
 
     let (config, input) = config.resolve(&architecture, dataset.classes.len() as i64);
-    notes.extend(dataset.notes());
-    Ok(Preparation {
+    let task = Task {
         checkpoint_hash: file_hash(&config.checkpoint.path)?,
         classes: dataset.classes.to_vec(),
         config,
         input,
         splits,
-        backbone,
+        architecture,
         report,
         device,
         precision,
-        notes,
-    })
+    };
+    let notes = device_note.into_iter().chain(precision_note).collect();
+    Ok(Preparation { task, backbone, data: dataset.describe()?, notes })
+}
+
+/// Refuses training images of one class, and a number of classes other than the user expects.
+fn check_classes(splits: &Splits, config: &RunConfig) -> Result<(), TrainError> {
+    let train = &splits.train;
+    let used: Vec<usize> = (0..train.classes().len()).filter(|&class| train.class_counts()[class] > 0).collect();
+    if let [only] = used[..] {
+        return Err(TrainError::OneClass { class: train.classes()[only].clone(), images: train.len() });
+    }
+    match config.model.num_classes {
+        Some(expected) if expected != train.classes().len() as i64 => Err(TrainError::ClassCount {
+            path: config.data.dir.clone(),
+            expected,
+            found: train.classes().len(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The checkpoint's own architecture, with what the configuration says instead.
@@ -95,16 +113,16 @@ fn chosen_architecture(config: &RunConfig, found: Architecture) -> Architecture 
     }
 }
 
-fn file_hash(path: &PathBuf) -> Result<String, TrainError> {
+fn file_hash(path: &Path) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new();
     let read = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    read.map_err(|source| TrainError::Read { path: path.clone(), source })?;
+    read.map_err(|source| TrainError::Read { path: path.into(), source })?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-impl Preparation {
+impl Task {
     /// How images are evaluated.
-    pub fn evaluator(&self) -> Result<Evaluator, TrainError> {
+    pub(super) fn evaluator(&self) -> Result<Evaluator, TrainError> {
         Ok(Evaluator {
             transform: Arc::new(self.evaluation_transform()?),
             batch_size: self.config.evaluation_batch(),
@@ -112,20 +130,21 @@ impl Preparation {
         })
     }
 
+    /// What is done to an image that is evaluated.
     pub(super) fn evaluation_transform(&self) -> Result<Transform, TrainError> {
         let size = self.input.img_size as u32;
         Ok(Transform::evaluate(size, self.input.crop_pct, self.input.interpolation)?)
     }
 
     /// Normalisation of the model.
-    pub fn normalisation(&self) -> Normalisation {
+    pub(super) fn normalisation(&self) -> Normalisation {
         Normalisation { mean: self.input.mean, std: self.input.std }
     }
 
     /// What a checkpoint of this run says beside its weights.
     pub(super) fn description(&self, classifier_bias: bool, projection_width: Option<i64>) -> ModelDescription {
         ModelDescription {
-            architecture: *self.backbone.architecture(),
+            architecture: self.architecture,
             classes: self.classes.clone(),
             mean: self.input.mean,
             std: self.input.std,

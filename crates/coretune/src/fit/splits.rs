@@ -1,8 +1,7 @@
 //! Which images are trained on, chosen with, and tested on.
 
 use crate::config::DataSection;
-use crate::data::{Budget, Dataset, Split};
-use crate::train::TrainError;
+use crate::data::{Budget, DataError, Dataset, Split, ValidationFrom, carve_validation};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +12,6 @@ pub enum ValidationSource {
     CutFromBudget,
     /// So many images per class from what the budget leaves of the training split.
     RestOfTrain,
-    /// There are too few images to set any aside.
-    None,
 }
 
 /// The images of a run.
@@ -23,7 +20,7 @@ pub struct Splits {
     /// Trained on.
     pub train: Split,
     /// Chosen with: epoch, penalty of the probe, temperature of calibration.
-    pub validation: Option<Split>,
+    pub validation: Split,
     /// Where the validation images come from.
     pub validation_source: ValidationSource,
     /// Tested on, once.
@@ -32,26 +29,27 @@ pub struct Splits {
 
 impl Splits {
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
-    pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, TrainError> {
-        let all = dataset.train()?;
-        let budget = budget(data);
-        let labelled = all.budget(budget, seed)?;
-        let test = dataset.test.clone();
-        if let Some(validation) = &dataset.validation {
-            let validation = Some(validation.clone());
-            return Ok(Splits { train: labelled, validation, validation_source: ValidationSource::OwnSplit, test });
+    pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
+        let all = dataset.require_train()?;
+        let (budget, test) = (budget(data), dataset.test.clone());
+        if let Some(validation) = dataset.validation.clone() {
+            let validation_source = ValidationSource::OwnSplit;
+            return Ok(Splits { train: all.budget(budget, seed)?, validation, validation_source, test });
         }
-        let (train, validation, validation_source) = match data.val_per_class {
-            Some(per_class) => {
-                let validation = all.validation_from_rest(budget, per_class, seed)?;
-                (labelled, Some(validation), ValidationSource::RestOfTrain)
-            }
-            None => {
-                let (train, validation) = labelled.carve_validation(seed)?;
-                (train, Some(validation), ValidationSource::CutFromBudget)
-            }
+        let (from, validation_source) = match data.val_per_class {
+            Some(per_class) => (ValidationFrom::Rest { per_class }, ValidationSource::RestOfTrain),
+            None => (ValidationFrom::Budget, ValidationSource::CutFromBudget),
         };
+        let (train, validation) = carve_validation(all, budget, from, seed)?;
         Ok(Splits { train, validation, validation_source, test })
+    }
+
+    /// The split that figures are quoted on, and its name: the test split, or without one the validation split.
+    pub fn judging(&self) -> (&'static str, &Split) {
+        match &self.test {
+            Some(test) => ("test", test),
+            None => ("validation", &self.validation),
+        }
     }
 }
 

@@ -62,18 +62,14 @@ impl TrainingImages {
     pub fn epoch(&self, epoch: u64, skip: usize) -> Result<Loader, TrainError> {
         let mut batches = match self.sampling {
             Sampling::Shuffle { batch_size } => {
-                sampler::shuffle(self.split.len(), batch_size, self.seed, epoch, true)
+                sampler::shuffle(self.split.len(), batch_size, self.seed, epoch, true)?
             }
-            Sampling::Balanced { classes_per_batch, images_per_class } => sampler::balanced(
-                self.split.labels(),
-                classes_per_batch,
-                images_per_class,
-                self.seed,
-                epoch,
-            )?,
+            Sampling::Balanced { classes_per_batch, images_per_class } => {
+                sampler::balanced(self.split.labels(), classes_per_batch, images_per_class, self.seed, epoch)?
+            }
         };
         batches.drain(..skip.min(batches.len()));
         let options = LoaderOptions { seed: self.seed, epoch, workers: self.workers, ..LoaderOptions::default() };
-        Ok(Loader::new(self.split.clone(), Arc::clone(&self.transform), batches, options))
+        Ok(Loader::new(self.split.clone(), Arc::clone(&self.transform), batches, options)?)
     }
 }

@@ -4,10 +4,11 @@ use thiserror::Error;
 
 use crate::checkpoints::CheckpointError;
 use crate::data::DataError;
-use crate::engine::EngineError;
+use crate::engine::{DeviceError, EngineError, UnknownDevice};
 use crate::evaluate::EvaluateError;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
+use crate::transforms::TransformError;
 
 /// Why training cannot begin or go on.
 #[derive(Debug, Error)]
@@ -18,9 +19,18 @@ pub enum TrainError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A device that is none.
+    #[error(transparent)]
+    UnknownDevice(#[from] UnknownDevice),
     /// The images.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// What is done to the images.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
     /// A checkpoint, read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -60,6 +70,43 @@ pub enum TrainError {
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
     },
+    /// A classifier that should start from a probe which was not measured.
+    #[error("the classifier cannot start from the linear probe: it was not measured")]
+    NoProbe,
+    /// Another number of classes than the user expects.
+    #[error("{path} has {found} classes, expected {expected}")]
+    ClassCount {
+        /// The data.
+        path: PathBuf,
+        /// What `num_classes` says.
+        expected: i64,
+        /// What the training split has.
+        found: usize,
+    },
+    /// Data with other classes than the run was trained on.
+    #[error("{path} has other classes than the run: expected {}, found {}", expected.join(", "), found.join(", "))]
+    OtherClasses {
+        /// The data.
+        path: PathBuf,
+        /// The classes of the run.
+        expected: Vec<String>,
+        /// The classes of the data.
+        found: Vec<String>,
+    },
+    /// No test split where one was asked for.
+    #[error("{path} has no test split")]
+    NoTestSplit {
+        /// The data.
+        path: PathBuf,
+    },
+    /// A file that cannot be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A file that is no checkpoint of a run.
     #[error("{path} is no checkpoint of a run: {found}")]
     NotARunCheckpoint {
@@ -86,7 +133,8 @@ impl TrainError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Engine(_) => None,
+            Self::Engine(_) | Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } => None,
+            Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),
@@ -94,6 +142,10 @@ impl TrainError {
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, .. } => Some(format!("give --batch-size of at most {images}")),
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
+            Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
+            Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
+            Self::OtherClasses { .. } => Some("evaluate on data with the classes that the run was trained on".into()),
+            Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
             Self::NonFinite { last_good: Some(path), .. } => {
                 Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))
             }

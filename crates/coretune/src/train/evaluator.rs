@@ -72,10 +72,10 @@ impl Evaluator {
         forward: &mut dyn FnMut(&Tensor) -> Result<Vec<Tensor>, TrainError>,
     ) -> Result<Vec<Tensor>, TrainError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
-        let batches = sampler::sequential(split.len(), self.batch_size);
+        let batches = sampler::sequential(split.len(), self.batch_size)?;
         let mut views: Vec<Vec<Tensor>> = Vec::new();
         let mut done = 0;
-        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options) {
+        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
             let batch = batch?;
             let of_batch = no_grad(|| forward(&batch.images))?;
             views.resize_with(of_batch.len(), Vec::new);

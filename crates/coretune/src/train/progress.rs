@@ -9,10 +9,10 @@ use crate::config::Select;
 pub struct Best {
     /// The epoch, counted from 1.
     pub epoch: u64,
-    /// Top-1 accuracy, a fraction; absent without a validation split.
-    pub top1: Option<f64>,
-    /// Mean cross-entropy; absent without a validation split.
-    pub loss: Option<f64>,
+    /// Top-1 accuracy, a fraction.
+    pub top1: f64,
+    /// Mean cross-entropy, nats.
+    pub loss: f64,
 }
 
 /// How far a run has come.
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn epoch(epoch: u64, top1: f64, loss: f64) -> Best {
-        Best { epoch, top1: Some(top1), loss: Some(loss) }
+        Best { epoch, top1, loss }
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub struct Trainer<'a> {
     pub plan: Plan,
     /// The training images.
     pub images: TrainingImages,
-    /// The validation split and how it is evaluated.
-    pub validation: Option<Split>,
+    /// The images that choose the best epoch.
+    pub validation: Split,
     /// Evaluates a split.
     pub evaluator: Evaluator,
     /// What a file needs to say beside the weights.
@@ -186,22 +186,18 @@ impl Trainer<'_> {
             average.exchange();
         }
         self.save_state(progress)?;
-        if let (Some(top1), Some(loss), Some(best)) = (validated.top1, validated.loss, progress.best) {
-            let record = EvaluationRecord { step: progress.step, epoch, split: "validation".into(), top1, loss };
-            self.folder.log(&MetricsRecord::Evaluation(record))?;
-            let best_so_far = (best.epoch, best.top1.unwrap_or(top1));
-            observer(&Event::Epoch(EpochReport { epoch, step: progress.step, top1, loss, best: better, best_so_far }));
-        }
+        let Best { top1, loss, .. } = validated;
+        let record = EvaluationRecord { step: progress.step, epoch, split: "validation".into(), top1, loss };
+        self.folder.log(&MetricsRecord::Evaluation(record))?;
+        let best_so_far = progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
+        observer(&Event::Epoch(EpochReport { epoch, step: progress.step, top1, loss, best: better, best_so_far }));
         Ok(())
     }
 
     fn validate(&self, epoch: u64) -> Result<Best, TrainError> {
-        let Some(split) = &self.validation else {
-            return Ok(Best { epoch, top1: None, loss: None });
-        };
-        let outputs = self.evaluator.outputs(&self.model, split, &mut |_, _| {})?;
+        let outputs = self.evaluator.outputs(&self.model, &self.validation, &mut |_, _| {})?;
         let loss = negative_log_likelihood(&outputs.logits, &outputs.labels, 1.0)?;
-        Ok(Best { epoch, top1: Some(outputs.top1()?), loss: Some(loss) })
+        Ok(Best { epoch, top1: outputs.top1()?, loss })
     }
 
     /// Writes everything that a later process needs to go on: weights, optimizer, average, progress.

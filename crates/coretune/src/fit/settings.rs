@@ -2,8 +2,9 @@
 
 use crate::config::{self, MethodSection, RunConfig, TrainSection};
 use crate::losses::Focus;
+use crate::models::Model;
 use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
-use crate::train::{Decay, LayerRates, Plan, Rule, Sampling, Schedule};
+use crate::train::{Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Schedule};
 
 /// The fine-tuning method.
 pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
@@ -22,17 +23,14 @@ pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn
     }
 }
 
-/// The optimizer's rule.
-pub(super) fn rule(train: &TrainSection) -> Rule {
-    match train.opt {
+/// The optimizer over a model's weights.
+pub(super) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
+    let rule = match train.opt {
         config::Optimizer::Sgd => Rule::Sgd { momentum: train.momentum, nesterov: train.nesterov },
         config::Optimizer::Adamw => Rule::AdamW,
-    }
-}
-
-/// How far the parts of the model move.
-pub(super) fn layer_rates(train: &TrainSection) -> LayerRates {
-    LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor }
+    };
+    let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
+    Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad)
 }
 
 /// The learning rate over a run whose epochs have `steps` steps.

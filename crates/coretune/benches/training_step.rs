@@ -1,0 +1,186 @@
+//! Times training steps: forward, objective, backward, update. Prints a JSON line per case, with the keys of
+//! `benches/peers/step.py`, which times the same step in PyTorch.
+//!
+//!     cargo bench -p coretune --bench training_step
+//!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 32 --batch 64 --objective features
+//!
+//! Medians over steps, so that a disturbed step does not count. Medians of runs that alternate with the other side's
+//! (`benches/peers/compare.py`) are what may be compared.
+
+use std::error::Error;
+use std::time::Instant;
+
+use coretune::engine::{Amp, Precision, threads, versions};
+use coretune::losses::Focus;
+use coretune::models::{
+    Architecture, Backbone, Family, Linear, Mode, Model, Normalisation, ProjectionHead, Role, Stem,
+};
+use coretune::objectives::{CoreTuning, FeatureBatch, Heads, Objective, PairScheme};
+use serde_json::json;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// What to time.
+#[derive(Debug, Clone)]
+struct Case {
+    architecture: Architecture,
+    size: i64,
+    batch: i64,
+    classes: i64,
+    objective: String,
+    precision: Precision,
+    steps: usize,
+    warm_up: usize,
+}
+
+impl Case {
+    fn new(family: Family, width: f64, size: i64, batch: i64) -> Self {
+        let architecture = Architecture { family, stem: Stem::Imagenet, width };
+        let (objective, precision) = ("core-tuning".into(), Precision::F32);
+        Case { architecture, size, batch, classes: 10, objective, precision, steps: 20, warm_up: 3 }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut cases = vec![Case::new(Family::MobileNetV2Small, 0.5, 32, 64), Case::new(Family::ResNet50, 1.0, 224, 8)];
+    // `cargo bench` adds `--bench`.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
+        if name == "--threads" {
+            threads::set(value.parse()?)?;
+        } else if name == "--model" {
+            cases = vec![Case::new(value.parse()?, 1.0, 32, 64)];
+        } else {
+            cases.iter_mut().try_for_each(|case| set(case, &name, &value))?;
+        }
+    }
+    cases.iter().try_for_each(time)
+}
+
+/// Changes one setting of a case.
+fn set(case: &mut Case, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
+    match name {
+        "--width" => case.architecture.width = value.parse()?,
+        "--size" => case.size = value.parse()?,
+        "--batch" => case.batch = value.parse()?,
+        "--classes" => case.classes = value.parse()?,
+        "--objective" => case.objective = value.into(),
+        "--precision" if value == "f32" => case.precision = Precision::F32,
+        "--precision" => case.precision = Precision::resolve(value.parse::<Amp>()?, Device::Cpu).0,
+        "--steps" => case.steps = value.parse()?,
+        "--warm-up" => case.warm_up = value.parse()?,
+        _ => return Err(format!("{name} is no setting").into()),
+    }
+    Ok(())
+}
+
+/// Runs a case and prints its line.
+fn time(case: &Case) -> Result<(), Box<dyn Error>> {
+    let mut training = Training::new(case)?;
+    for _ in 0..case.warm_up {
+        training.step()?;
+    }
+    let mut seconds = Vec::with_capacity(case.steps);
+    for _ in 0..case.steps {
+        let start = Instant::now();
+        training.step()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = f64::midpoint(seconds[(seconds.len() - 1) / 2], seconds[seconds.len() / 2]);
+    let line = json!({
+        "implementation": format!("coretune, libtorch {}", versions().libtorch),
+        "model": case.architecture.family.name(),
+        "width": case.architecture.width,
+        "size": case.size,
+        "batch": case.batch,
+        "objective": case.objective,
+        "precision": case.precision,
+        "threads": threads::get(),
+        "steps": case.steps,
+        "seconds_per_step": (median * 1e6).round() / 1e6,
+        "images_per_second": (case.batch as f64 / median * 100.0).round() / 100.0,
+    });
+    println!("{line}");
+    Ok(())
+}
+
+/// A model in training on one batch.
+struct Training {
+    model: Model,
+    /// `None`: the mean square of the features.
+    objective: Option<CoreTuning>,
+    images: Tensor,
+    labels: Vec<i64>,
+    /// Trained weights, each with its momentum.
+    weights: Vec<(Tensor, Tensor)>,
+    steps: u64,
+}
+
+impl Training {
+    fn new(case: &Case) -> Result<Self, Box<dyn Error>> {
+        let mut backbone = Backbone::new(&case.architecture, 0, Device::Cpu)?;
+        backbone.set_precision(case.precision);
+        let features = backbone.feature_width();
+        let objective = match case.objective.as_str() {
+            "features" => None,
+            "core-tuning" => Some(CoreTuning {
+                pairs: PairScheme::Own,
+                eta: 1.0,
+                alpha: 1.0,
+                temperature: 0.07,
+                focus: Focus { exponent: 1.0, detached: false },
+                label_smoothing: 0.0,
+            }),
+            other => return Err(format!("{other} is no objective of this bench").into()),
+        };
+        let classifier = Linear::classifier(features, case.classes, 0, Device::Cpu)?;
+        let projection = ProjectionHead::new(features, ProjectionHead::WIDTH, 0, Device::Cpu)?;
+        let model = Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET)?;
+        let parameters = model.parameters();
+        let trained = parameters
+            .iter()
+            .filter(|p| p.role == Role::Weight && (objective.is_some() || p.name.starts_with("backbone.")));
+        let weights = trained.map(|p| (p.tensor.shallow_clone(), p.tensor.detach().zeros_like())).collect();
+        let images = Tensor::randint(256, [case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu));
+        let labels = (0..case.batch).map(|index| index % case.classes).collect();
+        Ok(Training { model, objective, images, labels, weights, steps: 0 })
+    }
+
+    fn step(&mut self) -> Result<(), Box<dyn Error>> {
+        let features = self.model.features(&self.images, Mode::Train)?;
+        let loss = self.loss(&features)?;
+        let leaves: Vec<&Tensor> = self.weights.iter().map(|(weight, _)| weight).collect();
+        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+        self.steps += 1;
+        no_grad(|| {
+            self.weights.iter_mut().zip(gradients).for_each(|((weight, momentum), gradient)| {
+                update(weight, momentum, gradient);
+            })
+        });
+        Ok(())
+    }
+
+    fn loss(&self, features: &Tensor) -> Result<Tensor, Box<dyn Error>> {
+        let Some(objective) = &self.objective else {
+            return Ok(features.square().mean(Kind::Float));
+        };
+        let projection = self.model.projection.as_ref().ok_or("no projection head")?;
+        let heads = Heads {
+            classifier: &|rows| self.model.classifier.forward(rows),
+            projection: &|rows| projection.forward(rows),
+        };
+        let classes = self.model.classifier.outputs();
+        let batch = FeatureBatch { features, labels: &self.labels, classes, draw: (0, self.steps) };
+        Ok(objective.loss(&batch, &heads)?.total)
+    }
+}
+
+/// SGD with Nesterov momentum 0.9, weight decay 1e-4, learning rate 0.01, in place.
+fn update(weight: &mut Tensor, momentum: &mut Tensor, mut gradient: Tensor) {
+    let factor = |value: f64| Tensor::from(value).to_kind(Kind::Float);
+    let mut direction = gradient.addcmul_(weight, &factor(1e-4));
+    let momentum = momentum.g_mul_scalar_(0.9).g_add_(&direction);
+    let direction = direction.addcmul_(&momentum, &factor(0.9));
+    let _ = weight.addcmul_(&direction, &factor(-0.01));
+}

@@ -1,0 +1,127 @@
+//! Figures of a trained model on a split (E1, E3, E4), at the end of a run or later.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::splits::Splits;
+use crate::config::RunConfig;
+use crate::data::{Dataset, Role, Split};
+use crate::engine::DeviceChoice;
+use crate::evaluate::{
+    Classification, Geometry, classification, expected_calibration_error, geometry, negative_log_likelihood,
+};
+use crate::run_folder::{RunFolder, Summary};
+use crate::train::{Evaluator, Event, Observer, Outputs, TrainError, load_model};
+use crate::transforms::Transform;
+
+/// Figures of a model on a split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Accuracy, per class and in all (E1).
+    #[serde(flatten)]
+    pub classification: Classification,
+    /// Calibration (E4).
+    pub calibration: Calibrated,
+    /// Geometry of the features (E3).
+    pub geometry: Geometry,
+}
+
+/// Calibration before and after temperature scaling.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Calibrated {
+    /// Expected calibration error with 15 bins.
+    pub ece: f64,
+    /// The same after dividing the logits by the temperature; absent where none was fitted.
+    pub ece_calibrated: Option<f64>,
+    /// Mean negative log-likelihood, nats.
+    pub nll: f64,
+    /// The same after temperature scaling.
+    pub nll_calibrated: Option<f64>,
+    /// Temperature fitted on the validation split.
+    pub temperature: Option<f64>,
+}
+
+/// E1, E3 and E4 of these outputs; `temperature` was fitted on the validation split, `seed` draws the interval.
+pub(super) fn evaluate_outputs(
+    outputs: &Outputs,
+    temperature: Option<f64>,
+    seed: u64,
+) -> Result<Evaluation, TrainError> {
+    let Outputs { features, logits, labels } = outputs;
+    let ece = |temperature| expected_calibration_error(logits, labels, temperature);
+    let nll = |temperature| negative_log_likelihood(logits, labels, temperature);
+    Ok(Evaluation {
+        classification: classification(logits, labels, seed)?,
+        calibration: Calibrated {
+            ece: ece(1.0)?,
+            ece_calibrated: temperature.map(ece).transpose()?,
+            nll: nll(1.0)?,
+            nll_calibrated: temperature.map(nll).transpose()?,
+            temperature,
+        },
+        geometry: geometry(features, labels, logits.size()[1])?,
+    })
+}
+
+/// A run evaluated again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunEvaluation {
+    /// The run folder.
+    pub run: PathBuf,
+    /// The split that was evaluated.
+    pub split: String,
+    /// Names of the classes, in the order of the figures.
+    pub class_names: Vec<String>,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Evaluation,
+}
+
+/// Evaluates the best checkpoint of a run on a split of the data that `config` names.
+///
+/// `config` is the run's own, with what the user said otherwise; the data must have the classes of the run.
+pub fn evaluate_run(
+    run: &Path,
+    config: &RunConfig,
+    role: Role,
+    observer: &mut Observer<'_>,
+) -> Result<RunEvaluation, TrainError> {
+    let folder = RunFolder::open(run)?;
+    let device = config.run.device.parse::<DeviceChoice>()?.resolve()?;
+    let (model, description) = load_model(&folder.best_checkpoint(), device)?;
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+    if dataset.classes[..] != description.classes[..] {
+        return Err(TrainError::OtherClasses {
+            path: config.data.dir.clone(),
+            expected: description.classes,
+            found: dataset.classes.to_vec(),
+        });
+    }
+    let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
+    let split = split_of(&splits, role, &config.data.dir)?;
+    let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
+    let evaluator = Evaluator {
+        transform: Arc::new(transform),
+        batch_size: config.evaluation_batch(),
+        workers: config.workers(),
+    };
+    observer(&Event::Stage("evaluation"));
+    let outputs = evaluator.outputs(&model, split, &mut |done, total| observer(&Event::Progress { done, total }))?;
+    let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
+    Ok(RunEvaluation {
+        run: run.into(),
+        split: role.name().into(),
+        class_names: description.classes,
+        figures: evaluate_outputs(&outputs, temperature, config.train.seed)?,
+    })
+}
+
+fn split_of<'a>(splits: &'a Splits, role: Role, dir: &Path) -> Result<&'a Split, TrainError> {
+    match role {
+        Role::Train => Ok(&splits.train),
+        Role::Validation => Ok(&splits.validation),
+        Role::Test => splits.test.as_ref().ok_or_else(|| TrainError::NoTestSplit { path: dir.into() }),
+    }
+}

@@ -1,0 +1,127 @@
+//! Trains, evaluates, and leaves everything in the run folder.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::evaluation::{Evaluation, evaluate_outputs};
+use super::frozen::FrozenFigures;
+use super::settings;
+use super::summary::{Measured, summary};
+use super::{Preparation, Task};
+use crate::config::HeadInit;
+use crate::evaluate::{Comparison, fit_temperature, paired_comparison};
+use crate::models::{Backbone, Linear, Model, ProjectionHead};
+use crate::run_folder::{RunFolder, Summary};
+use crate::train::{Event, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model};
+use crate::transforms::Transform;
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    /// What `summary.json` says.
+    pub summary: Summary,
+    /// Figures on the test split, where there is one.
+    pub test: Option<Evaluation>,
+    /// Fine-tuned model against linear probe, image by image on the split that judges, where the probe was measured.
+    pub against_probe: Option<Comparison>,
+}
+
+impl Preparation {
+    /// Trains as configured, keeps the best epoch, evaluates it, and writes the summary.
+    ///
+    /// The run folder exists and holds `config.toml` already.
+    pub fn run(
+        self,
+        folder: &RunFolder,
+        frozen: Option<&FrozenFigures>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Finished, TrainError> {
+        let started = Instant::now();
+        let Preparation { task, backbone, .. } = self;
+        let mut trainer = task.trainer(backbone, folder, frozen)?;
+        let outcome = trainer.run(observer)?;
+        drop(trainer);
+
+        observer(&Event::Stage("evaluation of the best epoch"));
+        let (best, _) = load_model(&folder.best_checkpoint(), task.device)?;
+        let evaluator = task.evaluator()?;
+        let validation = evaluator.outputs(&best, &task.splits.validation, &mut |_, _| {})?;
+        let temperature = fit_temperature(&validation.logits, &validation.labels)?;
+        let mut progress = |done, total| observer(&Event::Progress { done, total });
+        let judged = match &task.splits.test {
+            Some(test) => evaluator.outputs(&best, test, &mut progress)?,
+            None => validation,
+        };
+        let seed = task.config.train.seed;
+        let compare = |frozen: &FrozenFigures| -> Result<Comparison, TrainError> {
+            Ok(paired_comparison(&judged.correct()?, &frozen.linear_correct, seed)?)
+        };
+        let against_probe = frozen.map(compare).transpose()?;
+        let has_test = task.splits.test.is_some();
+        let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
+        let measured = Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
+        let summary = summary(&task, &measured);
+        folder.write_summary(&summary)?;
+        folder.derive()?;
+        Ok(Finished { summary, test, against_probe })
+    }
+}
+
+impl Task {
+    /// The trainer of this task at its first step.
+    pub(super) fn trainer<'a>(
+        &self,
+        backbone: Backbone,
+        folder: &'a RunFolder,
+        frozen: Option<&FrozenFigures>,
+    ) -> Result<Trainer<'a>, TrainError> {
+        let train = &self.config.train;
+        let objective = settings::objective(&self.config.method, train.label_smoothing);
+        let width = backbone.feature_width();
+        let classifier = self.classifier(width, frozen)?;
+        let projection = objective
+            .uses_projection()
+            .then(|| ProjectionHead::new(width, self.config.method.contrast_dim, train.seed, self.device))
+            .transpose()?;
+        let description = self.description(classifier.bias.is_some(), projection.as_ref().map(ProjectionHead::outputs));
+        let model = Model::new(backbone, classifier, projection, self.normalisation())?;
+        let images = self.training_images()?;
+        Ok(Trainer {
+            optimizer: settings::optimizer(&model, train),
+            schedule: settings::schedule(&self.config, images.steps_per_epoch()?),
+            average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
+            plan: settings::plan(train),
+            validation: self.splits.validation.clone(),
+            evaluator: self.evaluator()?,
+            model,
+            objective,
+            images,
+            description,
+            folder,
+        })
+    }
+
+    /// G_y at the start: random without bias, or the linear probe (B11).
+    fn classifier(&self, width: i64, frozen: Option<&FrozenFigures>) -> Result<Linear, TrainError> {
+        let (classes, seed) = (self.classes.len() as i64, self.config.train.seed);
+        match (self.config.method.head_init, frozen) {
+            (HeadInit::Random, _) => Ok(Linear::classifier(width, classes, seed, self.device)?),
+            (HeadInit::LinearProbe, Some(FrozenFigures { probe, .. })) => {
+                Ok(Linear::from_values(&probe.weight, Some(&probe.bias), self.device)?)
+            }
+            (HeadInit::LinearProbe, None) => Err(TrainError::NoProbe),
+        }
+    }
+
+    fn training_images(&self) -> Result<TrainingImages, TrainError> {
+        let transform =
+            Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
+        Ok(TrainingImages {
+            split: self.splits.train.clone(),
+            sampling: settings::sampling(&self.config),
+            transform: Arc::new(transform),
+            workers: self.config.workers(),
+            seed: self.config.train.seed,
+        })
+    }
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# What `make test` runs after setup: formatting, lints, documentation, tests, and which tests were skipped and why.
+# One profile only (dev), so that libtorch's bindings (five minutes of C++ on two cores) are built once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+log=target/test-output.txt
+mkdir -p target
+
+step() {
+    printf '\n== %s\n' "$*"
+    "$@"
+}
+
+run_tests() {
+    if cargo nextest --version > /dev/null 2>&1; then
+        rm -f target/nextest/all/junit.xml
+        step cargo nextest run --workspace --locked --profile all
+        cp target/nextest/all/junit.xml "$log"
+    else
+        # --show-output, because cargo test throws away what a passing test says.
+        step cargo test --workspace --locked --no-fail-fast --lib --bins --tests -- --show-output 2>&1 | tee "$log"
+    fi
+    step cargo test --workspace --locked --doc
+}
+
+# A test that misses ../shared says `skipped: needs ../shared (WHAT)` and passes. Its name stands above that line, as
+# <testcase name="NAME" classname="BINARY" ...> (nextest's report) or `---- NAME stdout ----` (cargo test).
+skipped_tests() {
+    awk '
+        /<testcase /      { split($0, field, "\""); name = field[4] " " field[2] }
+        /^---- .* ----$/  { name = $2 }
+        /skipped: needs / { what = $0; sub(/.*skipped: needs /, "", what); sub(/[&<].*/, "", what)
+                            print "  " name ": needs " what }
+    ' "$log" | sort -u
+}
+
+report_skipped() {
+    local names
+    names=$(skipped_tests)
+    if [ -z "$names" ]; then
+        printf '\nno test was skipped\n'
+    else
+        printf '\nskipped for want of ../shared (or the folder that CORETUNE_SHARED names): %s\n%s\n' \
+            "$(wc -l <<< "$names")" "$names"
+    fi
+}
+
+step cargo fmt --all --check
+step cargo clippy --workspace --all-targets --locked -- -D warnings
+RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" step cargo doc --workspace --no-deps --locked
+if cargo deny --version > /dev/null 2>&1; then
+    step cargo deny --offline check bans licenses sources
+fi
+if command -v python3 > /dev/null; then
+    step python3 -m unittest discover --start-directory experiments --pattern '*_test.py'
+fi
+run_tests
+report_skipped
+printf 'all passed in %d min %d s\n' $((SECONDS / 60)) $((SECONDS % 60))
