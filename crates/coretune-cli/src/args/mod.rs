@@ -3,6 +3,8 @@
 //! Flags that set something of a run come from [`coretune::config::SETTINGS`] (see [`settings`]); only what is no
 //! setting is declared here.
 
+#[cfg(test)]
+mod reference;
 mod settings;
 mod usage;
 
@@ -119,8 +121,8 @@ pub(crate) struct Layers {
     /// Configuration over the recipe [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting over the file, repeatable [default: none]
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    /// One setting, such as train.lr=0.1; repeatable [default: none]
+    #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 

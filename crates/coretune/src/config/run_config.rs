@@ -334,6 +334,11 @@ impl RunConfig {
         self.data.classes_per_batch.unwrap_or(self.train.batch_size / self.data.images_per_class)
     }
 
+    /// Threads that read images: as given, or one for each core.
+    pub fn workers(&self) -> usize {
+        self.run.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
     /// The output as given, or `runs/DATA-METHOD-SEED`.
     fn output(&self) -> PathBuf {
         self.run.output.clone().unwrap_or_else(|| {

@@ -158,7 +158,7 @@ const ANY: i64 = i64::MAX;
 /// Every setting, by section, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     setting("checkpoint.path", "pretrained-path", Kind::Path("CKPT"), "checkpoint to start from").common(),
-    setting("checkpoint.encoder", "encoder", Kind::Text("NAME"), "encoder to take where the file holds several")
+    setting("checkpoint.encoder", "encoder", Kind::Text("NAME"), "which encoder, if the file holds several")
         .auto()
         .commands(PROBE_FIT)
         .common(),
@@ -218,7 +218,7 @@ pub const SETTINGS: &[Setting] = &[
         "data.val_per_class",
         "val-per-class",
         Kind::Whole(1, ANY),
-        "validation images of each class, beside the labels",
+        "validation images of each class, beyond those",
     )
     .off()
     .commands(ALL)
@@ -294,7 +294,7 @@ pub const SETTINGS: &[Setting] = &[
         .commands(ALL)
         .common(),
     setting("train.opt", "opt", Kind::Choice(Optimizer::names), "optimizer").default("sgd").common(),
-    setting("train.lr", "lr", Kind::Number(Range::Above(0.0)), "learning rate, absolute (not scaled by the batch)")
+    setting("train.lr", "lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
         .default("0.03")
         .aliases(&["learning-rate"])
         .common(),
@@ -303,7 +303,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
         .default("1e-4")
         .common(),
-    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of the learning rate")
+    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr")
         .default("cosine")
         .common(),
     setting(
@@ -369,7 +369,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("true")
         .common(),
     setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
-    setting("run.amp", "amp", Kind::Choice(precisions), "bf16 where it is faster, never, or always")
+    setting("run.amp", "amp", Kind::Choice(precisions), "use of bf16")
         .default("auto")
         .alone("bf16")
         .commands(ALL)
