@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
+use super::choices::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
 use super::settings::SETTINGS;
 use super::typed::Typed;
 use super::word::{auto, off};
 use crate::engine::Amp;
+use crate::data::DatasetOptions;
+use crate::transforms::{Augmentation, Interpolation};
 use crate::models::{Architecture, Family, Stem};
 use crate::objectives::PairScheme;
 
@@ -52,13 +54,15 @@ pub struct ModelSection {
 pub struct DataSection {
     /// Folder or file.
     pub dir: PathBuf,
-    /// Name of the training split.
-    pub train_split: String,
+    /// Name of the training split; `None`: a usual one.
+    #[serde(with = "auto")]
+    pub train_split: Option<String>,
     /// Name of the validation split; `None`: the one that is there, or cut from the training split.
     #[serde(with = "auto")]
     pub val_split: Option<String>,
-    /// Name of the test split.
-    pub test_split: String,
+    /// Name of the test split; `None`: a usual one, or no test.
+    #[serde(with = "auto")]
+    pub test_split: Option<String>,
     /// Share of the training labels to use, above 0, up to 1.
     pub label_fraction: f64,
     /// Training labels to use of each class; excludes a `label_fraction` below 1.
@@ -83,7 +87,7 @@ pub struct DataSection {
     pub crop_pct: Option<f64>,
     /// Random transforms in training.
     #[serde(with = "auto")]
-    pub augment: Option<Augment>,
+    pub augment: Option<Augmentation>,
     /// How batches are drawn.
     pub sampler: Sampler,
     /// P of the balanced sampler.
@@ -222,6 +226,17 @@ impl Typed {
     }
 }
 
+impl DataSection {
+    /// Names of the splits, for opening the data.
+    pub fn options(&self) -> DatasetOptions {
+        DatasetOptions {
+            train_split: self.train_split.clone(),
+            val_split: self.val_split.clone(),
+            test_split: self.test_split.clone(),
+        }
+    }
+}
+
 impl RunConfig {
     /// Refuses settings that are each in range and do not go together.
     fn check(&self) -> Result<(), ConfigError> {
@@ -323,6 +338,19 @@ impl RunConfig {
         (resolved, input)
     }
 
+    /// Images in a batch that is only evaluated.
+    pub fn evaluation_batch(&self) -> usize {
+        // Without gradients a batch needs a fraction of the memory of a training step.
+        self.train.batch_size.max(128)
+    }
+
+    /// Threads that read images: as given, or one for every two cores, 4 at most.
+    pub fn workers(&self) -> usize {
+        const MOST: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.run.workers.unwrap_or((cores / 2).clamp(1, MOST))
+    }
+
     /// Epochs of linear warm-up.
     pub fn warmup_epochs(&self) -> f64 {
         const SHARE: f64 = 0.05;
@@ -332,11 +360,6 @@ impl RunConfig {
     /// P of the balanced sampler: as many classes as fill a batch.
     pub fn classes_per_batch(&self) -> usize {
         self.data.classes_per_batch.unwrap_or(self.train.batch_size / self.data.images_per_class)
-    }
-
-    /// Threads that read images: as given, or one for each core.
-    pub fn workers(&self) -> usize {
-        self.run.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.

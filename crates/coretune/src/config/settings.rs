@@ -3,8 +3,9 @@
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
 use super::kind::{Kind, Range, one_of};
-use super::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
+use super::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
+use crate::transforms::Augmentation;
 
 /// The commands that take settings as flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +150,14 @@ fn precisions() -> Vec<&'static str> {
     vec!["auto", "off", "bf16"]
 }
 
+fn interpolations() -> Vec<&'static str> {
+    vec!["bilinear", "bicubic"]
+}
+
+fn augmentations() -> Vec<&'static str> {
+    Augmentation::ALL.map(Augmentation::name).to_vec()
+}
+
 fn stems() -> Vec<&'static str> {
     vec!["imagenet", "small"]
 }
@@ -187,8 +196,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false"),
     setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
-    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split")
-        .default("train")
+    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: the usual ones")
+        .auto()
         .commands(ALL),
     setting(
         "data.val_split",
@@ -198,8 +207,8 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(ALL),
-    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split")
-        .default("test")
+    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split; auto: the usual ones")
+        .auto()
         .commands(ALL),
     setting(
         "data.label_fraction",
@@ -243,7 +252,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(PROBE_FIT),
-    setting("data.interpolation", "interpolation", Kind::Choice(Interpolation::names), "resampling of images")
+    setting("data.interpolation", "interpolation", Kind::Choice(interpolations), "resampling of images")
         .default("bilinear")
         .commands(PROBE_FIT),
     setting(
@@ -254,7 +263,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(PROBE_FIT),
-    setting("data.augment", "augment", Kind::Choice(Augment::names), "random transforms in training")
+    setting("data.augment", "augment", Kind::Choice(augmentations), "random transforms in training")
         .auto()
         .common(),
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
