@@ -128,8 +128,8 @@ impl Regression {
 
 /// Coordinates in which the objective is about as curved in every direction, so that L-BFGS needs few steps.
 ///
-/// With the mean of p(1 - p) over rows and classes as the curvature of the cross-entropy by a logit, its second derivative by a row
-/// of W is about curvature x^T x / rows + penalty I = F F^T. The coordinates are V = W F (and b sqrt(curvature)).
+/// Taking the mean of p(1 - p) over rows and classes for the curvature by a logit, the second derivative by a row of W
+/// is about curvature x^T x / rows + penalty I = F F^T. The coordinates are V = W F and sqrt(curvature) b.
 struct Metric {
     factor: Tensor,
     inverse: Tensor,
