@@ -1,5 +1,6 @@
 //! Contrast-regularised fine-tuning (Core-tuning) of visual models pre-trained by contrastive self-supervised learning.
 
+pub mod checkpoints;
 pub mod config;
 pub mod engine;
 pub mod losses;
