@@ -7,7 +7,7 @@ use crate::models::{Architecture, Family, Stem};
 /// Shapes by our names.
 pub(super) type Shapes = BTreeMap<String, Vec<i64>>;
 
-/// What tells the ResNet families apart.
+/// What tells the `ResNet` families apart.
 struct Signature {
     family: Family,
     blocks: [usize; 4],

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
+use crate::engine::guard;
 
 /// The file formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,6 +156,18 @@ impl Checkpoint {
     /// [`CheckpointError::NoSuchTensor`], [`CheckpointError::NotATensor`] when the name is another object, and
     /// [`CheckpointError::Damaged`] when the bytes are not there or fail their checksum.
     pub fn read(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let tensor = self.read_as_stored(name)?;
+        if !tensor.is_floating_point() {
+            return Ok(tensor);
+        }
+        Ok(guard("converting a tensor to f32", || tensor.to_kind(Kind::Float))?)
+    }
+
+    /// Reads one tensor to the CPU in the type that the file stores.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read_as_stored(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let Some(info) = self.contents.tensors.get(name) else { return Err(self.not_there(name)) };
         let bytes = match &self.contents.source {
             Source::Torch(tensors) => {
@@ -214,7 +227,9 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 fn is_text(head: &[u8]) -> bool {
-    head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
+    // The last character may be cut.
+    let utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    utf8 && head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
 }
 
 fn looks_like(head: &[u8]) -> &'static str {

@@ -39,10 +39,10 @@ impl Element {
         matches!(self, Element::Float64 | Element::Float32 | Element::Float16 | Element::BFloat16)
     }
 
-    /// A tensor from native-endian bytes in row-major order: floats become f32, whole numbers stay whole.
+    /// A tensor from native-endian bytes in row-major order, of the type in the file.
     ///
     /// Unsigned types that libtorch lacks become the next wider signed one; a `uint64` above 2^63 wraps.
-    pub(crate) fn tensor(self, bytes: &[u8], shape: &[i64]) -> Result<Tensor, EngineError> {
+    pub(super) fn tensor(self, bytes: &[u8], shape: &[i64]) -> Result<Tensor, EngineError> {
         let count = shape.iter().product::<i64>() as usize;
         if bytes.len() != count * self.size() {
             return Err(EngineError::Value {
@@ -55,16 +55,11 @@ impl Element {
             Tensor::f_from_data_size(bytes, shape, kind)
                 .map_err(|error| EngineError::Torch { doing: "reading a tensor", message: error.to_string() })
         };
-        let float = |kind: Kind| {
-            build(bytes, kind)?
-                .f_to_kind(Kind::Float)
-                .map_err(|error| EngineError::Torch { doing: "converting a tensor to f32", message: error.to_string() })
-        };
         match self {
             Element::Float32 => build(bytes, Kind::Float),
-            Element::Float64 => float(Kind::Double),
-            Element::Float16 => float(Kind::Half),
-            Element::BFloat16 => float(Kind::BFloat16),
+            Element::Float64 => build(bytes, Kind::Double),
+            Element::Float16 => build(bytes, Kind::Half),
+            Element::BFloat16 => build(bytes, Kind::BFloat16),
             Element::Int64 | Element::UInt64 => build(bytes, Kind::Int64),
             Element::Int32 => build(bytes, Kind::Int),
             Element::Int16 => build(bytes, Kind::Int16),
@@ -72,22 +67,12 @@ impl Element {
             Element::UInt8 => build(bytes, Kind::Uint8),
             Element::Bool => build(bytes, Kind::Bool),
             Element::UInt32 => {
-                let wide: Vec<u8> = bytes
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .flat_map(|&four| i64::from(u32::from_ne_bytes(four)).to_ne_bytes())
-                    .collect();
-                build(&wide, Kind::Int64)
+                let wide = bytes.as_chunks::<4>().0.iter().map(|&four| i64::from(u32::from_ne_bytes(four)));
+                build(&wide.flat_map(i64::to_ne_bytes).collect::<Vec<u8>>(), Kind::Int64)
             }
             Element::UInt16 => {
-                let wide: Vec<u8> = bytes
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .flat_map(|&two| i32::from(u16::from_ne_bytes(two)).to_ne_bytes())
-                    .collect();
-                build(&wide, Kind::Int)
+                let wide = bytes.as_chunks::<2>().0.iter().map(|&two| i32::from(u16::from_ne_bytes(two)));
+                build(&wide.flat_map(i32::to_ne_bytes).collect::<Vec<u8>>(), Kind::Int)
             }
         }
     }

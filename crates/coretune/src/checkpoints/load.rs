@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::recognise::zeroed;
 use super::{Checkpoint, CheckpointError, LeftOut, NamePattern, OtherObject, Recognised, recognise};
-use crate::engine::{EngineError, guard};
+use crate::engine::guard;
 use crate::models::{Family, Parameters, Stem};
 
 /// What was loaded, what is missing, and what was left out and why.
@@ -58,6 +58,7 @@ pub struct LoadReport {
     pub not_tensors: Vec<OtherObject>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn as_name<S: Serializer>(family: &Family, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(family.name())
 }
@@ -211,7 +212,5 @@ fn copy(
             found,
         });
     }
-    guard("copying a tensor of a checkpoint", || tch::no_grad(|| destination.shallow_clone().copy_(value)))
-        .map(|_| ())
-        .map_err(|error: EngineError| error.into())
+    Ok(guard("copying a tensor of a checkpoint", || tch::no_grad(|| destination.shallow_clone().copy_(value)))?)
 }

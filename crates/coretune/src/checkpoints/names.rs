@@ -132,7 +132,7 @@ pub(super) const TORCHVISION: Spelling = Spelling {
     ],
 };
 
-/// The children of a torchvision ResNet in a Sequential: 0 convolution, 1 batch norm, 2 ReLU, 3 max-pool, 4-7 stages.
+/// The children of a torchvision `ResNet` in a Sequential: 0 convolution, 1 batch norm, 2 `ReLU`, 3 max-pool, 4-7 stages.
 pub(super) const CHILDREN: Spelling = Spelling {
     name: "children of a Sequential",
     anchors: &[&["0.weight", "4.0.conv1.weight", "7.0.conv1.weight"]],
@@ -156,7 +156,7 @@ pub(super) const CHILDREN_WITHOUT_POOL: Spelling = Spelling {
     ],
 };
 
-/// Children of a ResNet whose ReLU is a function (lightly's own CIFAR networks): 2-5 stages.
+/// Children of a `ResNet` whose `ReLU` is a function (lightly's own CIFAR networks): 2-5 stages.
 pub(super) const CHILDREN_WITHOUT_RELU: Spelling = Spelling {
     name: "children of a Sequential without ReLU and max-pool",
     anchors: &[&["0.weight", "2.0.conv1.weight", "5.0.conv1.weight"]],
@@ -168,7 +168,7 @@ pub(super) const CHILDREN_WITHOUT_RELU: Spelling = Spelling {
     ],
 };
 
-/// Hugging Face's ResNet.
+/// Hugging Face's `ResNet`.
 pub(super) const HUGGING_FACE: Spelling = Spelling {
     name: "Hugging Face",
     anchors: &[&["embedder.embedder.convolution.weight"], &["encoder.stages.0.layers.0.layer.0.convolution.weight"]],
@@ -182,7 +182,7 @@ pub(super) const HUGGING_FACE: Spelling = Spelling {
     ],
 };
 
-/// SimCLR v2 as converted from TensorFlow: blocks are Sequentials of convolution, batch norm with ReLU, ...
+/// `SimCLR` v2 as converted from `TensorFlow`: blocks are Sequentials of convolution, batch norm with `ReLU`, ...
 pub(super) const SIMCLR_V2: Spelling = Spelling {
     name: "SimCLR v2",
     anchors: &[&["net.0.0.weight", "net.1.blocks.0.net.0.weight"]],
@@ -200,7 +200,7 @@ pub(super) const SIMCLR_V2: Spelling = Spelling {
     ],
 };
 
-/// The 32x32 MobileNetV2, whose names are ours.
+/// The 32x32 `MobileNetV2`, whose names are ours.
 pub(super) const MOBILENET: Spelling = Spelling {
     name: "MobileNetV2 for 32x32",
     anchors: &[&["layers.0.conv1.weight"], &["layers.1.conv1.weight"], &["layers.16.conv1.weight"]],

@@ -61,14 +61,15 @@ struct Found {
 
 /// Recognises a checkpoint from names and shapes.
 ///
-/// `encoder` is a name such as `query` or `teacher`, or a prefix of tensor names; without it the layout's usual one is
-/// taken.
+/// `encoder` is a name such as `query` or `teacher`, or a prefix of tensor names; without it, or with `auto`, the
+/// layout's usual one is taken.
 ///
 /// # Errors
 /// [`CheckpointError::Unrecognised`], [`CheckpointError::Ambiguous`], [`CheckpointError::UnknownEncoder`],
 /// [`CheckpointError::UnknownArchitecture`], [`CheckpointError::NotATensor`], [`CheckpointError::Duplicate`] and
 /// [`CheckpointError::Shape`].
 pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
+    let encoder = encoder.filter(|&encoder| encoder != "auto");
     let search = Search::of(checkpoint);
     // A network that is none of ours under the first fitting prefix says more than "nothing recognised" at the end.
     let mut near_miss = None;
@@ -332,42 +333,13 @@ impl<'a> Search<'a> {
             if used.contains(name.as_str()) || sources.iter().any(|source| heads.contains(source.as_str())) {
                 continue;
             }
-            let (group, reason) = self.group_of(name, root, chosen, others, &groups);
+            let (group, reason) = group_of(name, root, chosen, others, &groups);
             match counts.iter_mut().find(|count| count.group == group) {
                 Some(count) => count.tensors += sources.len(),
                 None => counts.push(LeftOut { group, tensors: sources.len(), reason }),
             }
         }
         counts
-    }
-
-    fn group_of(
-        &self,
-        name: &str,
-        root: &str,
-        chosen: &Found,
-        others: &[Found],
-        groups: &[&Group],
-    ) -> (String, String) {
-        if is_counter(name) {
-            return ("operation counters".into(), "left by a profiler, not weights".into());
-        }
-        // The root prefix "" is no sign of belonging to another encoder.
-        let other = others.iter().find(|other| !other.prefix.is_empty() && name.starts_with(&other.prefix));
-        if let Some(other) =
-            other.filter(|other| other.prefix.len() > chosen.prefix.len() || !name.starts_with(&chosen.prefix))
-        {
-            return ("other encoder".into(), format!("take it with --encoder {}", other.encoder));
-        }
-        let starts = |prefix: &str| {
-            [chosen.prefix.as_str(), root, ""]
-                .iter()
-                .any(|before| name.strip_prefix(before).is_some_and(|rest| rest.starts_with(prefix)))
-        };
-        groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))).map_or_else(
-            || ("other tensors".into(), "not part of the backbone".into()),
-            |group| (group.name.into(), group.reason.into()),
-        )
     }
 
     /// The prefix as the file spells it: that of the first tensor whose name ends as without wrappers.
@@ -402,6 +374,29 @@ impl<'a> Search<'a> {
     fn shape(&self, name: &str) -> &[i64] {
         self.checkpoint.tensors().get(self.source(name)).map_or(&[], |info| info.shape.as_slice())
     }
+}
+
+/// The group of a tensor that is not used, and why it is not.
+fn group_of(name: &str, root: &str, chosen: &Found, others: &[Found], groups: &[&Group]) -> (String, String) {
+    if is_counter(name) {
+        return ("operation counters".into(), "left by a profiler, not weights".into());
+    }
+    let inside = |found: &&Found| {
+        let nested = found.prefix.len() > chosen.prefix.len() || !name.starts_with(&chosen.prefix);
+        !found.prefix.is_empty() && nested && name.starts_with(&found.prefix)
+    };
+    if let Some(other) = others.iter().find(inside) {
+        return ("other encoder".into(), format!("take it with --encoder {}", other.encoder));
+    }
+    let starts = |prefix: &str| {
+        [chosen.prefix.as_str(), root, ""]
+            .iter()
+            .any(|before| name.strip_prefix(before).is_some_and(|rest| rest.starts_with(prefix)))
+    };
+    groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))).map_or_else(
+        || ("other tensors".into(), "not part of the backbone".into()),
+        |group| (group.name.into(), group.reason.into()),
+    )
 }
 
 fn dotted(prefix: &str) -> String {
@@ -441,8 +436,10 @@ impl Recognised {
     /// Fails unless `model` is the checkpoint's architecture; the error names the first tensor that differs.
     pub fn check_fits(&self, checkpoint: &Checkpoint, model: &Architecture) -> Result<(), CheckpointError> {
         let (expected, found) = (expected_shapes(model)?, expected_shapes(&self.architecture)?);
-        let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
-        let Some(name) = names.into_iter().find(|&name| expected.get(name) != found.get(name)) else { return Ok(()) };
+        let differs = |name: &&String| expected.get(*name) != found.get(*name);
+        // A tensor that both have in another shape says more than one that only one of them has.
+        let shared = expected.keys().filter(|name| found.contains_key(*name)).find(differs);
+        let Some(name) = shared.or_else(|| expected.keys().chain(found.keys()).find(differs)) else { return Ok(()) };
         let describe = |architecture: &Architecture, shapes: &Shapes| match shapes.get(name) {
             Some(shape) => format!("{}: {name} {shape:?}", architecture.family),
             None => format!("{}: no {name}", architecture.family),

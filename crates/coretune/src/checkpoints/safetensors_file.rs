@@ -23,12 +23,12 @@ use crate::engine::{EngineError, guard};
 pub(super) struct Spans {
     file: File,
     data_start: u64,
-    spans: BTreeMap<String, (usize, usize)>,
+    offsets: BTreeMap<String, (usize, usize)>,
 }
 
 impl Spans {
     pub(super) fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
-        let &(start, end) = self.spans.get(name).ok_or(std::io::ErrorKind::NotFound)?;
+        let &(start, end) = self.offsets.get(name).ok_or(std::io::ErrorKind::NotFound)?;
         let mut bytes = vec![0; end - start];
         self.file.read_exact_at(&mut bytes, self.data_start + start as u64)?;
         Ok(bytes)
@@ -83,19 +83,19 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
 
     let mut tensors = BTreeMap::new();
     let mut others = Vec::new();
-    let mut spans = BTreeMap::new();
+    let mut offsets = BTreeMap::new();
     for (name, span) in header.tensors {
         match element(span.dtype) {
             Some(element) => {
                 let shape = span.shape.iter().map(|&extent| extent as i64).collect();
                 tensors.insert(name.clone(), TensorInfo { element, shape });
-                spans.insert(name, span.data_offsets);
+                offsets.insert(name, span.data_offsets);
             }
             None => others.push(OtherObject { name, kind: format!("tensor of {}", span.dtype) }),
         }
     }
     others.sort_by(|a, b| a.name.cmp(&b.name));
-    let source = Source::Safetensors(Spans { file, data_start, spans });
+    let source = Source::Safetensors(Spans { file, data_start, offsets });
     Ok(Contents { container: Container::Safetensors, tensors, others, metadata: header.metadata, source })
 }
 
@@ -122,7 +122,7 @@ fn element(dtype: Dtype) -> Option<Element> {
     })
 }
 
-/// The values of a safetensors file: its metadata, and every tensor on the CPU.
+/// The values of a safetensors file: its metadata, and every tensor on the CPU, of the type in the file.
 ///
 /// # Errors
 /// As [`Checkpoint::open`] and [`Checkpoint::read`]; a file of another container is
@@ -137,7 +137,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMa
     let tensors = checkpoint
         .tensors()
         .keys()
-        .map(|name| Ok((name.clone(), checkpoint.read(name)?)))
+        .map(|name| Ok((name.clone(), checkpoint.read_as_stored(name)?)))
         .collect::<Result<_, CheckpointError>>()?;
     Ok((checkpoint.metadata().clone(), tensors))
 }

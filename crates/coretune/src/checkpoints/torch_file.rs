@@ -14,7 +14,7 @@ pub(super) fn open(path: &Path, container: Container) -> Result<Contents, Checkp
     // reads a storage.
     let objects = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
     let PickleValue::Dict(root) = objects else {
-        return not_a_dictionary(path, objects);
+        return Err(not_a_dictionary(path, &objects));
     };
     let reader = PytorchReader::new(path).map_err(failed)?;
     let container = match reader.metadata().format_type {
@@ -32,11 +32,11 @@ pub(super) fn open(path: &Path, container: Container) -> Result<Contents, Checkp
 }
 
 /// A file whose root is one tensor or one object has no named tensors.
-fn not_a_dictionary(path: &Path, root: PickleValue) -> Result<Contents, CheckpointError> {
+fn not_a_dictionary(path: &Path, root: &PickleValue) -> CheckpointError {
     let mut others = Vec::new();
-    name_others(&mut Vec::new(), &root, &mut others);
+    name_others(&mut Vec::new(), root, &mut others);
     let found = others.first().map_or_else(|| "a tensor without a name".into(), |root| root.kind.clone());
-    Err(CheckpointError::NoTensors { path: path.into(), others: vec![found] })
+    CheckpointError::NoTensors { path: path.into(), others: vec![found] }
 }
 
 fn info(tensor: &pytorch_reader::Tensor) -> TensorInfo {
@@ -61,10 +61,11 @@ fn info(tensor: &pytorch_reader::Tensor) -> TensorInfo {
 /// The reader's name for the type of a tensor.
 const TENSOR: &str = "torch.Tensor";
 
-/// Names what is not a tensor. A dictionary or list without a tensor anywhere inside is one object, so that the
-/// parameter groups of an optimizer do not fill a page.
+/// Names what is not a tensor. Below the root, a dictionary or list without a tensor anywhere inside is one object, so
+/// that the parameter groups of an optimizer do not fill a page.
 fn name_others(path: &mut Vec<String>, value: &PickleValue, others: &mut Vec<OtherObject>) {
-    if !holds_tensor(value) {
+    let root = path.is_empty() && matches!(value, PickleValue::Dict(_));
+    if !root && !holds_tensor(value) {
         // torch's own bookkeeping of module versions, an attribute of the dictionary and not an entry of it.
         if path.last().is_none_or(|name| name != "_metadata") {
             others.push(OtherObject { name: path.join("."), kind: kind(value).into() });
