@@ -1,7 +1,9 @@
 //! Names of tensors: wrappers around them, patterns over them, and how each source spells a backbone.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Bound;
+use std::str::FromStr;
 
 /// Components that wrappers put anywhere into a name: `DataParallel` and `torch.compile`.
 const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
@@ -15,9 +17,11 @@ pub(super) fn without_wrappers(name: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern(String);
 
-impl From<&str> for NamePattern {
-    fn from(pattern: &str) -> Self {
-        NamePattern(pattern.to_string())
+impl FromStr for NamePattern {
+    type Err = Infallible;
+
+    fn from_str(pattern: &str) -> Result<Self, Infallible> {
+        Ok(NamePattern(pattern.to_string()))
     }
 }
 
