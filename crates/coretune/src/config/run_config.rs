@@ -10,11 +10,11 @@ use super::input::Input;
 use super::settings::SETTINGS;
 use super::typed::Typed;
 use super::word::{auto, off};
-use crate::engine::Amp;
 use crate::data::DatasetOptions;
-use crate::transforms::{Augmentation, Interpolation};
+use crate::engine::Amp;
 use crate::models::{Architecture, Family, Stem};
 use crate::objectives::PairScheme;
+use crate::transforms::{Augmentation, Interpolation};
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

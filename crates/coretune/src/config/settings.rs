@@ -236,22 +236,12 @@ pub const SETTINGS: &[Setting] = &[
         .auto()
         .commands(PROBE_FIT)
         .common(),
-    setting(
-        "data.mean",
-        "mean",
-        Kind::Colour(Range::Between(0.0, 1.0)),
-        "mean of red, green, blue",
-    )
-    .auto()
-    .commands(PROBE_FIT),
-    setting(
-        "data.std",
-        "std",
-        Kind::Colour(Range::AboveUpTo(0.0, 1.0)),
-        "standard deviation of red, green, blue",
-    )
-    .auto()
-    .commands(PROBE_FIT),
+    setting("data.mean", "mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
+        .auto()
+        .commands(PROBE_FIT),
+    setting("data.std", "std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
+        .auto()
+        .commands(PROBE_FIT),
     setting("data.interpolation", "interpolation", Kind::Choice(interpolations), "resampling of images")
         .default("bilinear")
         .commands(PROBE_FIT),
@@ -263,9 +253,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(PROBE_FIT),
-    setting("data.augment", "augment", Kind::Choice(augmentations), "random transforms in training")
-        .auto()
-        .common(),
+    setting("data.augment", "augment", Kind::Choice(augmentations), "random transforms in training").auto().common(),
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
         .default("shuffle"),
     setting("data.classes_per_batch", "classes-per-batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
@@ -312,9 +300,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
         .default("1e-4")
         .common(),
-    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr")
-        .default("cosine")
-        .common(),
+    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr").default("cosine").common(),
     setting(
         "train.warmup_epochs",
         "warmup-epochs",

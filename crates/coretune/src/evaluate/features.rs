@@ -174,9 +174,9 @@ impl FeatureCache {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let is_key = |stem: &str| stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let ours = name.split_once('.').is_some_and(|(stem, end)| {
-                is_key(stem) && (end == "safetensors" || end.ends_with(".partial"))
-            });
+            let ours = name
+                .split_once('.')
+                .is_some_and(|(stem, end)| is_key(stem) && (end == "safetensors" || end.ends_with(".partial")));
             if let (true, Ok(metadata)) = (ours, fs::metadata(&path)) {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 files.push(CacheFile { path, used, bytes: metadata.len() });
@@ -194,7 +194,8 @@ struct CacheFile {
 
 impl CacheFile {
     fn abandoned(&self) -> bool {
-        self.path.extension().is_some_and(|end| end == "partial") && self.used.elapsed().is_ok_and(|age| age > ABANDONED)
+        self.path.extension().is_some_and(|end| end == "partial")
+            && self.used.elapsed().is_ok_and(|age| age > ABANDONED)
     }
 }
 
