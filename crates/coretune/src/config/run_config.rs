@@ -52,13 +52,15 @@ pub struct ModelSection {
 pub struct DataSection {
     /// Folder or file.
     pub dir: PathBuf,
-    /// Name of the training split.
-    pub train_split: String,
+    /// Name of the training split; `None`: the usual one.
+    #[serde(with = "auto")]
+    pub train_split: Option<String>,
     /// Name of the validation split; `None`: the one that is there, or cut from the training split.
     #[serde(with = "auto")]
     pub val_split: Option<String>,
-    /// Name of the test split.
-    pub test_split: String,
+    /// Name of the test split; `None`: the usual one, where it is there.
+    #[serde(with = "auto")]
+    pub test_split: Option<String>,
     /// Share of the training labels to use, above 0, up to 1.
     pub label_fraction: f64,
     /// Training labels to use of each class; excludes a `label_fraction` below 1.
@@ -337,6 +339,11 @@ impl RunConfig {
     /// Threads that read images: as given, or one for each core.
     pub fn workers(&self) -> usize {
         self.run.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// Images per batch where nothing is trained.
+    pub fn evaluation_batch(&self) -> usize {
+        self.train.batch_size
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.

@@ -187,8 +187,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false"),
     setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
-    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split")
-        .default("train")
+    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: train")
+        .auto()
         .commands(ALL),
     setting(
         "data.val_split",
@@ -198,8 +198,8 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(ALL),
-    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split")
-        .default("test")
+    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split; auto: test, if there is one")
+        .auto()
         .commands(ALL),
     setting(
         "data.label_fraction",
