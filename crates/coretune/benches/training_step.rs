@@ -154,9 +154,9 @@ impl Training {
         let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
         self.steps += 1;
         no_grad(|| {
-            self.weights.iter_mut().zip(gradients).for_each(|((weight, momentum), gradient)| {
+            for ((weight, momentum), gradient) in self.weights.iter_mut().zip(gradients) {
                 update(weight, momentum, gradient);
-            })
+            }
         });
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Contrast-regularised fine-tuning (Core-tuning) of visual models pre-trained by contrastive self-supervised learning.
 
 pub mod config;
+pub mod data;
 pub mod engine;
 pub mod losses;
 pub mod mining;
 pub mod models;
 pub mod objectives;
 pub mod random;
+pub mod transforms;

@@ -82,11 +82,11 @@ impl BatchNorm {
         let ones = || Tensor::ones([channels], (Kind::Float, tch::Device::Cpu));
         let zeros = || Tensor::zeros([channels], (Kind::Float, tch::Device::Cpu));
         BatchNorm {
-            weight: parameters.weight(format!("{name}.weight"), ones()),
-            bias: parameters.weight(format!("{name}.bias"), zeros()),
-            running_mean: parameters.buffer(format!("{name}.running_mean"), zeros()),
-            running_var: parameters.buffer(format!("{name}.running_var"), ones()),
-            batches: parameters.buffer(format!("{name}.num_batches_tracked"), Tensor::from(0i64)),
+            weight: parameters.weight(format!("{name}.weight"), &ones()),
+            bias: parameters.weight(format!("{name}.bias"), &zeros()),
+            running_mean: parameters.buffer(format!("{name}.running_mean"), &zeros()),
+            running_var: parameters.buffer(format!("{name}.running_var"), &ones()),
+            batches: parameters.buffer(format!("{name}.num_batches_tracked"), &Tensor::from(0i64)),
             frozen: false,
         }
     }
@@ -250,18 +250,18 @@ impl Builder {
                 (Kind::Float, tch::Device::Cpu),
             )),
         };
-        self.weight(name, value)
+        self.weight(name, &value)
     }
 
-    fn weight(&mut self, name: String, value: Tensor) -> Tensor {
+    fn weight(&mut self, name: String, value: &Tensor) -> Tensor {
         self.add(name, value, Role::Weight).set_requires_grad(true)
     }
 
-    fn buffer(&mut self, name: String, value: Tensor) -> Tensor {
+    fn buffer(&mut self, name: String, value: &Tensor) -> Tensor {
         self.add(name, value, Role::Buffer)
     }
 
-    fn add(&mut self, name: String, value: Tensor, role: Role) -> Tensor {
+    fn add(&mut self, name: String, value: &Tensor, role: Role) -> Tensor {
         self.stage_of.push(self.stage);
         self.made.add(name, value.to_device(self.device), role)
     }

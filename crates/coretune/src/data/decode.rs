@@ -1,0 +1,141 @@
+use std::fmt::Display;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::DataError;
+
+/// Pixels an image may have: 134 million, 400 MB of RGB.
+pub const PIXEL_LIMIT: u64 = 1 << 27;
+/// Bytes a decoder may take for itself and its result: 16-bit RGBA at the limit.
+const MEMORY_LIMIT: u64 = PIXEL_LIMIT * 8;
+
+/// Decodes an image file held in memory to 8-bit RGB, turned upright by its EXIF orientation.
+///
+/// Equal to Pillow's `ImageOps.exif_transpose(image).convert("RGB")`: grey is repeated, palettes are looked up, CMYK is
+/// converted by (255 - C)(255 - K) / 255, alpha is dropped (not blended), of 16 bits the upper eight are kept (for 16
+/// bits of grey too, which Pillow clips to white instead), of an animation the first frame. JPEG differs from libjpeg
+/// by rounding.
+/// `image` names the file or row in errors.
+///
+/// # Errors
+/// [`DataError::Decode`] when the format is unknown or the file broken; [`DataError::TooManyPixels`] above
+/// [`PIXEL_LIMIT`], before memory for the pixels is taken.
+pub fn decode(bytes: &[u8], image: &impl Display) -> Result<RgbImage, DataError> {
+    // The decoders are other people's code fed with other people's files: a panic is one more broken file.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(bytes)));
+    let decoded = decoded.unwrap_or_else(|_| Err(Failure::Message("the decoder gave up".to_string())));
+    decoded.map_err(|failure| match failure {
+        Failure::Message(message) => DataError::Decode { image: image.to_string(), message },
+        Failure::Size(width, height) => {
+            DataError::TooManyPixels { image: image.to_string(), width, height, limit: PIXEL_LIMIT }
+        }
+    })
+}
+
+enum Failure {
+    Message(String),
+    Size(u64, u64),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Message(error.to_string())
+    }
+}
+
+fn decode_by_format(bytes: &[u8]) -> Result<RgbImage, Failure> {
+    if bytes.is_empty() {
+        return Err(Failure::Message("it is empty".to_string()));
+    }
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
+        Ok(format) => decode_other(bytes, format),
+        Err(_) => Err(Failure::Message("it is in no image format that is known here".to_string())),
+    }
+}
+
+fn check_size(width: u64, height: u64) -> Result<(), Failure> {
+    match width * height {
+        0 => Err(Failure::Message("it has no pixels".to_string())),
+        1..=PIXEL_LIMIT => Ok(()),
+        _ => Err(Failure::Size(width, height)),
+    }
+}
+
+/// JPEG straight through its decoder: `image`'s wrapper copies the file and parses its header three times.
+fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
+    let options = DecoderOptions::default().set_strict_mode(false).set_max_width(1 << 16).set_max_height(1 << 16);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers()?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    check_size(width as u64, height as u64)?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let target = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(target));
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let mut pixels = vec![0; width * height * target.num_components()];
+    decoder.decode_into(&mut pixels)?;
+    if grey {
+        pixels = repeat_grey(&pixels);
+    }
+    upright(rgb(width as u32, height as u32, pixels)?, orientation.unwrap_or(Orientation::NoTransforms))
+}
+
+fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<RgbImage, Failure> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MEMORY_LIMIT);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    check_size(u64::from(width), u64::from(height))?;
+    let orientation = decoder.orientation()?;
+    let color = decoder.color_type();
+    let mut samples = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut samples)?;
+    upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation)
+}
+
+/// Samples of `color` as 8-bit RGB.
+fn rgb_samples(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>, Failure> {
+    Ok(match color {
+        ColorType::Rgb8 => samples,
+        ColorType::L8 => repeat_grey(&samples),
+        ColorType::La8 => samples.as_chunks().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
+        ColorType::Rgba8 => samples.as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        ColorType::L16 => rgb_samples(upper_bytes(&samples), ColorType::L8)?,
+        ColorType::La16 => rgb_samples(upper_bytes(&samples), ColorType::La8)?,
+        ColorType::Rgb16 => upper_bytes(&samples),
+        ColorType::Rgba16 => rgb_samples(upper_bytes(&samples), ColorType::Rgba8)?,
+        other => return Err(Failure::Message(format!("its pixels are of type {other:?}, which is not read here"))),
+    })
+}
+
+fn repeat_grey(grey: &[u8]) -> Vec<u8> {
+    grey.iter().flat_map(|&value| [value; 3]).collect()
+}
+
+fn upper_bytes(samples: &[u8]) -> Vec<u8> {
+    samples.as_chunks().0.iter().map(|&pair| (u16::from_ne_bytes(pair) >> 8) as u8).collect()
+}
+
+fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<RgbImage, Failure> {
+    let short = || Failure::Message("it ends before its last pixel".to_string());
+    RgbImage::from_raw(width, height, pixels).ok_or_else(short)
+}
+
+fn upright(image: RgbImage, orientation: Orientation) -> Result<RgbImage, Failure> {
+    if orientation == Orientation::NoTransforms {
+        return Ok(image);
+    }
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}

@@ -1,0 +1,73 @@
+use super::{DataError, Dataset, Format, Role, Split};
+
+/// What a data set holds, in numbers, for people to look at before training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// How it is stored.
+    pub format: Format,
+    /// Number of classes.
+    pub classes: usize,
+    /// The splits that are there.
+    pub splits: Vec<SplitDescription>,
+    /// Width and height of the first image of the first split.
+    pub first_image: (u32, u32),
+}
+
+/// Numbers of one split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitDescription {
+    /// What it is for.
+    pub role: Role,
+    /// Number of images.
+    pub images: usize,
+    /// Classes that have images here.
+    pub classes: usize,
+    /// The class with the fewest images (none counts), the first of equals.
+    pub smallest: ClassCount,
+    /// The class with the most images, the first of equals.
+    pub largest: ClassCount,
+}
+
+/// A class and how many images it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassCount {
+    /// Title of the class.
+    pub class: String,
+    /// Number of images.
+    pub images: usize,
+}
+
+impl Dataset {
+    /// Counts, and decodes the first image.
+    ///
+    /// # Errors
+    /// Those of [`Split::load`] for the first image.
+    pub fn describe(&self) -> Result<Description, DataError> {
+        let present: Vec<(Role, &Split)> =
+            Role::ALL.into_iter().filter_map(|role| Some((role, self.split(role)?))).collect();
+        let first = present.first().map(|(_, split)| split.load(0)).transpose()?;
+        Ok(Description {
+            format: self.format,
+            classes: self.classes.len(),
+            splits: present.into_iter().map(|(role, split)| self.describe_split(role, split)).collect(),
+            first_image: first.map(|image| image.dimensions()).unwrap_or_default(),
+        })
+    }
+
+    fn describe_split(&self, role: Role, split: &Split) -> SplitDescription {
+        let counts = split.class_counts();
+        let of = |class: usize| ClassCount {
+            class: self.titles.get(class).cloned().unwrap_or_default(),
+            images: counts.get(class).copied().unwrap_or_default(),
+        };
+        let smallest = (0..counts.len()).min_by_key(|&class| counts[class]).unwrap_or_default();
+        let largest = (0..counts.len()).rev().max_by_key(|&class| counts[class]).unwrap_or_default();
+        SplitDescription {
+            role,
+            images: split.len(),
+            classes: counts.iter().filter(|&&count| count > 0).count(),
+            smallest: of(smallest),
+            largest: of(largest),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Role;
+use crate::engine::EngineError;
+use crate::transforms::TransformError;
+
+/// What can be wrong with a data set, or with reading from it.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// Nothing lies at the path.
+    #[error("there is nothing at {}", path.display())]
+    NotFound {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{} could not be read", path.display())]
+    Read {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No known layout fits.
+    #[error("{} is no data set of a known form: it holds {found}", path.display())]
+    Unrecognised {
+        /// The path that was given.
+        path: PathBuf,
+        /// The first entries found.
+        found: String,
+    },
+    /// A split that was named is not there.
+    #[error("{} has no split named `{split}`, it has {found}", path.display())]
+    SplitMissing {
+        /// The data set.
+        path: PathBuf,
+        /// Name that was asked for.
+        split: String,
+        /// Names that are there.
+        found: String,
+    },
+    /// One split is asked to serve as two.
+    #[error("the split `{split}` of {} cannot be both {first} and {second}", path.display())]
+    SplitTwice {
+        /// The data set.
+        path: PathBuf,
+        /// Name of the split.
+        split: String,
+        /// One role.
+        first: Role,
+        /// The other.
+        second: Role,
+    },
+    /// A split holds no image.
+    #[error("no images in {}", path.display())]
+    NoImages {
+        /// File or folder of the split.
+        path: PathBuf,
+    },
+    /// A class occurs in a split, but not among the known classes.
+    #[error("class `{class}` of the {split} split of {} is not among the {known} {origin}", path.display())]
+    UnknownClass {
+        /// The data set.
+        path: PathBuf,
+        /// The split that has the class.
+        split: Role,
+        /// Name of the class.
+        class: String,
+        /// Number of known classes.
+        known: usize,
+        /// Where the known ones are from, in words.
+        origin: &'static str,
+    },
+    /// A file does not keep to its format.
+    #[error("{}: found {found}, expected {expected}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What the format asks for.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A row of a table is unusable.
+    #[error("{} row {row}: found {found}, expected {expected}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Row, counted from 0 without the header.
+        row: u64,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// An image that no decoder can read.
+    #[error("{image} cannot be decoded: {message}")]
+    Decode {
+        /// File or row.
+        image: String,
+        /// The decoder's words.
+        message: String,
+    },
+    /// An image above [`super::PIXEL_LIMIT`].
+    #[error("{image} has {width} x {height} pixels, the limit is {limit} pixels")]
+    TooManyPixels {
+        /// File or row.
+        image: String,
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A position beyond the end of a split.
+    #[error("image {index} was asked for, the split has {images}")]
+    Index {
+        /// Position.
+        index: usize,
+        /// Length of the split.
+        images: usize,
+    },
+    /// Images and labels do not pair up, or a label is no class.
+    #[error("{name} is {found}, expected {expected}")]
+    Argument {
+        /// Name of the argument.
+        name: &'static str,
+        /// The range in words.
+        expected: String,
+        /// The value that came.
+        found: String,
+    },
+    /// More labels were asked for than a class has.
+    #[error("class `{class}` has {available} images, {asked} are needed ({purpose})")]
+    ClassTooSmall {
+        /// Name of the class.
+        class: String,
+        /// Images it has.
+        available: usize,
+        /// Images needed.
+        asked: usize,
+        /// What for, in words.
+        purpose: &'static str,
+    },
+    /// A batch needs more than there is.
+    #[error("a batch of {asked} {unit} cannot be made from {available}")]
+    BatchTooLarge {
+        /// Wanted number.
+        asked: usize,
+        /// Number there is.
+        available: usize,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// A transform failed on an image.
+    #[error("{image} cannot be transformed")]
+    Transform {
+        /// File or row.
+        image: String,
+        /// Why.
+        source: TransformError,
+    },
+    /// Images of a batch came out of the transform in two sizes.
+    #[error("{image} is {width} x {height} after its transform, the batch began with {batch_width} x {batch_height}")]
+    SizesDiffer {
+        /// File or row.
+        image: String,
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+        /// Width of the first image of the batch.
+        batch_width: u32,
+        /// Height of the first image of the batch.
+        batch_height: u32,
+    },
+    /// A thread of the loader ended without a result.
+    #[error("a worker of the loader stopped: {message}")]
+    Worker {
+        /// What it said last.
+        message: String,
+    },
+    /// libtorch failed while the batch was made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl DataError {
+    /// A way out that the command line can print, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            DataError::NotFound { .. } => "check the path given with --data-dir",
+            DataError::Unrecognised { .. } => {
+                "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
+                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files"
+            }
+            DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
+                "name the splits with --train-split, --val-split and --test-split"
+            }
+            DataError::NoImages { .. } => {
+                "image files end in jpg, jpeg, png, webp, bmp, gif, tif, tiff, ppm, pgm, pbm or pnm"
+            }
+            DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
+            DataError::ClassTooSmall { available, purpose: "--per-class", .. } => {
+                return Some(format!("ask for --per-class {available} or less, or for a share with --label-fraction"));
+            }
+            DataError::ClassTooSmall { .. } => {
+                "lower --val-per-class or the labelled budget, or leave --val-per-class out: a tenth of the budget is \
+                 then set aside"
+            }
+            DataError::BatchTooLarge { available, .. } => {
+                return Some(format!("ask for {available} or less (--batch-size)"));
+            }
+            DataError::SizesDiffer { .. } => "end the transform with a crop of fixed size",
+            DataError::Decode { .. } => "replace or remove the file",
+            _ => return None,
+        };
+        Some(text.to_string())
+    }
+
+    pub(super) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        |source| match source.kind() {
+            io::ErrorKind::NotFound => DataError::NotFound { path },
+            _ => DataError::Read { path, source },
+        }
+    }
+
+    pub(super) fn malformed(path: &std::path::Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        DataError::Malformed { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
+    }
+}

@@ -1,0 +1,89 @@
+//! `<split>/<class>/*`, or `<class>/*`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::assemble::{Found, Listing};
+use super::dataset::{lines_of, names_in};
+use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
+
+const EXTENSIONS: [&str; 12] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"];
+/// Folders below a class are searched too; a link that leads back up ends here.
+const DEPTH_LIMIT: usize = 16;
+
+pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
+    let folders = folders_in(root)?;
+    if folders.is_empty() {
+        return Ok(None);
+    }
+    let usual = |name: &String| split_names::is_usual_name(name);
+    let has_splits = options.names_any() || folders.iter().any(|name| name == "train") || folders.iter().all(usual);
+    let names = if has_splits { split_names::assign(root, &folders, options)? } else { Default::default() };
+    let mut splits = [None, None, None];
+    for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
+        *listing = match name {
+            Some(name) => Some(list(&root.join(name))?),
+            None if role == Role::Train && !has_splits => Some(list(root)?),
+            None => None,
+        };
+    }
+    if !has_splits && splits.iter().flatten().all(|listing| listing.images.is_empty()) {
+        return Ok(None);
+    }
+    Ok(Some(Found { format: Format::ImageFolder, splits, classes: None, titles: titles(root)? }))
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = names_in(folder)?;
+    names.retain(|name| folder.join(name).is_dir());
+    Ok(names)
+}
+
+/// Classes and images of one split, both sorted by name.
+fn list(folder: &Path) -> Result<Listing, DataError> {
+    let names = folders_in(folder)?;
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for (class, name) in names.iter().enumerate() {
+        add_images(&folder.join(name), DEPTH_LIMIT, &mut images)?;
+        labels.resize(images.len(), class as i64);
+    }
+    Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(names) })
+}
+
+fn add_images(folder: &Path, depth: usize, images: &mut Vec<ImageSource>) -> Result<(), DataError> {
+    let entries = std::fs::read_dir(folder).map_err(DataError::read(folder))?;
+    let entries: Result<Vec<_>, _> = entries.collect();
+    let mut entries = entries.map_err(DataError::read(folder))?;
+    entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if is_image(&path) {
+            images.push(ImageSource::File(Arc::from(path)));
+        } else if depth > 0 && path.is_dir() {
+            add_images(&path, depth - 1, images)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// `classes.txt`: a class and its title on each line.
+fn titles(root: &Path) -> Result<HashMap<String, String>, DataError> {
+    let path = root.join("classes.txt");
+    if !path.is_file() {
+        return Ok(HashMap::new());
+    }
+    let pair = |line: &String| line.split_once(char::is_whitespace).map(|(a, b)| (a.to_string(), b.trim().to_string()));
+    Ok(lines_of(&path)?.iter().filter_map(pair).collect())
+}

@@ -1,0 +1,133 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use image::RgbImage;
+
+use super::{DataError, decode};
+
+/// Where an image comes from; cheap to clone.
+#[derive(Debug, Clone)]
+pub enum ImageSource {
+    /// An image file.
+    File(Arc<Path>),
+    /// The bytes of an image file, kept in memory: a slice of what was read from a table.
+    Encoded {
+        /// The file as it would lie on disk.
+        bytes: Bytes,
+        /// The table it was in.
+        table: Arc<Path>,
+        /// Its row there, counted from 0.
+        row: u64,
+    },
+    /// Pixels, kept in memory.
+    Raw(RawImage),
+}
+
+/// Uncompressed 8-bit pixels: a slice of what was read from a file of many.
+#[derive(Debug, Clone)]
+pub struct RawImage {
+    bytes: Bytes,
+    width: u32,
+    height: u32,
+    layout: RawLayout,
+    table: Arc<Path>,
+    row: u64,
+}
+
+/// Order of the values of a [`RawImage`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawLayout {
+    /// One channel.
+    Grey,
+    /// Red, green, blue of a pixel side by side.
+    Interleaved,
+    /// All of red, then all of green, then all of blue.
+    Planar,
+}
+
+impl RawLayout {
+    fn channels(self) -> u64 {
+        match self {
+            RawLayout::Grey => 1,
+            RawLayout::Interleaved | RawLayout::Planar => 3,
+        }
+    }
+}
+
+impl RawImage {
+    /// Pixels in `bytes`, image number `row` of the file `table`.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] when `bytes` is not height x width x channels long, or is empty.
+    pub fn new(
+        bytes: Bytes,
+        (width, height): (u32, u32),
+        layout: RawLayout,
+        table: Arc<Path>,
+        row: u64,
+    ) -> Result<Self, DataError> {
+        let length = u64::from(width) * u64::from(height) * layout.channels();
+        if length == 0 || bytes.len() as u64 != length {
+            let expected = format!("{height} x {width} pixels of {} bytes", layout.channels());
+            let found = format!("{} bytes", bytes.len());
+            return Err(DataError::Row { path: table.to_path_buf(), row, expected, found });
+        }
+        Ok(RawImage { bytes, width, height, layout, table, row })
+    }
+
+    fn to_rgb(&self) -> Option<RgbImage> {
+        let pixels = match self.layout {
+            RawLayout::Interleaved => self.bytes.to_vec(),
+            RawLayout::Grey => self.bytes.iter().flat_map(|&value| [value; 3]).collect(),
+            RawLayout::Planar => {
+                let (red, rest) = self.bytes.split_at(self.bytes.len() / 3);
+                let (green, blue) = rest.split_at(red.len());
+                red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect()
+            }
+        };
+        RgbImage::from_raw(self.width, self.height, pixels)
+    }
+}
+
+impl fmt::Display for ImageSource {
+    /// The file, or the table and row, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageSource::File(path) => write!(f, "{}", path.display()),
+            ImageSource::Encoded { table, row, .. } => write!(f, "{} row {row}", table.display()),
+            ImageSource::Raw(raw) => write!(f, "{} image {}", raw.table.display(), raw.row),
+        }
+    }
+}
+
+impl ImageSource {
+    /// Reads and decodes to 8-bit RGB; see [`decode()`] for what happens to other colour types.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`], [`DataError::Read`], [`DataError::Decode`] or [`DataError::TooManyPixels`], each naming
+    /// the file or row.
+    pub fn load(&self) -> Result<RgbImage, DataError> {
+        match self {
+            ImageSource::Raw(raw) => raw.to_rgb().ok_or_else(|| DataError::Decode {
+                image: self.to_string(),
+                message: "its length is not that of its size".to_string(),
+            }),
+            ImageSource::File(_) | ImageSource::Encoded { .. } => decode(&self.bytes()?, self),
+        }
+    }
+
+    /// The bytes as stored: of the file, or of the pixels.
+    ///
+    /// # Errors
+    /// [`DataError::NotFound`] or [`DataError::Read`] when a file cannot be read.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, DataError> {
+        Ok(match self {
+            ImageSource::File(path) => Cow::Owned(std::fs::read(path).map_err(DataError::read(path))?),
+            ImageSource::Encoded { bytes, .. } => Cow::Borrowed(bytes),
+            ImageSource::Raw(raw) => Cow::Borrowed(&raw.bytes),
+        })
+    }
+}

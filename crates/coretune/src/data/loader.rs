@@ -1,0 +1,194 @@
+//! Batches, made by threads ahead of the step.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use tch::Tensor;
+
+use super::{DataError, Split};
+use crate::engine;
+use crate::random::{Purpose, stream};
+use crate::transforms::Transform;
+
+/// What a step gets.
+#[derive(Debug)]
+pub struct Batch {
+    /// RGB, uint8, [n, h, w, 3], contiguous, on the CPU.
+    pub images: Tensor,
+    /// Class of each image.
+    pub labels: Vec<i64>,
+    /// Position of each image in the split.
+    pub indices: Vec<usize>,
+}
+
+/// How a [`Loader`] works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Seed of the augmentation.
+    pub seed: u64,
+    /// Epoch of the augmentation.
+    pub epoch: u64,
+    /// Threads; 0 counts as 1. The batches do not depend on it.
+    pub workers: usize,
+    /// Finished batches that wait, per worker; 0 counts as 1.
+    pub prefetch: usize,
+}
+
+/// Iterator over batches that threads decode and transform ahead.
+///
+/// Worker w makes the batches w, w + W, ..., and the consumer takes them in turn, so they come in the order asked for.
+/// The augmentation of a sample depends on (seed, epoch, its position in the split) alone. In memory are at most
+/// W (prefetch + 1) batches beside the one that was handed out. The first error is the last item. Dropping the loader
+/// stops its threads after the image each is at.
+#[derive(Debug)]
+pub struct Loader {
+    receivers: Vec<Receiver<Result<Batch, DataError>>>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    next: usize,
+    batches: usize,
+    waited: Duration,
+}
+
+/// What all workers share.
+struct Work {
+    split: Split,
+    transform: Arc<Transform>,
+    batches: Vec<Vec<usize>>,
+    options: LoaderOptions,
+    stop: Arc<AtomicBool>,
+}
+
+impl Loader {
+    /// Starts the threads on `batches`, lists of positions in `split` as a [`super::sampler`] makes them.
+    ///
+    /// # Errors
+    /// [`DataError::Index`] when a batch names a position beyond the end; [`DataError::Read`] when no thread can be
+    /// started.
+    pub fn new(
+        split: Split,
+        transform: Arc<Transform>,
+        batches: Vec<Vec<usize>>,
+        options: LoaderOptions,
+    ) -> Result<Self, DataError> {
+        if let Some(&index) = batches.iter().flatten().find(|&&index| index >= split.len()) {
+            return Err(DataError::Index { index, images: split.len() });
+        }
+        let workers = options.workers.clamp(1, batches.len().max(1));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut loader = Loader {
+            receivers: Vec::with_capacity(workers),
+            threads: Vec::with_capacity(workers),
+            stop: stop.clone(),
+            next: 0,
+            batches: batches.len(),
+            waited: Duration::ZERO,
+        };
+        let work = Arc::new(Work { split, transform, batches, options, stop });
+        for worker in 0..workers {
+            let (sender, receiver) = sync_channel(options.prefetch.max(1));
+            let work = work.clone();
+            let mut own = (worker..loader.batches).step_by(workers);
+            let thread = thread::Builder::new().name(format!("loader-{worker}")).spawn(move || {
+                let _ = own.all(|batch| work.deliver(batch, &sender));
+            });
+            loader.threads.push(thread.map_err(|error| DataError::Worker { message: error.to_string() })?);
+            loader.receivers.push(receiver);
+        }
+        Ok(loader)
+    }
+
+    /// Time that [`Iterator::next`] spent waiting for a batch, so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.batches {
+            return None;
+        }
+        let started = Instant::now();
+        let received = self.receivers[self.next % self.receivers.len()].recv();
+        self.waited += started.elapsed();
+        let batch = received.unwrap_or_else(|_| Err(DataError::Worker { message: "it ended early".to_string() }));
+        self.next = if batch.is_ok() { self.next + 1 } else { self.batches };
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.next < self.batches), Some(self.batches - self.next))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A worker that waits for room in its channel wakes up with an error.
+        self.receivers.clear();
+        for thread in self.threads.drain(..) {
+            // Whatever it panicked with has been reported as a batch or is of no interest any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Work {
+    /// Makes batch number `batch` and sends it; whether the worker should go on.
+    fn deliver(&self, batch: usize, sender: &SyncSender<Result<Batch, DataError>>) -> bool {
+        let made = catch_unwind(AssertUnwindSafe(|| self.make(&self.batches[batch])));
+        let made = made.unwrap_or_else(|panic| Err(DataError::Worker { message: message_of(panic.as_ref()) }));
+        match made.transpose() {
+            None => false,
+            Some(made) => {
+                let go_on = made.is_ok();
+                sender.send(made).is_ok() && go_on
+            }
+        }
+    }
+
+    /// Decodes and transforms the images at `indices`; `None` when the loader was dropped meanwhile.
+    fn make(&self, indices: &[usize]) -> Result<Option<Batch>, DataError> {
+        let mut pixels = Vec::new();
+        let mut size = None;
+        for &index in indices {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let image = self.sample(index)?;
+            let (batch_width, batch_height) = *size.get_or_insert(image.dimensions());
+            let (width, height) = image.dimensions();
+            if (width, height) != (batch_width, batch_height) {
+                let image = self.split.image(index)?.to_string();
+                return Err(DataError::SizesDiffer { image, width, height, batch_width, batch_height });
+            }
+            pixels.reserve_exact(image.len() * indices.len() - pixels.len());
+            pixels.extend_from_slice(&image);
+        }
+        let (width, height) = size.unwrap_or_default();
+        let shape = [indices.len() as i64, i64::from(height), i64::from(width), 3];
+        let images = engine::guard("making a batch", || Tensor::from_slice(&pixels).view(shape))?;
+        let labels = indices.iter().map(|&index| self.split.labels()[index]).collect();
+        Ok(Some(Batch { images, labels, indices: indices.to_vec() }))
+    }
+
+    fn sample(&self, index: usize) -> Result<RgbImage, DataError> {
+        let source = self.split.image(index)?;
+        let mut stream = stream(self.options.seed, Purpose::Augmentation, self.options.epoch, index as u64);
+        let transformed = self.transform.apply(source.load()?, &mut stream);
+        transformed.map_err(|error| DataError::Transform { image: source.to_string(), source: error })
+    }
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_string()
+}

@@ -1,0 +1,35 @@
+//! From what lies in a folder to batches of images.
+//!
+//!     Dataset::open(folder) -> Split (images not yet decoded, labels)
+//!       .budget(..), carve_validation(..)      which labels may be used
+//!       sampler::{shuffle, balanced, ..}       which samples make a batch
+//!       Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels, indices }
+//!
+//! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
+
+mod assemble;
+mod budget;
+mod cifar;
+mod csv_list;
+mod dataset;
+mod decode;
+mod description;
+mod error;
+mod idx;
+mod image_folder;
+mod image_source;
+mod loader;
+mod parquet_file;
+pub mod sampler;
+mod split;
+mod split_names;
+
+pub use budget::{Budget, ValidationFrom, carve_validation};
+pub use dataset::{Dataset, DatasetOptions, Format};
+pub use decode::{PIXEL_LIMIT, decode};
+pub use description::{ClassCount, Description, SplitDescription};
+pub use error::DataError;
+pub use image_source::{ImageSource, RawImage, RawLayout};
+pub use loader::{Batch, Loader, LoaderOptions};
+pub use split::Split;
+pub use split_names::Role;

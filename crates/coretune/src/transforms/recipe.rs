@@ -1,0 +1,113 @@
+//! The named recipes: what most runs ask for, written out as steps.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    CenterCrop, Interpolation, PaddingMode, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomRotation,
+    Resize, ResizeTo, RotationInterpolation, Step, Transform, TransformError,
+};
+
+/// How training images are varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Augmentation {
+    /// Random resized crop and flip, as for `ImageNet`.
+    ResizedCropFlip,
+    /// Crop out of a border of 4/32 of the side, reflected, and flip, as for `CIFAR`.
+    PadCropFlip,
+    /// Resize to 272/256 of the side, rotate by up to 15 degrees, crop, flip: the published runs of Core-tuning
+    /// (METHOD.md section 4).
+    CoreTuning,
+    /// None: what evaluation does.
+    None,
+}
+
+/// A name that is no augmentation.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no augmentation is named `{found}`; there are: resized-crop-flip, pad-crop-flip, core-tuning, none")]
+pub struct UnknownAugmentation {
+    /// The name that came.
+    pub found: String,
+}
+
+impl Augmentation {
+    /// All of them.
+    pub const ALL: [Augmentation; 4] =
+        [Augmentation::ResizedCropFlip, Augmentation::PadCropFlip, Augmentation::CoreTuning, Augmentation::None];
+
+    /// Name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Augmentation::ResizedCropFlip => "resized-crop-flip",
+            Augmentation::PadCropFlip => "pad-crop-flip",
+            Augmentation::CoreTuning => "core-tuning",
+            Augmentation::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Augmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Augmentation {
+    type Err = UnknownAugmentation;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAugmentation> {
+        let unknown = || UnknownAugmentation { found: name.to_string() };
+        Augmentation::ALL.into_iter().find(|augmentation| augmentation.name() == name).ok_or_else(unknown)
+    }
+}
+
+impl Transform {
+    /// The recipe of `augmentation` for square images of side `size`.
+    ///
+    /// # Errors
+    /// [`TransformError::Setting`] when `size` is 0 or above [`super::SIDE_LIMIT`].
+    pub fn train(augmentation: Augmentation, size: u32, interpolation: Interpolation) -> Result<Self, TransformError> {
+        let flip = Step::RandomHorizontalFlip(RandomHorizontalFlip { probability: 0.5 });
+        let shorter_side = |side| Step::Resize(Resize { to: ResizeTo::ShorterSide(side), interpolation });
+        let crop = |padding| Step::RandomCrop(RandomCrop { size, padding, mode: PaddingMode::Reflect });
+        Transform::new(match augmentation {
+            Augmentation::ResizedCropFlip => {
+                vec![Step::RandomResizedCrop(RandomResizedCrop { interpolation, ..RandomResizedCrop::new(size) }), flip]
+            }
+            Augmentation::PadCropFlip => vec![shorter_side(size), crop(size.div_ceil(8)), flip],
+            Augmentation::CoreTuning => {
+                let rotation = RandomRotation { degrees: 15.0, interpolation: RotationInterpolation::Nearest };
+                let larger = (u64::from(size) * 272).div_ceil(256).min(u64::from(u32::MAX)) as u32;
+                vec![shorter_side(larger), Step::RandomRotation(rotation), crop(0), flip]
+            }
+            Augmentation::None => return Transform::evaluate(size, 1.0, interpolation),
+        })
+    }
+
+    /// Resizes the shorter side to floor(`size` / `crop_fraction`) and cuts the middle `size` x `size`.
+    ///
+    /// An image that has the wanted size already passes each of the two untouched and uncopied.
+    ///
+    /// # Errors
+    /// [`TransformError::Setting`] when `size` or `crop_fraction` is out of range.
+    pub fn evaluate(size: u32, crop_fraction: f64, interpolation: Interpolation) -> Result<Self, TransformError> {
+        if !(crop_fraction > 0.0 && crop_fraction <= 1.0) {
+            let found = crop_fraction.to_string();
+            let (step, name) = (CenterCrop::NAME, "crop fraction");
+            return Err(TransformError::Setting { step, name, expected: "above 0, at most 1", found });
+        }
+        // The small addend keeps 224 / 0.875 from falling below 256 by rounding.
+        let larger = (f64::from(size) / crop_fraction + 1e-6).floor() as u32;
+        let resize = Resize { to: ResizeTo::ShorterSide(larger), interpolation };
+        Transform::new(vec![Step::Resize(resize), Step::CenterCrop(CenterCrop::square(size))])
+    }
+}
+
+/// The share of the resized side that evaluation keeps when nobody says: 224 of 256, but all of images up to 64 pixels.
+pub fn default_crop_fraction(size: u32) -> f64 {
+    if size <= 64 { 1.0 } else { 0.875 }
+}

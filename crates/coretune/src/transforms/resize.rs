@@ -1,0 +1,119 @@
+use std::cell::RefCell;
+
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+use super::step::{RESULT_LIMIT, check_side};
+use super::{Region, TransformError};
+
+/// Resampling filter, antialiased as Pillow's: its support grows with the reduction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interpolation {
+    /// Triangle filter, torchvision's default.
+    #[default]
+    Bilinear,
+    /// Cubic convolution with a = -0.5.
+    Bicubic,
+}
+
+impl Interpolation {
+    fn algorithm(self) -> ResizeAlg {
+        ResizeAlg::Convolution(match self {
+            Interpolation::Bilinear => FilterType::Bilinear,
+            Interpolation::Bicubic => FilterType::CatmullRom,
+        })
+    }
+}
+
+/// The size that [`Resize`] aims at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResizeTo {
+    /// The shorter side gets this length, the longer one keeps the proportion: floor(long x side / short).
+    ShorterSide(u32),
+    /// Both sides as given; the proportion is not kept.
+    Exact {
+        /// Width of the result.
+        width: u32,
+        /// Height of the result.
+        height: u32,
+    },
+}
+
+/// Resizes the whole image; an image that has the size already is handed on untouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// Size of the result.
+    pub to: ResizeTo,
+    /// Filter.
+    #[serde(default)]
+    pub interpolation: Interpolation,
+}
+
+impl Resize {
+    pub(super) const NAME: &'static str = "resize";
+
+    pub(super) fn check(&self) -> Result<(), TransformError> {
+        match self.to {
+            ResizeTo::ShorterSide(side) => check_side(Self::NAME, "to.shorter-side", side),
+            ResizeTo::Exact { width, height } => {
+                check_side(Self::NAME, "to.exact.width", width)?;
+                check_side(Self::NAME, "to.exact.height", height)
+            }
+        }
+    }
+
+    pub(super) fn apply(&self, image: RgbImage) -> Result<RgbImage, TransformError> {
+        let (from_width, from_height) = image.dimensions();
+        let (width, height) = self.size_for(from_width, from_height);
+        if width * height > RESULT_LIMIT {
+            let limit = RESULT_LIMIT;
+            return Err(TransformError::TooLarge { step: Self::NAME, from_width, from_height, width, height, limit });
+        }
+        let region = Region::whole(&image);
+        Ok(resample(image, region, width as u32, height as u32, self.interpolation))
+    }
+
+    fn size_for(&self, width: u32, height: u32) -> (u64, u64) {
+        match self.to {
+            ResizeTo::Exact { width, height } => (u64::from(width), u64::from(height)),
+            ResizeTo::ShorterSide(side) => {
+                let side = u64::from(side);
+                let longer = |long: u32, short: u32| u64::from(long) * side / u64::from(short);
+                if width <= height { (side, longer(height, width)) } else { (longer(width, height), side) }
+            }
+        }
+    }
+}
+
+thread_local! {
+    // It keeps its intermediate image and finds out about the processor once.
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+/// Resamples `region` of `image` to `width` x `height`; pixels outside of the region are not looked at.
+///
+/// Equal to Pillow's `image.crop(region).resize((width, height), interpolation)` within one grey level.
+///
+/// # Panics
+/// When the region is empty or leaves the image: whoever makes a region makes it from the image's size.
+pub fn resample(image: RgbImage, region: Region, width: u32, height: u32, interpolation: Interpolation) -> RgbImage {
+    if (region.width, region.height) == (width, height) {
+        return region.cut(image);
+    }
+    let whole = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
+    let whole = whole.expect("an RgbImage holds three bytes for every pixel");
+    let source = CroppedImage::new(&whole, region.left, region.top, region.width, region.height);
+    let source = source.expect("the region lies inside the image");
+    let mut result = RgbImage::new(width, height);
+    let mut target = Image::from_slice_u8(width, height, &mut result, PixelType::U8x3).expect("sizes are equal");
+    let options = ResizeOptions::new().resize_alg(interpolation.algorithm()).use_alpha(false);
+    RESIZER
+        .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
+        .expect("source and target are RGB of at least one pixel");
+    result
+}

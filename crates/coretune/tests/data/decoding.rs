@@ -1,0 +1,101 @@
+//! `fixtures/*` were written by scripts/fixtures/data.py.
+
+use std::path::Path;
+
+use coretune::data::{DataError, ImageSource, PIXEL_LIMIT, decode};
+use image::RgbImage;
+
+fn fixtures() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/fixtures"))
+}
+
+fn load(name: &str) -> RgbImage {
+    ImageSource::File(fixtures().join(name).into()).load().unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn largest_difference(name: &str) -> u8 {
+    let (ours, theirs) = (load(name), load(&format!("{name}.expected.png")));
+    assert_eq!(ours.dimensions(), theirs.dimensions(), "{name}");
+    ours.iter().zip(theirs.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn lossless_files_of_every_kind_read_as_pillow_reads_them() {
+    let names = [
+        "alpha.png",
+        "alpha.webp",
+        "bilevel.png",
+        "cmyk.tiff",
+        "grey.pgm",
+        "grey.png",
+        "grey_16.png",
+        "grey_16.tiff",
+        "grey_alpha.png",
+        "palette.bmp",
+        "palette.gif",
+        "palette.png",
+        "palette_transparent.png",
+        "rgb.ppm",
+        "rgb.tiff",
+        "rgb_16.png",
+        "rgba_16.png",
+        "transparent.gif",
+    ];
+    for name in names {
+        assert_eq!(largest_difference(name), 0, "{name}");
+    }
+}
+
+#[test]
+fn jpeg_files_read_as_pillow_reads_them_up_to_rounding() {
+    for name in ["progressive.jpg", "subsampled.jpg", "grey.jpg", "cmyk.jpg"] {
+        let difference = largest_difference(name);
+        assert!(difference <= 3, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn exif_orientation_turns_every_kind_of_file_upright() {
+    for orientation in 1..=8 {
+        let difference = largest_difference(&format!("orientation_{orientation}.jpg"));
+        assert!(difference <= 3, "{orientation}: {difference}");
+    }
+    for name in ["orientation_6.png", "orientation_6.webp", "orientation_6.tiff"] {
+        assert_eq!(largest_difference(name), 0, "{name}");
+    }
+}
+
+#[test]
+fn broken_files_are_named() {
+    let png = std::fs::read(fixtures().join("alpha.png")).unwrap();
+    let jpeg = std::fs::read(fixtures().join("cmyk.jpg")).unwrap();
+    for bytes in [&b""[..], b"not an image", &png[..60], &png[..9], &jpeg[..30]] {
+        let error = decode(bytes, &"photo 7").unwrap_err();
+        assert!(error.to_string().starts_with("photo 7 cannot be decoded: "), "{error}");
+    }
+    let missing = ImageSource::File(Path::new("no/such.png").into()).load().unwrap_err();
+    assert_eq!(missing.to_string(), "there is nothing at no/such.png");
+}
+
+#[test]
+fn an_image_above_the_limit_is_refused_from_its_header() {
+    // 20,000 x 20,000 pixels declared in 33 bytes of PNG, and in a JPEG header.
+    let mut png = std::fs::read(fixtures().join("grey.png")).unwrap();
+    png[16..24].copy_from_slice(&[0, 0, 78, 32, 0, 0, 78, 32]);
+    let checksum = crc32(&png[12..29]).to_be_bytes();
+    png[29..33].copy_from_slice(&checksum);
+    let mut jpeg = std::fs::read(fixtures().join("grey.jpg")).unwrap();
+    let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[78, 32, 78, 32]);
+    for bytes in [png, jpeg] {
+        match decode(&bytes, &"bomb").unwrap_err() {
+            DataError::TooManyPixels { width: 20_000, height: 20_000, limit, .. } => assert_eq!(limit, PIXEL_LIMIT),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _: u8| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
+}

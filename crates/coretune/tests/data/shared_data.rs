@@ -1,0 +1,74 @@
+//! Real data, where it is there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use coretune::data::{
+    Budget, Dataset, DatasetOptions, Format, Loader, LoaderOptions, ValidationFrom, carve_validation, sampler,
+};
+use coretune::transforms::{Augmentation, Interpolation, Transform};
+use tch::Kind;
+
+/// A folder below `../shared` beside the repository, or below `$CORETUNE_SHARED`.
+fn shared(what: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let path = std::env::var_os("CORETUNE_SHARED").map_or_else(beside, PathBuf::from).join(what);
+    if !path.exists() {
+        eprintln!("skipped: needs ../shared ({what})");
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn cifar_10_from_parquet_has_its_published_counts_names_and_mean() {
+    let Some(root) = shared("data/cifar10") else { return };
+    let data = Dataset::open(root, &DatasetOptions::default()).unwrap();
+    assert_eq!(data.format, Format::Parquet);
+    let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+    assert_eq!(&data.classes[..], names);
+    let (train, test) = (data.train.clone().unwrap(), data.test.clone().unwrap());
+    assert_eq!((train.class_counts(), test.class_counts()), (vec![5000; 10], vec![1000; 10]));
+    assert!(data.validation.is_none());
+    assert_eq!(data.describe().unwrap().first_image, (32, 32));
+
+    let from = ValidationFrom::Rest { per_class: 50 };
+    let (training, validation) = carve_validation(&train, Budget::PerClass(100), from, 0).unwrap();
+    assert_eq!((training.len(), validation.len()), (1000, 500));
+
+    let transform = Arc::new(Transform::evaluate(32, 1.0, Interpolation::Bilinear).unwrap());
+    let batches = sampler::sequential(training.len(), 100).unwrap();
+    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 2 };
+    let mut sum = [0.0; 3];
+    for batch in Loader::new(training, transform, batches, options).unwrap() {
+        let mean = batch.unwrap().images.to_kind(Kind::Double).mean_dim([0i64, 1, 2].as_slice(), false, Kind::Double);
+        let mean: Vec<f64> = mean.try_into().unwrap();
+        sum.iter_mut().zip(mean).for_each(|(sum, mean)| *sum += mean / 255.0 / 10.0);
+    }
+    // Published means of the training set; a stratified thousand of them comes within 0.02.
+    for (found, published) in sum.iter().zip([0.4914, 0.4822, 0.4465]) {
+        assert!((found - published).abs() < 0.02, "{sum:?}");
+    }
+}
+
+#[test]
+fn imagenet_folders_have_classes_titles_and_a_validation_split() {
+    let Some(root) = shared("data/imagenet20-160-subset") else { return };
+    let data = Dataset::open(&root, &DatasetOptions::default()).unwrap();
+    assert_eq!((data.format, data.classes.len()), (Format::ImageFolder, 20));
+    assert_eq!((data.classes[0].as_str(), data.titles[0].as_str()), ("n01440764", "tench"));
+    let (train, validation) = (data.train.clone().unwrap(), data.validation.clone().unwrap());
+    assert_eq!((train.class_counts(), validation.class_counts()), (vec![100; 20], vec![50; 20]));
+    assert!(data.test.is_none());
+    assert_eq!(data.describe().unwrap().first_image, (160, 160));
+
+    let options = DatasetOptions { test_split: Some("val".to_string()), ..DatasetOptions::default() };
+    let tested = Dataset::open(&root, &options).unwrap();
+    assert!(tested.validation.is_none() && tested.test.unwrap().len() == 1000);
+
+    let transform = Arc::new(Transform::train(Augmentation::ResizedCropFlip, 64, Interpolation::Bilinear).unwrap());
+    let batches = sampler::balanced(train.labels(), 8, 4, 0, 0).unwrap();
+    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 1 };
+    let loader = Loader::new(train, transform, batches[..4].to_vec(), options).unwrap();
+    assert_eq!(loader.map(|batch| batch.unwrap().images.size()).collect::<Vec<_>>(), vec![[32, 64, 64, 3]; 4]);
+}
