@@ -48,30 +48,6 @@ choice! {
 }
 
 choice! {
-    /// Random transforms of training images.
-    Augment {
-        /// A random area of random aspect resized to the input, and a flip.
-        ResizedCropFlip = "resized-crop-flip",
-        /// A random crop of the reflect-padded image, and a flip.
-        PadCropFlip = "pad-crop-flip",
-        /// The published recipe: resize to 17/16 of the input, rotate by up to 15 degrees, crop, flip.
-        CoreTuning = "core-tuning",
-        /// As in evaluation.
-        None = "none",
-    }
-}
-
-choice! {
-    /// How pixels are resampled, antialiased as in Pillow.
-    Interpolation {
-        /// Triangle filter.
-        Bilinear = "bilinear",
-        /// Cubic filter, a = -0.5.
-        Bicubic = "bicubic",
-    }
-}
-
-choice! {
     /// How batches are drawn.
     Sampler {
         /// A permutation of the training images each epoch.

@@ -1,5 +1,5 @@
-use super::choices::{Augment, Interpolation};
 use crate::models::{Architecture, Family, Stem};
+use crate::transforms::{Augmentation, Interpolation};
 
 /// How an image becomes the input of the model: every value that a configuration may leave to the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Input {
     /// Resampling.
     pub interpolation: Interpolation,
     /// Random transforms in training.
-    pub augment: Augment,
+    pub augment: Augmentation,
 }
 
 impl Input {
@@ -32,7 +32,7 @@ impl Input {
         std: [0.229, 0.224, 0.225],
         crop_pct: 0.875,
         interpolation: Interpolation::Bilinear,
-        augment: Augment::ResizedCropFlip,
+        augment: Augmentation::ResizedCropFlip,
     };
 
     const CIFAR: Input = Input {
@@ -41,6 +41,6 @@ impl Input {
         std: [0.2023, 0.1994, 0.2010],
         crop_pct: 1.0,
         interpolation: Interpolation::Bilinear,
-        augment: Augment::PadCropFlip,
+        augment: Augmentation::PadCropFlip,
     };
 }

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
+use super::choices::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
 use super::settings::SETTINGS;
 use super::typed::Typed;
 use super::word::{auto, off};
+use crate::data::DatasetOptions;
 use crate::engine::Amp;
 use crate::models::{Architecture, Family, Stem};
 use crate::objectives::PairScheme;
+use crate::transforms::{Augmentation, Interpolation, default_crop_fraction};
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,7 +87,7 @@ pub struct DataSection {
     pub crop_pct: Option<f64>,
     /// Random transforms in training.
     #[serde(with = "auto")]
-    pub augment: Option<Augment>,
+    pub augment: Option<Augmentation>,
     /// How batches are drawn.
     pub sampler: Sampler,
     /// P of the balanced sampler.
@@ -93,6 +95,17 @@ pub struct DataSection {
     pub classes_per_batch: Option<usize>,
     /// K of the balanced sampler.
     pub images_per_class: usize,
+}
+
+impl DataSection {
+    /// Which splits are asked for by name.
+    pub fn options(&self) -> DatasetOptions {
+        DatasetOptions {
+            train_split: self.train_split.clone(),
+            val_split: self.val_split.clone(),
+            test_split: self.test_split.clone(),
+        }
+    }
 }
 
 /// The objective.
@@ -296,11 +309,12 @@ impl RunConfig {
     pub fn resolve(&self, architecture: &Architecture, num_classes: i64) -> (RunConfig, Input) {
         let usual = Input::usual(architecture);
         let data = &self.data;
+        let img_size = data.img_size.unwrap_or(usual.img_size);
         let input = Input {
-            img_size: data.img_size.unwrap_or(usual.img_size),
+            img_size,
             mean: data.mean.unwrap_or(usual.mean),
             std: data.std.unwrap_or(usual.std),
-            crop_pct: data.crop_pct.unwrap_or(usual.crop_pct),
+            crop_pct: data.crop_pct.unwrap_or_else(|| default_crop_fraction(img_size as u32)),
             interpolation: data.interpolation,
             augment: data.augment.unwrap_or(usual.augment),
         };

@@ -3,8 +3,9 @@
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
 use super::kind::{Kind, Range, one_of};
-use super::{Augment, HeadInit, Interpolation, Method, Optimizer, Sampler, Schedule, Select};
+use super::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
+use crate::transforms::Augmentation;
 
 /// The commands that take settings as flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,14 @@ fn families() -> Vec<&'static str> {
     Family::ALL.map(Family::name).to_vec()
 }
 
+fn interpolations() -> Vec<&'static str> {
+    vec!["bilinear", "bicubic"]
+}
+
+fn augmentations() -> Vec<&'static str> {
+    Augmentation::ALL.map(Augmentation::name).to_vec()
+}
+
 fn pair_schemes() -> Vec<&'static str> {
     vec!["own", "soft", "reference"]
 }
@@ -227,23 +236,13 @@ pub const SETTINGS: &[Setting] = &[
         .auto()
         .commands(PROBE_FIT)
         .common(),
-    setting(
-        "data.mean",
-        "mean",
-        Kind::Colour(Range::Between(0.0, 1.0)),
-        "mean of red, green, blue",
-    )
-    .auto()
-    .commands(PROBE_FIT),
-    setting(
-        "data.std",
-        "std",
-        Kind::Colour(Range::AboveUpTo(0.0, 1.0)),
-        "standard deviation of red, green, blue",
-    )
-    .auto()
-    .commands(PROBE_FIT),
-    setting("data.interpolation", "interpolation", Kind::Choice(Interpolation::names), "resampling of images")
+    setting("data.mean", "mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
+        .auto()
+        .commands(PROBE_FIT),
+    setting("data.std", "std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
+        .auto()
+        .commands(PROBE_FIT),
+    setting("data.interpolation", "interpolation", Kind::Choice(interpolations), "resampling of images")
         .default("bilinear")
         .commands(PROBE_FIT),
     setting(
@@ -254,9 +253,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(PROBE_FIT),
-    setting("data.augment", "augment", Kind::Choice(Augment::names), "random transforms in training")
-        .auto()
-        .common(),
+    setting("data.augment", "augment", Kind::Choice(augmentations), "random transforms in training").auto().common(),
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
         .default("shuffle"),
     setting("data.classes_per_batch", "classes-per-batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
@@ -303,9 +300,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
         .default("1e-4")
         .common(),
-    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr")
-        .default("cosine")
-        .common(),
+    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr").default("cosine").common(),
     setting(
         "train.warmup_epochs",
         "warmup-epochs",

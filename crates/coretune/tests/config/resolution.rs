@@ -1,7 +1,8 @@
 use std::fs;
 
-use coretune::config::{Augment, RunConfig, Typed};
+use coretune::config::{RunConfig, Typed};
 use coretune::models::{Architecture, Family, Stem};
+use coretune::transforms::Augmentation;
 
 use super::smallest;
 
@@ -35,9 +36,9 @@ fn resolving_twice_changes_nothing() {
 fn the_input_follows_the_checkpoint_unless_it_was_given() {
     let config = smallest().validate().unwrap();
     let (_, imagenet) = config.resolve(&Architecture::published(Family::ResNet50), 12);
-    assert_eq!((imagenet.img_size, imagenet.mean[0], imagenet.augment), (224, 0.485, Augment::ResizedCropFlip));
+    assert_eq!((imagenet.img_size, imagenet.mean[0], imagenet.augment), (224, 0.485, Augmentation::ResizedCropFlip));
     let (_, mobilenet) = config.resolve(&Architecture::published(Family::MobileNetV2Small), 12);
-    assert_eq!((mobilenet.img_size, mobilenet.std[0], mobilenet.augment), (32, 0.2023, Augment::PadCropFlip));
+    assert_eq!((mobilenet.img_size, mobilenet.std[0], mobilenet.augment), (32, 0.2023, Augmentation::PadCropFlip));
     let small = Architecture { stem: Stem::Small, ..Architecture::published(Family::ResNet18) };
     assert_eq!(config.resolve(&small, 12).1.img_size, 32);
 
