@@ -342,8 +342,7 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(250, 10, start);
         pace.reach(148, start + Duration::from_secs(1));
-        let epoch =
-            EpochReport { epoch: 14, step: 140, top1: 0.741, loss: 0.8, best: false, best_so_far: (6, 0.746) };
+        let epoch = EpochReport { epoch: 14, step: 140, top1: 0.741, loss: 0.8, best: false, best_so_far: (6, 0.746) };
         let training = Training { epochs: 25, pace, step: Some(report(148)), epoch: Some(epoch) };
         let line = training.label() + &training.figures(start + Duration::from_secs(1));
         assert_eq!(

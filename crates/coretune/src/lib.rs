@@ -1,11 +1,16 @@
 //! Contrast-regularised fine-tuning (Core-tuning) of visual models pre-trained by contrastive self-supervised learning.
 
+pub mod checkpoints;
 pub mod config;
 pub mod data;
 pub mod engine;
+pub mod evaluate;
+pub mod fit;
 pub mod losses;
 pub mod mining;
 pub mod models;
 pub mod objectives;
 pub mod random;
+pub mod run_folder;
+pub mod train;
 pub mod transforms;

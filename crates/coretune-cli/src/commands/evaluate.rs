@@ -3,7 +3,6 @@
 use coretune::config::Typed;
 use coretune::data::Role;
 use coretune::fit::{self, Evaluation, RunEvaluation};
-use coretune::run_folder::RunFolder;
 
 use super::lines;
 use crate::args::{Evaluate, Flags};
@@ -18,8 +17,8 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         "test" => Role::Test,
         _ => Role::Validation,
     };
-    let folder = RunFolder::open(&arguments.run)?;
-    let config = flags.over(Typed::defaults().file(&folder.config())?)?.validate()?;
+    let typed = Typed::defaults().file(&arguments.run.join("config.toml"))?;
+    let config = flags.over(typed)?.validate()?;
     let mut progress = Progress::new(printer.clone());
     let evaluation = fit::evaluate_run(&arguments.run, &config, role, &mut |event| progress.see(event));
     progress.clear();
@@ -37,7 +36,8 @@ fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     let mean = &classification.macro_mean;
     let [precision, recall, f1] = [mean.precision, mean.recall, mean.f1].map(lines::percent);
     printer.result("class mean", format_args!("precision {precision}, recall {recall}, F1 {f1}"))?;
-    printer.result("calibration", format_args!("error {:.3}, log-likelihood -{:.3}", calibration.ece, calibration.nll))?;
+    printer
+        .result("calibration", format_args!("error {:.3}, log-likelihood -{:.3}", calibration.ece, calibration.nll))?;
     if let (Some(temperature), Some(ece), Some(nll)) =
         (calibration.temperature, calibration.ece_calibrated, calibration.nll_calibrated)
     {
@@ -58,7 +58,8 @@ fn class_table(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Fail
     printer.line(&format!("\n{:width$}  images  precision  recall     F1", "class"))?;
     for (name, scores) in names.iter().zip(&evaluation.figures.classification.classes) {
         let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(|share| 100.0 * share);
-        printer.line(&format!("{name:width$}  {:>6}  {precision:>7.1} %  {recall:>4.1} %  {f1:>4.1}", scores.support))?;
+        printer
+            .line(&format!("{name:width$}  {:>6}  {precision:>7.1} %  {recall:>4.1} %  {f1:>4.1}", scores.support))?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
 
-use coretune::evaluate::Comparison;
+use std::path::Path;
+use std::time::Duration;
+
+use coretune::evaluate::bootstrap::Comparison;
 use coretune::fit::{self, Finished, Preparation};
 use coretune::run_folder::RunFolder;
 
@@ -8,7 +11,7 @@ use super::lines;
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::progress::Progress;
+use crate::progress::{Progress, clock};
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
@@ -17,15 +20,17 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     if arguments.dry_run {
         return dry_run(&printer, preparation);
     }
-    let folder = RunFolder::create(&preparation.task.config.folder(), &preparation.task.config.to_toml())?;
-    printer.log_to(&folder.log())?;
+    let root = preparation.task.config.folder();
+    let folder = RunFolder::create(&root)?;
+    folder.write_config(&preparation.task.config.to_toml())?;
+    printer.log_to(&root.join("log.txt"))?;
     lines::found(&printer, &preparation);
     let mut progress = Progress::new(printer.clone());
     let outcome = fine_tune(&printer, preparation, &folder, &mut progress);
     progress.clear();
     let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&finished.summary)?;
-    tell(&printer, &finished, &folder)
+    tell(&printer, &finished, &root)
 }
 
 /// Probe first, then training.
@@ -51,22 +56,21 @@ fn fine_tune(
 }
 
 /// The result beside the linear probe, where it lies, and what comes next.
-fn tell(printer: &Printer, finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
+fn tell(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {
     let summary = &finished.summary;
-    let accuracy = match (&finished.test, summary.best.val_top1) {
-        (Some(test), _) => {
+    let accuracy = match &finished.test {
+        Some(test) => {
             let figures = &test.classification;
             format!("test top-1 {} ({})", lines::percent(figures.top1), lines::interval(&figures.top1_interval))
         }
-        (None, Some(top1)) => format!("validation top-1 {} (there is no test split)", lines::percent(top1)),
-        (None, None) => "trained (there is neither a test nor a validation split)".into(),
+        None => format!("validation top-1 {} (there is no test split)", lines::percent(summary.best.val_top1)),
     };
     let against = finished.against_probe.as_ref().map_or_else(String::new, |comparison| {
         let images = finished.test.as_ref().map(|test| test.classification.images);
         format!("; {}", verdict(comparison, images))
     });
     printer.result("result", accuracy + &against)?;
-    let path = lines::quoted(folder.path());
+    let path = lines::quoted(root);
     printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
     printer.result("next", format_args!("coretune evaluate {path} --split {}", split(finished)))
 }
@@ -83,7 +87,10 @@ fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
     let answer = if certain { "yes" } else { "no" };
     let images = images.map_or_else(|| "these".into(), |images| images.to_string());
     let interval = lines::interval(&comparison.interval);
-    format!("{:.1} points {side} the linear probe, more than chance on {images} images? {answer} ({interval})", points.abs())
+    format!(
+        "{:.1} points {side} the linear probe, more than chance on {images} images? {answer} ({interval})",
+        points.abs()
+    )
 }
 
 /// What would be done, and what it would take.
@@ -97,15 +104,15 @@ fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
     let estimate = preparation.estimate()?;
     printer.say("model", format_args!("{:.1} M parameters", estimate.parameters as f64 / 1e6));
     printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
-    let time = std::time::Duration::from_secs_f64(estimate.seconds);
-    printer.say("time", format_args!("about {} for training and validation", crate::progress::clock(time)));
+    let time = Duration::from_secs_f64(estimate.seconds);
+    printer.say("time", format_args!("about {} for training and validation", clock(time)));
     printer.json(&serde_json::json!({ "config": config, "estimate": estimate }))?;
     printer.line(config.to_toml().trim_end())
 }
 
 #[cfg(test)]
 mod tests {
-    use coretune::evaluate::Interval;
+    use coretune::evaluate::bootstrap::Interval;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
 use coretune::engine::threads;
-use coretune::evaluate::Interval;
+use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
 use coretune::models::Stem;
 use coretune::objectives::PairScheme;
@@ -75,13 +75,19 @@ pub(crate) fn machine(task: &Task) -> String {
 /// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`
 pub(crate) fn frozen(figures: &FrozenFigures) -> String {
     let FrozenFigures { split, knn_top1, linear_top1, took, .. } = figures;
-    format!("kNN {}, linear probe {} on {split}   ({:.0} s)", percent(*knn_top1), percent(*linear_top1), took.as_secs_f64())
+    format!(
+        "kNN {}, linear probe {} on {split}   ({:.0} s)",
+        percent(*knn_top1),
+        percent(*linear_top1),
+        took.as_secs_f64()
+    )
 }
 
 /// `resnet50, 2048 features, 23.5 M parameters`
 pub(crate) fn backbone(report: &LoadReport) -> String {
     let stem = if report.stem == Stem::Small { ", small stem" } else { "" };
-    let width = if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
+    let width =
+        if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
     let parameters = report.parameters as f64 / 1e6;
     format!("{}{stem}{width}, {} features, {parameters:.1} M parameters", report.architecture, report.features)
 }
@@ -121,7 +127,11 @@ pub(crate) fn first_of(names: &[String]) -> String {
 pub(crate) fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:@%,".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

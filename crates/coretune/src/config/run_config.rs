@@ -54,13 +54,13 @@ pub struct ModelSection {
 pub struct DataSection {
     /// Folder or file.
     pub dir: PathBuf,
-    /// Name of the training split; `None`: the usual one.
+    /// Name of the training split; `None`: a usual one.
     #[serde(with = "auto")]
     pub train_split: Option<String>,
     /// Name of the validation split; `None`: the one that is there, or cut from the training split.
     #[serde(with = "auto")]
     pub val_split: Option<String>,
-    /// Name of the test split; `None`: the usual one, where it is there.
+    /// Name of the test split; `None`: a usual one, or no test.
     #[serde(with = "auto")]
     pub test_split: Option<String>,
     /// Share of the training labels to use, above 0, up to 1.
@@ -95,17 +95,6 @@ pub struct DataSection {
     pub classes_per_batch: Option<usize>,
     /// K of the balanced sampler.
     pub images_per_class: usize,
-}
-
-impl DataSection {
-    /// Which splits are asked for by name.
-    pub fn options(&self) -> DatasetOptions {
-        DatasetOptions {
-            train_split: self.train_split.clone(),
-            val_split: self.val_split.clone(),
-            test_split: self.test_split.clone(),
-        }
-    }
 }
 
 /// The objective.
@@ -237,6 +226,17 @@ impl Typed {
     }
 }
 
+impl DataSection {
+    /// Names of the splits, for opening the data.
+    pub fn options(&self) -> DatasetOptions {
+        DatasetOptions {
+            train_split: self.train_split.clone(),
+            val_split: self.val_split.clone(),
+            test_split: self.test_split.clone(),
+        }
+    }
+}
+
 impl RunConfig {
     /// Refuses settings that are each in range and do not go together.
     fn check(&self) -> Result<(), ConfigError> {
@@ -339,6 +339,19 @@ impl RunConfig {
         (resolved, input)
     }
 
+    /// Images in a batch that is only evaluated.
+    pub fn evaluation_batch(&self) -> usize {
+        // Without gradients a batch needs a fraction of the memory of a training step.
+        self.train.batch_size.max(128)
+    }
+
+    /// Threads that read images: as given, or one for every two cores, 4 at most.
+    pub fn workers(&self) -> usize {
+        const MOST: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.run.workers.unwrap_or((cores / 2).clamp(1, MOST))
+    }
+
     /// Epochs of linear warm-up.
     pub fn warmup_epochs(&self) -> f64 {
         const SHARE: f64 = 0.05;
@@ -348,16 +361,6 @@ impl RunConfig {
     /// P of the balanced sampler: as many classes as fill a batch.
     pub fn classes_per_batch(&self) -> usize {
         self.data.classes_per_batch.unwrap_or(self.train.batch_size / self.data.images_per_class)
-    }
-
-    /// Threads that read images: as given, or one for each core.
-    pub fn workers(&self) -> usize {
-        self.run.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-    }
-
-    /// Images per batch where nothing is trained.
-    pub fn evaluation_batch(&self) -> usize {
-        self.train.batch_size
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.

@@ -372,10 +372,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("run.threads", "threads", Kind::Whole(1, 4096), "threads of the computation; auto: all cores")
         .auto()
         .commands(ALL),
-    setting("run.workers", "workers", Kind::Whole(1, 4096), "threads that read images; auto: all cores")
-        .auto()
-        .short('j')
-        .commands(ALL),
+    setting(
+        "run.workers",
+        "workers",
+        Kind::Whole(1, 4096),
+        "threads that read images; auto: half the cores, 4 at most",
+    )
+    .auto()
+    .short('j')
+    .commands(ALL),
     setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED").auto().common(),
     setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off(),
 ];

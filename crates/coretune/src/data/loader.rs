@@ -39,6 +39,13 @@ pub struct LoaderOptions {
     pub prefetch: usize,
 }
 
+impl Default for LoaderOptions {
+    /// One thread that stays two batches ahead, seed and epoch 0.
+    fn default() -> Self {
+        LoaderOptions { seed: 0, epoch: 0, workers: 1, prefetch: 2 }
+    }
+}
+
 /// Iterator over batches that threads decode and transform ahead.
 ///
 /// Worker w makes the batches w, w + W, ..., and the consumer takes them in turn, so they come in the order asked for.

@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Preparation, settings};
+use crate::engine::peak_rss_bytes;
 use crate::models::{Linear, Model, ProjectionHead};
-use crate::run_folder::peak_rss_bytes;
 use crate::train::{TrainError, step};
 
 /// What a run will take, roughly.

@@ -9,9 +9,9 @@ use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::{Dataset, Role, Split};
 use crate::engine::DeviceChoice;
-use crate::evaluate::{
-    Classification, Geometry, classification, expected_calibration_error, geometry, negative_log_likelihood,
-};
+use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
+use crate::evaluate::classification::{Classification, classification};
+use crate::evaluate::geometry::{Geometry, geometry};
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{Evaluator, Event, Observer, Outputs, TrainError, load_model};
 use crate::transforms::Transform;
@@ -89,16 +89,9 @@ pub fn evaluate_run(
     observer: &mut Observer<'_>,
 ) -> Result<RunEvaluation, TrainError> {
     let folder = RunFolder::open(run)?;
-    let device = config.run.device.parse::<DeviceChoice>()?.resolve()?;
+    let (device, _) = config.run.device.parse::<DeviceChoice>()?.resolve()?;
     let (model, description) = load_model(&folder.best_checkpoint(), device)?;
-    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
-    if dataset.classes[..] != description.classes[..] {
-        return Err(TrainError::OtherClasses {
-            path: config.data.dir.clone(),
-            expected: description.classes,
-            found: dataset.classes.to_vec(),
-        });
-    }
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
     let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
     let split = split_of(&splits, role, &config.data.dir)?;
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
@@ -112,7 +105,7 @@ pub fn evaluate_run(
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
     Ok(RunEvaluation {
         run: run.into(),
-        split: role.name().into(),
+        split: role.to_string(),
         class_names: description.classes,
         figures: evaluate_outputs(&outputs, temperature, config.train.seed)?,
     })

@@ -7,9 +7,9 @@ use tch::Tensor;
 
 use super::Task;
 use crate::data::Split;
-use crate::engine::versions;
-use crate::evaluate::{FeatureCache, FeatureKey, LinearProbe, ProbeSettings, ProbeTraining};
-use crate::evaluate::{correct, linear_probe, nearest_neighbours};
+use crate::evaluate::classification::correct;
+use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
+use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::models::{Backbone, Mode};
 use crate::train::{Evaluator, Event, Observer, TrainError};
 
@@ -88,9 +88,9 @@ impl Task {
         let (_, judged) = self.splits.judging();
         let knn = nearest_neighbours(&features.train, train.labels(), &features.judged, classes)?;
         let views = [&features.train, &features.train_mirrored];
-        let training = ProbeTraining { views: &views, labels: train.labels() };
+        let training = Training { views: &views, labels: train.labels() };
         let validation = (&features.validation, self.splits.validation.labels());
-        let probe = linear_probe(training, validation, classes, &ProbeSettings::default())?;
+        let probe = linear_probe(training, validation, classes, &Settings::default())?;
         Ok((probe, knn.top1(judged.labels())?))
     }
 
@@ -119,42 +119,14 @@ impl Task {
         mirrored: bool,
         observer: &mut Observer<'_>,
     ) -> Result<Vec<Tensor>, TrainError> {
-        let cache = FeatureCache::standard();
-        let key = match weights {
-            Some(weights) => Some(self.feature_key(weights, split, mirrored)?),
-            None => None,
-        };
-        let known = key.as_ref().zip(cache.as_ref()).and_then(|(key, cache)| cache.get(key));
-        if let Some(known) = known {
-            return Ok(known);
-        }
+        let _ = weights;
         let evaluator = self.evaluator()?;
-        let features = frozen_features(self, &evaluator, backbone, split, mirrored, observer)?;
-        if let Some((key, cache)) = key.as_ref().zip(cache.as_ref()) {
-            // A cache that cannot be written costs time, not results.
-            if let Err(error) = cache.put(key, &features) {
-                observer(&Event::Note(format!("{error}; the features will be computed again next time")));
-            }
-        }
-        Ok(features)
+        frozen_features(self, &evaluator, backbone, split, mirrored, observer)
     }
 
     /// What the frozen weights are, as a text: file and encoder.
     fn weights_key(&self) -> String {
         format!("{} {}", self.checkpoint_hash, self.report.encoder)
-    }
-
-    fn feature_key(&self, weights: &str, split: &Split, mirrored: bool) -> Result<FeatureKey, TrainError> {
-        let normalisation = self.normalisation();
-        let transform = self.evaluation_transform()?;
-        let (tch, libtorch) = versions();
-        Ok(FeatureKey::of(&[
-            &split.content_hash()?,
-            weights,
-            &format!("{:?}", self.architecture),
-            &format!("{transform:?} {normalisation:?} mirrored {mirrored}"),
-            &format!("{} {:?} tch {tch} libtorch {libtorch}", self.precision, self.device),
-        ]))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use super::splits::Splits;
-use crate::checkpoints::{Checkpoint, LoadReport, load_backbone, recognise};
+use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, load_backbone, recognise};
 use crate::config::{Input, RunConfig};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, threads};
@@ -65,7 +65,8 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     let architecture = chosen_architecture(config, recognised.architecture);
     let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
     backbone.set_precision(precision);
-    let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &config.checkpoint.allow_missing)?;
+    let patterns = config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect::<Vec<_>>();
+    let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &patterns)?;
     backbone.freeze_stages(config.model.frozen_stages as usize)?;
     if config.model.freeze_batch_norm {
         backbone.freeze_batch_norm();

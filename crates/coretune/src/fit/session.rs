@@ -9,7 +9,8 @@ use super::settings;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
 use crate::config::HeadInit;
-use crate::evaluate::{Comparison, fit_temperature, paired_comparison};
+use crate::evaluate::bootstrap::{Comparison, paired_comparison};
+use crate::evaluate::calibration::fit_temperature;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{Event, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model};
@@ -59,7 +60,8 @@ impl Preparation {
         let against_probe = frozen.map(compare).transpose()?;
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
-        let measured = Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
+        let best_epoch = outcome.progress.best.expect("an epoch was trained");
+        let measured = Measured { outcome: &outcome, best: best_epoch, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
         let summary = summary(&task, &measured);
         folder.write_summary(&summary)?;
         folder.derive()?;
@@ -113,7 +115,7 @@ impl Task {
         }
     }
 
-    fn training_images(&self) -> Result<TrainingImages, TrainError> {
+    pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
         let transform =
             Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
         Ok(TrainingImages {

@@ -30,7 +30,7 @@ pub struct Splits {
 impl Splits {
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
     pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
-        let all = dataset.require_train()?;
+        let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
         let (budget, test) = (budget(data), dataset.test.clone());
         if let Some(validation) = dataset.validation.clone() {
             let validation_source = ValidationSource::OwnSplit;
@@ -51,6 +51,12 @@ impl Splits {
             None => ("validation", &self.validation),
         }
     }
+}
+
+fn no_training_split(dataset: &Dataset) -> DataError {
+    let there = [("validation", &dataset.validation), ("test", &dataset.test)];
+    let there: Vec<&str> = there.into_iter().filter_map(|(name, split)| split.as_ref().map(|_| name)).collect();
+    DataError::SplitMissing { path: dataset.root.clone(), split: "train".into(), found: there.join(" and ") }
 }
 
 fn budget(data: &DataSection) -> Budget {

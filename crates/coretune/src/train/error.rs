@@ -83,16 +83,6 @@ pub enum TrainError {
         /// What the training split has.
         found: usize,
     },
-    /// Data with other classes than the run was trained on.
-    #[error("{path} has other classes than the run: expected {}, found {}", expected.join(", "), found.join(", "))]
-    OtherClasses {
-        /// The data.
-        path: PathBuf,
-        /// The classes of the run.
-        expected: Vec<String>,
-        /// The classes of the data.
-        found: Vec<String>,
-    },
     /// No test split where one was asked for.
     #[error("{path} has no test split")]
     NoTestSplit {
@@ -144,7 +134,6 @@ impl TrainError {
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
             Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
-            Self::OtherClasses { .. } => Some("evaluate on data with the classes that the run was trained on".into()),
             Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
             Self::NonFinite { last_good: Some(path), .. } => {
                 Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))

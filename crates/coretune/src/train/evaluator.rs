@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::TrainError;
 use crate::data::{Loader, LoaderOptions, Split, sampler};
 use crate::engine::guard;
-use crate::evaluate;
+use crate::evaluate::classification;
 use crate::models::{Mode, Model};
 use crate::transforms::Transform;
 
@@ -36,7 +36,7 @@ pub struct Outputs {
 impl Outputs {
     /// Whether the largest logit of each image is its label's.
     pub fn correct(&self) -> Result<Vec<bool>, TrainError> {
-        Ok(evaluate::correct(&self.logits, &self.labels)?)
+        Ok(classification::correct(&self.logits, &self.labels)?)
     }
 
     /// Top-1 accuracy, a fraction.

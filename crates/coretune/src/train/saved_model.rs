@@ -8,7 +8,7 @@ use tch::{Device, Tensor, no_grad};
 
 use super::TrainError;
 use crate::checkpoints::safetensors_file;
-use crate::config::Interpolation;
+use crate::transforms::Interpolation;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 
 /// Key of the metadata under which the description stands.

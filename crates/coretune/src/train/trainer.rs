@@ -10,7 +10,7 @@ use super::{Evaluator, Optimizer, Schedule, TrainError, TrainingImages, WeightAv
 use crate::checkpoints::safetensors_file;
 use crate::config::Select;
 use crate::data::Split;
-use crate::evaluate::negative_log_likelihood;
+use crate::evaluate::calibration::negative_log_likelihood;
 
 use crate::models::Model;
 use crate::objectives::Objective;

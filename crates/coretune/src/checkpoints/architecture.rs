@@ -1,0 +1,132 @@
+//! Which network a set of tensors is, from their names and shapes alone.
+
+use std::collections::BTreeMap;
+
+use crate::models::{Architecture, Family, Stem};
+
+/// Shapes by our names.
+pub(super) type Shapes = BTreeMap<String, Vec<i64>>;
+
+/// What tells the `ResNet` families apart.
+struct Signature {
+    family: Family,
+    blocks: [usize; 4],
+    bottleneck: bool,
+    groups: i64,
+    /// Channels inside a block of the first stage over channels of the stem.
+    inner: i64,
+}
+
+const fn signature(family: Family, blocks: [usize; 4], bottleneck: bool, groups: i64, inner: i64) -> Signature {
+    Signature { family, blocks, bottleneck, groups, inner }
+}
+
+/// Shallower before deeper: a file with blocks missing is taken for the shallowest network that has those it holds.
+const SIGNATURES: [Signature; 9] = [
+    signature(Family::ResNet18, [2, 2, 2, 2], false, 1, 1),
+    signature(Family::ResNet34, [3, 4, 6, 3], false, 1, 1),
+    signature(Family::ResNet50, [3, 4, 6, 3], true, 1, 1),
+    signature(Family::ResNet101, [3, 4, 23, 3], true, 1, 1),
+    signature(Family::ResNet152, [3, 8, 36, 3], true, 1, 1),
+    signature(Family::WideResNet50, [3, 4, 6, 3], true, 1, 2),
+    signature(Family::WideResNet101, [3, 4, 23, 3], true, 1, 2),
+    signature(Family::ResNeXt50, [3, 4, 6, 3], true, 32, 2),
+    signature(Family::ResNeXt101, [3, 4, 23, 3], true, 32, 4),
+];
+
+/// Channels of the widest stem that is looked at, far above any that is built.
+const WIDEST_STEM: i64 = 1 << 20;
+
+/// The architecture of a backbone's tensors, or what speaks against every one there is, in words.
+pub(super) fn architecture_of(shapes: &Shapes) -> Result<Architecture, String> {
+    if shapes.keys().any(|name| name.starts_with("layers.")) { mobilenet(shapes) } else { resnet(shapes) }
+}
+
+/// Extent `axis` of a tensor.
+fn extent(shapes: &Shapes, name: &str, axis: usize) -> Option<i64> {
+    shapes.get(name)?.get(axis).copied()
+}
+
+fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
+    let stem = stem(shapes)?;
+    let channels = ["conv1.weight", "bn1.weight"]
+        .iter()
+        .find_map(|name| extent(shapes, name, 0))
+        .or_else(|| extent(shapes, "layer1.0.conv1.weight", 1))
+        .filter(|channels| (1..=WIDEST_STEM).contains(channels))
+        .ok_or("its first convolution, conv1.weight, is missing or of no use")?;
+    let width = channels as f64 / 64.0;
+    let blocks = blocks(shapes)?;
+    let bottleneck = shapes.keys().any(|name| name.ends_with(".conv3.weight"));
+    let (inner, groups) = inside(shapes, channels, bottleneck).ok_or("no block of it is complete")?;
+    let family = SIGNATURES
+        .iter()
+        .filter(|known| known.bottleneck == bottleneck && known.groups == groups)
+        .filter(|known| inner_channels(known, channels) == inner)
+        .find(|known| known.blocks.iter().zip(blocks).all(|(&known, found)| known >= found))
+        .map(|known| known.family);
+    let family = family.ok_or_else(|| {
+        let kind = if bottleneck { "bottleneck" } else { "basic" };
+        format!(
+            "{kind} blocks {blocks:?} with {inner} channels inside ({groups} groups) after a stem of {channels}; there \
+             are {}",
+            Family::ALL.map(Family::name).join(", ")
+        )
+    })?;
+    Ok(Architecture { family, stem, width })
+}
+
+/// Channels of the first stage's middle convolution, rounded as the models round them.
+fn inner_channels(known: &Signature, channels: i64) -> i64 {
+    if known.groups == 1 {
+        return channels * known.inner;
+    }
+    let published_per_group = 64 * known.inner / known.groups;
+    ((channels * published_per_group + 32) / 64).max(1) * known.groups
+}
+
+fn stem(shapes: &Shapes) -> Result<Stem, String> {
+    match shapes.get("conv1.weight").map(Vec::as_slice) {
+        // Missing: the report will say so.
+        None | Some([_, 3, 7, 7]) => Ok(Stem::Imagenet),
+        Some([_, 3, 3, 3]) => Ok(Stem::Small),
+        Some(other) => Err(format!("its first convolution has shape {other:?}, expected [_, 3, 7, 7] or [_, 3, 3, 3]")),
+    }
+}
+
+/// Blocks of each stage: one more than the highest number that occurs.
+fn blocks(shapes: &Shapes) -> Result<[usize; 4], String> {
+    let mut blocks = [0; 4];
+    for name in shapes.keys() {
+        let Some(rest) = name.strip_prefix("layer") else { continue };
+        let mut parts = rest.split('.').map(str::parse::<usize>);
+        let (Some(Ok(stage)), Some(Ok(block))) = (parts.next(), parts.next()) else { continue };
+        let Some(count) = stage.checked_sub(1).and_then(|stage| blocks.get_mut(stage)) else {
+            return Err(format!("it has {name}, a stage beyond the fourth"));
+        };
+        *count = (*count).max(block.saturating_add(1));
+    }
+    Ok(blocks)
+}
+
+/// Channels and groups of the middle convolution, reduced to the first stage's width.
+fn inside(shapes: &Shapes, channels: i64, bottleneck: bool) -> Option<(i64, i64)> {
+    if !bottleneck {
+        return Some((channels, 1));
+    }
+    (1..=4).find_map(|stage| {
+        let weight = shapes.get(&format!("layer{stage}.0.conv2.weight"))?;
+        let &[outputs, inputs_per_group, ..] = weight.as_slice() else { return None };
+        let groups = if inputs_per_group > 0 { outputs / inputs_per_group } else { 0 };
+        Some((outputs >> (stage - 1), groups))
+    })
+}
+
+fn mobilenet(shapes: &Shapes) -> Result<Architecture, String> {
+    let width = extent(shapes, "conv2.weight", 0)
+        .map(|features| features as f64 / 1280.0)
+        .or_else(|| extent(shapes, "layers.16.conv3.weight", 0).map(|channels| channels as f64 / 320.0))
+        .filter(|&width| width > 0.0)
+        .ok_or("its last convolution, conv2.weight, is missing")?;
+    Ok(Architecture { family: Family::MobileNetV2Small, stem: Stem::Small, width })
+}

@@ -1,0 +1,248 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
+use crate::engine::guard;
+
+/// The file formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// `torch.save` since 1.6: a zip with a pickle of metadata and an entry per storage.
+    TorchZip,
+    /// `torch.save` of 0.1.10 to 1.5: a stream of pickles, then the storages.
+    TorchLegacy,
+    /// `torch.save` before 0.1.10.
+    TorchTar,
+    /// A pickle alone; it cannot hold torch tensors.
+    Pickle,
+    /// safetensors.
+    Safetensors,
+    /// `numpy.savez`.
+    Npz,
+}
+
+impl Container {
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Container::TorchZip => "torch zip",
+            Container::TorchLegacy => "torch legacy",
+            Container::TorchTar => "torch tar",
+            Container::Pickle => "pickle",
+            Container::Safetensors => "safetensors",
+            Container::Npz => "npz",
+        }
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An object in a file that is not a tensor: named, never built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherObject {
+    /// Path through the file's dictionaries, joined by dots.
+    pub name: String,
+    /// Its Python type, such as `int` or `argparse.Namespace`.
+    pub kind: String,
+}
+
+impl fmt::Display for OtherObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.is_empty() { f.write_str(&self.kind) } else { write!(f, "{} ({})", self.name, self.kind) }
+    }
+}
+
+/// Element type and shape of a tensor in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Element type in the file.
+    pub element: Element,
+    /// Extents, outermost first.
+    pub shape: Vec<i64>,
+}
+
+/// Where the bytes of the tensors come from.
+pub(super) enum Source {
+    Torch(BTreeMap<String, pytorch_reader::Tensor>),
+    Safetensors(safetensors_file::Spans),
+    Npz(numpy_archive::Archive),
+}
+
+/// What a container's reader hands over.
+pub(super) struct Contents {
+    pub(super) container: Container,
+    pub(super) tensors: BTreeMap<String, TensorInfo>,
+    pub(super) others: Vec<OtherObject>,
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) source: Source,
+}
+
+/// An opened checkpoint: names, types and shapes of its tensors; their values are read when asked for.
+///
+/// Dictionaries are flattened with dots: `state_dict.module.encoder_q.conv1.weight`. Nothing in the file is executed.
+pub struct Checkpoint {
+    path: PathBuf,
+    contents: Contents,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("path", &self.path)
+            .field("container", &self.contents.container)
+            .field("tensors", &self.contents.tensors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// Opens a file of any container, recognised by its content; the name does not matter.
+    ///
+    /// # Errors
+    /// [`CheckpointError::File`], [`CheckpointError::NotACheckpoint`], [`CheckpointError::Damaged`],
+    /// [`CheckpointError::Foreign`], and [`CheckpointError::NoTensors`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let contents = match detect(path)? {
+            Container::Safetensors => safetensors_file::open(path)?,
+            Container::Npz => numpy_archive::open(path)?,
+            torch => torch_file::open(path, torch)?,
+        };
+        if contents.tensors.is_empty() {
+            let others = contents.others.iter().map(ToString::to_string).collect();
+            return Err(CheckpointError::NoTensors { path: path.into(), others });
+        }
+        Ok(Checkpoint { path: path.into(), contents })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its format.
+    pub fn container(&self) -> Container {
+        self.contents.container
+    }
+
+    /// The tensors by name.
+    pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.contents.tensors
+    }
+
+    /// Objects that are not tensors.
+    pub fn others(&self) -> &[OtherObject] {
+        &self.contents.others
+    }
+
+    /// The `__metadata__` of a safetensors file; empty otherwise.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.contents.metadata
+    }
+
+    /// Reads one tensor to the CPU: floats as f32, whole numbers as they are, row-major.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoSuchTensor`], [`CheckpointError::NotATensor`] when the name is another object, and
+    /// [`CheckpointError::Damaged`] when the bytes are not there or fail their checksum.
+    pub fn read(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let tensor = self.read_as_stored(name)?;
+        if !tensor.is_floating_point() {
+            return Ok(tensor);
+        }
+        Ok(guard("converting a tensor to f32", || tensor.to_kind(Kind::Float))?)
+    }
+
+    /// Reads one tensor to the CPU in the type that the file stores.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read_as_stored(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let Some(info) = self.contents.tensors.get(name) else { return Err(self.not_there(name)) };
+        let bytes = match &self.contents.source {
+            Source::Torch(tensors) => {
+                let tensor = tensors.get(name).ok_or_else(|| self.not_there(name))?;
+                tensor.read().map_err(|error| self.damaged(error.to_string()))?
+            }
+            Source::Safetensors(spans) => {
+                spans.read(name).map_err(|error| self.damaged(format!("tensor {name}: {error}")))?
+            }
+            Source::Npz(archive) => archive.read(name).map_err(|message| self.damaged(format!("{name}: {message}")))?,
+        };
+        Ok(info.element.tensor(&bytes, &info.shape)?)
+    }
+
+    fn not_there(&self, name: &str) -> CheckpointError {
+        let path = self.path.clone();
+        match self.contents.others.iter().find(|other| other.name == name) {
+            Some(other) => CheckpointError::NotATensor { path, name: name.into(), kind: other.kind.clone() },
+            None => CheckpointError::NoSuchTensor { path, name: name.into() },
+        }
+    }
+
+    fn damaged(&self, message: String) -> CheckpointError {
+        CheckpointError::Damaged { path: self.path.clone(), container: self.container().name(), message }
+    }
+}
+
+/// How much of a file is looked at to tell what it is; the tar magic ends at byte 262.
+const HEAD: u64 = 512;
+
+/// The container a file's first bytes belong to.
+fn detect(path: &Path) -> Result<Container, CheckpointError> {
+    let file = |source| CheckpointError::File { path: path.into(), doing: "open", source };
+    let mut head = Vec::new();
+    File::open(path).map_err(file)?.take(HEAD).read_to_end(&mut head).map_err(file)?;
+
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return if numpy_archive::is_npz(path)? { Ok(Container::Npz) } else { Ok(Container::TorchZip) };
+    }
+    if safetensors_file::starts_like(&head) {
+        return Ok(Container::Safetensors);
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Ok(Container::TorchTar);
+    }
+    if head.windows(LEGACY_MAGIC.len()).take(64).any(|bytes| bytes == LEGACY_MAGIC) {
+        return Ok(Container::TorchLegacy);
+    }
+    match head.first() {
+        Some(0x80) => Ok(Container::Pickle),
+        Some(b'(' | b'}' | b']' | b'c') if !is_text(&head) => Ok(Container::Pickle),
+        _ => Err(CheckpointError::NotACheckpoint { path: path.into(), found: looks_like(&head).into() }),
+    }
+}
+
+/// The magic number 0x1950a86a20f9469cfc6c that opens a legacy file, little-endian as pickle protocol 2 writes it.
+const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+fn is_text(head: &[u8]) -> bool {
+    head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
+}
+
+fn looks_like(head: &[u8]) -> &'static str {
+    let text = String::from_utf8_lossy(head).trim_start().to_lowercase();
+    if head.is_empty() {
+        "it is empty"
+    } else if text.starts_with("<!doctype") || text.starts_with("<html") {
+        "it is a web page"
+    } else if text.starts_with("version https://git-lfs") {
+        "it is a Git LFS pointer, not the file it points to"
+    } else if head.starts_with(&[0x1f, 0x8b]) {
+        "it is compressed with gzip; unpack it first"
+    } else if is_text(head) {
+        "it is a text file"
+    } else {
+        "it starts like no format that is read here"
+    }
+}

@@ -1,0 +1,229 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::engine::EngineError;
+
+/// Why a checkpoint cannot be used; every variant names the file, what was expected and what was found.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The operating system refused the file.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried: open, read, write.
+        doing: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The content is none of the containers read here.
+    #[error("{} is not a checkpoint: {found}", path.display())]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like, in words.
+        found: String,
+    },
+    /// The content starts like a container and then contradicts itself.
+    #[error("{} is damaged or uses a form that is not read: {message} (container: {container})", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The container it starts like.
+        container: &'static str,
+        /// What its reader says.
+        message: String,
+    },
+    /// Tensors are buried in an object of a class of its own.
+    #[error("{} keeps tensors inside an object of type {kind}, which only running its code could open", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Python type of the object.
+        kind: String,
+    },
+    /// There is no tensor in the file.
+    #[error("{} holds no tensor{}", path.display(), or_what(others))]
+    NoTensors {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead, first few.
+        others: Vec<String>,
+    },
+    /// A name that should be a tensor is another object.
+    #[error("{name} in {} is {kind}, expected a tensor", path.display())]
+    NotATensor {
+        /// The file.
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+        /// What it is.
+        kind: String,
+    },
+    /// A tensor of this name was asked for and is not there.
+    #[error("{} holds no tensor named {name}", path.display())]
+    NoSuchTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+    },
+    /// No backbone was found under any prefix.
+    #[error("no backbone is recognised in {}; its tensors start with {}", path.display(), prefixes.join(", "))]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// The prefixes of its tensors, with their counts.
+        prefixes: Vec<String>,
+    },
+    /// Backbones were found under several prefixes and no layout says which one counts.
+    #[error("{} holds {} backbones and no known layout: {}", path.display(), prefixes.len(), prefixes.join(", "))]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Prefix of each.
+        prefixes: Vec<String>,
+    },
+    /// The encoder asked for is not there.
+    #[error("{} has no encoder {asked}; it has {}", path.display(), present.join(", "))]
+    UnknownEncoder {
+        /// The file.
+        path: PathBuf,
+        /// The name or prefix asked for.
+        asked: String,
+        /// The encoders there are.
+        present: Vec<String>,
+    },
+    /// The tensors form a network that is not built here.
+    #[error("the network under '{prefix}' in {} is none that is built here: {found}", path.display())]
+    UnknownArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// Prefix of its tensors.
+        prefix: String,
+        /// What does not fit, in words.
+        found: String,
+    },
+    /// Two tensors of the file claim the same place.
+    #[error("{first} and {second} in {} both stand for {target}", path.display())]
+    Duplicate {
+        /// The file.
+        path: PathBuf,
+        /// Name in the model.
+        target: String,
+        /// One name in the file.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The checkpoint's architecture differs from the model's.
+    #[error("the checkpoint does not fit the model: {} has {found}, the model {expected}", path.display())]
+    DoesNotFit {
+        /// The file.
+        path: PathBuf,
+        /// Model, first tensor that differs, its shape.
+        expected: String,
+        /// The same of the file.
+        found: String,
+    },
+    /// One tensor has another shape than the model's.
+    #[error("{name} in {} has shape {found:?}, expected {expected:?} for {target}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+        /// Name in the model.
+        target: String,
+        /// Shape in the model.
+        expected: Vec<i64>,
+        /// Shape in the file.
+        found: Vec<i64>,
+    },
+    /// Tensors of the backbone are missing.
+    #[error("{} covers {loaded} of {expected} backbone tensors; missing: {}", path.display(), first_names(missing))]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// Tensors found.
+        loaded: usize,
+        /// Tensors of the backbone.
+        expected: usize,
+        /// Names of the missing ones.
+        missing: Vec<String>,
+    },
+    /// A weight is not a finite number.
+    #[error("{name} in {} holds NaN or infinite values", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+    },
+    /// libtorch refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl CheckpointError {
+    /// What the user can do about it, where there is a way out.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotACheckpoint { .. } => {
+                "torch.save files (.pth, .pt, .pth.tar), .safetensors and .npz are read; was the download complete?".into()
+            }
+            Self::Damaged { .. } => {
+                "compare the size or checksum with the source; if the file is whole, save only the weights: torch.save(model.state_dict(), path)"
+                    .into()
+            }
+            Self::Foreign { .. } => "save the weights alone: torch.save(model.state_dict(), path)".into(),
+            Self::NoTensors { .. } => "give the file with the weights, not the one with the configuration or log".into(),
+            Self::Unrecognised { .. } => {
+                "if a backbone is in there, name the prefix of its tensors: --encoder PREFIX".into()
+            }
+            Self::Ambiguous { prefixes, .. } => {
+                format!("say which one: --encoder {}", prefixes.first().map_or("PREFIX", String::as_str))
+            }
+            Self::UnknownEncoder { present, .. } => {
+                format!("leave out --encoder, or use --encoder {}", present.first().map_or("PREFIX", String::as_str))
+            }
+            Self::DoesNotFit { .. } | Self::Shape { .. } => {
+                "leave out --model, --stem and --width; the checkpoint names its own architecture".into()
+            }
+            Self::Incomplete { missing, .. } => format!(
+                "to train these from random values all the same, name them: --allow-missing '{}'",
+                pattern_for(missing)
+            ),
+            Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
+            Self::File { .. }
+            | Self::NotATensor { .. }
+            | Self::NoSuchTensor { .. }
+            | Self::UnknownArchitecture { .. }
+            | Self::Duplicate { .. }
+            | Self::Engine(_) => return None,
+        };
+        Some(hint)
+    }
+}
+
+/// How many missing names an error spells out.
+const NAMES_SHOWN: usize = 5;
+
+fn first_names(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn or_what(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; it holds {}", first_names(others)) }
+}
+
+/// A pattern that covers the first missing name and its neighbours: `layer4.2.*` for `layer4.2.conv1.weight`.
+fn pattern_for(missing: &[String]) -> String {
+    let first = missing.first().map_or("", String::as_str);
+    first.split_once('.').map_or_else(|| first.to_string(), |(head, _)| format!("{head}.*"))
+}

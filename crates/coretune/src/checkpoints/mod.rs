@@ -1,0 +1,24 @@
+//! Checkpoints in and out: what is in a file, which source wrote it, and a load that proves its coverage.
+//!
+//! [`Checkpoint::open`] reads names and shapes of any container, [`recognise()`] finds the backbone in them by one rule
+//! table per source (`layouts.rs`), [`load_backbone`] copies it into a model and reports. Nothing in a file is
+//! executed. [`safetensors_file`] writes our own.
+
+mod architecture;
+mod checkpoint;
+mod element;
+mod error;
+mod layouts;
+mod load;
+mod names;
+mod numpy_archive;
+mod recognise;
+pub mod safetensors_file;
+mod torch_file;
+
+pub use checkpoint::{Checkpoint, Container, OtherObject, TensorInfo};
+pub use element::Element;
+pub use error::CheckpointError;
+pub use load::{LoadReport, inspect, load_backbone, load_heads};
+pub use names::NamePattern;
+pub use recognise::{LeftOut, Recognised, recognise};

@@ -1,0 +1,257 @@
+//! safetensors files: a lazy reader on top of the crate's header checks, and a writer of our own.
+//!
+//! The crate writes the metadata from a hash map, in another order every time; a run must give the same bytes every
+//! time, so [`write()`] sorts: metadata and tensor names by name, data by element size (largest first, which aligns every
+//! tensor) and then by name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo as Span};
+use serde::Deserialize;
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+use super::checkpoint::{Contents, Source};
+use super::{Checkpoint, CheckpointError, Container, Element, OtherObject, TensorInfo};
+use crate::engine::{EngineError, guard};
+
+/// Where the tensors of an open file lie.
+pub(super) struct Spans {
+    file: File,
+    data_start: u64,
+    offsets: BTreeMap<String, (usize, usize)>,
+}
+
+impl Spans {
+    pub(super) fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        let &(start, end) = self.offsets.get(name).ok_or(std::io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; end - start];
+        self.file.read_exact_at(&mut bytes, self.data_start + start as u64)?;
+        Ok(bytes)
+    }
+}
+
+/// The largest header the format allows.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Whether a file starts with a plausible header length and the brace of its JSON.
+pub(super) fn starts_like(head: &[u8]) -> bool {
+    head.first_chunk::<8>().is_some_and(|&length| u64::from_le_bytes(length) <= MAX_HEADER)
+        && head.get(8) == Some(&b'{')
+}
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    tensors: HashMap<String, Span>,
+}
+
+pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
+    let file_error = |source| CheckpointError::File { path: path.into(), doing: "read", source };
+    let damaged = |message: String| CheckpointError::Damaged {
+        path: path.into(),
+        container: Container::Safetensors.name(),
+        message,
+    };
+    let mut file = File::open(path).map_err(file_error)?;
+    let file_len = file.metadata().map_err(file_error)?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(file_error)?;
+    let length = u64::from_le_bytes(length);
+    let data_start = length.saturating_add(8);
+    if length > MAX_HEADER || data_start > file_len {
+        return Err(damaged(format!("claims a header of {length} bytes in a file of {file_len}")));
+    }
+    let mut text = vec![0; length as usize];
+    file.read_exact(&mut text).map_err(file_error)?;
+    let header: Header = serde_json::from_slice(&text).map_err(|error| damaged(format!("header: {error}")))?;
+
+    let mut ordered: Vec<(String, Span)> =
+        header.tensors.iter().map(|(name, span)| (name.clone(), copy_of(span))).collect();
+    ordered.sort_by_key(|(_, span)| span.data_offsets);
+    let checked = Metadata::new(None, ordered).map_err(|error| damaged(error.to_string()))?;
+    let expected_len = data_start.saturating_add(checked.data_len() as u64);
+    if expected_len != file_len {
+        return Err(damaged(format!("should be {expected_len} bytes long and is {file_len}")));
+    }
+
+    let mut tensors = BTreeMap::new();
+    let mut others = Vec::new();
+    let mut offsets = BTreeMap::new();
+    for (name, span) in header.tensors {
+        match element(span.dtype) {
+            Some(element) => {
+                let shape = span.shape.iter().map(|&extent| extent as i64).collect();
+                tensors.insert(name.clone(), TensorInfo { element, shape });
+                offsets.insert(name, span.data_offsets);
+            }
+            None => others.push(OtherObject { name, kind: format!("tensor of {}", span.dtype) }),
+        }
+    }
+    others.sort_by(|a, b| a.name.cmp(&b.name));
+    let source = Source::Safetensors(Spans { file, data_start, offsets });
+    Ok(Contents { container: Container::Safetensors, tensors, others, metadata: header.metadata, source })
+}
+
+fn copy_of(span: &Span) -> Span {
+    Span { dtype: span.dtype, shape: span.shape.clone(), data_offsets: span.data_offsets }
+}
+
+fn element(dtype: Dtype) -> Option<Element> {
+    Some(match dtype {
+        Dtype::F64 => Element::Float64,
+        Dtype::F32 => Element::Float32,
+        Dtype::F16 => Element::Float16,
+        Dtype::BF16 => Element::BFloat16,
+        Dtype::I64 => Element::Int64,
+        Dtype::I32 => Element::Int32,
+        Dtype::I16 => Element::Int16,
+        Dtype::I8 => Element::Int8,
+        Dtype::U64 => Element::UInt64,
+        Dtype::U32 => Element::UInt32,
+        Dtype::U16 => Element::UInt16,
+        Dtype::U8 => Element::UInt8,
+        Dtype::BOOL => Element::Bool,
+        _ => return None,
+    })
+}
+
+/// The values of a safetensors file: its metadata, and every tensor on the CPU, of the type in the file.
+///
+/// # Errors
+/// As [`Checkpoint::open`] and [`Checkpoint::read`]; a file of another container is
+/// [`CheckpointError::NotACheckpoint`].
+#[expect(clippy::type_complexity, reason = "the pair that `write` takes")]
+pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMap<String, Tensor>), CheckpointError> {
+    let checkpoint = Checkpoint::open(&path)?;
+    if checkpoint.container() != Container::Safetensors {
+        let found = format!("it is a {} file, expected safetensors", checkpoint.container());
+        return Err(CheckpointError::NotACheckpoint { path: path.as_ref().into(), found });
+    }
+    let tensors = checkpoint
+        .tensors()
+        .keys()
+        .map(|name| Ok((name.clone(), checkpoint.read_as_stored(name)?)))
+        .collect::<Result<_, CheckpointError>>()?;
+    Ok((checkpoint.metadata().clone(), tensors))
+}
+
+/// Writes tensors in logical row-major order (`[n, c, h, w]`, whatever their layout in memory) with their metadata.
+///
+/// The bytes are a function of the arguments alone. They go to `<path>.partial`, which is synchronised and then renamed,
+/// so that `path` is either the old file or the whole new one.
+///
+/// # Errors
+/// [`CheckpointError::File`]; [`CheckpointError::Duplicate`] when two tensors have one name;
+/// [`CheckpointError::Engine`] for element types that safetensors does not know.
+pub fn write(
+    path: impl AsRef<Path>,
+    metadata: &BTreeMap<String, String>,
+    tensors: &[(String, Tensor)],
+) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    let header = header(path, metadata, tensors)?;
+    let partial = beside(path, ".partial");
+    let written = write_all(&partial, &header, tensors).and_then(|()| {
+        fs::rename(&partial, path).map_err(|source| CheckpointError::File { path: path.into(), doing: "write", source })
+    });
+    if written.is_err() {
+        // Best effort: the error that matters is the one above.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Indices of the tensors in the order of their data.
+fn data_order(tensors: &[(String, Tensor)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (first, second) = (&tensors[a], &tensors[b]);
+        let size = |tensor: &Tensor| tensor.kind().elt_size_in_bytes();
+        size(&second.1).cmp(&size(&first.1)).then_with(|| first.0.cmp(&second.0))
+    });
+    order
+}
+
+/// Length and JSON, padded with spaces so that the data starts at a multiple of 8.
+fn header(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    tensors: &[(String, Tensor)],
+) -> Result<Vec<u8>, CheckpointError> {
+    let mut offset = 0;
+    let mut entries = BTreeMap::new();
+    if !metadata.is_empty() {
+        entries.insert("__metadata__", json!(metadata));
+    }
+    for index in data_order(tensors) {
+        let (name, tensor) = &tensors[index];
+        let end = offset + tensor.numel() * tensor.kind().elt_size_in_bytes();
+        let entry = json!({ "dtype": dtype(tensor)?, "shape": tensor.size(), "data_offsets": [offset, end] });
+        if entries.insert(name, entry).is_some() {
+            let (target, first, second) = (name.clone(), name.clone(), name.clone());
+            return Err(CheckpointError::Duplicate { path: path.into(), target, first, second });
+        }
+        offset = end;
+    }
+    let mut text = json!(entries).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut header = (text.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut text);
+    Ok(header)
+}
+
+fn dtype(tensor: &Tensor) -> Result<&'static str, EngineError> {
+    Ok(match tensor.kind() {
+        Kind::Double => "F64",
+        Kind::Float => "F32",
+        Kind::Half => "F16",
+        Kind::BFloat16 => "BF16",
+        Kind::Int64 => "I64",
+        Kind::Int => "I32",
+        Kind::Int16 => "I16",
+        Kind::Int8 => "I8",
+        Kind::Uint8 => "U8",
+        Kind::Bool => "BOOL",
+        other => {
+            return Err(EngineError::Kind {
+                tensor: "a tensor to be written",
+                expected: "a type of safetensors",
+                found: format!("{other:?}"),
+            });
+        }
+    })
+}
+
+fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+    let file_error = |source| CheckpointError::File { path: partial.into(), doing: "write", source };
+    let mut file = BufWriter::new(File::create(partial).map_err(file_error)?);
+    file.write_all(header).map_err(file_error)?;
+    for index in data_order(tensors) {
+        file.write_all(&bytes_of(&tensors[index].1)?).map_err(file_error)?;
+    }
+    file.into_inner().map_err(|error| file_error(error.into_error()))?.sync_all().map_err(file_error)
+}
+
+/// The elements in row-major order.
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, EngineError> {
+    guard("copying a tensor to be written", || {
+        let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+        let count = tensor.numel();
+        let mut bytes = vec![0; count * tensor.kind().elt_size_in_bytes()];
+        tensor.copy_data_u8(&mut bytes, count);
+        bytes
+    })
+}

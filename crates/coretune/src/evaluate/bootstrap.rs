@@ -1,0 +1,107 @@
+//! How far a figure measured on n images can be trusted: 95 % percentile bootstrap intervals over images.
+//!
+//! Resampling n images with replacement and counting how many of them are correct *is* a draw from a binomial
+//! distribution (from a multinomial one where two classifiers are compared), so that is what is drawn: the same
+//! intervals as from resampled indices, without n draws per resample.
+
+use rand_distr::{Binomial, Distribution};
+use serde::Serialize;
+
+use super::EvaluateError;
+use crate::engine::EngineError;
+use crate::random::{self, Purpose, Stream};
+
+/// Number of bootstrap resamples behind every interval.
+pub const RESAMPLES: usize = 2000;
+
+/// The central 95 % of a bootstrap distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// 2.5 % quantile.
+    pub low: f64,
+    /// 97.5 % quantile.
+    pub high: f64,
+}
+
+/// Difference of two accuracies on the same images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Accuracy of the first minus accuracy of the second, a fraction.
+    pub difference: f64,
+    /// Its 95 % interval.
+    pub interval: Interval,
+    /// Images that only the first got right.
+    pub only_first: usize,
+    /// Images that only the second got right.
+    pub only_second: usize,
+}
+
+impl Comparison {
+    /// Whether the first is better by more than chance on these images: the whole interval lies above 0.
+    pub fn first_is_better(&self) -> bool {
+        self.interval.low > 0.0
+    }
+}
+
+/// The 95 % interval of the accuracy when `correct` of `images` images were right; from stream (`seed`, bootstrap, 0, 0).
+///
+/// # Errors
+/// [`EngineError::Value`] when there is no image, or more correct ones than images.
+pub fn accuracy_interval(correct: usize, images: usize, seed: u64) -> Result<Interval, EngineError> {
+    if images == 0 || correct > images {
+        return Err(EngineError::Value {
+            name: "correct images",
+            expected: format!("at most {images} of at least one image"),
+            found: correct.to_string(),
+        });
+    }
+    let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
+    Ok(interval(|| draw(correct, images, images, &mut stream) as f64 / images as f64))
+}
+
+/// Compares two classifiers image by image: `first[i]` and `second[i]` say whether image i was right.
+///
+/// A resample holds each image with both its answers, so what the two have in common cancels; this is far sharper than
+/// two separate intervals.
+///
+/// # Errors
+/// [`EvaluateError::DifferentImages`] when the lists differ in length; [`EvaluateError::Empty`] without images.
+pub fn paired_comparison(first: &[bool], second: &[bool], seed: u64) -> Result<Comparison, EvaluateError> {
+    let images = first.len();
+    if images != second.len() {
+        return Err(EvaluateError::DifferentImages { first: images, second: second.len() });
+    }
+    if images == 0 {
+        return Err(EvaluateError::Empty { tensor: "compared images", found: vec![0] });
+    }
+    let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|&(&a, &b)| a && !b).count();
+    let (only_first, only_second) = (only(first, second), only(second, first));
+    let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
+    let interval = interval(|| {
+        let wins = draw(only_first, images, images, &mut stream);
+        let losses = draw(only_second, images - only_first, images - wins, &mut stream);
+        (wins as f64 - losses as f64) / images as f64
+    });
+    let difference = (only_first as f64 - only_second as f64) / images as f64;
+    Ok(Comparison { difference, interval, only_first, only_second })
+}
+
+/// How many of `times` draws with replacement from `total` images hit one of the `marked`.
+fn draw(marked: usize, total: usize, times: usize, stream: &mut Stream) -> usize {
+    let share = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
+    // A share of two counts with marked <= total lies in [0, 1], all that the distribution asks for.
+    Binomial::new(times as u64, share).map_or(0, |binomial| binomial.sample(stream) as usize)
+}
+
+fn interval(resample: impl FnMut() -> f64) -> Interval {
+    let mut figures: Vec<f64> = std::iter::repeat_with(resample).take(RESAMPLES).collect();
+    figures.sort_by(f64::total_cmp);
+    Interval { low: quantile(&figures, 0.025), high: quantile(&figures, 0.975) }
+}
+
+/// Quantile of sorted values, linear between neighbours.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let position = share * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    below + (above - below) * position.fract()
+}

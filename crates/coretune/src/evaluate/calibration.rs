@@ -1,0 +1,143 @@
+//! Calibration (E4): does a confidence of 0.8 mean being right 8 times in 10?
+
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use super::{EvaluateError, Logits, argmax, labelled_matrix, positive};
+use crate::engine::guard;
+
+/// Number of equal bins of confidence.
+pub const BINS: usize = 15;
+
+/// Temperatures that [`fit_temperature`] considers.
+pub const TEMPERATURES: (f64, f64) = (0.01, 100.0);
+
+/// Calibration before and after temperature scaling.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// Expected calibration error, in [0, 1].
+    pub ece: f64,
+    /// Mean negative log-likelihood of the labels, nats.
+    pub nll: f64,
+    /// Temperature fitted on the validation split.
+    pub temperature: f64,
+    /// Expected calibration error of logits / temperature.
+    pub ece_calibrated: f64,
+    /// Mean negative log-likelihood of logits / temperature, nats.
+    pub nll_calibrated: f64,
+}
+
+/// One bin of the reliability diagram: low < confidence <= high.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bin {
+    /// Lower edge, outside.
+    pub low: f64,
+    /// Upper edge, inside.
+    pub high: f64,
+    /// Images whose confidence lies in the bin.
+    pub images: usize,
+    /// Their mean confidence; 0 without images.
+    pub confidence: f64,
+    /// Share of them that is right; 0 without images.
+    pub accuracy: f64,
+}
+
+/// E4 on the test split, with the temperature fitted on the validation split.
+///
+/// # Errors
+/// Shapes that do not fit, a label outside 0..C, an empty split, a logit that is not finite.
+pub fn calibration(
+    (test_logits, test_labels): (&Tensor, &[i64]),
+    (validation_logits, validation_labels): (&Tensor, &[i64]),
+) -> Result<Calibration, EvaluateError> {
+    let temperature = fit_temperature(validation_logits, validation_labels)?;
+    Ok(Calibration {
+        ece: expected_calibration_error(test_logits, test_labels, 1.0)?,
+        nll: negative_log_likelihood(test_logits, test_labels, 1.0)?,
+        temperature,
+        ece_calibrated: expected_calibration_error(test_logits, test_labels, temperature)?,
+        nll_calibrated: negative_log_likelihood(test_logits, test_labels, temperature)?,
+    })
+}
+
+/// Sum over bins of |accuracy - confidence| weighted by the share of images; confidence = max softmax(logits / T).
+pub fn expected_calibration_error(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
+    let bins = reliability(logits, labels, temperature)?;
+    let gap = |bin: &Bin| bin.images as f64 * (bin.accuracy - bin.confidence).abs();
+    Ok(bins.iter().map(gap).sum::<f64>() / labels.len() as f64)
+}
+
+/// The [`BINS`] bins behind the calibration error, from low to high confidence.
+pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Bin>, EvaluateError> {
+    positive("temperature", temperature)?;
+    let logits = Logits::new(logits, labels)?;
+    let mut sums = [(0, 0.0, 0); BINS];
+    for (row, &label) in logits.rows().zip(labels) {
+        let predicted = argmax(row);
+        let confidence = 1.0 / exponentials(row, row[predicted], temperature);
+        let (images, total, right) = &mut sums[bin_of(confidence)];
+        *images += 1;
+        *total += confidence;
+        *right += usize::from(predicted == label as usize);
+    }
+    let bin = |(index, (images, total, right)): (usize, (usize, f64, usize))| {
+        let whole = images.max(1) as f64;
+        let (low, high) = (edge(index), edge(index + 1));
+        Bin { low, high, images, confidence: total / whole, accuracy: right as f64 / whole }
+    };
+    Ok(sums.into_iter().enumerate().map(bin).collect())
+}
+
+/// Mean of -log softmax(logits / T) at the label, nats.
+pub fn negative_log_likelihood(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
+    positive("temperature", temperature)?;
+    let logits = Logits::new(logits, labels)?;
+    let loss = |(row, &label): (&[f64], &i64)| {
+        let largest = row[argmax(row)];
+        exponentials(row, largest, temperature).ln() + (largest - row[label as usize]) / temperature
+    };
+    Ok(logits.rows().zip(labels).map(loss).sum::<f64>() / labels.len() as f64)
+}
+
+/// The temperature T that minimises the negative log-likelihood of `logits` / T (Guo et al., ICML 2017).
+///
+/// The loss is convex in 1/T, so its slope changes sign once; log T is bisected between [`TEMPERATURES`] for that
+/// place. Where the loss falls towards an end (every image right, or logits worse than none), that end is the answer.
+pub fn fit_temperature(logits: &Tensor, labels: &[i64]) -> Result<f64, EvaluateError> {
+    labelled_matrix("logits", logits, labels, None)?;
+    let (low, high) = (TEMPERATURES.0.ln(), TEMPERATURES.1.ln());
+    Ok(guard("fitting the temperature", || {
+        let logits = logits.to_kind(Kind::Double);
+        let own = logits.gather(1, &Tensor::from_slice(labels).to_device(logits.device()).unsqueeze(1), false);
+        let above_own = &logits - own;
+        // d NLL / d(1/T): the mean over images of (expected logit - logit of the label).
+        let slope = |log_temperature: f64| {
+            let probability = (&logits / log_temperature.exp()).softmax(1, Kind::Double);
+            (probability * &above_own).sum(Kind::Double).double_value(&[])
+        };
+        bisect(low, high, slope).exp()
+    })?)
+}
+
+/// Where `slope` (positive to the left, negative to the right of one place) changes sign, to 2^-45 of the range.
+fn bisect(mut low: f64, mut high: f64, slope: impl Fn(f64) -> f64) -> f64 {
+    for _ in 0..45 {
+        let middle = f64::midpoint(low, high);
+        if slope(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+/// Sum over classes of exp((logit - largest) / T), at least 1.
+fn exponentials(row: &[f64], largest: f64, temperature: f64) -> f64 {
+    row.iter().map(|logit| ((logit - largest) / temperature).exp()).sum()
+}
+
+fn edge(index: usize) -> f64 {
+    index as f64 / BINS as f64
+}
+
+/// The lowest bin whose upper edge is not below `confidence`.
+fn bin_of(confidence: f64) -> usize {
+    (0..BINS - 1).find(|&index| confidence <= edge(index + 1)).unwrap_or(BINS - 1)
+}

@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::engine::EngineError;
+
+/// Why something could not be evaluated.
+#[derive(Debug, Error)]
+pub enum EvaluateError {
+    /// A tensor has the wrong shape, element type or label, or libtorch failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is nothing to evaluate.
+    #[error("{tensor} is empty: {found:?}")]
+    Empty {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// Its shape.
+        found: Vec<i64>,
+    },
+    /// A tensor holds NaN or an infinity.
+    #[error("{tensor} holds a value that is not finite, first in row {row}")]
+    NotFinite {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// Number of the first such row, from 0.
+        row: i64,
+    },
+    /// A classifier cannot be fitted to images of one class.
+    #[error("all {images} training images are of class {class}, expected at least two classes")]
+    OneClass {
+        /// The only class.
+        class: i64,
+        /// How many images there are.
+        images: usize,
+    },
+    /// Two lists that speak of the same images differ in length.
+    #[error("two classifiers were compared on different images: {first} and {second}")]
+    DifferentImages {
+        /// Images of the first.
+        first: usize,
+        /// Images of the second.
+        second: usize,
+    },
+    /// The optimizer of the linear probe gave up.
+    #[error("the linear probe with penalty {penalty} could not be fitted: {message}")]
+    Probe {
+        /// Its `c`.
+        penalty: f64,
+        /// What the optimizer said.
+        message: String,
+    },
+    /// The features cache could not be written.
+    #[error("the features cache {path} could not be written")]
+    Cache {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl EvaluateError {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EvaluateError::NotFinite { .. } => Some(
+                "look for NaN in the weights (coretune inspect); features that overflow in bf16 may fit in f32: --amp off"
+                    .into(),
+            ),
+            EvaluateError::OneClass { .. } => {
+                Some("give images of at least two classes: one folder per class below the split".into())
+            }
+            EvaluateError::Cache { .. } => Some("set XDG_CACHE_HOME to a folder that can be written".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Features of a data set: computed once, kept under what they depend on.

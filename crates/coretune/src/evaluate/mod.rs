@@ -1,0 +1,108 @@
+//! Evaluation (E1, E3, E4, E7) and the linear probe (B10), as functions of features, logits and labels.
+//!
+//! | question | module |
+//! |---|---|
+//! | how often is the prediction right, and how sure is that figure | [`classification`], [`bootstrap`] |
+//! | does the confidence mean what it says | [`calibration`] |
+//! | how do the features lie: gathered by class, spread as a whole | [`geometry`] |
+//! | what are the frozen features worth | [`nearest_neighbours`], [`linear_probe`] |
+//! | features of a data set, computed once | [`features`] |
+//!
+//! Every figure is summed in float64 whatever the inputs are, and every function refuses values that are not finite.
+
+pub mod bootstrap;
+pub mod calibration;
+pub mod classification;
+mod error;
+pub mod features;
+pub mod geometry;
+pub mod linear_probe;
+pub mod nearest_neighbours;
+
+pub use error::EvaluateError;
+
+use tch::{Kind, Tensor};
+
+use crate::engine::{EngineError, guard, shape};
+
+/// Logits `[n, C]` on the host as float64, checked together with their labels.
+struct Logits {
+    values: Vec<f64>,
+    classes: usize,
+}
+
+impl Logits {
+    fn new(logits: &Tensor, labels: &[i64]) -> Result<Self, EvaluateError> {
+        let classes = labelled_matrix("logits", logits, labels, None)?;
+        let values = guard("reading the logits", || values(logits))?;
+        Ok(Logits { values, classes: classes as usize })
+    }
+
+    fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.values.chunks_exact(self.classes)
+    }
+}
+
+/// The index of the largest value, the lowest one on ties.
+fn argmax(row: &[f64]) -> usize {
+    (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
+}
+
+/// The values of a tensor on the host as float64, row by row. Call inside [`guard`].
+fn values(tensor: &Tensor) -> Vec<f64> {
+    let mut out = vec![0.0; tensor.numel()];
+    tensor.to_kind(Kind::Double).contiguous().copy_data(&mut out, tensor.numel());
+    out
+}
+
+/// Checks that `matrix` is `[labels, columns]`, not empty, finite, and that every label is a class; gives the columns.
+///
+/// Without `classes` the columns are the classes.
+fn labelled_matrix(
+    name: &'static str,
+    matrix: &Tensor,
+    labels: &[i64],
+    classes: Option<i64>,
+) -> Result<i64, EvaluateError> {
+    let columns = finite_matrix(name, matrix)?;
+    shape::labels(labels, matrix.size()[0], classes.unwrap_or(columns))?;
+    Ok(columns)
+}
+
+/// Checks that `matrix` is a matrix of finite floats with at least one value; gives its number of columns.
+fn finite_matrix(name: &'static str, matrix: &Tensor) -> Result<i64, EvaluateError> {
+    shape::float(name, matrix)?;
+    let (rows, columns) = shape::matrix(name, matrix)?;
+    if rows == 0 || columns == 0 {
+        return Err(EvaluateError::Empty { tensor: name, found: vec![rows, columns] });
+    }
+    match guard("looking for values that are not finite", || first_row_not_finite(matrix))? {
+        None => Ok(columns),
+        Some(row) => Err(EvaluateError::NotFinite { tensor: name, row }),
+    }
+}
+
+fn first_row_not_finite(matrix: &Tensor) -> Option<i64> {
+    let finite = matrix.isfinite().all_dim(1, false);
+    let all = finite.all().int64_value(&[]) == 1;
+    (!all).then(|| finite.to_kind(Kind::Int64).argmin(0, false).int64_value(&[]))
+}
+
+/// Rows of length 1: `f / max(||f||, 1e-12)`.
+fn normalised(features: &Tensor) -> Tensor {
+    let norm = features.square().sum_dim_intlist([1i64].as_slice(), true, features.kind()).sqrt();
+    features / norm.clamp_min(1e-12)
+}
+
+/// One-hot rows `[n, classes]` of float64 beside `like`.
+fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
+    labels.one_hot(classes).to_kind(Kind::Double)
+}
+
+/// Fails unless `value` lies in the open interval (0, infinity).
+fn positive(name: &'static str, value: f64) -> Result<(), EngineError> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(EngineError::Value { name, expected: "a number above 0".into(), found: value.to_string() })
+}

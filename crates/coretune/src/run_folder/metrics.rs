@@ -1,0 +1,70 @@
+//! The lines of `metrics.jsonl`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A logged step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Counted from 1 over the run.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Total loss.
+    pub loss: f64,
+    /// Terms and figures of the objective.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, f64>,
+    /// Mean number of other images of the anchor's class.
+    pub positives_per_anchor: f64,
+    /// Images alone in their class.
+    pub anchors_without_positives: usize,
+    /// Since the line before.
+    pub images_per_second: f64,
+    /// Share of that time spent waiting for images.
+    pub data_wait_share: f64,
+}
+
+/// An evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// Steps made.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Which images.
+    pub split: String,
+    /// A fraction.
+    pub top1: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MetricsRecord {
+    /// A logged step.
+    Step(StepRecord),
+    /// An evaluation.
+    Evaluation(EvaluationRecord),
+}
+
+impl From<&crate::train::StepReport> for StepRecord {
+    fn from(report: &crate::train::StepReport) -> Self {
+        StepRecord {
+            step: report.step,
+            epoch: report.epoch,
+            lr: report.rate,
+            loss: report.loss,
+            figures: report.figures.iter().map(|(name, value)| ((*name).to_string(), *value)).collect(),
+            positives_per_anchor: report.positives_per_anchor,
+            anchors_without_positives: report.anchors_without_positives,
+            images_per_second: report.images_per_second,
+            data_wait_share: report.data_wait_share,
+        }
+    }
+}
