@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::io;
 
+use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
+use coretune::run_folder::RunFolderError;
+use coretune::train::TrainError;
 
 use crate::status::Status;
 
@@ -54,6 +57,25 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Failure { details: error.details(), hint: error.hint(), ..Failure::refused(error.to_string()) }
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+        Failure::because(status, &error, error.hint())
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        Failure::because(Status::Refused, &error, error.hint())
+    }
+}
+
+impl From<RunFolderError> for Failure {
+    fn from(error: RunFolderError) -> Self {
+        Failure::because(Status::Refused, &error, error.hint())
     }
 }
 

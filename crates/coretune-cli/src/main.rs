@@ -35,11 +35,11 @@ fn run() -> Result<(), Failure> {
         Err(Ended::Usage(failure)) => return Err(failure),
     };
     match command {
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Probe(arguments) => commands::probe::run(&arguments, &flags),
+        Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),
-        _ => {
-            let _ = flags;
-            Ok(())
-        }
     }
 }

@@ -1,8 +1,12 @@
 //! Results go to stdout, words to stderr; colour only on a terminal and without `NO_COLOR`.
 
+use std::cell::RefCell;
 use std::env;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -11,12 +15,30 @@ use crate::failure::Failure;
 /// Width of the first column of a line: `data         flowers: 720 train`.
 const LABEL_WIDTH: usize = 13;
 
-/// Where the lines of a command go.
-#[derive(Debug, Clone, Copy)]
+/// Where the lines of a command go. Clones share the log.
+#[derive(Debug, Clone)]
 pub(crate) struct Printer {
     json: bool,
     colour_on_stdout: bool,
     colour_on_stderr: bool,
+    log: Rc<RefCell<Log>>,
+}
+
+/// What was said on stderr, without colour: kept until there is a file for it.
+#[derive(Debug, Default)]
+struct Log {
+    kept: String,
+    file: Option<File>,
+}
+
+impl Log {
+    /// A line more. A log that cannot be written is no reason to end a run.
+    fn add(&mut self, line: &str) {
+        match &mut self.file {
+            Some(file) => drop(writeln!(file, "{line}")),
+            None => self.kept.extend([line, "\n"]),
+        }
+    }
 }
 
 impl Printer {
@@ -27,36 +49,51 @@ impl Printer {
             json,
             colour_on_stdout: wanted && io::stdout().is_terminal(),
             colour_on_stderr: wanted && io::stderr().is_terminal(),
+            log: Rc::default(),
         }
     }
 
+    /// Writes what is said from here on, and what was said before, to a file too.
+    pub(crate) fn log_to(&self, path: &Path) -> io::Result<()> {
+        let mut log = self.log.borrow_mut();
+        let mut file = File::options().create(true).append(true).open(path)?;
+        file.write_all(std::mem::take(&mut log.kept).as_bytes())?;
+        log.file = Some(file);
+        Ok(())
+    }
+
+    /// A line for the log alone: what a bar shows on a terminal.
+    pub(crate) fn log(&self, label: &str, text: impl Display) {
+        self.log.borrow_mut().add(&format!("{}{text}", padded(label)));
+    }
+
     /// Whether stderr is a terminal, on which a bar can be drawn.
-    pub(crate) fn shows_bars(self) -> bool {
+    pub(crate) fn shows_bars(&self) -> bool {
         io::stderr().is_terminal()
     }
 
     /// Whether words may be coloured.
-    pub(crate) fn colours_words(self) -> bool {
+    pub(crate) fn colours_words(&self) -> bool {
         self.colour_on_stderr
     }
 
-    /// A line of what is going on, on stderr.
-    pub(crate) fn say(self, label: &str, text: impl Display) {
-        self.words(format_args!("{}{text}", paint(self.colour_on_stderr, BOLD, &padded(label))));
+    /// A line of what is going on, on stderr and in the log.
+    pub(crate) fn say(&self, label: &str, text: impl Display) {
+        self.words(BOLD, &padded(label), &text.to_string());
     }
 
-    /// A warning, on stderr.
-    pub(crate) fn warn(self, text: impl Display) {
-        self.words(format_args!("{} {text}", paint(self.colour_on_stderr, YELLOW, "warning:")));
+    /// A warning, on stderr and in the log.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.words(YELLOW, "warning: ", &text.to_string());
     }
 
     /// A line of the result in words, on stdout.
-    pub(crate) fn result(self, label: &str, text: impl Display) -> Result<(), Failure> {
+    pub(crate) fn result(&self, label: &str, text: impl Display) -> Result<(), Failure> {
         self.line(&format!("{}{text}", paint(self.colour_on_stdout, BOLD, &padded(label))))
     }
 
     /// A line of the result in words as it is, on stdout.
-    pub(crate) fn line(self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         if self.json {
             return Ok(());
         }
@@ -64,7 +101,7 @@ impl Printer {
     }
 
     /// The result as JSON, on stdout; nothing unless JSON was asked for.
-    pub(crate) fn json(self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         if !self.json {
             return Ok(());
         }
@@ -74,23 +111,24 @@ impl Printer {
     }
 
     /// Why the command ended: the sentence, its particulars, an empty line, the hint.
-    pub(crate) fn failure(self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         if failure.sentence.is_empty() {
             return;
         }
-        let paint = |style, text| paint(self.colour_on_stderr, style, text);
-        self.words(format_args!("{} {}", paint(RED, "error:"), failure.sentence));
+        self.words(RED, "error: ", &failure.sentence);
         for (word, text) in &failure.details {
-            self.words(format_args!("  {word:<10} {}", text.trim_end().replace('\n', "\n             ")));
+            self.words(PLAIN, "", &format!("  {word:<10} {}", text.trim_end().replace('\n', "\n             ")));
         }
         if let Some(hint) = &failure.hint {
-            self.words(format_args!("\n{} {hint}", paint(CYAN, "hint:")));
+            self.words(PLAIN, "", "");
+            self.words(CYAN, "hint: ", hint);
         }
     }
 
-    /// A line on stderr; one that cannot be written is lost, as there is nowhere to say so.
-    fn words(self, text: std::fmt::Arguments<'_>) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+    /// A line on stderr and in the log; one that cannot be written is lost, as there is nowhere to say so.
+    fn words(&self, style: &str, label: &str, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}{text}", paint(self.colour_on_stderr, style, label));
+        self.log.borrow_mut().add(&format!("{label}{text}"));
     }
 }
 
@@ -98,11 +136,12 @@ fn padded(label: &str) -> String {
     format!("{label:<LABEL_WIDTH$}")
 }
 
+const PLAIN: &str = "0";
 const BOLD: &str = "1";
 const RED: &str = "1;31";
 const YELLOW: &str = "1;33";
 const CYAN: &str = "1;36";
 
 fn paint(colour: bool, style: &str, text: &str) -> String {
-    if colour { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_string() }
+    if colour && style != PLAIN { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_string() }
 }

@@ -1,100 +1,133 @@
 //! How training goes: a bar on a terminal, a line now and then in a log.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use coretune::objectives::figure;
+use coretune::train::{EpochReport, Event, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::printer::Printer;
 
-/// Figures of a step, as shown.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StepFigures {
-    /// Epoch, counted from 1.
-    pub(crate) epoch: usize,
-    /// Loss.
-    pub(crate) loss: f64,
-    /// The terms that add up to it, with their names.
-    pub(crate) terms: Vec<(&'static str, f64)>,
-    /// Images per second.
-    pub(crate) images_per_second: f64,
-}
-
-/// The best validation figure so far.
-#[derive(Debug, Clone, Copy)]
-struct Validation {
-    top1: f64,
-    best_epoch: usize,
-    best_top1: f64,
-}
-
-/// Shows how training goes, on stderr.
+/// Shows what a run tells of itself, on stderr.
 #[derive(Debug)]
 pub(crate) struct Progress {
     printer: Printer,
     bar: Option<ProgressBar>,
-    pace: Pace,
-    epochs: usize,
-    figures: StepFigures,
-    validation: Option<Validation>,
+    stage: &'static str,
+    training: Option<Training>,
     last_line: Option<Instant>,
 }
 
-/// A log gets its first line of figures this long after the start, and then one each time this has passed.
+/// How far training has come.
+#[derive(Debug)]
+struct Training {
+    epochs: u64,
+    pace: Pace,
+    step: Option<StepReport>,
+    epoch: Option<EpochReport>,
+}
+
+/// A log gets its first line of figures this long after training began, and then one each time this has passed.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 impl Progress {
-    /// Training of `epochs` epochs with `steps_per_epoch` steps each, of which `done` steps were made before.
-    pub(crate) fn new(printer: Printer, epochs: usize, steps_per_epoch: usize, done: usize) -> Self {
-        let bar = printer.shows_bars().then(|| bar(printer, epochs * steps_per_epoch));
-        let pace = Pace::new(epochs, steps_per_epoch, done, Instant::now());
-        let figures = StepFigures { epoch: done / steps_per_epoch.max(1) + 1, ..StepFigures::default() };
-        Progress { printer, bar, pace, epochs, figures, validation: None, last_line: None }
+    /// Shows nothing yet.
+    pub(crate) fn new(printer: Printer) -> Self {
+        Progress { printer, bar: None, stage: "", training: None, last_line: None }
     }
 
-    /// A step has been made.
-    pub(crate) fn step(&mut self, figures: StepFigures) {
-        self.figures = figures;
+    /// Takes note of what happened, and shows it.
+    pub(crate) fn see(&mut self, event: &Event) {
+        match event {
+            Event::Stage(stage) => self.begin_stage(stage),
+            Event::Progress { done, total } => self.advance_stage(*done, *total),
+            Event::EpochStarted { epochs, steps, .. } => self.begin_training(*epochs, *steps),
+            Event::Step(report) => self.step(report),
+            Event::Epoch(report) => self.validated(report),
+            Event::Trained { took, early } => self.end_training(*took, *early),
+            Event::Note(text) => self.aside(|printer| printer.say("note", text)),
+        }
+    }
+
+    fn begin_stage(&mut self, stage: &'static str) {
+        self.clear();
+        self.stage = stage;
+        self.last_line = Some(Instant::now());
+    }
+
+    fn advance_stage(&mut self, done: usize, total: usize) {
+        if self.printer.shows_bars() {
+            let stage = self.stage;
+            let bar = self.bar.get_or_insert_with(|| bar(&self.printer, total as u64).with_prefix(stage));
+            bar.set_message(format!("{done} of {total}"));
+            bar.set_position(done as u64);
+        } else if self.is_due(Instant::now()) {
+            self.last_line = Some(Instant::now());
+            self.printer.say(self.stage, format_args!("  {done} of {total}"));
+        }
+        if done >= total {
+            self.clear();
+        }
+    }
+
+    fn begin_training(&mut self, epochs: u64, steps: u64) {
+        if self.training.is_none() {
+            self.clear();
+            self.last_line = None;
+            let pace = Pace::new(epochs * steps, steps, Instant::now());
+            self.training = Some(Training { epochs, pace, step: None, epoch: None });
+            self.bar = self.printer.shows_bars().then(|| bar(&self.printer, epochs * steps));
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) {
         let now = Instant::now();
-        self.pace.step(now);
-        match &self.bar {
-            Some(_) => self.redraw(now),
-            None if self.pace.since_start(now) >= FIRST_LINE && self.is_due(now) => self.write_line(now),
-            None => {}
+        let Some(training) = &mut self.training else { return };
+        training.pace.reach(report.step, now);
+        training.step = Some(report.clone());
+        if self.bar.is_some() {
+            self.redraw(now);
+        } else if training.pace.since_start(now) >= FIRST_LINE && self.is_due(now) {
+            self.write_line(now);
         }
     }
 
-    /// The model has been validated after the epoch.
-    pub(crate) fn evaluated(&mut self, top1: f64, best_epoch: usize, best_top1: f64) {
-        self.validation = Some(Validation { top1, best_epoch, best_top1 });
+    fn validated(&mut self, report: &EpochReport) {
         let now = Instant::now();
-        self.pace.evaluated(now);
-        match &self.bar {
-            Some(_) => self.redraw(now),
-            None if self.is_due(now) || self.figures.epoch == self.epochs => self.write_line(now),
-            None => {}
+        let Some(training) = &mut self.training else { return };
+        training.pace.validated(now);
+        training.epoch = Some(*report);
+        let is_last = report.epoch == training.epochs;
+        if self.bar.is_some() {
+            self.redraw(now);
+            self.log_line(now);
+        } else if self.is_due(now) || is_last {
+            self.write_line(now);
         }
     }
 
-    /// Something worth a line of its own.
-    pub(crate) fn note(&self, text: &str) {
-        self.aside(|printer| printer.say("note", text));
-    }
-
-    /// Prints through the printer without breaking the bar.
-    pub(crate) fn aside(&self, print: impl FnOnce(Printer)) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| print(self.printer)),
-            None => print(self.printer),
+    fn end_training(&mut self, took: Duration, early: bool) {
+        if self.bar.is_some() {
+            self.clear();
+            self.write_line(Instant::now());
         }
+        let why = if early { "; no epoch was better for long" } else { "" };
+        self.printer.say("trained", format_args!("in {}{why}", clock(took)));
     }
 
-    /// Training has ended: the bar goes, its last state stays as a line.
-    pub(crate) fn finish(&mut self) {
+    /// Removes the bar.
+    pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
-            self.write_line(Instant::now());
+        }
+    }
+
+    /// Prints without breaking the bar.
+    fn aside(&self, print: impl FnOnce(&Printer)) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| print(&self.printer)),
+            None => print(&self.printer),
         }
     }
 
@@ -104,61 +137,82 @@ impl Progress {
 
     fn write_line(&mut self, now: Instant) {
         self.last_line = Some(now);
-        self.printer.say(&self.label(), self.text(now));
+        if let Some(training) = &self.training {
+            self.printer.say(&training.label(), training.figures(now));
+        }
+    }
+
+    fn log_line(&self, now: Instant) {
+        if let Some(training) = &self.training {
+            self.printer.log(&training.label(), training.figures(now));
+        }
     }
 
     fn redraw(&self, now: Instant) {
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(self.label());
-            bar.set_message(self.text(now));
-            bar.set_position(self.pace.made as u64);
+        if let (Some(bar), Some(training)) = (&self.bar, &self.training) {
+            bar.set_prefix(training.label());
+            bar.set_message(training.figures(now));
+            bar.set_position(training.pace.made);
         }
-    }
-
-    fn label(&self) -> String {
-        format!("epoch {}/{}", self.figures.epoch, self.epochs)
-    }
-
-    /// `loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left`
-    fn text(&self, now: Instant) -> String {
-        let StepFigures { loss, terms, images_per_second, .. } = &self.figures;
-        let mut text = format!("loss {loss:.2}");
-        if terms.len() > 1 {
-            let terms: Vec<String> = terms.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
-            let _ = write!(text, " = {}", terms.join(" + "));
-        }
-        if let Some(Validation { top1, best_epoch, best_top1 }) = self.validation {
-            let (top1, best) = (100.0 * top1, 100.0 * best_top1);
-            let _ = write!(text, "   val {top1:.1} % (best, epoch {best_epoch}: {best:.1})");
-        }
-        let _ = write!(text, "   {images_per_second:.0} img/s");
-        if let Some(left) = self.pace.left(now) {
-            let _ = write!(text, "   {} left", clock(left));
-        }
-        text
     }
 }
 
-fn bar(printer: Printer, steps: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+impl Training {
+    /// `epoch 7/25`
+    fn label(&self) -> String {
+        format!("epoch {}/{} ", self.step.as_ref().map_or(1, |step| step.epoch), self.epochs)
+    }
+
+    /// `loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left`
+    fn figures(&self, now: Instant) -> String {
+        let mut parts = Vec::new();
+        if let Some(step) = &self.step {
+            parts.push(loss(step));
+        }
+        if let Some(EpochReport { top1, best_so_far: (epoch, best), .. }) = self.epoch {
+            parts.push(format!("val {:.1} % (best, epoch {epoch}: {:.1})", 100.0 * top1, 100.0 * best));
+        }
+        if let Some(step) = &self.step {
+            parts.push(format!("{:.0} img/s", step.images_per_second));
+        }
+        if let Some(left) = self.pace.left(now) {
+            parts.push(format!("{} left", clock(left)));
+        }
+        parts.join("   ")
+    }
+}
+
+/// The loss, and the terms that add up to it where there are two: the contrastive one with its weight.
+fn loss(step: &StepReport) -> String {
+    let loss = step.loss;
+    match step.figures.get(figure::CLASSIFICATION) {
+        Some(class) if step.figures.contains_key(figure::CONTRASTIVE) => {
+            format!("loss {loss:.2} = class {class:.2} + contrast {:.2}", loss - class)
+        }
+        _ => format!("loss {loss:.2}"),
+    }
+}
+
+fn bar(printer: &Printer, length: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     let (template, characters) = if printer.colours_words() {
-        ("{prefix} {bar:24.cyan/dim} {msg}", "━╸━")
+        ("{prefix} {bar:24.cyan/dim}  {msg}", "━╸━")
     } else {
-        ("{prefix} {bar:24} {msg}", "━╸ ")
+        ("{prefix} {bar:24}  {msg}", "━╸ ")
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.progress_chars(characters));
-    bar
+    bar.with_style(style.progress_chars(characters))
 }
 
 /// How fast steps and validations go, and how long the rest will take.
 #[derive(Debug)]
 struct Pace {
-    steps: usize,
-    steps_per_epoch: usize,
+    steps: u64,
+    steps_per_epoch: u64,
     start: Instant,
-    /// Steps made, those before this process included.
-    made: usize,
+    /// The last step made, counted from 1 over the run; unknown until one has been reported.
+    made: u64,
+    reported: bool,
     /// When the last step or validation ended.
     last: Instant,
     step_seconds: Mean,
@@ -166,12 +220,13 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(epochs: usize, steps_per_epoch: usize, done: usize, now: Instant) -> Self {
+    fn new(steps: u64, steps_per_epoch: u64, now: Instant) -> Self {
         Pace {
-            steps: epochs * steps_per_epoch,
+            steps,
             steps_per_epoch: steps_per_epoch.max(1),
             start: now,
-            made: done,
+            made: 0,
+            reported: false,
             last: now,
             step_seconds: Mean::default(),
             validation_seconds: Mean::default(),
@@ -182,13 +237,15 @@ impl Pace {
         now.duration_since(self.start)
     }
 
-    fn step(&mut self, now: Instant) {
-        self.made += 1;
-        self.step_seconds.add(now.duration_since(self.last).as_secs_f64());
+    /// Step `step` has been reported; in a resumed run the first one is not step 1.
+    fn reach(&mut self, step: u64, now: Instant) {
+        let steps = if self.reported { step.saturating_sub(self.made).max(1) } else { 1 };
+        (self.made, self.reported) = (step, true);
+        self.step_seconds.add(now.duration_since(self.last).as_secs_f64() / steps as f64);
         self.last = now;
     }
 
-    fn evaluated(&mut self, now: Instant) {
+    fn validated(&mut self, now: Instant) {
         self.validation_seconds.add(now.duration_since(self.last).as_secs_f64());
         self.last = now;
     }
@@ -246,41 +303,51 @@ mod tests {
     fn the_time_left_is_known_after_one_step_and_then_counts_validations() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut pace = Pace::new(2, 3, 0, start);
+        let mut pace = Pace::new(6, 3, start);
         assert_eq!(pace.left(start), None);
-        for second in [2, 4, 6] {
-            pace.step(at(second));
+        for (step, second) in [(1, 2), (2, 4), (3, 6)] {
+            pace.reach(step, at(second));
         }
         assert_eq!(pace.left(at(6)), Some(Duration::from_secs(6)));
-        pace.evaluated(at(16));
+        pace.validated(at(16));
         assert_eq!(pace.left(at(16)), Some(Duration::from_secs(16)));
         assert_eq!(pace.left(at(17)), Some(Duration::from_secs(15)));
     }
 
     #[test]
-    fn a_resumed_run_counts_only_what_is_left() {
+    fn a_run_that_goes_on_counts_only_what_is_left() {
         let start = Instant::now();
-        let mut pace = Pace::new(10, 10, 90, start);
-        pace.step(start + Duration::from_secs(1));
+        let mut pace = Pace::new(100, 10, start);
+        pace.reach(91, start + Duration::from_secs(1));
         assert_eq!(pace.left(start + Duration::from_secs(1)), Some(Duration::from_secs(9)));
     }
 
-    #[test]
-    fn the_line_says_loss_terms_validation_speed_and_time() {
-        let mut progress = Progress::new(Printer::new(false), 25, 10, 0);
-        progress.pace.step_seconds.add(1.0);
-        progress.figures = StepFigures {
-            epoch: 7,
+    fn report(step: u64) -> StepReport {
+        StepReport {
+            step,
+            total_steps: 250,
+            epoch: step / 10 + 1,
+            rate: 0.03,
             loss: 2.31,
-            terms: vec![("class", 0.92), ("contrast", 1.39)],
+            figures: [(figure::CLASSIFICATION, 0.92), (figure::CONTRASTIVE, 0.695)].into_iter().collect(),
+            positives_per_anchor: 5.0,
+            anchors_without_positives: 0,
             images_per_second: 98.4,
-        };
-        progress.validation = Some(Validation { top1: 0.741, best_epoch: 6, best_top1: 0.746 });
-        progress.pace.made = 148;
-        let line = format!("{} {}", progress.label(), progress.text(progress.pace.last));
+            data_wait_share: 0.0,
+        }
+    }
+
+    #[test]
+    fn the_line_says_loss_with_weighted_terms_validation_speed_and_time() {
+        let start = Instant::now();
+        let mut pace = Pace::new(250, 10, start);
+        pace.reach(148, start + Duration::from_secs(1));
+        let epoch = EpochReport { epoch: 14, step: 140, top1: 0.741, loss: 0.8, best: false, best_so_far: (6, 0.746) };
+        let training = Training { epochs: 25, pace, step: Some(report(148)), epoch: Some(epoch) };
+        let line = training.label() + &training.figures(start + Duration::from_secs(1));
         assert_eq!(
             line,
-            "epoch 7/25 loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left"
+            "epoch 15/25 loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left"
         );
     }
 }

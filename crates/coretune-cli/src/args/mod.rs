@@ -88,8 +88,9 @@ pub(crate) struct Evaluate {
     /// Run folder
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Split to measure on: train, val or test
-    #[arg(long, value_name = "NAME", default_value = "test")]
+    /// Split to measure on: train, val, test
+    #[arg(long, value_name = "NAME", default_value = "test", hide_possible_values = true)]
+    #[arg(value_parser = ["train", "val", "validation", "test"])]
     pub(crate) split: String,
     /// Print JSON
     #[arg(long)]

@@ -1,4 +1,9 @@
 //! One file per subcommand.
 
 pub(crate) mod completions;
+pub(crate) mod evaluate;
+pub(crate) mod fit;
+pub(crate) mod inspect;
+mod lines;
 pub(crate) mod man;
+pub(crate) mod probe;

@@ -14,7 +14,7 @@ use crate::data::DatasetOptions;
 use crate::engine::Amp;
 use crate::models::{Architecture, Family, Stem};
 use crate::objectives::PairScheme;
-use crate::transforms::{Augmentation, Interpolation};
+use crate::transforms::{Augmentation, Interpolation, default_crop_fraction};
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -309,11 +309,12 @@ impl RunConfig {
     pub fn resolve(&self, architecture: &Architecture, num_classes: i64) -> (RunConfig, Input) {
         let usual = Input::usual(architecture);
         let data = &self.data;
+        let img_size = data.img_size.unwrap_or(usual.img_size);
         let input = Input {
-            img_size: data.img_size.unwrap_or(usual.img_size),
+            img_size,
             mean: data.mean.unwrap_or(usual.mean),
             std: data.std.unwrap_or(usual.std),
-            crop_pct: data.crop_pct.unwrap_or(usual.crop_pct),
+            crop_pct: data.crop_pct.unwrap_or_else(|| default_crop_fraction(img_size as u32)),
             interpolation: data.interpolation,
             augment: data.augment.unwrap_or(usual.augment),
         };

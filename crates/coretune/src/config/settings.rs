@@ -142,20 +142,20 @@ fn families() -> Vec<&'static str> {
     Family::ALL.map(Family::name).to_vec()
 }
 
-fn pair_schemes() -> Vec<&'static str> {
-    vec!["own", "soft", "reference"]
-}
-
-fn precisions() -> Vec<&'static str> {
-    vec!["auto", "off", "bf16"]
-}
-
 fn interpolations() -> Vec<&'static str> {
     vec!["bilinear", "bicubic"]
 }
 
 fn augmentations() -> Vec<&'static str> {
     Augmentation::ALL.map(Augmentation::name).to_vec()
+}
+
+fn pair_schemes() -> Vec<&'static str> {
+    vec!["own", "soft", "reference"]
+}
+
+fn precisions() -> Vec<&'static str> {
+    vec!["auto", "off", "bf16"]
 }
 
 fn stems() -> Vec<&'static str> {
@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false"),
     setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
-    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: the usual ones")
+    setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: train")
         .auto()
         .commands(ALL),
     setting(
@@ -207,7 +207,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .commands(ALL),
-    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split; auto: the usual ones")
+    setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split; auto: test, if there is one")
         .auto()
         .commands(ALL),
     setting(
@@ -372,10 +372,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("run.threads", "threads", Kind::Whole(1, 4096), "threads of the computation; auto: all cores")
         .auto()
         .commands(ALL),
-    setting("run.workers", "workers", Kind::Whole(1, 4096), "threads that read images; auto: all cores")
-        .auto()
-        .short('j')
-        .commands(ALL),
+    setting(
+        "run.workers",
+        "workers",
+        Kind::Whole(1, 4096),
+        "threads that read images; auto: half the cores, 4 at most",
+    )
+    .auto()
+    .short('j')
+    .commands(ALL),
     setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED").auto().common(),
     setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off(),
 ];

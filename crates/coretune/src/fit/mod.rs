@@ -3,6 +3,7 @@
 //! [`prepare`] opens data and checkpoint and refuses what cannot work; [`Task::probe`] measures the frozen
 //! checkpoint; [`Preparation::run`] trains, evaluates and writes the run folder; [`evaluate_run`] comes back to it later.
 
+mod estimate;
 mod evaluation;
 mod frozen;
 mod preparation;
@@ -11,6 +12,7 @@ mod settings;
 mod splits;
 mod summary;
 
+pub use estimate::Estimate;
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, evaluate_run};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub use preparation::{Preparation, Task, prepare};

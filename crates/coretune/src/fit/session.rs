@@ -122,7 +122,7 @@ impl Task {
         }
     }
 
-    fn training_images(&self) -> Result<TrainingImages, TrainError> {
+    pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
         let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
         Ok(TrainingImages {
             split: self.splits.train.clone(),

@@ -61,7 +61,7 @@ impl ModelError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ModelError::Width { .. } => Some("--width 1 is the network as published".into()),
-            ModelError::Stage { stages, .. } => Some(format!("--freeze-stages takes 0 to {stages}")),
+            ModelError::Stage { stages, .. } => Some(format!("--frozen-stages takes 0 to {stages}")),
             _ => None,
         }
     }

@@ -1,0 +1,133 @@
+//! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
+
+use std::path::Path;
+use std::time::Duration;
+
+use coretune::evaluate::bootstrap::Comparison;
+use coretune::fit::{self, Finished, Preparation};
+use coretune::run_folder::RunFolder;
+
+use super::lines;
+use crate::args::{Fit, Flags};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::progress::{Progress, clock};
+
+pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.json);
+    let config = flags.over(arguments.layers.read()?)?.validate()?;
+    let preparation = fit::prepare(&config)?;
+    if arguments.dry_run {
+        return dry_run(&printer, preparation);
+    }
+    let root = preparation.task.config.folder();
+    let folder = RunFolder::create(&root)?;
+    folder.write_config(&preparation.task.config.to_toml())?;
+    printer.log_to(&root.join("log.txt"))?;
+    lines::found(&printer, &preparation);
+    let mut progress = Progress::new(printer.clone());
+    let outcome = fine_tune(&printer, preparation, &folder, &mut progress);
+    progress.clear();
+    let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
+    printer.json(&finished.summary)?;
+    tell(&printer, &finished, &root)
+}
+
+/// Probe first, then training.
+fn fine_tune(
+    printer: &Printer,
+    preparation: Preparation,
+    folder: &RunFolder,
+    progress: &mut Progress,
+) -> Result<Finished, Failure> {
+    let task = &preparation.task;
+    let frozen = match task.config.run.probe {
+        true => Some(task.probe(&preparation.backbone, &mut |event| progress.see(event))?),
+        false => None,
+    };
+    progress.clear();
+    if let Some(figures) = &frozen {
+        printer.say("frozen", lines::frozen(figures));
+    }
+    let steps = task.splits.train.len() / task.config.train.batch_size;
+    printer.say("method", lines::method(&task.config, steps));
+    printer.say("machine", lines::machine(task));
+    Ok(preparation.run(folder, frozen.as_ref(), &mut |event| progress.see(event))?)
+}
+
+/// The result beside the linear probe, where it lies, and what comes next.
+fn tell(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {
+    let summary = &finished.summary;
+    let accuracy = match &finished.test {
+        Some(test) => {
+            let figures = &test.classification;
+            format!("test top-1 {} ({})", lines::percent(figures.top1), lines::interval(&figures.top1_interval))
+        }
+        None => format!("validation top-1 {} (there is no test split)", lines::percent(summary.best.val_top1)),
+    };
+    let against = finished.against_probe.as_ref().map_or_else(String::new, |comparison| {
+        let images = finished.test.as_ref().map(|test| test.classification.images);
+        format!("; {}", verdict(comparison, images))
+    });
+    printer.result("result", accuracy + &against)?;
+    let path = lines::quoted(root);
+    printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
+    printer.result("next", format_args!("coretune evaluate {path} --split {}", split(finished)))
+}
+
+fn split(finished: &Finished) -> &'static str {
+    if finished.test.is_some() { "test" } else { "val" }
+}
+
+/// `3.4 points above the linear probe, more than chance on 240 images? no (95 %: -0.9 to 7.6)`
+fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
+    let points = 100.0 * comparison.difference;
+    let side = if points < 0.0 { "below" } else { "above" };
+    let certain = comparison.interval.low > 0.0 || comparison.interval.high < 0.0;
+    let answer = if certain { "yes" } else { "no" };
+    let images = images.map_or_else(|| "these".into(), |images| images.to_string());
+    let interval = lines::interval(&comparison.interval);
+    format!(
+        "{:.1} points {side} the linear probe, more than chance on {images} images? {answer} ({interval})",
+        points.abs()
+    )
+}
+
+/// What would be done, and what it would take.
+fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
+    lines::found(printer, &preparation);
+    let config = &preparation.task.config;
+    let steps = preparation.task.splits.train.len() / config.train.batch_size;
+    printer.say("method", lines::method(config, steps));
+    printer.say("machine", lines::machine(&preparation.task));
+    let config = config.clone();
+    let estimate = preparation.estimate()?;
+    printer.say("model", format_args!("{:.1} M parameters", estimate.parameters as f64 / 1e6));
+    printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
+    let time = Duration::from_secs_f64(estimate.seconds);
+    printer.say("time", format_args!("about {} for training and validation", clock(time)));
+    printer.json(&serde_json::json!({ "config": config, "estimate": estimate }))?;
+    printer.line(config.to_toml().trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use coretune::evaluate::bootstrap::Interval;
+
+    use super::*;
+
+    fn comparison(difference: f64, low: f64, high: f64) -> Comparison {
+        Comparison { difference, interval: Interval { low, high }, only_first: 0, only_second: 0 }
+    }
+
+    #[test]
+    fn the_verdict_says_distance_direction_and_whether_it_is_more_than_chance() {
+        assert_eq!(
+            verdict(&comparison(0.034, -0.009, 0.076), Some(240)),
+            "3.4 points above the linear probe, more than chance on 240 images? no (95 %: -0.9 to 7.6)"
+        );
+        assert!(verdict(&comparison(0.034, 0.002, 0.076), Some(240)).contains("? yes"));
+        assert!(verdict(&comparison(-0.05, -0.08, -0.02), None).starts_with("5.0 points below the linear probe"));
+        assert!(verdict(&comparison(-0.05, -0.08, -0.02), None).contains("? yes"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Lines that several commands print, in the same words.
+
+use std::path::Path;
+
+use coretune::checkpoints::LoadReport;
+use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
+use coretune::engine::threads;
+use coretune::evaluate::bootstrap::Interval;
+use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
+use coretune::models::Stem;
+use coretune::objectives::PairScheme;
+
+use crate::printer::Printer;
+
+/// Says what was found before anything is computed: data, checkpoint, machine.
+pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
+    let task = &preparation.task;
+    printer.say("data", data(task));
+    printer.say("checkpoint", format_args!("{}, {}", task.report.method, coverage(&task.report)));
+    if !task.report.missing.is_empty() {
+        printer.warn(format_args!("trained from random values: {}", first_of(&task.report.missing)));
+    }
+    for note in &preparation.notes {
+        printer.warn(note);
+    }
+}
+
+/// `flowers: 648 train, 72 validation (a tenth of the labels), 240 test, 12 classes`
+fn data(task: &Task) -> String {
+    let (config, splits) = (&task.config.data, &task.splits);
+    let name = config.dir.file_name().map_or_else(|| config.dir.to_string_lossy(), |name| name.to_string_lossy());
+    let source = match splits.validation_source {
+        ValidationSource::OwnSplit => "",
+        ValidationSource::CutFromBudget => " (set aside from the labels)",
+        ValidationSource::RestOfTrain => " (from the rest of the training split)",
+    };
+    let test = splits.test.as_ref().map_or_else(|| "no test split".into(), |test| format!("{} test", test.len()));
+    let (train, validation, classes) = (splits.train.len(), splits.validation.len(), task.classes.len());
+    format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes")
+}
+
+/// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`
+pub(crate) fn method(config: &RunConfig, steps: usize) -> String {
+    let (method, train) = (&config.method, &config.train);
+    let objective = match method.name {
+        Method::CoreTuning => {
+            let pairs = match method.pairs {
+                PairScheme::Own => "own",
+                PairScheme::Soft => "soft",
+                PairScheme::Reference => "reference",
+            };
+            format!("core-tuning {pairs}   eta {}, alpha {}, tau {}", method.eta, method.alpha, method.temperature)
+        }
+        Method::Scl => format!("scl   eta {}, tau {}", method.eta, method.temperature),
+        Method::CrossEntropy => "cross-entropy".into(),
+    };
+    let head = match method.head_init {
+        HeadInit::Random => "",
+        HeadInit::LinearProbe => "; head from the linear probe",
+    };
+    let optimizer = match train.opt {
+        Optimizer::Sgd => "SGD",
+        Optimizer::Adamw => "AdamW",
+    };
+    let (lr, schedule, epochs) = (train.lr, train.sched.name(), train.epochs);
+    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} epochs of {}", count(steps, "step"))
+}
+
+/// `cpu, 2 threads, f32`
+pub(crate) fn machine(task: &Task) -> String {
+    let device = format!("{:?}", task.device).to_lowercase().replace('(', ":").replace(')', "");
+    format!("{device}, {}, {}", count(threads::get(), "thread"), task.precision)
+}
+
+/// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`
+pub(crate) fn frozen(figures: &FrozenFigures) -> String {
+    let FrozenFigures { split, knn_top1, linear_top1, took, .. } = figures;
+    format!(
+        "kNN {}, linear probe {} on {split}   ({:.0} s)",
+        percent(*knn_top1),
+        percent(*linear_top1),
+        took.as_secs_f64()
+    )
+}
+
+/// `resnet50, 2048 features, 23.5 M parameters`
+pub(crate) fn backbone(report: &LoadReport) -> String {
+    let stem = if report.stem == Stem::Small { ", small stem" } else { "" };
+    let width =
+        if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
+    let parameters = report.parameters as f64 / 1e6;
+    format!("{}{stem}{width}, {} features, {parameters:.1} M parameters", report.architecture, report.features)
+}
+
+/// `resnet50, 318 of 318 backbone tensors`
+pub(crate) fn coverage(report: &LoadReport) -> String {
+    format!("{} of {} backbone tensors", report.loaded.len(), report.expected())
+}
+
+/// `79.2 %`
+pub(crate) fn percent(fraction: f64) -> String {
+    format!("{:.1} %", 100.0 * fraction)
+}
+
+/// `95 %: 73.8 to 84.0`, in percent of a fraction.
+pub(crate) fn interval(interval: &Interval) -> String {
+    format!("95 %: {:.1} to {:.1}", 100.0 * interval.low, 100.0 * interval.high)
+}
+
+/// `1 step`, `10 steps`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// The first few names, and how many more there are.
+pub(crate) fn first_of(names: &[String]) -> String {
+    const FEW: usize = 4;
+    let shown = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(FEW) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A path as it can be typed into a shell.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:@%,".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted(Path::new("runs/a-b_1.pth")), "runs/a-b_1.pth");
+        assert_eq!(quoted(Path::new("my run")), "'my run'");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_counted() {
+        let names: Vec<String> = (0..6).map(|index| format!("t{index}")).collect();
+        assert_eq!(first_of(&names[..2]), "t0, t1");
+        assert_eq!(first_of(&names), "t0, t1, t2, t3 and 2 more");
+    }
+}

@@ -1,0 +1,41 @@
+//! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
+
+use coretune::config::Setting;
+use coretune::fit;
+
+use super::lines;
+use crate::args::{Flags, Probe};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::progress::Progress;
+
+pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.json);
+    let mut typed = flags.over(arguments.layers.read()?)?;
+    if let Some(path) = Setting::find("checkpoint.path") {
+        typed = typed.flag(path, &[arguments.checkpoint.clone()])?;
+    }
+    let preparation = fit::prepare(&typed.validate()?)?;
+    lines::found(&printer, &preparation);
+    printer.say("machine", lines::machine(&preparation.task));
+
+    let mut progress = Progress::new(printer.clone());
+    let task = &preparation.task;
+    let frozen = task.probe(&preparation.backbone, &mut |event| progress.see(event))?;
+    progress.clear();
+    printer.result("frozen", lines::frozen(&frozen))?;
+    let random = task.probe_random(&mut |event| progress.see(event))?;
+    progress.clear();
+    let (knn, linear) = (lines::percent(random.knn_top1), lines::percent(random.linear_top1));
+    printer.result("random", format_args!("kNN {knn}, linear probe {linear}   (the same network, random weights)"))?;
+    printer.json(&serde_json::json!({
+        "checkpoint": task.report,
+        "split": frozen.split,
+        "train_images": task.splits.train.len(),
+        "images": frozen.linear_correct.len(),
+        "knn_top1": frozen.knn_top1,
+        "linear_top1": frozen.linear_top1,
+        "seconds": frozen.took.as_secs_f64(),
+        "random": random,
+    }))
+}
