@@ -76,6 +76,9 @@ pub struct Dataset {
     pub test: Option<Split>,
 }
 
+/// Lists what lies at a path, or says with `None` that it is of another form.
+type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
+
 impl Dataset {
     /// Recognises what lies at `path` and lists it; no image is decoded. The forms are those of [`Format`].
     ///
@@ -88,7 +91,6 @@ impl Dataset {
     pub fn open(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
         std::fs::metadata(path).map_err(DataError::read(path))?;
-        type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
         let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];
         for read in readers {
             if let Some(found) = read(path, options)? {

@@ -78,14 +78,15 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
     check_size(width as u64, height as u64)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let target = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(target));
+    // Lenient about headers, as libjpeg is, but not about pixels: a file cut short would come out half grey.
+    decoder.set_options(options.jpeg_set_out_colorspace(target).set_strict_mode(true));
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     let mut pixels = vec![0; width * height * target.num_components()];
     decoder.decode_into(&mut pixels)?;
     if grey {
         pixels = repeat_grey(&pixels);
     }
-    upright(rgb(width as u32, height as u32, pixels)?, orientation.unwrap_or(Orientation::NoTransforms))
+    Ok(upright(rgb(width as u32, height as u32, pixels)?, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<RgbImage, Failure> {
@@ -96,11 +97,11 @@ fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<RgbImage, Failure> 
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     check_size(u64::from(width), u64::from(height))?;
-    let orientation = decoder.orientation()?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples)?;
-    upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation)
+    Ok(upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation))
 }
 
 /// Samples of `color` as 8-bit RGB.
@@ -131,11 +132,11 @@ fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<RgbImage, Failure> {
     RgbImage::from_raw(width, height, pixels).ok_or_else(short)
 }
 
-fn upright(image: RgbImage, orientation: Orientation) -> Result<RgbImage, Failure> {
+fn upright(image: RgbImage, orientation: Orientation) -> RgbImage {
     if orientation == Orientation::NoTransforms {
-        return Ok(image);
+        return image;
     }
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    image.into_rgb8()
 }

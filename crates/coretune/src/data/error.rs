@@ -193,7 +193,7 @@ impl DataError {
     /// A way out that the command line can print, where there is one.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            DataError::NotFound { .. } => "check the path given with --data-dir",
+            DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
             DataError::Unrecognised { .. } => {
                 "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
                  train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files"

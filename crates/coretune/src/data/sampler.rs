@@ -153,7 +153,9 @@ mod tests {
             assert_eq!(batches.len(), 700 / (classes * images));
             for batch in &batches {
                 let mut counts = BTreeMap::<i64, usize>::new();
-                batch.iter().for_each(|&index| *counts.entry(labels[index]).or_default() += 1);
+                for &index in batch {
+                    *counts.entry(labels[index]).or_default() += 1;
+                }
                 assert_eq!(counts.into_values().collect::<Vec<_>>(), vec![images; classes]);
                 assert_eq!(batch.iter().collect::<BTreeSet<_>>().len(), batch.len(), "no image twice in a batch");
             }

@@ -45,7 +45,8 @@ impl RandomRotation {
 
 /// Rotates counter-clockwise by `degrees` about the centre, as Pillow's `image.rotate(degrees)` does.
 ///
-/// Pixel (x, y) of the result reads the source at R (x + 1/2 - c_x, y + 1/2 - c_y) + c, with R the inverse rotation.
+/// Pixel (x, y) of the result reads the source at R (x + 1/2 - a, y + 1/2 - b) + (a, b), with R the inverse
+/// rotation and (a, b) the centre.
 pub fn rotate(image: &RgbImage, degrees: f64, interpolation: RotationInterpolation) -> RgbImage {
     let angle = degrees.rem_euclid(360.0);
     if angle == 0.0 {

@@ -73,6 +73,12 @@ fn broken_files_are_named() {
         let error = decode(bytes, &"photo 7").unwrap_err();
         assert!(error.to_string().starts_with("photo 7 cannot be decoded: "), "{error}");
     }
+    for name in ["subsampled.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"] {
+        let whole = std::fs::read(fixtures().join(name)).unwrap();
+        let pixels = whole.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+        let error = decode(&whole[..pixels + (whole.len() - pixels) * 2 / 3], &name);
+        assert!(matches!(error, Err(DataError::Decode { .. })), "{name}");
+    }
     let missing = ImageSource::File(Path::new("no/such.png").into()).load().unwrap_err();
     assert_eq!(missing.to_string(), "there is nothing at no/such.png");
 }

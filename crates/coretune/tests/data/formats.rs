@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coretune::data::{DataError, Dataset, DatasetOptions, Format, Role, Split};
 use image::{Rgb, RgbImage};
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -203,7 +203,7 @@ const FOOTER: &str = r#"{"info": {"features": {"label": {"names": ["zebra", "ant
 
 #[test]
 fn parquet_is_read_in_every_compression_with_the_class_names_of_its_footer() {
-    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())] {
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())] {
         let folder = tempdir().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         let file = |name: &str| folder.path().join("data").join(name);
@@ -257,15 +257,17 @@ fn cifar_10_binary_is_planar_with_names_from_its_meta_file() {
     fs::create_dir(&batches).unwrap();
     let record = |label: u8, colour: [u8; 3]| {
         let mut bytes = vec![label];
-        colour.iter().for_each(|&value| bytes.extend([value; 1024]));
+        for value in colour {
+            bytes.extend([value; 1024]);
+        }
         bytes
     };
     for (number, name) in (1..=5).map(|n| (n, format!("data_batch_{n}.bin"))).chain([(9, "test_batch.bin".to_string())])
     {
         fs::write(batches.join(name), [record(number, [1, 2, 3]), record(0, [number, 5, 6])].concat()).unwrap();
     }
-    let names = (0..10).map(|class| format!("class {class}\n")).collect::<String>();
-    fs::write(batches.join("batches.meta.txt"), names + "\n").unwrap();
+    let names: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
+    fs::write(batches.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
     for path in [folder.path(), &batches] {
         let data = open(path).unwrap();
         assert_eq!((data.format, data.classes[3].as_str()), (Format::CifarBinary, "class 3"));
@@ -288,8 +290,8 @@ fn cifar_100_binary_gives_fine_labels() {
     let record = |coarse: u8, fine: u8| [vec![coarse, fine], vec![7; 3072]].concat();
     fs::write(folder.path().join("train.bin"), [record(1, 99), record(2, 0)].concat()).unwrap();
     fs::write(folder.path().join("test.bin"), record(3, 50)).unwrap();
-    let names = (0..100).map(|class| format!("fine {class}\n")).collect::<String>();
-    fs::write(folder.path().join("fine_label_names.txt"), names).unwrap();
+    let names: Vec<String> = (0..100).map(|class| format!("fine {class}")).collect();
+    fs::write(folder.path().join("fine_label_names.txt"), names.join("\n")).unwrap();
     let data = open(&folder).unwrap();
     assert_eq!(data.train.unwrap().labels(), [99, 0]);
     assert_eq!((data.test.unwrap().labels(), data.classes[50].as_str()), (&[50][..], "fine 50"));
@@ -297,7 +299,9 @@ fn cifar_100_binary_gives_fine_labels() {
 
 fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, sizes.len() as u8];
-    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    for size in sizes {
+        bytes.extend(size.to_be_bytes());
+    }
     bytes.extend(data);
     bytes
 }

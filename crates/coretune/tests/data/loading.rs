@@ -134,7 +134,7 @@ fn a_batch_beyond_the_split_is_refused_and_no_batches_are_an_empty_epoch() {
 
 #[test]
 fn dropping_a_loader_early_ends_its_threads() {
-    // Ten million batches would take hours; drop waits for the threads, so returning at all shows that they stopped.
+    // The whole epochs would take many minutes; drop waits for the threads, so returning at all shows that they stopped.
     let mut loader = Loader::new(split(8), augmentation(), vec![vec![0; 64]; 100_000], options(2)).unwrap();
     loader.next().unwrap().unwrap();
     drop(loader);

@@ -140,7 +140,7 @@ fn rotation_by_a_random_angle_stays_within_its_range() {
     for index in 0..300 {
         let rotated = apply(&transform, &point, index);
         let lit: Vec<u32> = rotated.enumerate_pixels().filter(|(.., p)| p.0[0] > 0).map(|(_, y, _)| y).collect();
-        heights.push(lit.iter().sum::<u32>() as f64 / lit.len() as f64 - 50.0);
+        heights.push(f64::from(lit.iter().sum::<u32>()) / lit.len() as f64 - 50.0);
     }
     let (lowest, highest) = heights.iter().fold((f64::MAX, f64::MIN), |(low, high), &y| (low.min(y), high.max(y)));
     assert!((-10.9..-9.5).contains(&lowest) && (9.5..10.9).contains(&highest), "{lowest} to {highest}");
