@@ -84,10 +84,12 @@ fn every_record_is_one_line_of_plain_json() {
     let (_parent, folder) = new_folder();
     folder.log(&step(1)).unwrap();
     folder.log(&evaluation(1)).unwrap();
-    let lines: Vec<Value> = text(&folder, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        text(&folder, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["kind"], "step");
     assert_eq!(lines[0]["contrastive"], 1.4);
-    let validation = json!({"kind": "evaluation", "step": 1, "epoch": 1, "split": "validation", "top1": 0.741, "loss": 0.8});
+    let validation =
+        json!({"kind": "evaluation", "step": 1, "epoch": 1, "split": "validation", "top1": 0.741, "loss": 0.8});
     assert_eq!(lines[1], validation);
     assert_eq!(folder.metrics().unwrap().len(), 2);
 }
@@ -165,9 +167,26 @@ fn the_summary_nests_as_its_readers_expect_and_comes_back() {
     folder.write_summary(&summary(true)).unwrap();
     let written: Value = serde_json::from_str(&text(&folder, "summary.json")).unwrap();
     for pointer in [
-        "/method", "/model", "/data", "/seed", "/epochs", "/steps", "/best/epoch", "/best/val_top1", "/test/top1",
-        "/test/top5", "/test/ece", "/test/ece_calibrated", "/test/within_between", "/probe/knn_top1",
-        "/probe/linear_top1", "/images_per_second", "/wall_seconds", "/peak_rss_bytes", "/coverage", "/versions",
+        "/method",
+        "/model",
+        "/data",
+        "/seed",
+        "/epochs",
+        "/steps",
+        "/best/epoch",
+        "/best/val_top1",
+        "/test/top1",
+        "/test/top5",
+        "/test/ece",
+        "/test/ece_calibrated",
+        "/test/within_between",
+        "/probe/knn_top1",
+        "/probe/linear_top1",
+        "/images_per_second",
+        "/wall_seconds",
+        "/peak_rss_bytes",
+        "/coverage",
+        "/versions",
     ] {
         assert!(written.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}");
     }
@@ -183,13 +202,16 @@ fn nothing_written_whole_leaves_a_partial_file() {
     folder.say("data   flowers").unwrap();
     folder.write_summary(&summary(true)).unwrap();
     folder.derive().unwrap();
-    let mut names: Vec<String> = fs::read_dir(folder.root())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
-        "checkpoints", "config.toml", "events.out.tfevents.coretune", "log.txt", "metrics.csv", "metrics.jsonl",
+        "checkpoints",
+        "config.toml",
+        "events.out.tfevents.coretune",
+        "log.txt",
+        "metrics.csv",
+        "metrics.jsonl",
         "summary.json",
     ];
     assert_eq!(names, expected);

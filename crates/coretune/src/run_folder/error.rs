@@ -46,7 +46,9 @@ impl RunFolderError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            RunFolderError::NotEmpty { .. } => "go on with the run in it: --resume; or name another folder: --output DIR",
+            RunFolderError::NotEmpty { .. } => {
+                "go on with the run in it: --resume; or name another folder: --output DIR"
+            }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
             RunFolderError::Io { source, .. } => match source.kind() {

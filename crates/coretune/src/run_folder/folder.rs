@@ -8,9 +8,11 @@ const CHECKPOINTS: &str = "checkpoints";
 const CONFIG: &str = "config.toml";
 const LOG: &str = "log.txt";
 const METRICS: &str = "metrics.jsonl";
+const METRICS_ARE: &str = "list of metrics";
 const SUMMARY: &str = "summary.json";
+const SUMMARY_IS: &str = "summary of a run";
 const TABLE: &str = "metrics.csv";
-/// TensorBoard looks for `tfevents` in the name.
+/// `TensorBoard` looks for `tfevents` in the name.
 const EVENTS: &str = "events.out.tfevents.coretune";
 
 /// The folder of one run.
@@ -83,7 +85,9 @@ impl RunFolder {
 
     /// Appends a record to `metrics.jsonl`; when this returns, the system has the whole line.
     pub fn log(&self, record: &MetricsRecord) -> Result<(), RunFolderError> {
-        self.append(METRICS, &serde_json::to_string(record).expect("a record is numbers and names"))
+        let line =
+            serde_json::to_string(record).map_err(|error| self.content(METRICS, METRICS_ARE, error.to_string()))?;
+        self.append(METRICS, &line)
     }
 
     /// The records of `metrics.jsonl`. A last line without its end, cut off with the process that wrote it, is left out.
@@ -92,7 +96,7 @@ impl RunFolder {
     /// [`RunFolderError::Content`] when a whole line is no record.
     pub fn metrics(&self) -> Result<Vec<MetricsRecord>, RunFolderError> {
         let text = self.read(METRICS)?.unwrap_or_default();
-        metrics::parse(&text).map_err(|found| self.content(METRICS, "list of metrics", found))
+        metrics::parse(&text).map_err(|found| self.content(METRICS, METRICS_ARE, found))
     }
 
     /// Cuts `metrics.jsonl` back to the records of up to `step` steps, so that a resumed run repeats none.
@@ -107,8 +111,9 @@ impl RunFolder {
 
     /// Saves the summary: from then on the run is finished.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
-        let text = serde_json::to_string_pretty(summary).expect("a summary is numbers and names") + "\n";
-        self.write(SUMMARY, text.as_bytes())
+        let text = serde_json::to_string_pretty(summary)
+            .map_err(|error| self.content(SUMMARY, SUMMARY_IS, error.to_string()))?;
+        self.write(SUMMARY, format!("{text}\n").as_bytes())
     }
 
     /// The summary; none when the run has not finished.
@@ -117,10 +122,10 @@ impl RunFolder {
     /// [`RunFolderError::Content`] when the file is no summary.
     pub fn read_summary(&self) -> Result<Option<Summary>, RunFolderError> {
         let Some(text) = self.read(SUMMARY)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| self.content(SUMMARY, "summary of a run", error.to_string()))
+        serde_json::from_str(&text).map(Some).map_err(|error| self.content(SUMMARY, SUMMARY_IS, error.to_string()))
     }
 
-    /// Writes `metrics.csv` and the TensorBoard events from `metrics.jsonl`; the same metrics give the same bytes.
+    /// Writes `metrics.csv` and the `TensorBoard` events from `metrics.jsonl`; the same metrics give the same bytes.
     pub fn derive(&self) -> Result<(), RunFolderError> {
         let records = self.metrics()?;
         self.write(TABLE, &derived::table(&records))?;

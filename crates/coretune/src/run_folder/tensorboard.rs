@@ -1,12 +1,12 @@
-//! TensorBoard event files: the records as scalars.
+//! Event files of `TensorBoard`: the records as scalars.
 //!
 //! No light crate that is still looked after writes this format, and what scalars need of it is small. A file is a
 //! sequence of `TFRecord`s (length, its checksum, bytes, their checksum; little endian), the bytes of each an `Event` in
 //! protobuf: `wall_time` = 1 (double), `step` = 2 (varint), `file_version` = 3 (string) in the first,
 //! `summary` = 5 in the others, which holds `value` = 1 entries of `tag` = 1 (string) and `simple_value` = 2 (float).
 //!
-//! The wall time of an event is its step, in seconds: no clock, so that the same metrics give the same file. In
-//! TensorBoard's view "relative" a second is a step.
+//! The wall time of an event is its step, in seconds: no clock, so that the same metrics give the same file. On
+//! the horizontal axis "relative" a second is a step.
 
 use super::derived::fields;
 use super::{EvaluationRecord, MetricsRecord};

@@ -7,9 +7,8 @@ use rand::RngExt;
 fn resampled(figures: &[f64]) -> (f64, f64) {
     let mut stream = stream(99, Purpose::Bootstrap, 1, 1);
     let n = figures.len();
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| (0..n).map(|_| figures[stream.random_range(0..n)]).sum::<f64>() / n as f64)
-        .collect();
+    let mut means: Vec<f64> =
+        (0..RESAMPLES).map(|_| (0..n).map(|_| figures[stream.random_range(0..n)]).sum::<f64>() / n as f64).collect();
     means.sort_by(f64::total_cmp);
     (means[RESAMPLES * 25 / 1000], means[RESAMPLES * 975 / 1000])
 }
@@ -31,7 +30,10 @@ fn the_interval_of_a_difference_is_that_of_resampled_pairs() {
     let ours = paired_comparison(&first, &second, 7).unwrap();
     assert_eq!(ours.difference, differences.iter().sum::<f64>() / 300.0);
     let interval = ours.interval;
-    assert!((interval.low - low).abs() < 0.008 && (interval.high - high).abs() < 0.008, "{interval:?}, {low} to {high}");
+    assert!(
+        (interval.low - low).abs() < 0.008 && (interval.high - high).abs() < 0.008,
+        "{interval:?}, {low} to {high}"
+    );
     assert!(ours.first_is_better());
 }
 
@@ -39,7 +41,8 @@ fn the_interval_of_a_difference_is_that_of_resampled_pairs() {
 fn a_comparison_swapped_has_the_opposite_sign() {
     let first = [true, true, false, true, false, true];
     let second = [true, false, false, true, true, false];
-    let (there, back) = (paired_comparison(&first, &second, 0).unwrap(), paired_comparison(&second, &first, 0).unwrap());
+    let (there, back) =
+        (paired_comparison(&first, &second, 0).unwrap(), paired_comparison(&second, &first, 0).unwrap());
     assert_eq!(there.difference, -back.difference);
     assert_eq!((there.only_first, there.only_second), (back.only_second, back.only_first));
     assert!(!there.first_is_better() && !back.first_is_better());

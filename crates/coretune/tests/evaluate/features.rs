@@ -90,7 +90,8 @@ fn the_least_recently_used_files_make_room() {
         let when = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
         fs::File::options().append(true).open(path(data)).unwrap().set_modified(when).unwrap();
     };
-    (age("a", 200), age("b", 100));
+    age("a", 200);
+    age("b", 100);
     let foreign = cache.folder().join("notes.txt");
     fs::write(&foreign, [0; 5000]).unwrap();
     // Reading "a" makes "b" the oldest.
@@ -131,8 +132,14 @@ fn extraction_passes_errors_on() {
     let image = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
     let batch = || Ok::<_, EvaluateError>((image.shallow_clone(), vec![0, 1]));
     let broken = || Err(EvaluateError::Empty { tensor: "batch", found: vec![] });
-    assert!(matches!(extract([batch(), broken()], Tensor::shallow_clone), Err(EvaluateError::Empty { tensor: "batch", .. })));
-    assert!(matches!(extract(Vec::<Result<_, EvaluateError>>::new(), Tensor::shallow_clone), Err(EvaluateError::Empty { .. })));
+    assert!(matches!(
+        extract([batch(), broken()], Tensor::shallow_clone),
+        Err(EvaluateError::Empty { tensor: "batch", .. })
+    ));
+    assert!(matches!(
+        extract(Vec::<Result<_, EvaluateError>>::new(), Tensor::shallow_clone),
+        Err(EvaluateError::Empty { .. })
+    ));
     let too_few = extract([batch()], |images| images.narrow(0, 0, 1)).unwrap_err();
     assert!(matches!(too_few, EvaluateError::Engine(EngineError::Shape { .. })), "{too_few}");
     let failing = extract([batch()], |images| images.matmul(images)).unwrap_err();
