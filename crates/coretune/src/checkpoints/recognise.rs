@@ -397,10 +397,14 @@ fn group_of(name: &str, root: &str, chosen: &Found, others: &[Found], groups: &[
             .iter()
             .any(|before| name.strip_prefix(before).is_some_and(|rest| rest.starts_with(prefix)))
     };
-    groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))).map_or_else(
-        || ("other tensors".into(), "not part of the backbone".into()),
-        |group| (group.name.into(), group.reason.into()),
-    )
+    if let Some(group) = groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))) {
+        return (group.name.into(), group.reason.into());
+    }
+    if name.starts_with(root) {
+        ("other tensors".into(), "not part of the backbone".into())
+    } else {
+        ("outside the model".into(), "stands beside the model in the file".into())
+    }
 }
 
 fn dotted(prefix: &str) -> String {
@@ -442,13 +446,13 @@ pub(super) fn zeroed(architecture: &Architecture) -> Result<Backbone, EngineErro
 }
 
 impl Recognised {
-    /// Fails unless `model` is the checkpoint's architecture; the error names the first tensor that differs.
+    /// Fails unless every tensor of the backbone has its place in `model`; the error names the first that has not.
     pub fn check_fits(&self, checkpoint: &Checkpoint, model: &Architecture) -> Result<(), CheckpointError> {
         let (expected, found) = (Network::of(model)?.shapes, Network::of(&self.architecture)?.shapes);
         let differs = |name: &&String| expected.get(*name) != found.get(*name);
-        // A tensor that both have in another shape says more than one that only one of them has.
-        let shared = expected.keys().filter(|name| found.contains_key(*name)).find(differs);
-        let Some(name) = shared.or_else(|| expected.keys().chain(found.keys()).find(differs)) else { return Ok(()) };
+        // A tensor that both have in another shape says more than one that only the file has.
+        let shared = self.backbone.keys().filter(|name| expected.contains_key(*name)).find(differs);
+        let Some(name) = shared.or_else(|| self.backbone.keys().find(differs)) else { return Ok(()) };
         let describe = |architecture: &Architecture, shapes: &Shapes| match shapes.get(name) {
             Some(shape) => format!("{}: {name} {shape:?}", architecture.family),
             None => format!("{}: no {name}", architecture.family),
