@@ -174,7 +174,7 @@ impl CheckpointError {
                 "torch.save files (.pth, .pt, .pth.tar), .safetensors and .npz are read; was the download complete?".into()
             }
             Self::Damaged { .. } => {
-                "compare the size or checksum with the source; if the file is whole, save only the weights: torch.save(model.state_dict(), path)"
+                "compare its size or checksum with the source; if it is whole, save its weights alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
                     .into()
             }
             Self::Foreign { .. } => "save the weights alone: torch.save(model.state_dict(), path)".into(),

@@ -18,7 +18,7 @@ pub(super) struct Layout {
     pub(super) method: &'static str,
     /// Dictionary that holds the model; "" is the root. The first in which the rest fits counts.
     pub(super) containers: &'static [&'static str],
-    /// One name of each group must start some tensor of the container.
+    /// One name of each group must start some tensor of the container, with or without the components of wrappers.
     pub(super) requires: &'static [&'static [&'static str]],
     /// Encoders, the one taken by default first.
     pub(super) encoders: &'static [Encoder],
@@ -126,7 +126,8 @@ pub(super) const COUNTERS: &[&str] = &["total_ops", "total_params"];
 
 const ROOT_OR_STATE_DICT: &[&str] = &["", "state_dict"];
 const STATE_DICT: &[&str] = &["state_dict", "", "model"];
-const ANY: &[&str] = &["", "state_dict", "model", "model_state_dict", "net", "network", "weights"];
+const ANY: &[&str] =
+    &["", "state_dict", "model", "model_state_dict", "net", "network", "weights", "state_dict_ema", "model_ema"];
 
 const NO_HEADS: &[Rename] = &[];
 
@@ -234,7 +235,8 @@ pub(super) const LAYOUTS: &[Layout] = &[
         name: "simsiam",
         method: "SimSiam",
         containers: STATE_DICT,
-        requires: &[&["predictor."]],
+        // Without a predictor, the wrapper of distributed training tells it from a Lightning module.
+        requires: &[&["predictor.", "module.encoder."]],
         encoders: &[encoder("encoder", &["encoder."])],
         spellings: &[TORCHVISION],
         heads: NO_HEADS,
@@ -244,7 +246,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         name: "barlow-twins",
         method: "Barlow Twins, VICReg",
         containers: &["model"],
-        requires: &[&["projector."]],
+        requires: &[],
         encoders: &[encoder("backbone", &["backbone."])],
         spellings: &[TORCHVISION],
         heads: NO_HEADS,
@@ -295,12 +297,12 @@ pub(super) const LAYOUTS: &[Layout] = &[
     Layout {
         name: "lightning",
         method: "Lightning module",
-        containers: ROOT_OR_STATE_DICT,
+        containers: &["state_dict", ""],
         requires: &[],
         encoders: &[
             encoder("online", &["online_network.encoder.", "online_network.", "online_encoder.net."]),
             encoder("target", &["target_network.encoder.", "target_network.", "target_encoder.net."]),
-            encoder("encoder", &["encoder.", "model.", "net."]),
+            encoder("encoder", &["encoder.", "pl_module."]),
         ],
         spellings: &[TORCHVISION, CHILDREN],
         heads: NO_HEADS,
@@ -309,7 +311,13 @@ pub(super) const LAYOUTS: &[Layout] = &[
             Group {
                 name: "projection head",
                 reason: DROPPED,
-                prefixes: &["online_network.projector.", "projection.", "projector.", "fc."],
+                prefixes: &[
+                    "online_network.projector.",
+                    "target_network.projector.",
+                    "projection.",
+                    "projector.",
+                    "fc.",
+                ],
             },
         ],
     },

@@ -97,7 +97,7 @@ pub fn load_backbone(
 ) -> Result<LoadReport, CheckpointError> {
     refuse_unused(checkpoint, recognised, parameters)?;
     let missing = missing(recognised, parameters);
-    let report = report(checkpoint, recognised, parameters, missing)?;
+    let report = report(checkpoint, recognised, parameters, missing);
     if report.missing.iter().any(|name| !allow_missing.iter().any(|pattern| pattern.matches(name))) {
         return Err(CheckpointError::Incomplete {
             path: checkpoint.path().into(),
@@ -157,7 +157,7 @@ fn report(
     recognised: &Recognised,
     parameters: &Parameters,
     missing: Vec<String>,
-) -> Result<LoadReport, CheckpointError> {
+) -> LoadReport {
     let loaded = recognised.backbone.clone();
     let architecture = recognised.architecture;
     let mut report = LoadReport {
@@ -170,7 +170,7 @@ fn report(
         architecture: architecture.family,
         stem: architecture.stem,
         width: architecture.width,
-        features: zeroed(&architecture)?.feature_width(),
+        features: recognised.features,
         parameters: parameters.weight_count(),
         encoder: recognised.encoder.clone(),
         other_encoders: recognised.other_encoders.clone(),
@@ -182,7 +182,7 @@ fn report(
         not_tensors: checkpoint.others().to_vec(),
     };
     report.coverage = report.loaded.len() as f64 / report.expected().max(1) as f64;
-    Ok(report)
+    report
 }
 
 fn read_finite(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, CheckpointError> {

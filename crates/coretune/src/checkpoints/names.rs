@@ -233,9 +233,9 @@ impl Names {
         self.sources.contains_key(name)
     }
 
-    /// Whether a name starts so.
+    /// Whether a name starts so, without wrappers or as the file has it.
     pub(super) fn has_prefix(&self, prefix: &str) -> bool {
-        self.under(prefix).next().is_some()
+        self.under(prefix).next().is_some() || self.sources.values().flatten().any(|source| source.starts_with(prefix))
     }
 
     /// The names in the file behind a name without wrappers.

@@ -196,7 +196,7 @@ mod tests {
         let header = Header::parse("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }  \n").unwrap();
         assert_eq!(header.element, Some(Element::Float32));
         assert_eq!(header.shape, [3, 4]);
-        assert_eq!(Header::parse("{'descr': '<i8', 'fortran_order': True, 'shape': (), }").unwrap().shape, []);
+        assert_eq!(Header::parse("{'descr': '<i8', 'fortran_order': True, 'shape': (), }").unwrap().shape, [0i64; 0]);
         assert_eq!(Header::parse("{'descr': '|u1', 'fortran_order': False, 'shape': (5,), }").unwrap().shape, [5]);
         let objects = Header::parse("{'descr': '|O', 'fortran_order': False, 'shape': (), }").unwrap();
         assert_eq!((objects.element, objects.descr.as_str()), (None, "|O"));

@@ -30,6 +30,8 @@ pub struct Recognised {
     pub prefix: String,
     /// The network.
     pub architecture: Architecture,
+    /// Width of its features.
+    pub features: i64,
     /// Name in our backbone, and name in the file.
     pub backbone: BTreeMap<String, String>,
     /// The same for the heads that have a place here (`classifier.weight`, `projection.0.weight`, ...).
@@ -99,8 +101,8 @@ struct Search<'a> {
     names: Names,
     /// Objects that are not tensors: name without wrappers, name in the file, kind.
     others: BTreeMap<String, (&'a str, &'a str)>,
-    /// Shapes of the networks met so far: a file mostly holds one network several times.
-    expected: RefCell<Vec<(Architecture, Rc<Shapes>)>>,
+    /// The networks met so far: a file mostly holds one network several times.
+    networks: RefCell<Vec<(Architecture, Rc<Network>)>>,
 }
 
 impl<'a> Search<'a> {
@@ -110,7 +112,7 @@ impl<'a> Search<'a> {
             .iter()
             .map(|other| (without_wrappers(&other.name), (other.name.as_str(), other.kind.as_str())))
             .collect();
-        Search { checkpoint, names: Names::of(checkpoint.tensors().keys()), others, expected: RefCell::default() }
+        Search { checkpoint, names: Names::of(checkpoint.tensors().keys()), others, networks: RefCell::default() }
     }
 
     fn path(&self) -> &Path {
@@ -180,7 +182,8 @@ impl<'a> Search<'a> {
         spelling: &Spelling,
         prefix: &str,
     ) -> Result<(), CheckpointError> {
-        let expected = self.expected_shapes(architecture)?;
+        let network = self.network(architecture)?;
+        let expected = &network.shapes;
         for (target, name) in names {
             if let [first, second, ..] = self.names.sources(name) {
                 let (first, second) = (first.clone(), second.clone());
@@ -226,13 +229,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn expected_shapes(&self, architecture: &Architecture) -> Result<Rc<Shapes>, CheckpointError> {
-        if let Some((_, shapes)) = self.expected.borrow().iter().find(|(known, _)| known == architecture) {
-            return Ok(Rc::clone(shapes));
+    fn network(&self, architecture: &Architecture) -> Result<Rc<Network>, CheckpointError> {
+        if let Some((_, network)) = self.networks.borrow().iter().find(|(known, _)| known == architecture) {
+            return Ok(Rc::clone(network));
         }
-        let shapes = Rc::new(expected_shapes(architecture)?);
-        self.expected.borrow_mut().push((*architecture, Rc::clone(&shapes)));
-        Ok(shapes)
+        let network = Rc::new(Network::of(architecture)?);
+        self.networks.borrow_mut().push((*architecture, Rc::clone(&network)));
+        Ok(network)
     }
 
     /// Backbones under any prefix, each named by it.
@@ -277,6 +280,7 @@ impl<'a> Search<'a> {
             prefix: self.prefix_in_file(&chosen),
             encoder: chosen.encoder,
             other_encoders: found.into_iter().map(|found| found.encoder).collect(),
+            features: self.network(&chosen.architecture)?.features,
             architecture: chosen.architecture,
             backbone,
             heads,
@@ -393,10 +397,14 @@ fn group_of(name: &str, root: &str, chosen: &Found, others: &[Found], groups: &[
             .iter()
             .any(|before| name.strip_prefix(before).is_some_and(|rest| rest.starts_with(prefix)))
     };
-    groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))).map_or_else(
-        || ("other tensors".into(), "not part of the backbone".into()),
-        |group| (group.name.into(), group.reason.into()),
-    )
+    if let Some(group) = groups.iter().find(|group| group.prefixes.iter().any(|prefix| starts(prefix))) {
+        return (group.name.into(), group.reason.into());
+    }
+    if name.starts_with(root) {
+        ("other tensors".into(), "not part of the backbone".into())
+    } else {
+        ("outside the model".into(), "stands beside the model in the file".into())
+    }
 }
 
 fn dotted(prefix: &str) -> String {
@@ -411,13 +419,18 @@ fn is_counter(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| COUNTERS.contains(&last))
 }
 
-/// Names and shapes of the network's tensors.
-fn expected_shapes(architecture: &Architecture) -> Result<Shapes, EngineError> {
-    Ok(zeroed(architecture)?
-        .parameters()
-        .iter()
-        .map(|parameter| (parameter.name.clone(), parameter.tensor.size()))
-        .collect())
+/// What a checkpoint of a network must hold.
+struct Network {
+    shapes: Shapes,
+    features: i64,
+}
+
+impl Network {
+    fn of(architecture: &Architecture) -> Result<Network, EngineError> {
+        let backbone = zeroed(architecture)?;
+        let shapes = backbone.parameters().iter().map(|entry| (entry.name.clone(), entry.tensor.size())).collect();
+        Ok(Network { shapes, features: backbone.feature_width() })
+    }
 }
 
 /// The network without values.
@@ -433,13 +446,13 @@ pub(super) fn zeroed(architecture: &Architecture) -> Result<Backbone, EngineErro
 }
 
 impl Recognised {
-    /// Fails unless `model` is the checkpoint's architecture; the error names the first tensor that differs.
+    /// Fails unless every tensor of the backbone has its place in `model`; the error names the first that has not.
     pub fn check_fits(&self, checkpoint: &Checkpoint, model: &Architecture) -> Result<(), CheckpointError> {
-        let (expected, found) = (expected_shapes(model)?, expected_shapes(&self.architecture)?);
+        let (expected, found) = (Network::of(model)?.shapes, Network::of(&self.architecture)?.shapes);
         let differs = |name: &&String| expected.get(*name) != found.get(*name);
-        // A tensor that both have in another shape says more than one that only one of them has.
-        let shared = expected.keys().filter(|name| found.contains_key(*name)).find(differs);
-        let Some(name) = shared.or_else(|| expected.keys().chain(found.keys()).find(differs)) else { return Ok(()) };
+        // A tensor that both have in another shape says more than one that only the file has.
+        let shared = self.backbone.keys().filter(|name| expected.contains_key(*name)).find(differs);
+        let Some(name) = shared.or_else(|| self.backbone.keys().find(differs)) else { return Ok(()) };
         let describe = |architecture: &Architecture, shapes: &Shapes| match shapes.get(name) {
             Some(shape) => format!("{}: {name} {shape:?}", architecture.family),
             None => format!("{}: no {name}", architecture.family),

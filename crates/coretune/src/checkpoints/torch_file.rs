@@ -66,8 +66,9 @@ const TENSOR: &str = "torch.Tensor";
 fn name_others(path: &mut Vec<String>, value: &PickleValue, others: &mut Vec<OtherObject>) {
     let root = path.is_empty() && matches!(value, PickleValue::Dict(_));
     if !root && !holds_tensor(value) {
-        // torch's own bookkeeping of module versions, an attribute of the dictionary and not an entry of it.
-        if path.last().is_none_or(|name| name != "_metadata") {
+        // torch's own bookkeeping of module versions is an attribute of the dictionary, not an entry of it.
+        let bookkeeping = path.last().is_some_and(|name| name == "_metadata");
+        if !bookkeeping && !is_empty(value) {
             others.push(OtherObject { name: path.join("."), kind: kind(value).into() });
         }
         return;
@@ -81,6 +82,14 @@ fn name_others(path: &mut Vec<String>, value: &PickleValue, others: &mut Vec<Oth
         PickleValue::Dict(entries) => entries.iter().for_each(|(name, value)| descend(name.clone(), value)),
         PickleValue::List(items) => items.iter().enumerate().for_each(|(i, value)| descend(i.to_string(), value)),
         _ => {}
+    }
+}
+
+fn is_empty(value: &PickleValue) -> bool {
+    match value {
+        PickleValue::Dict(entries) => entries.is_empty(),
+        PickleValue::List(items) => items.is_empty(),
+        _ => false,
     }
 }
 
@@ -103,6 +112,9 @@ fn kind(value: &PickleValue) -> &str {
         PickleValue::List(_) => "list",
         PickleValue::Dict(_) => "dict",
         PickleValue::Bytes(_) => "bytes",
+        // numpy's objects are pickled as calls of these functions.
+        PickleValue::Unsupported(call) if call.ends_with("multiarray.scalar") => "numpy scalar",
+        PickleValue::Unsupported(call) if call.ends_with("multiarray._reconstruct") => "numpy.ndarray",
         PickleValue::Unsupported(kind) => kind,
     }
 }

@@ -31,7 +31,7 @@ fn cut_files_are_refused_at_every_length() {
         }
         let short = try_all(&whole[..whole.len() - 3]);
         // The end of a tar is padding.
-        assert!(short.is_err() || file.ends_with(".tar"), "{file}");
+        assert!(short.is_err() || file == "torchvision_resnet18.tar", "{file}");
     }
 }
 

@@ -30,7 +30,7 @@ fn written(folder: &TempDir, change: impl FnOnce(&mut Tensors)) -> PathBuf {
 fn load(path: PathBuf, allow_missing: &[&str]) -> Result<LoadReport, CheckpointError> {
     let checkpoint = Checkpoint::open(path)?;
     let recognised = recognise(&checkpoint, None)?;
-    let patterns: Vec<NamePattern> = allow_missing.iter().map(|pattern| pattern.parse().unwrap()).collect();
+    let patterns: Vec<NamePattern> = allow_missing.iter().copied().map(NamePattern::from).collect();
     load_backbone(&checkpoint, &recognised, zeroed(&NARROW).parameters(), &patterns)
 }
 
@@ -62,8 +62,7 @@ fn a_gap_that_is_named_is_allowed() {
     // The stem decides between the two kinds of ResNet; without it the model is the ImageNet one.
     let checkpoint = Checkpoint::open(path).unwrap();
     let recognised = recognise(&checkpoint, None).unwrap();
-    let report =
-        load_backbone(&checkpoint, &recognised, zeroed(&NARROW).parameters(), &["conv1.*".parse().unwrap()]).unwrap();
+    let report = load_backbone(&checkpoint, &recognised, zeroed(&NARROW).parameters(), &["conv1.*".into()]).unwrap();
     assert_eq!(report.missing, ["conv1.weight"]);
 }
 

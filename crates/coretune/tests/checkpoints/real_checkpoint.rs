@@ -1,4 +1,4 @@
-//! A real SimCLR checkpoint in the legacy format.
+//! A real `SimCLR` checkpoint in the legacy format.
 
 use std::path::PathBuf;
 
