@@ -7,7 +7,7 @@ use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
 use coretune::engine::threads;
 use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
-use coretune::models::Stem;
+use coretune::models::{Family, Stem};
 use coretune::objectives::PairScheme;
 
 use crate::printer::Printer;
@@ -85,7 +85,8 @@ pub(crate) fn frozen(figures: &FrozenFigures) -> String {
 
 /// `resnet50, 2048 features, 23.5 M parameters`
 pub(crate) fn backbone(report: &LoadReport) -> String {
-    let stem = if report.stem == Stem::Small { ", small stem" } else { "" };
+    let has_two_stems = report.architecture != Family::MobileNetV2Small;
+    let stem = if has_two_stems && report.stem == Stem::Small { ", small stem" } else { "" };
     let width =
         if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
     let parameters = report.parameters as f64 / 1e6;
