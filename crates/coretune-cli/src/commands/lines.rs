@@ -40,7 +40,7 @@ fn data(task: &Task) -> String {
 }
 
 /// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`
-pub(crate) fn method(config: &RunConfig, steps: usize) -> String {
+pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     let (method, train) = (&config.method, &config.train);
     let objective = match method.name {
         Method::CoreTuning => {
@@ -63,7 +63,7 @@ pub(crate) fn method(config: &RunConfig, steps: usize) -> String {
         Optimizer::Adamw => "AdamW",
     };
     let (lr, schedule, epochs) = (train.lr, train.sched.name(), train.epochs);
-    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} epochs of {}", count(steps, "step"))
+    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} epochs of {}", count(steps as usize, "step"))
 }
 
 /// `cpu, 2 threads, f32`

@@ -227,7 +227,9 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 fn is_text(head: &[u8]) -> bool {
-    head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
+    // The last character may be cut.
+    let utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    utf8 && head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
 }
 
 fn looks_like(head: &[u8]) -> &'static str {

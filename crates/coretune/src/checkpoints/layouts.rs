@@ -111,6 +111,7 @@ const TRAINING: Group = Group {
         "callbacks",
         "loops",
         "state.",
+        "classy_state_dict.optimizer.",
     ],
 };
 
@@ -163,7 +164,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         name: "moco-v3",
         method: "MoCo v3",
         containers: STATE_DICT,
-        requires: &[],
+        requires: &[&["base_encoder."]],
         encoders: &[encoder("base", &["base_encoder."]), encoder("momentum", &["momentum_encoder."])],
         spellings: &[TORCHVISION],
         heads: NO_HEADS,
@@ -173,7 +174,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         name: "moco",
         method: "MoCo v1/v2",
         containers: STATE_DICT,
-        requires: &[],
+        requires: &[&["encoder_q."]],
         encoders: &[encoder("query", &["encoder_q."]), encoder("key", &["encoder_k."])],
         spellings: &[TORCHVISION],
         heads: NO_HEADS,

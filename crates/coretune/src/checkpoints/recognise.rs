@@ -61,14 +61,15 @@ struct Found {
 
 /// Recognises a checkpoint from names and shapes.
 ///
-/// `encoder` is a name such as `query` or `teacher`, or a prefix of tensor names; without it the layout's usual one is
-/// taken.
+/// `encoder` is a name such as `query` or `teacher`, or a prefix of tensor names; without it, or with `auto`, the
+/// layout's usual one is taken.
 ///
 /// # Errors
 /// [`CheckpointError::Unrecognised`], [`CheckpointError::Ambiguous`], [`CheckpointError::UnknownEncoder`],
 /// [`CheckpointError::UnknownArchitecture`], [`CheckpointError::NotATensor`], [`CheckpointError::Duplicate`] and
 /// [`CheckpointError::Shape`].
 pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
+    let encoder = encoder.filter(|&encoder| encoder != "auto");
     let search = Search::of(checkpoint);
     // A network that is none of ours under the first fitting prefix says more than "nothing recognised" at the end.
     let mut near_miss = None;
@@ -435,8 +436,10 @@ impl Recognised {
     /// Fails unless `model` is the checkpoint's architecture; the error names the first tensor that differs.
     pub fn check_fits(&self, checkpoint: &Checkpoint, model: &Architecture) -> Result<(), CheckpointError> {
         let (expected, found) = (expected_shapes(model)?, expected_shapes(&self.architecture)?);
-        let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
-        let Some(name) = names.into_iter().find(|&name| expected.get(name) != found.get(name)) else { return Ok(()) };
+        let differs = |name: &&String| expected.get(*name) != found.get(*name);
+        // A tensor that both have in another shape says more than one that only one of them has.
+        let shared = expected.keys().filter(|name| found.contains_key(*name)).find(differs);
+        let Some(name) = shared.or_else(|| expected.keys().chain(found.keys()).find(differs)) else { return Ok(()) };
         let describe = |architecture: &Architecture, shapes: &Shapes| match shapes.get(name) {
             Some(shape) => format!("{}: {name} {shape:?}", architecture.family),
             None => format!("{}: no {name}", architecture.family),

@@ -61,10 +61,11 @@ fn info(tensor: &pytorch_reader::Tensor) -> TensorInfo {
 /// The reader's name for the type of a tensor.
 const TENSOR: &str = "torch.Tensor";
 
-/// Names what is not a tensor. A dictionary or list without a tensor anywhere inside is one object, so that the
-/// parameter groups of an optimizer do not fill a page.
+/// Names what is not a tensor. Below the root, a dictionary or list without a tensor anywhere inside is one object, so
+/// that the parameter groups of an optimizer do not fill a page.
 fn name_others(path: &mut Vec<String>, value: &PickleValue, others: &mut Vec<OtherObject>) {
-    if !holds_tensor(value) {
+    let root = path.is_empty() && matches!(value, PickleValue::Dict(_));
+    if !root && !holds_tensor(value) {
         // torch's own bookkeeping of module versions, an attribute of the dictionary and not an entry of it.
         if path.last().is_none_or(|name| name != "_metadata") {
             others.push(OtherObject { name: path.join("."), kind: kind(value).into() });

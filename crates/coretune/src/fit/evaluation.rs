@@ -91,15 +91,13 @@ pub fn evaluate_run(
     let folder = RunFolder::open(run)?;
     let (device, _) = config.run.device.parse::<DeviceChoice>()?.resolve()?;
     let (model, description) = load_model(&folder.best_checkpoint(), device)?;
-    let dataset = Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
+    let dataset =
+        Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
     let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
     let split = split_of(&splits, role, &config.data.dir)?;
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
-    let evaluator = Evaluator {
-        transform: Arc::new(transform),
-        batch_size: config.evaluation_batch(),
-        workers: config.workers(),
-    };
+    let evaluator =
+        Evaluator { transform: Arc::new(transform), batch_size: config.evaluation_batch(), workers: config.workers() };
     observer(&Event::Stage("evaluation"));
     let outputs = evaluator.outputs(&model, split, &mut |done, total| observer(&Event::Progress { done, total }))?;
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);

@@ -7,11 +7,13 @@ use tch::Tensor;
 
 use super::Task;
 use crate::data::Split;
+use crate::engine::{guard, versions};
 use crate::evaluate::classification::correct;
+use crate::evaluate::features::{FeatureCache, Features, Origin};
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::models::{Backbone, Mode};
-use crate::train::{Evaluator, Event, Observer, TrainError};
+use crate::train::{Event, Observer, TrainError};
 
 /// Figures of the frozen checkpoint on the split that judges: the test split, or without one the validation split.
 #[derive(Debug)]
@@ -39,6 +41,13 @@ pub struct RandomFigures {
     pub linear_top1: f64,
 }
 
+/// Whether features are worth keeping for another run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    InCache,
+    Nowhere,
+}
+
 /// Features of the splits that a probe needs.
 struct ProbeFeatures {
     train: Tensor,
@@ -52,7 +61,7 @@ impl Task {
     pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, TrainError> {
         let started = Instant::now();
         observer(&Event::Stage("features of the frozen checkpoint"));
-        let features = self.probe_features(backbone, Some(&self.weights_key()), observer)?;
+        let features = self.probe_features(backbone, Keep::InCache, observer)?;
         observer(&Event::Stage("linear probe"));
         let (split, judged) = self.splits.judging();
         let (probe, knn) = self.measure(&features)?;
@@ -73,7 +82,7 @@ impl Task {
         observer(&Event::Stage("features of random weights"));
         let mut random = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;
         random.set_precision(self.precision);
-        let features = self.probe_features(&random, None, observer)?;
+        let features = self.probe_features(&random, Keep::Nowhere, observer)?;
         observer(&Event::Stage("linear probe of random weights"));
         let (probe, knn_top1) = self.measure(&features)?;
         let (_, judged) = self.splits.judging();
@@ -97,10 +106,10 @@ impl Task {
     fn probe_features(
         &self,
         backbone: &Backbone,
-        weights: Option<&str>,
+        keep: Keep,
         observer: &mut Observer<'_>,
     ) -> Result<ProbeFeatures, TrainError> {
-        let mut of = |split: &Split, mirrored: bool| self.split_features(backbone, weights, split, mirrored, observer);
+        let mut of = |split: &Split, mirrored: bool| self.split_features(backbone, keep, split, mirrored, observer);
         let [train, train_mirrored] = both(of(&self.splits.train, true)?);
         let validation = first(of(&self.splits.validation, false)?);
         let judged = match &self.splits.test {
@@ -114,45 +123,73 @@ impl Task {
     fn split_features(
         &self,
         backbone: &Backbone,
-        weights: Option<&str>,
+        keep: Keep,
         split: &Split,
         mirrored: bool,
         observer: &mut Observer<'_>,
     ) -> Result<Vec<Tensor>, TrainError> {
-        let _ = weights;
-        let evaluator = self.evaluator()?;
-        frozen_features(self, &evaluator, backbone, split, mirrored, observer)
+        let Some(cache) = FeatureCache::of_user().filter(|_| keep == Keep::InCache) else {
+            return self.compute_features(backbone, split, mirrored, observer);
+        };
+        let keys = views(mirrored).iter().map(|view| self.feature_key(split, view)).collect::<Result<Vec<_>, _>>()?;
+        let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let features = self.compute_features(backbone, split, mirrored, observer)?;
+        for (key, features) in keys.iter().zip(&features) {
+            let entry = Features { features: features.shallow_clone(), labels: split.labels().to_vec() };
+            // A cache that cannot be written costs time, not results.
+            if let Err(error) = cache.store(key, &entry) {
+                observer(&Event::Note(format!("{error}; the features will be computed again next time")));
+                break;
+            }
+        }
+        Ok(features)
     }
 
-    /// What the frozen weights are, as a text: file and encoder.
-    fn weights_key(&self) -> String {
-        format!("{} {}", self.checkpoint_hash, self.report.encoder)
+    /// The name under which the features of one view of a split are kept.
+    fn feature_key(&self, split: &Split, view: &str) -> Result<String, TrainError> {
+        let (architecture, normalisation) = (self.architecture, self.normalisation());
+        let transform = self.evaluation_transform()?;
+        let origin = Origin {
+            data: &split.content_hash()?,
+            checkpoint: &self.checkpoint_hash,
+            encoder: &self.report.encoder,
+            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view}"),
+            precision: &format!("{} on {:?}", self.precision, self.device),
+            libtorch: &versions().libtorch,
+        };
+        Ok(origin.key())
+    }
+
+    /// Features of a split through a frozen backbone; with `mirrored` those of the mirror images as a second matrix.
+    fn compute_features(
+        &self,
+        backbone: &Backbone,
+        split: &Split,
+        mirrored: bool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<Tensor>, TrainError> {
+        let normalisation = self.normalisation();
+        let of = |images: &Tensor| {
+            guard("computing features", || backbone.features(&normalisation.apply(images, self.device), Mode::Evaluate))
+        };
+        let mut forward = |images: &Tensor| {
+            let mut views = vec![of(images)?];
+            if mirrored {
+                views.push(of(&images.flip([2i64]))?);
+            }
+            Ok(views)
+        };
+        let mut progress = |done, total| observer(&Event::Progress { done, total });
+        self.evaluator()?.features(split, &mut progress, &mut forward)
     }
 }
 
-/// Features of a split through a frozen backbone; with `mirrored` those of the mirror images as a second matrix.
-fn frozen_features(
-    task: &Task,
-    evaluator: &Evaluator,
-    backbone: &Backbone,
-    split: &Split,
-    mirrored: bool,
-    observer: &mut Observer<'_>,
-) -> Result<Vec<Tensor>, TrainError> {
-    let normalisation = task.normalisation();
-    let mut forward = |images: &Tensor| {
-        let features = |images: &Tensor| {
-            crate::engine::guard("computing features", || {
-                backbone.features(&normalisation.apply(images, task.device), Mode::Evaluate)
-            })
-        };
-        let mut views = vec![features(images)?];
-        if mirrored {
-            views.push(features(&images.flip([2i64]))?);
-        }
-        Ok(views)
-    };
-    evaluator.features(split, &mut |done, total| observer(&Event::Progress { done, total }), &mut forward)
+/// Names of the views of each image that a probe learns from.
+fn views(mirrored: bool) -> &'static [&'static str] {
+    if mirrored { &["as it is", "mirrored"] } else { &["as it is"] }
 }
 
 fn first(views: Vec<Tensor>) -> Tensor {

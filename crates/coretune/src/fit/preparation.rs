@@ -65,7 +65,8 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     let architecture = chosen_architecture(config, recognised.architecture);
     let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
     backbone.set_precision(precision);
-    let patterns = config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect::<Vec<_>>();
+    let patterns =
+        config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect::<Vec<_>>();
     let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &patterns)?;
     backbone.freeze_stages(config.model.frozen_stages as usize)?;
     if config.model.freeze_batch_norm {
@@ -96,11 +97,9 @@ fn check_classes(splits: &Splits, config: &RunConfig) -> Result<(), TrainError> 
         return Err(TrainError::OneClass { class: train.classes()[only].clone(), images: train.len() });
     }
     match config.model.num_classes {
-        Some(expected) if expected != train.classes().len() as i64 => Err(TrainError::ClassCount {
-            path: config.data.dir.clone(),
-            expected,
-            found: train.classes().len(),
-        }),
+        Some(expected) if expected != train.classes().len() as i64 => {
+            Err(TrainError::ClassCount { path: config.data.dir.clone(), expected, found: train.classes().len() })
+        }
         _ => Ok(()),
     }
 }

@@ -61,7 +61,14 @@ impl Preparation {
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
         let best_epoch = outcome.progress.best.expect("an epoch was trained");
-        let measured = Measured { outcome: &outcome, best: best_epoch, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
+        let measured = Measured {
+            outcome: &outcome,
+            best: best_epoch,
+            frozen,
+            test: test.as_ref(),
+            temperature,
+            wall: started.elapsed(),
+        };
         let summary = summary(&task, &measured);
         folder.write_summary(&summary)?;
         folder.derive()?;
@@ -115,9 +122,13 @@ impl Task {
         }
     }
 
+    /// Steps that an epoch has; refuses a batch that the training images do not fill.
+    pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
+        self.training_images()?.steps_per_epoch()
+    }
+
     pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
-        let transform =
-            Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
+        let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
         Ok(TrainingImages {
             split: self.splits.train.clone(),
             sampling: settings::sampling(&self.config),

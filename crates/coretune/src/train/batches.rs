@@ -61,9 +61,7 @@ impl TrainingImages {
     /// The batches of an epoch (counted from 0), without the first `skip`.
     pub fn epoch(&self, epoch: u64, skip: usize) -> Result<Loader, TrainError> {
         let mut batches = match self.sampling {
-            Sampling::Shuffle { batch_size } => {
-                sampler::shuffle(self.split.len(), batch_size, self.seed, epoch, true)?
-            }
+            Sampling::Shuffle { batch_size } => sampler::shuffle(self.split.len(), batch_size, self.seed, epoch, true)?,
             Sampling::Balanced { classes_per_batch, images_per_class } => {
                 sampler::balanced(self.split.labels(), classes_per_batch, images_per_class, self.seed, epoch)?
             }

@@ -54,7 +54,8 @@ impl Evaluator {
         split: &Split,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Outputs, TrainError> {
-        let features = self.features(split, progress, &mut |images| Ok(vec![model.features(images, Mode::Evaluate)?]))?;
+        let features =
+            self.features(split, progress, &mut |images| Ok(vec![model.features(images, Mode::Evaluate)?]))?;
         let features = features.into_iter().next().expect("one view was asked for");
         let logits = no_grad(|| {
             guard("computing logits", || {

@@ -119,7 +119,9 @@ impl Optimizer {
         };
         let of_slot = |slot: &Slot| {
             let named = names.iter().zip(&slot.moments);
-            named.map(|(name, moment)| (format!("optimizer.{name}.{}", slot.name), moment.shallow_clone())).collect::<Vec<_>>()
+            named
+                .map(|(name, moment)| (format!("optimizer.{name}.{}", slot.name), moment.shallow_clone()))
+                .collect::<Vec<_>>()
         };
         self.slots.iter().flat_map(of_slot).collect()
     }

@@ -8,8 +8,8 @@ use tch::{Device, Tensor, no_grad};
 
 use super::TrainError;
 use crate::checkpoints::safetensors_file;
-use crate::transforms::Interpolation;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
+use crate::transforms::Interpolation;
 
 /// Key of the metadata under which the description stands.
 const KEY: &str = "coretune";

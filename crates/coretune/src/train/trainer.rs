@@ -212,13 +212,7 @@ impl Trainer<'_> {
 
 impl Meter {
     fn start() -> Self {
-        Meter {
-            since: Instant::now(),
-            images: 0,
-            waited: Duration::ZERO,
-            training: Duration::ZERO,
-            images_in_all: 0,
-        }
+        Meter { since: Instant::now(), images: 0, waited: Duration::ZERO, training: Duration::ZERO, images_in_all: 0 }
     }
 
     /// Begins an epoch: the time since the last step went into validation.

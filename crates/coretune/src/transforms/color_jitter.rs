@@ -152,9 +152,10 @@ fn hsv_from_rgb([r, g, b]: [u8; 3]) -> [u8; 3] {
     } else {
         4.0 + distance(g) - distance(r)
     };
-    let hue = (f64::from(sixths) / 6.0 + 1.0).fract();
+    // Kept in single precision, as Pillow keeps it: a third of the circle then falls on 85, not just below.
+    let hue = (f64::from(sixths) / 6.0 + 1.0).fract() as f32;
     let saturation = range / f32::from(highest);
-    [(hue * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, highest]
+    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, highest]
 }
 
 fn rgb_from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {

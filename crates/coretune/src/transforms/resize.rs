@@ -105,6 +105,16 @@ pub fn resample(image: RgbImage, region: Region, width: u32, height: u32, interp
     if (region.width, region.height) == (width, height) {
         return region.cut(image);
     }
+    // The library filters columns first where both sides change, Pillow rows first. The order shows where a bicubic
+    // filter overshoots and the values in between are cut to 0..=255 (ten levels measured), so it gets them one by one.
+    if interpolation == Interpolation::Bicubic && region.width != width && region.height != height {
+        let across = convolve(&image, region, width, region.height, interpolation);
+        return convolve(&across, Region::whole(&across), width, height, interpolation);
+    }
+    convolve(&image, region, width, height, interpolation)
+}
+
+fn convolve(image: &RgbImage, region: Region, width: u32, height: u32, interpolation: Interpolation) -> RgbImage {
     let whole = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
     let whole = whole.expect("an RgbImage holds three bytes for every pixel");
     let source = CroppedImage::new(&whole, region.left, region.top, region.width, region.height);

@@ -20,7 +20,8 @@ pub const PENALTIES: [f64; 7] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 pub struct Settings {
     /// The penalties `c` to choose from.
     pub penalties: Vec<f64>,
-    /// Fitting one penalty ends when the norm of the gradient falls below this.
+    /// Fitting one penalty ends when the norm of the gradient falls below this. It is taken in coordinates of unit
+    /// curvature, where half its square is about how far the objective lies above its minimum.
     pub gradient_tolerance: f64,
     /// Fitting one penalty ends after this many iterations in any case, and says so.
     pub max_iterations: u64,
@@ -28,7 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { penalties: PENALTIES.to_vec(), gradient_tolerance: 1e-4, max_iterations: 1000 }
+        Settings { penalties: PENALTIES.to_vec(), gradient_tolerance: 3e-4, max_iterations: 1000 }
     }
 }
 
@@ -69,7 +70,7 @@ pub struct Fit {
     pub objective: f64,
     /// Iterations of L-BFGS.
     pub iterations: u64,
-    /// Norm of the gradient at the end.
+    /// Norm of the gradient at the end, in the coordinates of [`Settings::gradient_tolerance`].
     pub gradient_norm: f64,
     /// Whether that norm is below the tolerance.
     pub converged: bool,

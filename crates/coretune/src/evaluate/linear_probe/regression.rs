@@ -82,12 +82,7 @@ impl Regression {
     ///
     /// L-BFGS ends early where its line search finds nothing better; it starts again from the best point with an empty
     /// memory, and ends for good when that gains nothing either: the objective is flat to within rounding.
-    pub(super) fn minimise(
-        &self,
-        penalty: f64,
-        start: &Affine,
-        settings: &Settings,
-    ) -> Result<Minimum, EvaluateError> {
+    pub(super) fn minimise(&self, penalty: f64, start: &Affine, settings: &Settings) -> Result<Minimum, EvaluateError> {
         let metric = guard("preparing the linear probe", || Metric::new(self, penalty, start))?;
         let parameters = guard("preparing the linear probe", || metric.coordinates(start))?;
         let problem = Problem { regression: self, metric, penalty, latest: RefCell::new(None) };
@@ -128,8 +123,8 @@ impl Regression {
 
 /// Coordinates in which the objective is about as curved in every direction, so that L-BFGS needs few steps.
 ///
-/// With the mean of p(1 - p) over rows and classes as the curvature of the cross-entropy by a logit, its second derivative by a row
-/// of W is about curvature x^T x / rows + penalty I = F F^T. The coordinates are V = W F (and b sqrt(curvature)).
+/// Taking the mean of p(1 - p) over rows and classes for the curvature by a logit, the second derivative by a row of W
+/// is about curvature x^T x / rows + penalty I = F F^T. The coordinates are V = W F and sqrt(curvature) b.
 struct Metric {
     factor: Tensor,
     inverse: Tensor,

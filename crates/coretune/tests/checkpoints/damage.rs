@@ -1,0 +1,167 @@
+//! Files that are cut, altered, hostile, or no checkpoints at all: refused with a sentence, never a panic.
+
+use std::fs;
+use std::io::Write;
+
+use coretune::checkpoints::{Checkpoint, CheckpointError, inspect};
+use tempfile::TempDir;
+
+use crate::fixture::{bytes, file_of};
+
+/// Opens bytes as a file and reads its backbone.
+fn try_all(bytes: &[u8]) -> Result<(), CheckpointError> {
+    let folder = TempDir::new().unwrap();
+    inspect(file_of(bytes, &folder), None).map(|_| ())
+}
+
+#[test]
+fn cut_files_are_refused_at_every_length() {
+    for file in [
+        "torchvision_resnet18.pth",
+        "solo_learn_encoder.ckpt",
+        "timm_resnet50.safetensors",
+        "torchvision_resnet18.npz",
+        "torchvision_resnet18.tar",
+    ] {
+        let whole = bytes(file);
+        for part in 0..24 {
+            let cut = whole.len() * part / 24;
+            let error = try_all(&whole[..cut]).expect_err(file);
+            assert!(!error.to_string().is_empty());
+        }
+        let short = try_all(&whole[..whole.len() - 3]);
+        // The end of a tar is padding.
+        assert!(short.is_err() || file.ends_with(".tar"), "{file}");
+    }
+}
+
+#[test]
+fn altered_bytes_never_panic() {
+    for file in
+        ["lightly_cifar.ckpt", "solo_learn_encoder.ckpt", "hugging_face.safetensors", "torchvision_resnet18.npz"]
+    {
+        let whole = bytes(file);
+        for step in 0..40 {
+            let mut altered = whole.clone();
+            // Spread over the file, denser in its first kilobytes, where the structure of most containers lies.
+            let at = if step % 2 == 0 { step * 97 } else { whole.len() / 40 * step };
+            altered[at % whole.len()] ^= 0x55;
+            let _ = try_all(&altered);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_weight_of_a_zip_is_noticed() {
+    let mut altered = bytes("lightly_cifar.ckpt");
+    // conv1.weight is the first storage: the first bytes after the entry's name and padding.
+    let at = altered.windows(7).position(|bytes| bytes == b"/data/0").unwrap() + 128;
+    altered[at] ^= 0x01;
+    let error = try_all(&altered).unwrap_err();
+    assert!(matches!(error, CheckpointError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn files_that_are_no_checkpoints_are_told_apart() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"", "it is empty"),
+        (b"epoch 1 loss 2.3\n", "it is a text file"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "it is a Git LFS pointer"),
+        (&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0], "it is compressed with gzip"),
+        (&[0xff; 600], "it starts like no format that is read here"),
+    ];
+    for (bytes, found) in cases {
+        let error = try_all(bytes).unwrap_err();
+        assert!(matches!(error, CheckpointError::NotACheckpoint { .. }), "{error}");
+        assert!(error.to_string().contains(found), "{error}");
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn a_missing_file_and_a_folder_are_refused() {
+    let folder = TempDir::new().unwrap();
+    for path in [folder.path().join("none.pth"), folder.path().to_path_buf()] {
+        let error = Checkpoint::open(path).unwrap_err();
+        assert!(matches!(error, CheckpointError::File { .. }), "{error}");
+    }
+}
+
+/// `{"payload": os.system("touch <file>")}` in protocol 2.
+fn executing_pickle(file: &str) -> Vec<u8> {
+    let command = format!("touch {file}");
+    let mut pickle = b"\x80\x02}X\x07\x00\x00\x00payloadcposix\nsystem\n".to_vec();
+    pickle.extend(b"X");
+    pickle.extend((command.len() as u32).to_le_bytes());
+    pickle.extend(command.as_bytes());
+    pickle.extend(b"\x85Rs.");
+    pickle
+}
+
+#[test]
+fn a_pickle_that_would_run_a_command_is_named_and_not_run() {
+    let folder = TempDir::new().unwrap();
+    let trace = folder.path().join("trace");
+    let error = Checkpoint::open(file_of(&executing_pickle(trace.to_str().unwrap()), &folder)).unwrap_err();
+    assert!(matches!(error, CheckpointError::NoTensors { .. }), "{error}");
+    assert!(error.to_string().contains("payload (posix.system)"), "{error}");
+    assert!(!trace.exists());
+}
+
+#[test]
+fn tensors_inside_a_foreign_object_are_refused() {
+    // An instance of a class of its own whose attributes hold a tensor, in the zip of torch.save.
+    let pickle = b"\x80\x02}X\x05\x00\x00\x00modelc__main__\nNet\n)\x81}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n\
+        ((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85\
+        \x89ccollections\nOrderedDict\n)RtRsbs.";
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model.pth");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("model/data.pkl", &pickle[..]), ("model/data/0", &[0; 8]), ("model/version", b"3\n")] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap();
+    let error = Checkpoint::open(path).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Foreign { kind, .. } if kind == "__main__.Net"), "{error}");
+    assert!(error.hint().unwrap().contains("state_dict"));
+}
+
+#[test]
+fn an_object_in_the_place_of_a_tensor_is_refused() {
+    let mut altered = bytes("solo_learn_encoder.ckpt");
+    // The name of the first batch norm's bias now belongs to what the file calls its epoch: the key of the integer is
+    // of the same length.
+    let key = b"pytorch-lightning_version";
+    let at = altered.windows(key.len()).position(|bytes| bytes == key).unwrap();
+    altered[at..at + key.len()].copy_from_slice(b"encoder.layer1.1.bn1.bias");
+    let folder = TempDir::new().unwrap();
+    let checkpoint = Checkpoint::open(file_of(&altered, &folder)).unwrap();
+    let error = checkpoint.read("encoder.layer1.1.bn1.bias").unwrap_err();
+    assert!(matches!(&error, CheckpointError::NotATensor { kind, .. } if kind == "str"), "{error}");
+    assert!(checkpoint.read("encoder.layer1.9.bn1.bias").is_err());
+}
+
+#[test]
+fn a_safetensors_header_that_lies_is_refused() {
+    let with_header = |header: &str, data: usize| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(vec![0; data]);
+        bytes
+    };
+    for (header, data) in [
+        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7),
+        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 9),
+        (r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8),
+        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8),
+        (r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#, 8),
+        (r#"{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}"#, 8),
+        (r#"{"a":"#, 8),
+    ] {
+        let error = try_all(&with_header(header, data)).unwrap_err();
+        assert!(matches!(error, CheckpointError::Damaged { .. }), "{header}: {error}");
+    }
+}

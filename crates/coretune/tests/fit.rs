@@ -1,0 +1,8 @@
+//! The main job from end to end, on a data set and a checkpoint made on the spot.
+
+#[path = "fit/session.rs"]
+mod session;
+#[path = "fit/training.rs"]
+mod training;
+#[path = "fit/world.rs"]
+mod world;

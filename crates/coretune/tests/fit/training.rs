@@ -1,0 +1,154 @@
+//! The step and the optimizers.
+
+use coretune::data::Batch;
+use coretune::losses::Focus;
+use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
+use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
+use coretune::train::{LayerRates, Optimizer, Rule, WeightAverage, step};
+use tch::{Device, Kind, Tensor};
+
+const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
+
+fn model() -> Model {
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
+    let backbone = Backbone::new(&architecture, 3, Device::Cpu).unwrap();
+    let width = backbone.feature_width();
+    let classifier = Linear::classifier(width, 4, 3, Device::Cpu).unwrap();
+    let projection = ProjectionHead::new(width, 32, 3, Device::Cpu).unwrap();
+    Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET).unwrap()
+}
+
+fn batch() -> Batch {
+    tch::manual_seed(0);
+    let images = Tensor::randint(256, [16, 12, 12, 3], (Kind::Uint8, Device::Cpu));
+    Batch { images, labels: (0..16).map(|row| row % 4).collect(), indices: (0..16).collect() }
+}
+
+fn core_tuning() -> CoreTuning {
+    let focus = Focus { exponent: 1.0, detached: false };
+    CoreTuning { pairs: PairScheme::Own, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.0 }
+}
+
+fn losses(objective: &dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f64> {
+    let model = model();
+    let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, 0.0, None);
+    let batch = batch();
+    let mut one = |number| {
+        let figures = step(&model, objective, &mut optimizer, &batch, (0, number), rate).unwrap();
+        figures.read().unwrap().0
+    };
+    (0..steps).map(&mut one).collect()
+}
+
+#[test]
+fn sixteen_images_of_noise_can_be_learnt_by_heart() {
+    let sgd = Rule::Sgd { momentum: 0.9, nesterov: true };
+    let losses = losses(&CrossEntropy { label_smoothing: 0.0 }, sgd, 0.05, 60);
+    assert!(losses[0] > 1.0 && losses[59] < 0.05, "{} to {}", losses[0], losses[59]);
+}
+
+#[test]
+fn core_tuning_lowers_its_loss_under_both_optimizers() {
+    for (rule, rate) in [(Rule::Sgd { momentum: 0.9, nesterov: true }, 0.05), (Rule::AdamW, 0.003)] {
+        let losses = losses(&core_tuning(), rule, rate, 60);
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        assert!(mean(&losses[50..]) < 0.6 * mean(&losses[..3]), "{rule:?}: {losses:?}");
+    }
+}
+
+/// One weight, three updates, against the formulas written out in scalars.
+#[test]
+fn updates_follow_their_formulas() {
+    let (rate, decay) = (0.1, 0.01);
+    let gradients = [0.5, -0.25, 1.0];
+    let naive_sgd = |nesterov: bool| {
+        let (mut w, mut buffer) = (1.0, 0.0);
+        for g in gradients {
+            let g = g + decay * w;
+            buffer = 0.9 * buffer + g;
+            w -= rate * if nesterov { g + 0.9 * buffer } else { buffer };
+        }
+        w
+    };
+    let naive_adam_w = || {
+        let (mut w, mut m, mut v) = (1.0f64, 0.0, 0.0);
+        for (t, g) in gradients.into_iter().enumerate() {
+            w -= rate * decay * w;
+            m = 0.9 * m + 0.1 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let (first, second) = (1.0 - 0.9f64.powi(t as i32 + 1), 1.0 - 0.999f64.powi(t as i32 + 1));
+            w -= rate * (m / first) / ((v / second).sqrt() + 1e-8);
+        }
+        w
+    };
+    let cases = [
+        (Rule::Sgd { momentum: 0.9, nesterov: true }, naive_sgd(true)),
+        (Rule::Sgd { momentum: 0.9, nesterov: false }, naive_sgd(false)),
+        (Rule::AdamW, naive_adam_w()),
+    ];
+    for (rule, expected) in cases {
+        let model = model();
+        let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, decay, None);
+        tch::no_grad(|| optimizer.weights().iter().for_each(|weight| drop(weight.shallow_clone().fill_(1.0))));
+        for gradient in gradients {
+            let of = |weight: &&Tensor| weight.detach().full_like(gradient);
+            let gradients = optimizer.weights().iter().map(of).collect();
+            optimizer.update(rate, gradients);
+        }
+        for weight in optimizer.weights() {
+            let off = (weight.detach() - expected).abs().max().double_value(&[]);
+            assert!(off < 1e-5, "{rule:?}: off by {off}");
+        }
+    }
+}
+
+#[test]
+fn clipping_scales_all_gradients_to_the_given_joint_norm() {
+    let model = model();
+    let sgd = Rule::Sgd { momentum: 0.0, nesterov: false };
+    let mut optimizer = Optimizer::new(&model, sgd, EVERY_LAYER, 0.0, Some(2.0));
+    let before: Vec<Tensor> = optimizer.weights().iter().map(|weight| weight.detach().copy()).collect();
+    let gradients = before.iter().map(Tensor::ones_like).collect();
+    optimizer.update(1.0, gradients);
+    let squares = before.iter().zip(optimizer.weights()).map(|(b, w)| (b - w.detach()).square().sum(Kind::Double));
+    let norm = squares.map(|square| square.double_value(&[])).sum::<f64>().sqrt();
+    assert!((norm - 2.0).abs() < 1e-3, "{norm}");
+}
+
+#[test]
+fn lower_stages_move_less_under_layer_decay_and_heads_by_their_factor() {
+    let model = model();
+    let rates = LayerRates { layer_decay: 0.5, head_factor: 3.0 };
+    let sgd = Rule::Sgd { momentum: 0.0, nesterov: false };
+    let mut optimizer = Optimizer::new(&model, sgd, rates, 0.0, None);
+    let names: Vec<(String, Tensor)> =
+        model.parameters().iter().map(|p| (p.name.clone(), p.tensor.detach().copy())).collect();
+    let gradients = optimizer.weights().iter().map(|weight| weight.detach().ones_like()).collect();
+    optimizer.update(0.1, gradients);
+    let moved = |name: &str| {
+        let before = &names.iter().find(|(other, _)| other == name).unwrap().1;
+        (before - model.parameters().get(name).unwrap().tensor.detach()).abs().max().double_value(&[])
+    };
+    for (name, factor) in [
+        ("classifier.weight", 3.0),
+        ("backbone.layer4.0.bn1.bias", 0.5),
+        ("backbone.layer3.0.bn1.bias", 0.25),
+        ("backbone.bn1.bias", 0.03125),
+    ] {
+        assert!((moved(name) - 0.1 * factor).abs() < 1e-6, "{name} moved by {}", moved(name));
+    }
+}
+
+#[test]
+fn the_average_follows_and_can_be_exchanged() {
+    let model = model();
+    let mut average = WeightAverage::new(&model, 0.75);
+    let weight = &model.classifier.weight;
+    let before = weight.detach().copy();
+    tch::no_grad(|| drop(weight.shallow_clone().g_add_scalar_(1.0)));
+    average.follow();
+    average.exchange();
+    assert!(((weight.detach() - &before) - 0.25).abs().max().double_value(&[]) < 1e-6);
+    average.exchange();
+    assert!(((weight.detach() - &before) - 1.0).abs().max().double_value(&[]) < 1e-6);
+}
