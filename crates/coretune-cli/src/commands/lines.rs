@@ -62,8 +62,8 @@ pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
         Optimizer::Sgd => "SGD",
         Optimizer::Adamw => "AdamW",
     };
-    let (lr, schedule, epochs) = (train.lr, train.sched.name(), train.epochs);
-    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} epochs of {}", count(steps as usize, "step"))
+    let (lr, schedule, epochs) = (train.lr, train.sched.name(), count(train.epochs, "epoch"));
+    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))
 }
 
 /// `cpu, 2 threads, f32`
