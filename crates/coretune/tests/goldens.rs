@@ -1,10 +1,14 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5): values and gradients, in float32 and float64.
+//! The golden files of the method (M1-M7, R1-R3, M4/M5), values and gradients, and of its evaluation (E3, E4, E7), in
+//! float32 and float64.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, made by the oracle from another seed.
 
 #[path = "goldens/file.rs"]
 mod file;
 
+use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
+use coretune::evaluate::geometry::geometry;
+use coretune::evaluate::nearest_neighbours::vote;
 use coretune::losses::{Focus, supervised_contrastive};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme};
@@ -172,5 +176,47 @@ fn golden_mining_ties() {
         let pairs = hardest_pairs(&golden.tensor("cosines"), &golden.integers("labels")).unwrap();
         golden.assert_indices("hardest_positive", &pairs.positive);
         golden.assert_indices("hardest_negative", &pairs.negative);
+    }
+}
+
+/// A figure that is summed in float64 whatever the inputs are.
+fn assert_figure(golden: &Golden, name: &str, ours: f64, kind: Kind) {
+    golden.assert_close(name, &Tensor::from(ours).to_kind(kind));
+}
+
+#[test]
+fn golden_feature_geometry() {
+    for kind in KINDS {
+        let golden = Golden::open("feature_geometry", kind);
+        let ours = geometry(&golden.tensor("features"), &golden.integers("labels"), 4).unwrap();
+        assert_figure(&golden, "within", ours.within, kind);
+        assert_figure(&golden, "between", ours.between, kind);
+        assert_figure(&golden, "alignment", ours.alignment.unwrap(), kind);
+        assert_figure(&golden, "uniformity", ours.uniformity.unwrap(), kind);
+    }
+}
+
+#[test]
+fn golden_calibration() {
+    for kind in KINDS {
+        let golden = Golden::open("calibration", kind);
+        assert_eq!(golden.setting("bins") as usize, calibration::BINS);
+        let (logits, labels) = (golden.tensor("logits"), golden.integers("labels"));
+        let error = expected_calibration_error(&logits, &labels, 1.0).unwrap();
+        assert_figure(&golden, "expected_calibration_error", error, kind);
+        let loss = negative_log_likelihood(&logits, &labels, 1.0).unwrap();
+        assert_figure(&golden, "negative_log_likelihood", loss, kind);
+    }
+}
+
+#[test]
+fn golden_nearest_neighbours() {
+    for kind in KINDS {
+        let golden = Golden::open("nearest_neighbours", kind);
+        let (train, test) = (golden.tensor("train"), golden.tensor("test"));
+        let (k, temperature) = (golden.setting("k") as usize, golden.setting("temperature"));
+        let ours = vote(&train, &golden.integers("labels"), &test, 4, k, temperature).unwrap();
+        golden.assert_close("votes", &ours.votes.to_kind(kind));
+        golden.assert_indices("predicted", &Tensor::from_slice(&ours.predicted));
     }
 }

@@ -76,7 +76,8 @@ pub fn correct(logits: &Tensor, labels: &[i64]) -> Result<Vec<bool>, EvaluateErr
 /// How many classes stand before `label` when sorted by falling logit, then by number.
 fn rank(row: &[f64], label: usize) -> usize {
     let own = row[label];
-    row.iter().enumerate().filter(|&(class, &logit)| logit > own || (logit == own && class < label)).count()
+    let before = |(class, logit): (usize, &f64)| if class < label { *logit >= own } else { *logit > own };
+    row.iter().enumerate().filter(|&entry| before(entry)).count()
 }
 
 fn class_scores(confusion: &[Vec<u64>], class: usize) -> ClassScores {

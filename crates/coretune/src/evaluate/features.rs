@@ -17,7 +17,7 @@ use crate::engine::{EngineError, guard, shape};
 pub const DEFAULT_LIMIT: u64 = 2_000_000_000;
 
 /// A file that was being written is given up by its writer after this time.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// Features of a split with their labels.
 #[derive(Debug)]

@@ -87,7 +87,7 @@ fn class_sums(labels: &Tensor, classes: i64, value: impl Fn((i64, i64)) -> Tenso
     sums.expect("labelled_matrix refuses features without rows")
 }
 
-/// log mean over pairs i < j of exp(-2 ||f_i - f_j||^2), with ||f_i - f_j||^2 = 2 - 2 cos(f_i, f_j).
+/// log mean over pairs of exp(-2 d^2), where d^2 = 2 - 2 cosine.
 fn uniformity(features: &Tensor) -> Option<f64> {
     let images = features.size()[0];
     let mut total = 0.0;

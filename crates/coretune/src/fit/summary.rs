@@ -35,7 +35,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
             top5: test.classification.top5,
             ece: test.calibration.ece,
             ece_calibrated: test.calibration.ece_calibrated.unwrap_or(test.calibration.ece),
-            within_between: test.geometry.within_between().unwrap_or(f64::NAN),
+            within_between: test.geometry.within_between(),
         }),
         probe: frozen.map(|frozen| ProbeSummary { knn_top1: frozen.knn_top1, linear_top1: frozen.linear_top1 }),
         temperature: Some(*temperature),

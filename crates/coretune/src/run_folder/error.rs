@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -5,11 +6,19 @@ use thiserror::Error;
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
 pub enum RunFolderError {
-    /// Something is there already.
+    /// A new run would mix with what is there already.
     #[error("the run folder {path} is not empty")]
     NotEmpty {
         /// The folder.
         path: PathBuf,
+    },
+    /// What should be the folder of a run is none.
+    #[error("{path} is no run folder: {found}")]
+    NoRun {
+        /// What was named.
+        path: PathBuf,
+        /// What is there, in words.
+        found: &'static str,
     },
     /// A file of it cannot be read or written.
     #[error("{path} cannot be {action}")]
@@ -36,6 +45,22 @@ pub enum RunFolderError {
 impl RunFolderError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
-        None
+        let hint = match self {
+            RunFolderError::NotEmpty { .. } => {
+                "go on with the run in it: --resume; or name another folder: --output DIR"
+            }
+            RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
+            RunFolderError::Content { .. } => "was it edited, or written by another program?",
+            RunFolderError::Io { source, .. } => match source.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+                    "name a folder that can be written: --output DIR"
+                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    "the disk is full: free some space, or name a folder on another one: --output DIR"
+                }
+                _ => return None,
+            },
+        };
+        Some(hint.into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A logged step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,8 +15,9 @@ pub struct StepRecord {
     pub lr: f64,
     /// Total loss.
     pub loss: f64,
-    /// Terms and figures of the objective.
-    #[serde(flatten)]
+    /// Terms and figures of the objective. One that is not finite (the hardest negative of a batch without negatives)
+    /// is left out of the file, which has no number for it.
+    #[serde(flatten, serialize_with = "finite_figures")]
     pub figures: BTreeMap<String, f64>,
     /// Mean number of other images of the anchor's class.
     pub positives_per_anchor: f64,
@@ -51,6 +52,27 @@ pub enum MetricsRecord {
     Step(StepRecord),
     /// An evaluation.
     Evaluation(EvaluationRecord),
+}
+
+impl MetricsRecord {
+    /// Steps made when this was recorded.
+    pub fn step(&self) -> u64 {
+        match self {
+            MetricsRecord::Step(record) => record.step,
+            MetricsRecord::Evaluation(record) => record.step,
+        }
+    }
+}
+
+/// The records in the text of a `metrics.jsonl`, without a last line that lacks its end; else what is wrong, and where.
+pub(super) fn parse(text: &str) -> Result<Vec<MetricsRecord>, String> {
+    let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
+    let record = |(number, line)| serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1));
+    whole_lines.lines().enumerate().map(record).collect()
+}
+
+fn finite_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(figures.iter().filter(|(_, value)| value.is_finite()))
 }
 
 impl From<&crate::train::StepReport> for StepRecord {

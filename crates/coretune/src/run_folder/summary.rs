@@ -1,4 +1,4 @@
-//! `summary.json`.
+//! `summary.json`: the result of a run. Nesting and names are what readers of the file rely on.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 /// The result of a run. Accuracies are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The method.
+    /// Fine-tuning method, such as `core-tuning`.
     pub method: String,
-    /// The backbone.
+    /// Backbone, such as `resnet50`.
     pub model: String,
-    /// The data.
+    /// Where the images came from.
     pub data: String,
-    /// The seed.
+    /// Seed of every random draw.
     pub seed: u64,
     /// Epochs trained.
     pub epochs: u64,
@@ -21,21 +21,21 @@ pub struct Summary {
     pub steps: u64,
     /// The epoch that was kept.
     pub best: BestSummary,
-    /// The test split.
+    /// Figures of the best epoch on the test split; null without one.
     pub test: Option<TestSummary>,
-    /// The frozen checkpoint.
+    /// Figures of the frozen checkpoint on the same split; null when it was not measured.
     pub probe: Option<ProbeSummary>,
     /// Temperature fitted on the validation split.
     pub temperature: Option<f64>,
-    /// Speed.
+    /// Training images per second, validation left out.
     pub images_per_second: f64,
-    /// Time.
+    /// Time from start to end.
     pub wall_seconds: f64,
-    /// Memory.
+    /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
     /// Share of the backbone that came from the checkpoint.
     pub coverage: f64,
-    /// Versions.
+    /// Of coretune and of what the figures depend on.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -44,30 +44,30 @@ pub struct Summary {
 pub struct BestSummary {
     /// Counted from 1.
     pub epoch: u64,
-    /// On validation.
+    /// Top-1 on the validation split.
     pub val_top1: f64,
 }
 
 /// Figures on the test split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestSummary {
-    /// Top-1.
+    /// Share of images whose label has the largest logit.
     pub top1: f64,
-    /// Top-5.
+    /// Share of images whose label is among the five largest logits.
     pub top5: f64,
-    /// E4.
+    /// Expected calibration error (E4).
     pub ece: f64,
-    /// E4 after temperature scaling.
+    /// The same after temperature scaling.
     pub ece_calibrated: f64,
-    /// E3.
-    pub within_between: f64,
+    /// E3; none where the class centres coincide.
+    pub within_between: Option<f64>,
 }
 
 /// Figures of the frozen checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeSummary {
-    /// kNN.
+    /// Top-1 of the nearest neighbours (E7).
     pub knn_top1: f64,
-    /// Linear probe.
+    /// Top-1 of the linear probe (B10).
     pub linear_top1: f64,
 }

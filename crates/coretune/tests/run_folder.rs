@@ -1,0 +1,272 @@
+//! Tests of `coretune::run_folder`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use coretune::run_folder::{
+    BestSummary, EvaluationRecord, MetricsRecord, ProbeSummary, RunFolder, RunFolderError, StepRecord, Summary,
+    TestSummary,
+};
+use serde_json::{Value, json};
+
+fn step(step: u64) -> MetricsRecord {
+    let figures = [("classification", 0.9), ("contrastive", 1.4), ("hardest_positive_cosine", 0.1 + 0.2)];
+    MetricsRecord::Step(StepRecord {
+        step,
+        epoch: 1 + step / 10,
+        lr: 0.03,
+        loss: 2.3,
+        figures: figures.map(|(name, value)| (name.to_string(), value)).into(),
+        positives_per_anchor: 5.4,
+        anchors_without_positives: 1,
+        images_per_second: 98.0,
+        data_wait_share: 0.01,
+    })
+}
+
+fn evaluation(step: u64) -> MetricsRecord {
+    MetricsRecord::Evaluation(EvaluationRecord { step, epoch: 1, split: "validation".into(), top1: 0.741, loss: 0.8 })
+}
+
+fn new_folder() -> (tempfile::TempDir, RunFolder) {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(&parent.path().join("runs/mine")).unwrap();
+    (parent, folder)
+}
+
+fn text(folder: &RunFolder, name: &str) -> String {
+    fs::read_to_string(folder.root().join(name)).unwrap()
+}
+
+#[test]
+fn a_new_folder_is_made_with_those_above_it_and_can_be_opened_again() {
+    let (_parent, folder) = new_folder();
+    assert!(folder.root().join("checkpoints").is_dir());
+    assert_eq!(folder.last_checkpoint(), folder.root().join("checkpoints/last.safetensors"));
+    assert_eq!(folder.best_checkpoint(), folder.root().join("checkpoints/best.safetensors"));
+    assert!(RunFolder::open(folder.root()).is_ok());
+}
+
+#[test]
+fn an_empty_folder_is_taken_and_one_with_anything_in_it_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    assert!(RunFolder::create(parent.path()).is_ok());
+    let error = RunFolder::create(parent.path()).unwrap_err();
+    assert!(matches!(error, RunFolderError::NotEmpty { .. }), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("--resume") && hint.contains("--output"), "{hint}");
+}
+
+#[test]
+fn places_where_no_folder_can_be_are_refused_with_a_way_out() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    assert!(matches!(RunFolder::create(&file), Err(RunFolderError::NoRun { .. })));
+    let below = RunFolder::create(&file.join("run")).unwrap_err();
+    assert!(matches!(below, RunFolderError::Io { .. }) && below.hint().is_some(), "{below:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
+#[test]
+fn what_is_no_run_folder_cannot_be_opened() {
+    let parent = tempfile::tempdir().unwrap();
+    fs::write(parent.path().join("file"), "").unwrap();
+    for (path, found) in [("", "no checkpoints"), ("file", "is a file"), ("absent", "no such folder")] {
+        let error = RunFolder::open(&parent.path().join(path)).unwrap_err();
+        assert!(error.to_string().contains(found) && error.hint().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn every_record_is_one_line_of_plain_json() {
+    let (_parent, folder) = new_folder();
+    folder.log(&step(1)).unwrap();
+    folder.log(&evaluation(1)).unwrap();
+    let lines: Vec<Value> =
+        text(&folder, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["kind"], "step");
+    assert_eq!(lines[0]["contrastive"], 1.4);
+    let validation =
+        json!({"kind": "evaluation", "step": 1, "epoch": 1, "split": "validation", "top1": 0.741, "loss": 0.8});
+    assert_eq!(lines[1], validation);
+    assert_eq!(folder.metrics().unwrap().len(), 2);
+}
+
+#[test]
+fn a_figure_that_is_no_number_is_left_out_and_the_line_still_reads() {
+    let (_parent, folder) = new_folder();
+    let MetricsRecord::Step(mut record) = step(3) else { unreachable!() };
+    record.figures.insert("hardest_negative_cosine".into(), f64::NAN);
+    folder.log(&MetricsRecord::Step(record)).unwrap();
+    assert_eq!(folder.metrics().unwrap(), [step(3)]);
+}
+
+#[test]
+fn truncation_keeps_the_bytes_of_what_was_saved_and_drops_the_rest() {
+    let (_parent, folder) = new_folder();
+    for record in [step(10), evaluation(10), step(20)] {
+        folder.log(&record).unwrap();
+    }
+    let before = text(&folder, "metrics.jsonl");
+    // A process killed while it wrote.
+    fs::write(folder.root().join("metrics.jsonl"), format!("{before}{{\"kind\":\"st")).unwrap();
+    folder.truncate_after(20).unwrap();
+    assert_eq!(text(&folder, "metrics.jsonl"), before);
+    folder.truncate_after(10).unwrap();
+    assert_eq!(text(&folder, "metrics.jsonl"), before.split_inclusive('\n').take(2).collect::<String>());
+    folder.truncate_after(0).unwrap();
+    assert_eq!(text(&folder, "metrics.jsonl"), "");
+    folder.log(&step(1)).unwrap();
+    assert_eq!(folder.metrics().unwrap(), [step(1)]);
+}
+
+#[test]
+fn a_broken_line_is_named() {
+    let (_parent, folder) = new_folder();
+    folder.log(&step(1)).unwrap();
+    folder.log(&evaluation(1)).unwrap();
+    let damaged = text(&folder, "metrics.jsonl").replace("evaluation", "elevation");
+    fs::write(folder.root().join("metrics.jsonl"), damaged).unwrap();
+    let error = folder.derive().unwrap_err();
+    assert!(error.to_string().contains("metrics.jsonl") && error.to_string().contains("line 2"), "{error}");
+}
+
+fn summary(test: bool) -> Summary {
+    let within_between = Some(1.93);
+    Summary {
+        method: "core-tuning".into(),
+        model: "resnet50".into(),
+        data: "flowers".into(),
+        seed: 0,
+        epochs: 25,
+        steps: 250,
+        best: BestSummary { epoch: 21, val_top1: 0.76 },
+        test: test.then_some(TestSummary { top1: 0.79, top5: 0.98, ece: 0.1, ece_calibrated: 0.03, within_between }),
+        probe: test.then_some(ProbeSummary { knn_top1: 0.667, linear_top1: 0.758 }),
+        temperature: Some(1.4),
+        images_per_second: 98.0,
+        wall_seconds: 120.5,
+        peak_rss_bytes: 1 << 30,
+        coverage: 1.0,
+        versions: BTreeMap::from([("coretune".to_string(), "0.1.0".to_string())]),
+    }
+}
+
+#[test]
+fn the_summary_nests_as_its_readers_expect_and_comes_back() {
+    let (_parent, folder) = new_folder();
+    assert_eq!(folder.read_summary().unwrap(), None);
+    for test in [true, false] {
+        folder.write_summary(&summary(test)).unwrap();
+        assert_eq!(folder.read_summary().unwrap(), Some(summary(test)));
+    }
+    let written: Value = serde_json::from_str(&text(&folder, "summary.json")).unwrap();
+    assert_eq!((&written["test"], &written["probe"]), (&Value::Null, &Value::Null));
+    folder.write_summary(&summary(true)).unwrap();
+    let written: Value = serde_json::from_str(&text(&folder, "summary.json")).unwrap();
+    for pointer in [
+        "/method",
+        "/model",
+        "/data",
+        "/seed",
+        "/epochs",
+        "/steps",
+        "/best/epoch",
+        "/best/val_top1",
+        "/test/top1",
+        "/test/top5",
+        "/test/ece",
+        "/test/ece_calibrated",
+        "/test/within_between",
+        "/probe/knn_top1",
+        "/probe/linear_top1",
+        "/images_per_second",
+        "/wall_seconds",
+        "/peak_rss_bytes",
+        "/coverage",
+        "/versions",
+    ] {
+        assert!(written.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}");
+    }
+    fs::write(folder.root().join("summary.json"), "{}").unwrap();
+    assert!(matches!(folder.read_summary(), Err(RunFolderError::Content { .. })));
+}
+
+#[test]
+fn nothing_written_whole_leaves_a_partial_file() {
+    let (_parent, folder) = new_folder();
+    folder.write_config("seed = 1\n").unwrap();
+    folder.log(&step(1)).unwrap();
+    folder.say("data   flowers").unwrap();
+    folder.write_summary(&summary(true)).unwrap();
+    folder.derive().unwrap();
+    let mut names: Vec<String> =
+        fs::read_dir(folder.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let expected = [
+        "checkpoints",
+        "config.toml",
+        "events.out.tfevents.coretune",
+        "log.txt",
+        "metrics.csv",
+        "metrics.jsonl",
+        "summary.json",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(text(&folder, "config.toml"), "seed = 1\n");
+    assert_eq!(text(&folder, "log.txt"), "data   flowers\n");
+}
+
+#[test]
+fn the_table_has_a_row_per_record_and_a_column_per_figure() {
+    let (_parent, folder) = new_folder();
+    for record in [step(10), evaluation(10)] {
+        folder.log(&record).unwrap();
+    }
+    folder.derive().unwrap();
+    let expected = "\
+kind,step,epoch,split,loss,top1,lr,anchors_without_positives,classification,contrastive,data_wait_share,\
+hardest_positive_cosine,images_per_second,positives_per_anchor
+step,10,2,,2.3,,0.03,1,0.9,1.4,0.01,0.30000000000000004,98.0,5.4
+evaluation,10,1,validation,0.8,0.741,,,,,,,,
+";
+    assert_eq!(text(&folder, "metrics.csv"), expected);
+}
+
+/// The bytes of the `TFRecord`s of an event file.
+fn records(path: &Path) -> Vec<Vec<u8>> {
+    let bytes = fs::read(path).unwrap();
+    let mut rest = &bytes[..];
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+        records.push(rest[12..12 + length].to_vec());
+        rest = &rest[12 + length + 4..];
+    }
+    records
+}
+
+#[test]
+fn the_events_hold_a_record_per_line_and_the_same_bytes_every_time() {
+    let (_parent, folder) = new_folder();
+    for record in [step(300), evaluation(300)] {
+        folder.log(&record).unwrap();
+    }
+    folder.derive().unwrap();
+    let path = folder.root().join("events.out.tfevents.coretune");
+    let (first, events) = (fs::read(&path).unwrap(), records(&path));
+    assert_eq!(events.len(), 3);
+    assert!(events[0].ends_with(b"brain.Event:2"));
+    // wall_time = 300.0, then step = 300 as a varint.
+    assert_eq!(events[2][..12], [&[0x09][..], &300f64.to_le_bytes(), &[0x10, 0xac, 0x02]].concat());
+    let holds = |event: &[u8], tag: &str, value: f32| {
+        let entry = [&[0x0a, tag.len() as u8][..], tag.as_bytes(), &[0x15], &value.to_le_bytes()].concat();
+        event.windows(entry.len()).any(|window| window == entry)
+    };
+    assert!(holds(&events[1], "train/contrastive", 1.4));
+    assert!(holds(&events[2], "validation/top1", 0.741));
+    folder.derive().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), first);
+}
