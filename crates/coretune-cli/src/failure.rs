@@ -62,14 +62,23 @@ impl From<ConfigError> for Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
-        Failure::because(status, &error, error.hint())
+        match error {
+            TrainError::Checkpoint(error) => error.into(),
+            TrainError::RunFolder(error) => error.into(),
+            error => {
+                let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+                Failure::because(status, &error, error.hint())
+            }
+        }
     }
 }
 
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
-        Failure::because(Status::Refused, &error, error.hint())
+        let failure = Failure::because(Status::Refused, &error, error.hint());
+        let CheckpointError::DoesNotFit { path, expected, found } = error else { return failure };
+        let details = vec![("path", path.display().to_string()), ("expected", expected), ("found", found)];
+        Failure { sentence: "the checkpoint does not fit the model".into(), details, ..failure }
     }
 }
 

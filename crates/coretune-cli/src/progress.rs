@@ -13,7 +13,7 @@ use crate::printer::Printer;
 pub(crate) struct Progress {
     printer: Printer,
     bar: Option<ProgressBar>,
-    stage: &'static str,
+    stage: Option<(&'static str, Instant)>,
     training: Option<Training>,
     last_line: Option<Instant>,
 }
@@ -27,14 +27,14 @@ struct Training {
     epoch: Option<EpochReport>,
 }
 
-/// A log gets its first line of figures this long after training began, and then one each time this has passed.
+/// A log gets its first line of figures this long after a piece of work began, then one each time the second has passed.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 impl Progress {
     /// Shows nothing yet.
     pub(crate) fn new(printer: Printer) -> Self {
-        Progress { printer, bar: None, stage: "", training: None, last_line: None }
+        Progress { printer, bar: None, stage: None, training: None, last_line: None }
     }
 
     /// Takes note of what happened, and shows it.
@@ -52,19 +52,23 @@ impl Progress {
 
     fn begin_stage(&mut self, stage: &'static str) {
         self.clear();
-        self.stage = stage;
-        self.last_line = Some(Instant::now());
+        self.stage = Some((stage, Instant::now()));
+        self.last_line = None;
     }
 
     fn advance_stage(&mut self, done: usize, total: usize) {
+        let Some((stage, began)) = self.stage else { return };
+        let now = Instant::now();
+        let spent = now.duration_since(began);
+        let left = spent.mul_f64(total.saturating_sub(done) as f64 / done.max(1) as f64);
+        let text = format!("{done} of {total} images   {} left", clock(left));
         if self.printer.shows_bars() {
-            let stage = self.stage;
             let bar = self.bar.get_or_insert_with(|| bar(&self.printer, total as u64).with_prefix(stage));
-            bar.set_message(format!("{done} of {total}"));
+            bar.set_message(text);
             bar.set_position(done as u64);
-        } else if self.is_due(Instant::now()) {
-            self.last_line = Some(Instant::now());
-            self.printer.say(self.stage, format_args!("  {done} of {total}"));
+        } else if spent >= FIRST_LINE && self.is_due(now) {
+            self.last_line = Some(now);
+            self.printer.say(&format!("{stage}  "), text);
         }
         if done >= total {
             self.clear();

@@ -4,6 +4,8 @@ mod cli {
     mod exit_status;
     mod help;
     mod output;
+    mod run;
+    mod world;
 
     use std::process::{Command, Output};
 

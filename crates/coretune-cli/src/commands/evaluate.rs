@@ -3,6 +3,7 @@
 use coretune::config::Typed;
 use coretune::data::Role;
 use coretune::fit::{self, Evaluation, RunEvaluation};
+use coretune::run_folder::RunFolder;
 
 use super::lines;
 use crate::args::{Evaluate, Flags};
@@ -17,6 +18,7 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         "test" => Role::Test,
         _ => Role::Validation,
     };
+    RunFolder::open(&arguments.run)?;
     let typed = Typed::defaults().file(&arguments.run.join("config.toml"))?;
     let config = flags.over(typed)?.validate()?;
     let mut progress = Progress::new(printer.clone());

@@ -17,8 +17,9 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let config = flags.over(arguments.layers.read()?)?.validate()?;
     let preparation = fit::prepare(&config)?;
+    let steps = preparation.task.steps_per_epoch()?;
     if arguments.dry_run {
-        return dry_run(&printer, preparation);
+        return dry_run(&printer, preparation, steps);
     }
     let root = preparation.task.config.folder();
     let folder = RunFolder::create(&root)?;
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     printer.log_to(&root.join("log.txt"))?;
     lines::found(&printer, &preparation);
     let mut progress = Progress::new(printer.clone());
-    let outcome = fine_tune(&printer, preparation, &folder, &mut progress);
+    let outcome = fine_tune(&printer, preparation, steps, &folder, &mut progress);
     progress.clear();
     let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&finished.summary)?;
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
 fn fine_tune(
     printer: &Printer,
     preparation: Preparation,
+    steps: u64,
     folder: &RunFolder,
     progress: &mut Progress,
 ) -> Result<Finished, Failure> {
@@ -49,7 +51,6 @@ fn fine_tune(
     if let Some(figures) = &frozen {
         printer.say("frozen", lines::frozen(figures));
     }
-    let steps = task.splits.train.len() / task.config.train.batch_size;
     printer.say("method", lines::method(&task.config, steps));
     printer.say("machine", lines::machine(task));
     Ok(preparation.run(folder, frozen.as_ref(), &mut |event| progress.see(event))?)
@@ -94,10 +95,9 @@ fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
 }
 
 /// What would be done, and what it would take.
-fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
+fn dry_run(printer: &Printer, preparation: Preparation, steps: u64) -> Result<(), Failure> {
     lines::found(printer, &preparation);
     let config = &preparation.task.config;
-    let steps = preparation.task.splits.train.len() / config.train.batch_size;
     printer.say("method", lines::method(config, steps));
     printer.say("machine", lines::machine(&preparation.task));
     let config = config.clone();

@@ -16,9 +16,12 @@ pub(crate) fn run(arguments: &Inspect) -> Result<(), Failure> {
 }
 
 fn describe(printer: &Printer, report: &LoadReport) -> Result<(), Failure> {
-    let objects = lines::count(report.not_tensors.len(), "other object");
+    let objects = match report.not_tensors.len() {
+        0 => String::new(),
+        objects => format!(", {}", lines::count(objects, "other object")),
+    };
     let tensors = lines::count(report.tensors, "tensor");
-    printer.result("file", format_args!("{}   {}, {tensors}, {objects}", report.file, report.container))?;
+    printer.result("file", format_args!("{}   {}, {tensors}{objects}", report.file, report.container))?;
     printer.result("recognised", format_args!("{}   ({}*)", report.method, report.prefix))?;
     printer.result("backbone", lines::backbone(report))?;
     printer.result("encoder", encoder(report))?;

@@ -7,7 +7,7 @@ use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
 use coretune::engine::threads;
 use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
-use coretune::models::Stem;
+use coretune::models::{Family, Stem};
 use coretune::objectives::PairScheme;
 
 use crate::printer::Printer;
@@ -40,7 +40,7 @@ fn data(task: &Task) -> String {
 }
 
 /// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`
-pub(crate) fn method(config: &RunConfig, steps: usize) -> String {
+pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     let (method, train) = (&config.method, &config.train);
     let objective = match method.name {
         Method::CoreTuning => {
@@ -62,8 +62,8 @@ pub(crate) fn method(config: &RunConfig, steps: usize) -> String {
         Optimizer::Sgd => "SGD",
         Optimizer::Adamw => "AdamW",
     };
-    let (lr, schedule, epochs) = (train.lr, train.sched.name(), train.epochs);
-    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} epochs of {}", count(steps, "step"))
+    let (lr, schedule, epochs) = (train.lr, train.sched.name(), count(train.epochs, "epoch"));
+    format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))
 }
 
 /// `cpu, 2 threads, f32`
@@ -85,7 +85,8 @@ pub(crate) fn frozen(figures: &FrozenFigures) -> String {
 
 /// `resnet50, 2048 features, 23.5 M parameters`
 pub(crate) fn backbone(report: &LoadReport) -> String {
-    let stem = if report.stem == Stem::Small { ", small stem" } else { "" };
+    let has_two_stems = report.architecture != Family::MobileNetV2Small;
+    let stem = if has_two_stems && report.stem == Stem::Small { ", small stem" } else { "" };
     let width =
         if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
     let parameters = report.parameters as f64 / 1e6;

@@ -63,6 +63,7 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
     let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
     let architecture = chosen_architecture(config, recognised.architecture);
+    recognised.check_fits(&checkpoint, &architecture)?;
     let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
     backbone.set_precision(precision);
     let patterns =

@@ -122,6 +122,11 @@ impl Task {
         }
     }
 
+    /// Steps that an epoch has; refuses a batch that the training images do not fill.
+    pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
+        self.training_images()?.steps_per_epoch()
+    }
+
     pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
         let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
         Ok(TrainingImages {

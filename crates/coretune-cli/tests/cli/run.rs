@@ -1,0 +1,141 @@
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::world::World;
+use super::{coretune, stderr, stdout};
+
+fn run(arguments: &[String]) -> Output {
+    coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The whole of stdout as one JSON value.
+fn json(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+#[test]
+fn inspect_says_what_is_in_a_checkpoint_and_what_to_type_next() {
+    let world = World::new();
+    let checkpoint = world.path("resnet.safetensors");
+    let text = stdout(&coretune(&["inspect", &checkpoint]));
+    for line in
+        ["backbone     resnet18, small stem, width 0.125", "coverage     120 of 120", "try          coretune fit"]
+    {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+    let report = json(&coretune(&["inspect", &checkpoint, "--json"]));
+    let keys = [
+        "layout",
+        "method",
+        "architecture",
+        "width",
+        "encoder",
+        "coverage",
+        "loaded",
+        "missing",
+        "left_out",
+        "not_tensors",
+    ];
+    for key in keys {
+        assert!(report.get(key).is_some(), "no {key} in {report}");
+    }
+}
+
+#[test]
+fn fit_tells_words_on_stderr_and_the_result_on_stdout() {
+    let world = World::new();
+    let output = run(&world.fit("run", &[]));
+    let (words, result) = (stderr(&output), stdout(&output));
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    for line in [
+        "data         data: ",
+        "checkpoint   ",
+        "frozen       kNN ",
+        "method       core-tuning own",
+        "machine      cpu",
+    ] {
+        assert!(words.contains(line), "no {line:?} in {words}");
+    }
+    let lines: Vec<&str> = result.lines().map(|line| &line[..13]).collect();
+    assert_eq!(lines, ["result       ", "saved        ", "next         "], "{result}");
+    assert!(result.contains("the linear probe, more than chance on 8 images?"), "{result}");
+    let log = fs::read_to_string(world.path("run/log.txt")).unwrap();
+    assert_eq!(log, words);
+}
+
+#[test]
+fn with_json_stdout_holds_only_json() {
+    let world = World::new();
+    let summary = json(&run(&world.fit("run", &["--json"])));
+    for key in ["method", "seed", "best", "test", "probe", "coverage", "versions"] {
+        assert!(summary.get(key).is_some(), "no {key} in {summary}");
+    }
+    let run_folder = world.path("run");
+    let evaluation = json(&coretune(&["evaluate", &run_folder, "--json"]));
+    assert_eq!(evaluation["top1"], summary["test"]["top1"]);
+    let (checkpoint, data) = (world.path("resnet.safetensors"), world.path("data"));
+    let probe = json(&coretune(&["probe", &checkpoint, "--data-dir", &data, "--img-size", "16", "--json"]));
+    assert_eq!(probe["linear_top1"], summary["probe"]["linear_top1"]);
+    assert!(probe["random"]["knn_top1"].is_number());
+}
+
+#[test]
+fn evaluate_prints_a_line_for_every_class() {
+    let world = World::new();
+    run(&world.fit("run", &["--no-probe"]));
+    let text = stdout(&coretune(&["evaluate", &world.path("run"), "--split", "val"]));
+    assert!(text.contains("split        validation, 2 images"), "{text}");
+    for class in ["\ndark ", "\nlight "] {
+        assert!(text.contains(class), "{text}");
+    }
+}
+
+#[test]
+fn a_dry_run_prints_a_configuration_that_repeats_it_and_writes_nothing() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--dry-run"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for label in ["memory       about", "time         about", "model        "] {
+        assert!(stderr(&output).contains(label), "{}", stderr(&output));
+    }
+    assert!(!std::path::Path::new(&world.path("run")).exists());
+    fs::write(world.path("config.toml"), stdout(&output)).unwrap();
+    let again = coretune(&["fit", "--config", &world.path("config.toml"), "--dry-run"]);
+    assert_eq!(stdout(&again), stdout(&output));
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_training() {
+    let world = World::new();
+    let (checkpoint, data) = (world.path("resnet.safetensors"), world.path("data"));
+    for (arguments, parts) in [
+        (
+            world.fit("a", &["--model", "resnet50"]),
+            ["error: the checkpoint does not fit the model", "hint: leave out --model"],
+        ),
+        (world.fit("b", &["--batch-size", "64"]), ["error: ", "hint: "]),
+        (world.fit("c", &["--num-classes", "7"]), ["error: ", "hint: leave out --num-classes"]),
+        (vec!["probe".into(), checkpoint.clone(), "--data-dir".into(), world.path("nowhere")], ["nowhere", "hint: "]),
+        (vec!["inspect".into(), world.path("data/train/dark/0.ppm")], ["error: ", "hint: "]),
+        (vec!["evaluate".into(), data.clone()], ["error: ", "data"]),
+    ] {
+        let output = run(&arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+        assert!(stdout(&output).is_empty());
+    }
+}
+
+#[test]
+fn a_second_run_into_the_same_folder_is_refused() {
+    let world = World::new();
+    let first = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    let second = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
+    assert!(stderr(&second).contains("not empty"), "{}", stderr(&second));
+}
