@@ -17,6 +17,7 @@ use printer::Printer;
 use status::Status;
 
 fn main() -> ExitCode {
+    coretune_native::keep_freed_memory();
     let outcome = panics::caught(run);
     let status = match &outcome {
         Ok(()) => Status::Done,
