@@ -18,9 +18,8 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         "test" => Role::Test,
         _ => Role::Validation,
     };
-    RunFolder::open(&arguments.run)?;
-    let typed = Typed::defaults().file(&arguments.run.join("config.toml"))?;
-    let config = flags.over(typed)?.validate()?;
+    let folder = RunFolder::open(&arguments.run)?;
+    let config = flags.over(Typed::defaults().file(&folder.config())?)?.validate()?;
     let mut progress = Progress::new(printer.clone());
     let evaluation = fit::evaluate_run(&arguments.run, &config, role, &mut |event| progress.see(event));
     progress.clear();

@@ -21,17 +21,16 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     if arguments.dry_run {
         return dry_run(&printer, preparation, steps);
     }
-    let root = preparation.task.config.folder();
-    let folder = RunFolder::create(&root)?;
+    let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
-    printer.log_to(&root.join("log.txt"))?;
+    printer.log_to(&folder.root().join("log.txt"))?;
     lines::found(&printer, &preparation);
     let mut progress = Progress::new(printer.clone());
     let outcome = fine_tune(&printer, preparation, steps, &folder, &mut progress);
     progress.clear();
     let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&finished.summary)?;
-    tell(&printer, &finished, &root)
+    tell(&printer, &finished, folder.root())
 }
 
 /// Probe first, then training.

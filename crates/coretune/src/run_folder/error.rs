@@ -47,7 +47,7 @@ impl RunFolderError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             RunFolderError::NotEmpty { .. } => {
-                "go on with the run in it: --resume; or name another folder: --output DIR"
+                "name another folder: --output DIR"
             }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
