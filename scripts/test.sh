@@ -12,6 +12,10 @@ step() {
     "$@"
 }
 
+# Tests run at the same time, a process each: with more than one thread each they would spin for each other's cores.
+# Those that need more threads ask for them.
+export OMP_NUM_THREADS=1
+
 run_tests() {
     if cargo nextest --version > /dev/null 2>&1; then
         rm -f target/nextest/all/junit.xml

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Preparation, settings};
 use crate::engine::peak_rss_bytes;
-use crate::models::{Linear, Model, ProjectionHead};
+use crate::models::Linear;
 use crate::train::{TrainError, step};
 
 /// What a run will take, roughly.
@@ -38,13 +38,9 @@ impl Preparation {
         let Preparation { task, backbone, .. } = self;
         let (config, seed) = (&task.config, task.config.train.seed);
         let objective = settings::objective(&config.method, config.train.label_smoothing);
-        let width = backbone.feature_width();
-        let classifier = Linear::classifier(width, task.classes.len() as i64, seed, task.device)?;
-        let projection = objective
-            .uses_projection()
-            .then(|| ProjectionHead::new(width, config.method.contrast_dim, seed, task.device))
-            .transpose()?;
-        let model = Model::new(backbone, classifier, projection, task.normalisation())?;
+        let classes = task.classes.len() as i64;
+        let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
+        let model = task.model(backbone, classifier, &*objective)?;
         let mut optimizer = settings::optimizer(&model, &config.train);
         let images = task.training_images()?;
 

@@ -131,7 +131,8 @@ impl Task {
         let Some(cache) = FeatureCache::of_user().filter(|_| keep == Keep::InCache) else {
             return self.compute_features(backbone, split, mirrored, observer);
         };
-        let keys = views(mirrored).iter().map(|view| self.feature_key(split, view)).collect::<Result<Vec<_>, _>>()?;
+        let data = split.content_hash()?;
+        let keys = views(mirrored).iter().map(|view| self.feature_key(&data, view)).collect::<Result<Vec<_>, _>>()?;
         let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();
         if let Some(known) = known {
             return Ok(known);
@@ -148,12 +149,12 @@ impl Task {
         Ok(features)
     }
 
-    /// The name under which the features of one view of a split are kept.
-    fn feature_key(&self, split: &Split, view: &str) -> Result<String, TrainError> {
+    /// The name under which the features of one view of a split are kept; `data` is the split's content hash.
+    fn feature_key(&self, data: &str, view: &str) -> Result<String, TrainError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
         let transform = self.evaluation_transform()?;
         let origin = Origin {
-            data: &split.content_hash()?,
+            data,
             checkpoint: &self.checkpoint_hash,
             encoder: &self.report.encoder,
             transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view}"),

@@ -10,7 +10,7 @@ use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, load_backbone, rec
 use crate::config::{Input, RunConfig};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, threads};
-use crate::models::{Architecture, Backbone, Normalisation};
+use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::train::{Evaluator, ModelDescription, TrainError};
 use crate::transforms::Transform;
 
@@ -143,7 +143,7 @@ impl Task {
     }
 
     /// What a checkpoint of this run says beside its weights.
-    pub(super) fn description(&self, classifier_bias: bool, projection_width: Option<i64>) -> ModelDescription {
+    pub(super) fn description(&self, model: &Model) -> ModelDescription {
         ModelDescription {
             architecture: self.architecture,
             classes: self.classes.clone(),
@@ -152,8 +152,8 @@ impl Task {
             img_size: self.input.img_size,
             crop_pct: self.input.crop_pct,
             interpolation: self.input.interpolation,
-            classifier_bias,
-            projection_width,
+            classifier_bias: model.classifier.bias.is_some(),
+            projection_width: model.projection.as_ref().map(ProjectionHead::outputs),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::config::HeadInit;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
+use crate::objectives::Objective;
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{Event, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model};
 use crate::transforms::Transform;
@@ -86,16 +87,11 @@ impl Task {
     ) -> Result<Trainer<'a>, TrainError> {
         let train = &self.config.train;
         let objective = settings::objective(&self.config.method, train.label_smoothing);
-        let width = backbone.feature_width();
-        let classifier = self.classifier(width, frozen)?;
-        let projection = objective
-            .uses_projection()
-            .then(|| ProjectionHead::new(width, self.config.method.contrast_dim, train.seed, self.device))
-            .transpose()?;
-        let description = self.description(classifier.bias.is_some(), projection.as_ref().map(ProjectionHead::outputs));
-        let model = Model::new(backbone, classifier, projection, self.normalisation())?;
+        let classifier = self.classifier(backbone.feature_width(), frozen)?;
+        let model = self.model(backbone, classifier, &*objective)?;
         let images = self.training_images()?;
         Ok(Trainer {
+            description: self.description(&model),
             optimizer: settings::optimizer(&model, train),
             schedule: settings::schedule(&self.config, images.steps_per_epoch()?),
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
@@ -105,9 +101,23 @@ impl Task {
             model,
             objective,
             images,
-            description,
             folder,
         })
+    }
+
+    /// Backbone and heads together; the projection head is there for the methods that use it.
+    pub(super) fn model(
+        &self,
+        backbone: Backbone,
+        classifier: Linear,
+        objective: &dyn Objective,
+    ) -> Result<Model, TrainError> {
+        let (width, outputs) = (backbone.feature_width(), self.config.method.contrast_dim);
+        let projection = objective
+            .uses_projection()
+            .then(|| ProjectionHead::new(width, outputs, self.config.train.seed, self.device))
+            .transpose()?;
+        Ok(Model::new(backbone, classifier, projection, self.normalisation())?)
     }
 
     /// G_y at the start: random without bias, or the linear probe (B11).

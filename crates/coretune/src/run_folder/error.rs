@@ -46,9 +46,7 @@ impl RunFolderError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            RunFolderError::NotEmpty { .. } => {
-                "name another folder: --output DIR"
-            }
+            RunFolderError::NotEmpty { .. } => "name another folder: --output DIR",
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
             RunFolderError::Io { source, .. } => match source.kind() {

@@ -185,10 +185,10 @@ impl Trainer<'_> {
         if let Some(average) = &mut self.average {
             average.exchange();
         }
-        self.save_state(progress)?;
         let Best { top1, loss, .. } = validated;
         let record = EvaluationRecord { step: progress.step, epoch, split: "validation".into(), top1, loss };
         self.folder.log(&MetricsRecord::Evaluation(record))?;
+        self.save_state(progress)?;
         let best_so_far = progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
         observer(&Event::Epoch(EpochReport { epoch, step: progress.step, top1, loss, best: better, best_so_far }));
         Ok(())
