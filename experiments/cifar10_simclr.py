@@ -30,8 +30,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-LEARNING_RATES = [0.01, 0.03, 0.1]
-ETAS = [0.3, 1.0, 3.0]
 SEARCH_SEED = 0
 SEEDS = [0, 1, 2]
 
@@ -160,12 +158,12 @@ def best_val(summary):
     return summary["best"]["val_top1"]
 
 
-def learning_rates(method):
-    return [Setting(lr, 1.0 if method.has_eta else None) for lr in LEARNING_RATES]
+def learning_rates(comparison, method):
+    return [Setting(lr, 1.0 if method.has_eta else None) for lr in comparison.options.lr]
 
 
-def etas(lr):
-    return [Setting(lr, eta) for eta in ETAS]
+def etas(comparison, lr):
+    return [Setting(lr, eta) for eta in sorted({1.0, *comparison.options.eta})]
 
 
 def compare(comparison, methods):
@@ -173,19 +171,19 @@ def compare(comparison, methods):
     searched = [method for method in methods if not method.settings_of]
     with_eta = [method for method in searched if method.has_eta]
     given = [method for method in methods if method.settings_of]
-    comparison.total = (sum(len(learning_rates(method)) for method in searched) + len(with_eta) * (len(ETAS) - 1)
+    comparison.total = (sum(len(learning_rates(comparison, method)) for method in searched) + len(with_eta) * (len(etas(comparison, 0)) - 1)
                         + len(searched) * (len(SEEDS) - 1) + len(given) * len(SEEDS))
 
-    tried = {method.label: learning_rates(method) for method in searched}
+    tried = {method.label: learning_rates(comparison, method) for method in searched}
     comparison.run_all([(method, setting, SEARCH_SEED) for method in searched for setting in tried[method.label]])
     chosen = {method.label: comparison.best(method, tried[method.label]) for method in searched}
 
-    more = {method.label: [setting for setting in etas(chosen[method.label].lr) if setting not in tried[method.label]]
+    more = {method.label: [setting for setting in etas(comparison, chosen[method.label].lr) if setting not in tried[method.label]]
             for method in with_eta}
     comparison.run_all([(method, setting, SEARCH_SEED) for method in with_eta for setting in more[method.label]])
     for method in with_eta:
         tried[method.label] += more[method.label]
-        chosen[method.label] = comparison.best(method, etas(chosen[method.label].lr))
+        chosen[method.label] = comparison.best(method, etas(comparison, chosen[method.label].lr))
 
     for method in given:
         chosen[method.label] = Setting(chosen[method.settings_of].lr, 1.0)
@@ -240,6 +238,9 @@ def parse(argv):
     parser.add_argument("--per-class", type=int, default=100, help="labels per class, for training and again for validation")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lr", type=float, nargs="+", default=[0.01, 0.03, 0.1], help="learning rates to search")
+    parser.add_argument("--eta", type=float, nargs="+", default=[0.3, 1.0, 3.0],
+                        help="weights of the contrastive loss to search, 1 always among them")
     parser.add_argument("--only", action="append", metavar="LABEL", help="this method only; may be given several times")
     parser.add_argument("extra", nargs="*", help="after --: more flags for every `coretune fit`")
     return parser.parse_args(argv)
