@@ -68,7 +68,7 @@ impl Printer {
     }
 
     /// Whether stderr is a terminal, on which a bar can be drawn.
-    pub(crate) fn shows_bars(&self) -> bool {
+    pub(crate) fn shows_bars() -> bool {
         io::stderr().is_terminal()
     }
 

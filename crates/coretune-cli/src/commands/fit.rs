@@ -42,10 +42,10 @@ fn fine_tune(
     progress: &mut Progress,
 ) -> Result<Finished, Failure> {
     let task = &preparation.task;
-    let frozen = match task.config.run.probe {
-        true => Some(task.probe(&preparation.backbone, &mut |event| progress.see(event))?),
-        false => None,
-    };
+    let mut frozen = None;
+    if task.config.run.probe {
+        frozen = Some(task.probe(&preparation.backbone, &mut |event| progress.see(event))?);
+    }
     progress.clear();
     if let Some(figures) = &frozen {
         printer.say("frozen", lines::frozen(figures));

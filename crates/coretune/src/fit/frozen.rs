@@ -109,35 +109,36 @@ impl Task {
         keep: Keep,
         observer: &mut Observer<'_>,
     ) -> Result<ProbeFeatures, TrainError> {
-        let mut of = |split: &Split, mirrored: bool| self.split_features(backbone, keep, split, mirrored, observer);
-        let [train, train_mirrored] = both(of(&self.splits.train, true)?);
-        let validation = first(of(&self.splits.validation, false)?);
-        let judged = match &self.splits.test {
-            Some(test) => first(of(test, false)?),
-            None => validation.shallow_clone(),
+        let [train, train_mirrored] =
+            self.split_features(backbone, keep, &self.splits.train, [View::AsItIs, View::Mirrored], observer)?;
+        let mut plain = |split: &Split| self.split_features(backbone, keep, split, [View::AsItIs], observer);
+        let [validation] = plain(&self.splits.validation)?;
+        let [judged] = match &self.splits.test {
+            Some(test) => plain(test)?,
+            None => [validation.shallow_clone()],
         };
         Ok(ProbeFeatures { train, train_mirrored, validation, judged })
     }
 
-    /// Features of a split, and of its mirror images when `mirrored`; from the cache when they are known there.
-    fn split_features(
+    /// Features of these views of a split; from the cache when they are known there.
+    fn split_features<const VIEWS: usize>(
         &self,
         backbone: &Backbone,
         keep: Keep,
         split: &Split,
-        mirrored: bool,
+        views: [View; VIEWS],
         observer: &mut Observer<'_>,
-    ) -> Result<Vec<Tensor>, TrainError> {
+    ) -> Result<[Tensor; VIEWS], TrainError> {
         let Some(cache) = FeatureCache::of_user().filter(|_| keep == Keep::InCache) else {
-            return self.compute_features(backbone, split, mirrored, observer);
+            return self.compute_features(backbone, split, views, observer);
         };
         let data = split.content_hash()?;
-        let keys = views(mirrored).iter().map(|view| self.feature_key(&data, view)).collect::<Result<Vec<_>, _>>()?;
+        let keys = views.iter().map(|view| self.feature_key(&data, *view)).collect::<Result<Vec<_>, _>>()?;
         let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();
-        if let Some(known) = known {
+        if let Some(Ok(known)) = known.map(TryInto::try_into) {
             return Ok(known);
         }
-        let features = self.compute_features(backbone, split, mirrored, observer)?;
+        let features = self.compute_features(backbone, split, views, observer)?;
         for (key, features) in keys.iter().zip(&features) {
             let entry = Features { features: features.shallow_clone(), labels: split.labels().to_vec() };
             // A cache that cannot be written costs time, not results.
@@ -150,53 +151,52 @@ impl Task {
     }
 
     /// The name under which the features of one view of a split are kept; `data` is the split's content hash.
-    fn feature_key(&self, data: &str, view: &str) -> Result<String, TrainError> {
+    fn feature_key(&self, data: &str, view: View) -> Result<String, TrainError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
         let transform = self.evaluation_transform()?;
         let origin = Origin {
             data,
             checkpoint: &self.checkpoint_hash,
             encoder: &self.report.encoder,
-            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view}"),
+            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view:?}"),
             precision: &format!("{} on {:?}", self.precision, self.device),
             libtorch: &versions().libtorch,
         };
         Ok(origin.key())
     }
 
-    /// Features of a split through a frozen backbone; with `mirrored` those of the mirror images as a second matrix.
-    fn compute_features(
+    /// Features of these views of a split through a frozen backbone.
+    fn compute_features<const VIEWS: usize>(
         &self,
         backbone: &Backbone,
         split: &Split,
-        mirrored: bool,
+        views: [View; VIEWS],
         observer: &mut Observer<'_>,
-    ) -> Result<Vec<Tensor>, TrainError> {
+    ) -> Result<[Tensor; VIEWS], TrainError> {
         let normalisation = self.normalisation();
-        let of = |images: &Tensor| {
-            guard("computing features", || backbone.features(&normalisation.apply(images, self.device), Mode::Evaluate))
-        };
         let mut forward = |images: &Tensor| {
-            let mut views = vec![of(images)?];
-            if mirrored {
-                views.push(of(&images.flip([2i64]))?);
-            }
-            Ok(views)
+            Ok(guard("computing features", || {
+                views.map(|view| backbone.features(&normalisation.apply(&view.of(images), self.device), Mode::Evaluate))
+            })?)
         };
         let mut progress = |done, total| observer(&Event::Progress { done, total });
         self.evaluator()?.features(split, &mut progress, &mut forward)
     }
 }
 
-/// Names of the views of each image that a probe learns from.
-fn views(mirrored: bool) -> &'static [&'static str] {
-    if mirrored { &["as it is", "mirrored"] } else { &["as it is"] }
+/// What a probe learns from: the image, or its mirror image (B10).
+#[derive(Debug, Clone, Copy)]
+enum View {
+    AsItIs,
+    Mirrored,
 }
 
-fn first(views: Vec<Tensor>) -> Tensor {
-    views.into_iter().next().expect("one view at least")
-}
-
-fn both(views: Vec<Tensor>) -> [Tensor; 2] {
-    views.try_into().expect("the images and their mirror images")
+impl View {
+    /// This view of images `[n, h, w, 3]`.
+    fn of(self, images: &Tensor) -> Tensor {
+        match self {
+            View::AsItIs => images.shallow_clone(),
+            View::Mirrored => images.flip([2i64]),
+        }
+    }
 }

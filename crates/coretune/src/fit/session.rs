@@ -61,15 +61,8 @@ impl Preparation {
         let against_probe = frozen.map(compare).transpose()?;
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
-        let best_epoch = outcome.progress.best.expect("an epoch was trained");
-        let measured = Measured {
-            outcome: &outcome,
-            best: best_epoch,
-            frozen,
-            test: test.as_ref(),
-            temperature,
-            wall: started.elapsed(),
-        };
+        let measured =
+            Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
         let summary = summary(&task, &measured);
         folder.write_summary(&summary)?;
         folder.derive()?;

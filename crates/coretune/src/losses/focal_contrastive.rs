@@ -77,7 +77,7 @@ fn focal_weight(log_p: &Tensor, focus: Focus) -> Tensor {
         return source.ones_like();
     }
     let complement = -source.expm1();
-    if focus.exponent == 1.0 { complement } else { complement.pow_tensor_scalar(focus.exponent) }
+    complement.pow_tensor_scalar(focus.exponent)
 }
 
 fn check_settings(temperature: f64, focus: Focus) -> Result<(), EngineError> {

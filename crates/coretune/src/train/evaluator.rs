@@ -54,9 +54,8 @@ impl Evaluator {
         split: &Split,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Outputs, TrainError> {
-        let features =
-            self.features(split, progress, &mut |images| Ok(vec![model.features(images, Mode::Evaluate)?]))?;
-        let features = features.into_iter().next().expect("one view was asked for");
+        let mut forward = |images: &Tensor| Ok([model.features(images, Mode::Evaluate)?]);
+        let [features] = self.features(split, progress, &mut forward)?;
         let logits = no_grad(|| {
             guard("computing logits", || {
                 model.classifier.forward(&features.to_device(model.device())).to_device(Device::Cpu)
@@ -66,26 +65,25 @@ impl Evaluator {
     }
 
     /// Feature matrices f32 `[n, D]`, one for each view of a batch that `forward` gives; without graph, on the host.
-    pub fn features(
+    pub fn features<const VIEWS: usize>(
         &self,
         split: &Split,
         progress: &mut dyn FnMut(usize, usize),
-        forward: &mut dyn FnMut(&Tensor) -> Result<Vec<Tensor>, TrainError>,
-    ) -> Result<Vec<Tensor>, TrainError> {
+        forward: &mut dyn FnMut(&Tensor) -> Result<[Tensor; VIEWS], TrainError>,
+    ) -> Result<[Tensor; VIEWS], TrainError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
         let batches = sampler::sequential(split.len(), self.batch_size)?;
-        let mut views: Vec<Vec<Tensor>> = Vec::new();
+        let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
         let mut done = 0;
         for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
             let batch = batch?;
             let of_batch = no_grad(|| forward(&batch.images))?;
-            views.resize_with(of_batch.len(), Vec::new);
             for (view, features) in views.iter_mut().zip(of_batch) {
                 view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
             }
             done += batch.labels.len();
             progress(done, split.len());
         }
-        Ok(guard("joining features", || views.iter().map(|parts| Tensor::cat(parts, 0)).collect())?)
+        Ok(guard("joining features", || views.map(|parts| Tensor::cat(&parts, 0)))?)
     }
 }

@@ -26,8 +26,11 @@ impl DeviceFigures {
 
     /// Waits for the device and reads the total loss and the named figures.
     pub fn read(&self) -> Result<(f64, BTreeMap<&'static str, f64>), EngineError> {
-        let values: Vec<f32> =
-            guard("reading the figures of a step", || Vec::try_from(&self.values).expect("a vector of f32"))?;
+        let values: Vec<f32> = guard("reading the figures of a step", || {
+            let mut values = vec![0.0; self.names.len() + 1];
+            self.values.copy_data(&mut values, self.names.len() + 1);
+            values
+        })?;
         let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));
         Ok((total, self.names.iter().copied().zip(figures).collect()))
     }

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::events::{EpochReport, Event, Observer, StepReport};
@@ -62,6 +63,8 @@ pub struct Trainer<'a> {
 pub struct Outcome {
     /// How far it came.
     pub progress: Progress,
+    /// The epoch that was kept.
+    pub best: Best,
     /// Images a second in training, validation left out.
     pub images_per_second: f64,
     /// Whether it ended early for want of a better epoch.
@@ -79,7 +82,9 @@ struct Pending {
 struct Meter {
     since: Instant,
     images: usize,
+    /// Waiting for images in this epoch, and how much of it lies before the last logged step.
     waited: Duration,
+    waited_before: Duration,
     training: Duration,
     images_in_all: usize,
 }
@@ -91,14 +96,15 @@ impl Trainer<'_> {
         let mut progress = Progress::default();
         let mut meter = Meter::start();
         let mut early = false;
+        let mut best = Best { epoch: 0, top1: 0.0, loss: f64::INFINITY };
         while progress.epochs < self.plan.epochs && !early {
             self.train_epoch(&mut progress, &mut meter, observer)?;
-            self.finish_epoch(&mut progress, observer)?;
+            best = self.finish_epoch(&mut progress, observer)?;
             early = self.plan.patience.is_some_and(|patience| progress.epochs_without_better >= patience);
         }
         early &= progress.epochs < self.plan.epochs;
         observer(&Event::Trained { took: started.elapsed(), early });
-        Ok(Outcome { progress, images_per_second: meter.overall_rate(), early })
+        Ok(Outcome { progress, best, images_per_second: meter.overall_rate(), early })
     }
 
     fn train_epoch(
@@ -108,8 +114,7 @@ impl Trainer<'_> {
         observer: &mut Observer<'_>,
     ) -> Result<(), TrainError> {
         let steps = self.images.steps_per_epoch()?;
-        let epoch = progress.epochs + 1;
-        observer(&Event::EpochStarted { epoch, epochs: self.plan.epochs, steps });
+        observer(&Event::EpochStarted { epoch: progress.epochs + 1, epochs: self.plan.epochs, steps });
         let mut loader = self.images.epoch(progress.epochs, (progress.step % steps) as usize)?;
         meter.restart();
         let mut pending: Option<Pending> = None;
@@ -122,37 +127,51 @@ impl Trainer<'_> {
                 average.follow();
             }
             progress.step += 1;
-            meter.count(batch.labels.len());
+            meter.count(batch.labels.len(), loader.waited());
+            // The step is under way: time to read the figures of the one before.
             if let Some(previous) = pending.take() {
                 self.report(previous, observer)?;
             }
             let logged = progress.step.is_multiple_of(self.plan.log_every) || progress.step.is_multiple_of(steps);
-            let (images_per_second, data_wait_share) = meter.rates(loader.waited());
+            let report = self.unread_report(progress, steps, rate, &batch.labels, meter);
             if logged {
-                meter.lap(loader.waited());
+                meter.lap();
             }
-            let positives = PositiveCounts::of(&batch.labels);
-            let report = StepReport {
-                step: progress.step,
-                total_steps: self.plan.epochs * steps,
-                epoch,
-                rate,
-                loss: f64::NAN,
-                figures: std::collections::BTreeMap::new(),
-                positives_per_anchor: positives.per_anchor,
-                anchors_without_positives: positives.anchors_without,
-                images_per_second,
-                data_wait_share,
-            };
             pending = Some(Pending { figures, report, logged });
         }
         pending.map_or(Ok(()), |last| self.report(last, observer))
     }
 
+    /// What is known of a step before its figures are read.
+    fn unread_report(
+        &self,
+        progress: &Progress,
+        steps_per_epoch: u64,
+        rate: f64,
+        labels: &[i64],
+        meter: &Meter,
+    ) -> StepReport {
+        let positives = PositiveCounts::of(labels);
+        let (images_per_second, data_wait_share) = meter.rates();
+        StepReport {
+            step: progress.step,
+            total_steps: self.plan.epochs * steps_per_epoch,
+            epoch: progress.epochs + 1,
+            rate,
+            loss: f64::NAN,
+            figures: BTreeMap::new(),
+            positives_per_anchor: positives.per_anchor,
+            anchors_without_positives: positives.anchors_without,
+            images_per_second,
+            data_wait_share,
+        }
+    }
+
     /// Reads the figures of a step, logs them, and stops at a loss that is no number.
     fn report(&self, pending: Pending, observer: &mut Observer<'_>) -> Result<(), TrainError> {
-        let (loss, figures) = pending.figures.read()?;
-        let report = StepReport { loss, figures, ..pending.report };
+        let Pending { figures, report, logged } = pending;
+        let (loss, figures) = figures.read()?;
+        let report = StepReport { loss, figures, ..report };
         if !loss.is_finite() {
             let terms = report.figures.iter().map(|(name, value)| format!("{name} {value}"));
             return Err(TrainError::NonFinite {
@@ -163,15 +182,15 @@ impl Trainer<'_> {
                 last_good: Some(self.folder.last_checkpoint()).filter(|path| path.exists()),
             });
         }
-        if pending.logged {
+        if logged {
             self.folder.log(&MetricsRecord::Step(StepRecord::from(&report)))?;
         }
         observer(&Event::Step(report));
         Ok(())
     }
 
-    /// Validates the epoch, keeps it when it is the best, and saves the state.
-    fn finish_epoch(&mut self, progress: &mut Progress, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+    /// Validates the epoch, keeps it when it is the best, saves the state, and gives the best epoch so far.
+    fn finish_epoch(&mut self, progress: &mut Progress, observer: &mut Observer<'_>) -> Result<Best, TrainError> {
         let epoch = progress.epochs + 1;
         // What is validated and kept is the average, where there is one.
         if let Some(average) = &mut self.average {
@@ -189,9 +208,10 @@ impl Trainer<'_> {
         let record = EvaluationRecord { step: progress.step, epoch, split: "validation".into(), top1, loss };
         self.folder.log(&MetricsRecord::Evaluation(record))?;
         self.save_state(progress)?;
-        let best_so_far = progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
+        let kept = progress.best.unwrap_or(validated);
+        let best_so_far = (kept.epoch, kept.top1);
         observer(&Event::Epoch(EpochReport { epoch, step: progress.step, top1, loss, best: better, best_so_far }));
-        Ok(())
+        Ok(kept)
     }
 
     fn validate(&self, epoch: u64) -> Result<Best, TrainError> {
@@ -206,35 +226,46 @@ impl Trainer<'_> {
         tensors.extend(self.optimizer.state());
         tensors.extend(self.average.iter().flat_map(WeightAverage::state));
         let metadata = metadata(&self.description, Some(progress));
-        Ok(safetensors_file::write(&self.folder.last_checkpoint(), &metadata, &tensors)?)
+        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &tensors)?)
     }
 }
 
 impl Meter {
     fn start() -> Self {
-        Meter { since: Instant::now(), images: 0, waited: Duration::ZERO, training: Duration::ZERO, images_in_all: 0 }
+        Meter {
+            since: Instant::now(),
+            images: 0,
+            waited: Duration::ZERO,
+            waited_before: Duration::ZERO,
+            training: Duration::ZERO,
+            images_in_all: 0,
+        }
     }
 
     /// Begins an epoch: the time since the last step went into validation.
     fn restart(&mut self) {
-        (self.since, self.images, self.waited) = (Instant::now(), 0, Duration::ZERO);
+        *self = Meter { training: self.training, images_in_all: self.images_in_all, ..Meter::start() };
     }
 
-    fn count(&mut self, images: usize) {
+    /// A step was made on so many images; `waited` is how long this epoch has waited for images so far.
+    fn count(&mut self, images: usize, waited: Duration) {
         self.images += images;
         self.images_in_all += images;
+        self.waited = waited;
     }
 
-    /// Images a second and share of waiting since the last lap; `waited` counts from the start of the epoch.
-    fn rates(&self, waited: Duration) -> (f64, f64) {
+    /// Images a second and share of waiting since the last logged step.
+    fn rates(&self) -> (f64, f64) {
         let elapsed = self.since.elapsed().as_secs_f64().max(1e-9);
-        (self.images as f64 / elapsed, waited.saturating_sub(self.waited).as_secs_f64() / elapsed)
+        let waited = self.waited.saturating_sub(self.waited_before).as_secs_f64();
+        (self.images as f64 / elapsed, waited / elapsed)
     }
 
-    fn lap(&mut self, waited: Duration) {
+    /// A step was logged.
+    fn lap(&mut self) {
         let now = Instant::now();
         self.training += now - self.since;
-        (self.since, self.images, self.waited) = (now, 0, waited);
+        (self.since, self.images, self.waited_before) = (now, 0, self.waited);
     }
 
     fn overall_rate(&self) -> f64 {

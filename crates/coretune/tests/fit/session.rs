@@ -103,9 +103,9 @@ fn frozen_stages_do_not_move_and_the_others_do() {
     let world = World::new(12, 4);
     let config = world.config(&["model.frozen_stages=2", "run.probe=false"]);
     fit(&world, "run", &config);
-    let (_, before) = coretune::checkpoints::safetensors_file::read(&world.checkpoint()).unwrap();
+    let (_, before) = coretune::checkpoints::safetensors_file::read(world.checkpoint()).unwrap();
     let (_, after) =
-        coretune::checkpoints::safetensors_file::read(&world.run("run").join("checkpoints/last.safetensors")).unwrap();
+        coretune::checkpoints::safetensors_file::read(world.run("run").join("checkpoints/last.safetensors")).unwrap();
     for (name, weight) in &before {
         let moved = !weight.equal(&after[&format!("backbone.{name}")]);
         let frozen = ["conv1", "bn1", "layer1"].iter().any(|stage| name.split('.').next() == Some(stage));

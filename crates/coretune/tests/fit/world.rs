@@ -71,7 +71,7 @@ impl World {
         let backbone = Backbone::new(&architecture, 7, tch::Device::Cpu).unwrap();
         let tensors: Vec<_> =
             backbone.parameters().iter().map(|p| (p.name.clone(), p.tensor.shallow_clone())).collect();
-        safetensors_file::write(&self.checkpoint(), &std::collections::BTreeMap::new(), &tensors).unwrap();
+        safetensors_file::write(self.checkpoint(), &std::collections::BTreeMap::new(), &tensors).unwrap();
     }
 }
 
