@@ -42,10 +42,8 @@ fn fine_tune(
     progress: &mut Progress,
 ) -> Result<Finished, Failure> {
     let task = &preparation.task;
-    let frozen = match task.config.run.probe {
-        true => Some(task.probe(&preparation.backbone, &mut |event| progress.see(event))?),
-        false => None,
-    };
+    let mut probe = || task.probe(&preparation.backbone, &mut |event| progress.see(event));
+    let frozen = if task.config.run.probe { Some(probe()?) } else { None };
     progress.clear();
     if let Some(figures) = &frozen {
         printer.say("frozen", lines::frozen(figures));

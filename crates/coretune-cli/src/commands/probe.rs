@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let mut typed = flags.over(arguments.layers.read()?)?;
     if let Some(path) = Setting::find("checkpoint.path") {
-        typed = typed.flag(path, &[arguments.checkpoint.clone()])?;
+        typed = typed.flag(path, std::slice::from_ref(&arguments.checkpoint))?;
     }
     let preparation = fit::prepare(&typed.validate()?)?;
     lines::found(&printer, &preparation);
