@@ -1,6 +1,6 @@
 """Alternates the Rust and the PyTorch training step in one run and prints the ratio of their medians.
 
-    .peers/bench/bin/python benches/peers/compare.py --rounds 5 [settings of step.py]
+    .peers/bin/python benches/peers/compare.py --rounds 5 [settings of step.py]
 
 Both sides run in processes of their own, in turn, so that a slow minute of the machine hits both.
 """

@@ -1,11 +1,11 @@
 """The training step of coretune in PyTorch, as one would write it by hand: what `training_step` is measured against.
 
-    python -m venv .peers/bench && .peers/bench/bin/pip install -r benches/peers/requirements.txt
-    .peers/bench/bin/python benches/peers/step.py --model mobilenet_v2_32 --width 0.5 --size 32 --batch 64
+    make peers
+    .peers/bin/python benches/peers/step.py --model mobilenet_v2_32 --width 0.5 --size 32 --batch 64
 
 One step: uint8 images [n, h, w, 3] -> normalise -> backbone (channels-last, batch norm in training mode) -> objective
 -> backward -> SGD with Nesterov momentum 0.9 and weight decay 1e-4. The objective `core-tuning` is M1-M7 of the method
-(pair scheme `own`), vectorised; `features` is the backbone alone, with the mean square of its features as loss.
+(pair scheme `own`), vectorised.
 Prints one JSON line with the same keys as the Rust side: medians over steps, so that a disturbed step does not count.
 """
 
@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--objective", choices=["core-tuning", "features"], default="core-tuning")
+    parser.add_argument("--objective", choices=["core-tuning", "cross-entropy"], default="core-tuning")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=20)
@@ -140,7 +140,7 @@ def main():
     model = model.to(memory_format=torch.channels_last).train()
     classifier = nn.Linear(width, args.classes, bias=False)
     projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 256))
-    parts = [model] if args.objective == "features" else [model, classifier, projection]
+    parts = [model, classifier] if args.objective == "cross-entropy" else [model, classifier, projection]
     weights = [weight for part in parts for weight in part.parameters()]
     optimizer = torch.optim.SGD(weights, lr=0.01, momentum=0.9, weight_decay=1e-4, nesterov=True, foreach=True)
     images = torch.randint(256, (args.batch, args.size, args.size, 3), dtype=torch.uint8)
@@ -152,8 +152,8 @@ def main():
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             features = model(pixels)
         features = features.float()
-        if args.objective == "features":
-            loss = features.square().mean()
+        if args.objective == "cross-entropy":
+            loss = F.cross_entropy(classifier(features), labels)
         else:
             loss = core_tuning(features, labels, args.classes, classifier, projection)
         optimizer.zero_grad(set_to_none=True)

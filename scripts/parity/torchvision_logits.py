@@ -1,7 +1,7 @@
 """Logits of torchvision's models for weights and images that Rust can make too.
 
-    python -m venv .peers/parity && .peers/parity/bin/pip install -r scripts/parity/requirements.txt
-    .peers/parity/bin/python scripts/parity/torchvision_logits.py crates/coretune/tests/models/torchvision_logits.safetensors
+    make peers
+    .peers/bin/python scripts/parity/torchvision_logits.py crates/coretune/tests/models/torchvision_logits.safetensors
 
 No weight is stored. Every tensor is filled with numbers that follow from its name alone, in exact integer arithmetic
 (SplitMix64 started from the FNV-1a hash of the name), so that tests/models/torchvision.rs fills a network of 25 million

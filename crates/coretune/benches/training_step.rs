@@ -1,8 +1,8 @@
-//! Times training steps: forward, objective, backward, update. Prints a JSON line per case, with the keys of
+//! Times training steps as `fit` makes them: forward, objective, backward, update. Prints a JSON line per case, with the keys of
 //! `benches/peers/step.py`, which times the same step in PyTorch.
 //!
 //!     cargo bench -p coretune --bench training_step
-//!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 32 --batch 64 --objective features
+//!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 32 --batch 64 --objective cross-entropy
 //!
 //! Medians over steps, so that a disturbed step does not count. Medians of runs that alternate with the other side's
 //! (`benches/peers/compare.py`) are what may be compared.
@@ -10,14 +10,14 @@
 use std::error::Error;
 use std::time::Instant;
 
+use coretune::data::Batch;
 use coretune::engine::{Amp, Precision, threads, versions};
 use coretune::losses::Focus;
-use coretune::models::{
-    Architecture, Backbone, Family, Linear, Mode, Model, Normalisation, ProjectionHead, Role, Stem,
-};
-use coretune::objectives::{CoreTuning, FeatureBatch, Heads, Objective, PairScheme};
+use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
+use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
+use coretune::train::{LayerRates, Optimizer, Rule, step};
 use serde_json::json;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 /// What to time.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ impl Case {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // As the command line does.
+    coretune_native::keep_freed_memory();
     let mut cases = vec![Case::new(Family::MobileNetV2Small, 0.5, 32, 64), Case::new(Family::ResNet50, 1.0, 224, 8)];
     // `cargo bench` adds `--bench`.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -108,79 +110,49 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
 /// A model in training on one batch.
 struct Training {
     model: Model,
-    /// `None`: the mean square of the features.
-    objective: Option<CoreTuning>,
-    images: Tensor,
-    labels: Vec<i64>,
-    /// Trained weights, each with its momentum.
-    weights: Vec<(Tensor, Tensor)>,
-    steps: u64,
+    objective: Box<dyn Objective>,
+    optimizer: Optimizer,
+    batch: Batch,
 }
 
 impl Training {
     fn new(case: &Case) -> Result<Self, Box<dyn Error>> {
+        let objective = objective(&case.objective)?;
         let mut backbone = Backbone::new(&case.architecture, 0, Device::Cpu)?;
         backbone.set_precision(case.precision);
-        let features = backbone.feature_width();
-        let objective = match case.objective.as_str() {
-            "features" => None,
-            "core-tuning" => Some(CoreTuning {
-                pairs: PairScheme::Own,
-                eta: 1.0,
-                alpha: 1.0,
-                temperature: 0.07,
-                focus: Focus { exponent: 1.0, detached: false },
-                label_smoothing: 0.0,
-            }),
-            other => return Err(format!("{other} is no objective of this bench").into()),
+        let width = backbone.feature_width();
+        let classifier = Linear::classifier(width, case.classes, 0, Device::Cpu)?;
+        let projection =
+            objective.uses_projection().then(|| ProjectionHead::new(width, ProjectionHead::WIDTH, 0, Device::Cpu));
+        let model = Model::new(backbone, classifier, projection.transpose()?, Normalisation::IMAGENET)?;
+        let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
+        let optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 1e-4, None);
+        let batch = Batch {
+            images: Tensor::randint(256, [case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu)),
+            labels: (0..case.batch).map(|index| index % case.classes).collect(),
+            indices: (0..case.batch as usize).collect(),
         };
-        let classifier = Linear::classifier(features, case.classes, 0, Device::Cpu)?;
-        let projection = ProjectionHead::new(features, ProjectionHead::WIDTH, 0, Device::Cpu)?;
-        let model = Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET)?;
-        let parameters = model.parameters();
-        let trained = parameters
-            .iter()
-            .filter(|p| p.role == Role::Weight && (objective.is_some() || p.name.starts_with("backbone.")));
-        let weights = trained.map(|p| (p.tensor.shallow_clone(), p.tensor.detach().zeros_like())).collect();
-        let images = Tensor::randint(256, [case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu));
-        let labels = (0..case.batch).map(|index| index % case.classes).collect();
-        Ok(Training { model, objective, images, labels, weights, steps: 0 })
+        Ok(Training { model, objective, optimizer, batch })
     }
 
     fn step(&mut self) -> Result<(), Box<dyn Error>> {
-        let features = self.model.features(&self.images, Mode::Train)?;
-        let loss = self.loss(&features)?;
-        let leaves: Vec<&Tensor> = self.weights.iter().map(|(weight, _)| weight).collect();
-        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
-        self.steps += 1;
-        no_grad(|| {
-            for ((weight, momentum), gradient) in self.weights.iter_mut().zip(gradients) {
-                update(weight, momentum, gradient);
-            }
-        });
+        let draw = (0, self.optimizer.updates());
+        step(&self.model, self.objective.as_ref(), &mut self.optimizer, &self.batch, draw, 0.01)?;
         Ok(())
-    }
-
-    fn loss(&self, features: &Tensor) -> Result<Tensor, Box<dyn Error>> {
-        let Some(objective) = &self.objective else {
-            return Ok(features.square().mean(Kind::Float));
-        };
-        let projection = self.model.projection.as_ref().ok_or("no projection head")?;
-        let heads = Heads {
-            classifier: &|rows| self.model.classifier.forward(rows),
-            projection: &|rows| projection.forward(rows),
-        };
-        let classes = self.model.classifier.outputs();
-        let batch = FeatureBatch { features, labels: &self.labels, classes, draw: (0, self.steps) };
-        Ok(objective.loss(&batch, &heads)?.total)
     }
 }
 
-/// SGD with Nesterov momentum 0.9, weight decay 1e-4, learning rate 0.01, in place.
-fn update(weight: &mut Tensor, momentum: &mut Tensor, mut gradient: Tensor) {
-    let factor = |value: f64| Tensor::from(value).to_kind(Kind::Float);
-    let mut direction = gradient.addcmul_(weight, &factor(1e-4));
-    let momentum = momentum.g_mul_scalar_(0.9).g_add_(&direction);
-    let direction = direction.addcmul_(&momentum, &factor(0.9));
-    let _ = weight.addcmul_(&direction, &factor(-0.01));
+fn objective(name: &str) -> Result<Box<dyn Objective>, Box<dyn Error>> {
+    match name {
+        "cross-entropy" => Ok(Box::new(CrossEntropy { label_smoothing: 0.0 })),
+        "core-tuning" => Ok(Box::new(CoreTuning {
+            pairs: PairScheme::Own,
+            eta: 1.0,
+            alpha: 1.0,
+            temperature: 0.07,
+            focus: Focus { exponent: 1.0, detached: false },
+            label_smoothing: 0.0,
+        })),
+        other => Err(format!("{other} is no objective of this bench").into()),
+    }
 }
