@@ -21,7 +21,6 @@ pub(crate) struct Printer {
     json: bool,
     colour_on_stdout: bool,
     colour_on_stderr: bool,
-    stderr_is_terminal: bool,
     log: Rc<RefCell<Log>>,
 }
 
@@ -50,7 +49,6 @@ impl Printer {
             json,
             colour_on_stdout: wanted && io::stdout().is_terminal(),
             colour_on_stderr: wanted && io::stderr().is_terminal(),
-            stderr_is_terminal: io::stderr().is_terminal(),
             log: Rc::default(),
         }
     }
@@ -70,8 +68,8 @@ impl Printer {
     }
 
     /// Whether stderr is a terminal, on which a bar can be drawn.
-    pub(crate) fn shows_bars(&self) -> bool {
-        self.stderr_is_terminal
+    pub(crate) fn shows_bars() -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Whether words may be coloured.

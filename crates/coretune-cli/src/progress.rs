@@ -62,7 +62,7 @@ impl Progress {
         let spent = now.duration_since(began);
         let left = spent.mul_f64(total.saturating_sub(done) as f64 / done.max(1) as f64);
         let text = format!("{done} of {total} images   {} left", clock(left));
-        if self.printer.shows_bars() {
+        if Printer::shows_bars() {
             let bar = self.bar.get_or_insert_with(|| bar(&self.printer, total as u64).with_prefix(stage));
             bar.set_message(text);
             bar.set_position(done as u64);
@@ -81,7 +81,7 @@ impl Progress {
             self.last_line = None;
             let pace = Pace::new(epochs * steps, steps, Instant::now());
             self.training = Some(Training { epochs, pace, step: None, epoch: None });
-            self.bar = self.printer.shows_bars().then(|| bar(&self.printer, epochs * steps));
+            self.bar = Printer::shows_bars().then(|| bar(&self.printer, epochs * steps));
         }
     }
 
