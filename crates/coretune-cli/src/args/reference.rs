@@ -1,6 +1,6 @@
 //! The page `docs/reference.md`: every command with every flag, as `--help-all` shows them.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
@@ -21,8 +21,8 @@ fn reference() -> String {
     for subcommand in all.get_subcommands_mut() {
         let help = subcommand.render_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        let (name, text) = (subcommand.get_name(), lines.join("\n"));
-        let _ = write!(page, "\n## coretune {name}\n\n```text\n{}\n```\n", text.trim_end());
+        let _ =
+            write!(page, "\n## coretune {}\n\n```text\n{}\n```\n", subcommand.get_name(), lines.join("\n").trim_end());
     }
     page
 }

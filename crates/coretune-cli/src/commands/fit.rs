@@ -42,10 +42,8 @@ fn fine_tune(
     progress: &mut Progress,
 ) -> Result<Finished, Failure> {
     let task = &preparation.task;
-    let mut frozen = None;
-    if task.config.run.probe {
-        frozen = Some(task.probe(&preparation.backbone, &mut |event| progress.see(event))?);
-    }
+    let mut probe = || task.probe(&preparation.backbone, &mut |event| progress.see(event));
+    let frozen = if task.config.run.probe { Some(probe()?) } else { None };
     progress.clear();
     if let Some(figures) = &frozen {
         printer.say("frozen", lines::frozen(figures));
