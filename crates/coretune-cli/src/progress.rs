@@ -105,7 +105,10 @@ impl Progress {
         let is_last = report.epoch == training.epochs;
         if self.bar.is_some() {
             self.redraw(now);
-            self.log_line(now);
+            // The last state of the bar stays as a line, in the log too.
+            if !is_last {
+                self.log_line(now);
+            }
         } else if self.is_due(now) || is_last {
             self.write_line(now);
         }

@@ -369,7 +369,7 @@ pub const SETTINGS: &[Setting] = &[
         .alone("bf16")
         .commands(ALL)
         .common(),
-    setting("run.threads", "threads", Kind::Whole(1, 4096), "threads of the computation; auto: all cores")
+    setting("run.threads", "threads", Kind::Whole(1, 1024), "threads of the computation; auto: all cores")
         .auto()
         .commands(ALL),
     setting(
