@@ -153,7 +153,7 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
     let preparation = prepare(&world.config(&["train.batch_size=64", "run.probe=false"])).unwrap();
     let folder = RunFolder::create(&world.run("run")).unwrap();
     let error = preparation.run(&folder, None, &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("64") && error.contains("33"), "{error}");
+    assert!(error.contains("64") && error.contains("30"), "{error}");
     for class in ["green", "red"] {
         fs::remove_dir_all(world.data().join("train").join(class)).unwrap();
         fs::remove_dir_all(world.data().join("test").join(class)).unwrap();
