@@ -48,6 +48,11 @@ impl Failure {
         self
     }
 
+    /// The same, of work that had begun: whatever the cause, it was not refused.
+    pub(crate) fn on_the_way(self) -> Self {
+        Failure { status: Status::Failed, ..self }
+    }
+
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.hint = Some(text.into());
         self

@@ -50,7 +50,8 @@ fn fine_tune(
     }
     printer.say("method", lines::method(&task.config, steps));
     printer.say("machine", lines::machine(task));
-    Ok(preparation.run(folder, frozen.as_ref(), &mut |event| progress.see(event))?)
+    let finished = preparation.run(folder, frozen.as_ref(), &mut |event| progress.see(event));
+    finished.map_err(|error| Failure::from(error).on_the_way())
 }
 
 /// The result beside the linear probe, where it lies, and what comes next.

@@ -13,6 +13,8 @@ pub enum Range {
     From(f64),
     /// From the first to the second, both included.
     Between(f64, f64),
+    /// 0, or from the first to the second, both included.
+    ZeroOrBetween(f64, f64),
     /// Above the first, up to and including the second.
     AboveUpTo(f64, f64),
     /// From the first, included, to the second, excluded.
@@ -27,6 +29,7 @@ impl Range {
                 Range::Above(low) => number > low,
                 Range::From(low) => number >= low,
                 Range::Between(low, high) => (low..=high).contains(&number),
+                Range::ZeroOrBetween(low, high) => number == 0.0 || (low..=high).contains(&number),
                 Range::AboveUpTo(low, high) => number > low && number <= high,
                 Range::FromBelow(low, high) => (low..high).contains(&number),
             }
@@ -39,6 +42,7 @@ impl fmt::Display for Range {
             Range::Above(low) => write!(f, "a number above {low}"),
             Range::From(low) => write!(f, "a number, at least {low}"),
             Range::Between(low, high) => write!(f, "a number from {low} to {high}"),
+            Range::ZeroOrBetween(low, high) => write!(f, "0, or a number from {low} to {high}"),
             Range::AboveUpTo(low, high) => write!(f, "a number above {low}, at most {high}"),
             Range::FromBelow(low, high) => write!(f, "a number, at least {low}, below {high}"),
         }

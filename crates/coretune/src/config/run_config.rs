@@ -336,13 +336,18 @@ impl RunConfig {
         }
         resolved.train.warmup_epochs = Some(self.warmup_epochs());
         resolved.run.output = Some(self.output());
+        // A run is evaluated and repeated from other folders than the one it was started in.
+        resolved.data.dir = absolute(&self.data.dir);
+        resolved.checkpoint.path = absolute(&self.checkpoint.path);
         (resolved, input)
     }
 
-    /// Images in a batch that is only evaluated.
+    /// Images in a batch that is only evaluated: it keeps no activations for a gradient, so four times as many as in a
+    /// training step fit, of which up to 128 are of use.
     pub fn evaluation_batch(&self) -> usize {
-        // Without gradients a batch needs a fraction of the memory of a training step.
-        self.train.batch_size.max(128)
+        const USEFUL: usize = 128;
+        let batch = self.train.batch_size;
+        (4 * batch).min(USEFUL).max(batch)
     }
 
     /// Threads that read images: as given, or one for every two cores, 4 at most.
@@ -387,6 +392,11 @@ impl RunConfig {
         let body = toml::to_string(self).expect("strings, numbers and lists have a spelling in TOML");
         format!("# Every setting of the run; coretune fit --config with this file repeats it.\n\n{body}")
     }
+}
+
+/// The path from the root; as it stands where the system does not tell the current folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn refuse_if(wrong: bool, error: impl FnOnce() -> ConfigError) -> Result<(), ConfigError> {

@@ -275,8 +275,13 @@ pub const SETTINGS: &[Setting] = &[
         "temperature of the contrastive loss",
     )
     .default("0.07"),
-    setting("method.focal", "focal", Kind::Number(Range::From(0.0)), "exponent of the focal weight; 0: none")
-        .default("1.0"),
+    setting(
+        "method.focal",
+        "focal",
+        Kind::Number(Range::ZeroOrBetween(1.0, 10.0)),
+        "exponent of the focal weight; 0: none",
+    )
+    .default("1.0"),
     setting("method.detach_focal", "detach-focal", Kind::Switch, "no gradient through the focal weight")
         .default("false"),
     setting("method.contrast_dim", "contrast-dim", Kind::Whole(1, ANY), "outputs of the projection head")

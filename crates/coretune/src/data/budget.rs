@@ -96,7 +96,7 @@ pub fn carve_validation(
         }
     }
     if validation.is_empty() {
-        let (class, purpose) = (train.classes().first().cloned().unwrap_or_default(), "one to train, one to validate");
+        let (class, purpose) = (train.classes().first().cloned().unwrap_or_default(), DataError::TRAIN_AND_VALIDATE);
         return Err(DataError::ClassTooSmall { class, available: training.len().min(1), asked: 2, purpose });
     }
     Ok((train.in_original_order(training)?, train.in_original_order(validation)?))

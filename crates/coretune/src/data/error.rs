@@ -190,6 +190,9 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Purpose of the two images that a class needs when a part of the budget validates.
+    pub(super) const TRAIN_AND_VALIDATE: &'static str = "one to train, one to validate";
+
     /// A way out that the command line can print, where there is one.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
@@ -207,6 +210,9 @@ impl DataError {
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
             DataError::ClassTooSmall { available, purpose: "--per-class", .. } => {
                 return Some(format!("ask for --per-class {available} or less, or for a share with --label-fraction"));
+            }
+            DataError::ClassTooSmall { purpose: Self::TRAIN_AND_VALIDATE, .. } => {
+                "raise the labelled budget to 2 per class, or take validation images from the rest with --val-per-class"
             }
             DataError::ClassTooSmall { .. } => {
                 "lower --val-per-class or the labelled budget, or leave --val-per-class out: a tenth of the budget is \

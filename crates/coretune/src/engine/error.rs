@@ -42,3 +42,15 @@ pub enum EngineError {
         message: String,
     },
 }
+
+impl EngineError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Torch { message, .. } if message.contains("memory") => {
+                Some("a smaller --batch-size or --img-size needs less memory".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::preparation::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::{Dataset, Role, Split};
-use crate::engine::DeviceChoice;
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
 use crate::evaluate::geometry::{Geometry, geometry};
@@ -89,17 +89,20 @@ pub fn evaluate_run(
     observer: &mut Observer<'_>,
 ) -> Result<RunEvaluation, TrainError> {
     let folder = RunFolder::open(run)?;
-    let (device, _) = config.run.device.parse::<DeviceChoice>()?.resolve()?;
-    let (model, description) = load_model(&folder.best_checkpoint(), device)?;
+    let machine = Machine::choose(&config.run)?;
+    let (mut model, description) = load_model(&folder.best_checkpoint(), machine.device)?;
+    model.backbone.set_precision(machine.precision);
+    for note in machine.notes {
+        observer(&Event::Note(note));
+    }
     let dataset =
         Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
-    let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
-    let split = split_of(&splits, role, &config.data.dir)?;
+    let split = split_of(&dataset, role, config)?;
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
     let evaluator =
         Evaluator { transform: Arc::new(transform), batch_size: config.evaluation_batch(), workers: config.workers() };
     observer(&Event::Stage("evaluation"));
-    let outputs = evaluator.outputs(&model, split, &mut |done, total| observer(&Event::Progress { done, total }))?;
+    let outputs = evaluator.outputs(&model, &split, &mut |done, total| observer(&Event::Progress { done, total }))?;
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
     Ok(RunEvaluation {
         run: run.into(),
@@ -109,10 +112,12 @@ pub fn evaluate_run(
     })
 }
 
-fn split_of<'a>(splits: &'a Splits, role: Role, dir: &Path) -> Result<&'a Split, TrainError> {
-    match role {
-        Role::Train => Ok(&splits.train),
-        Role::Validation => Ok(&splits.validation),
-        Role::Test => splits.test.as_ref().ok_or_else(|| TrainError::NoTestSplit { path: dir.into() }),
+/// The images of a role. The test split is taken as it is; the others are those of the run's labelled budget.
+fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<Split, TrainError> {
+    if role == Role::Test {
+        let path = config.data.dir.clone();
+        return dataset.test.clone().ok_or(TrainError::NoTestSplit { path });
     }
+    let splits = Splits::choose(dataset, &config.data, config.train.seed)?;
+    Ok(if role == Role::Train { splits.train } else { splits.validation })
 }

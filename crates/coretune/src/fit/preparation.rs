@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::splits::Splits;
+use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, load_backbone, recognise};
-use crate::config::{Input, RunConfig};
+use crate::config::{Input, RunConfig, RunSection};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, threads};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
@@ -48,14 +48,29 @@ pub struct Preparation {
     pub notes: Vec<String>,
 }
 
+/// Where and in which precision a command computes.
+pub(super) struct Machine {
+    pub(super) device: Device,
+    pub(super) precision: Precision,
+    /// What the user should know about the choice.
+    pub(super) notes: Vec<String>,
+}
+
+impl Machine {
+    /// Takes the device, the threads and the precision that `run` asks for.
+    pub(super) fn choose(run: &RunSection) -> Result<Self, TrainError> {
+        let (device, device_note) = run.device.parse::<DeviceChoice>()?.resolve()?;
+        if let Some(count) = run.threads {
+            threads::set(count)?;
+        }
+        let (precision, precision_note) = Precision::resolve(run.amp, device);
+        Ok(Machine { device, precision, notes: device_note.into_iter().chain(precision_note).collect() })
+    }
+}
+
 /// Opens what `config` names and refuses what cannot work.
 pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
-    let (device, device_note) = config.run.device.parse::<DeviceChoice>()?.resolve()?;
-    if let Some(count) = config.run.threads {
-        threads::set(count)?;
-    }
-    let (precision, precision_note) = Precision::resolve(config.run.amp, device);
-
+    let Machine { device, precision, mut notes } = Machine::choose(&config.run)?;
     let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
     let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
     check_classes(&splits, config)?;
@@ -86,7 +101,9 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
         device,
         precision,
     };
-    let notes = device_note.into_iter().chain(precision_note).collect();
+    if config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
+        notes.push("--val-per-class is not used: the data has a validation split of its own".into());
+    }
     Ok(Preparation { task, backbone, data: dataset.describe()?, notes })
 }
 

@@ -45,7 +45,8 @@ impl Preparation {
         drop(trainer);
 
         observer(&Event::Stage("evaluation of the best epoch"));
-        let (best, _) = load_model(&folder.best_checkpoint(), task.device)?;
+        let (mut best, _) = load_model(&folder.best_checkpoint(), task.device)?;
+        best.backbone.set_precision(task.precision);
         let evaluator = task.evaluator()?;
         let validation = evaluator.outputs(&best, &task.splits.validation, &mut |_, _| {})?;
         let temperature = fit_temperature(&validation.logits, &validation.labels)?;

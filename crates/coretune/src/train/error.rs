@@ -123,7 +123,10 @@ impl TrainError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Engine(_) | Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } => None,
+            Self::Engine(error)
+            | Self::Model(ModelError::Engine(error))
+            | Self::Evaluate(EvaluateError::Engine(error)) => error.hint(),
+            Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } => None,
             Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
@@ -147,6 +150,12 @@ impl TrainError {
 
     /// Whether what was asked for cannot be done at all, as against something that failed on the way.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Engine(EngineError::Torch { .. }) | Self::NonFinite { .. })
+        !matches!(
+            self,
+            Self::Engine(EngineError::Torch { .. })
+                | Self::Model(ModelError::Engine(EngineError::Torch { .. }))
+                | Self::Evaluate(EvaluateError::Engine(EngineError::Torch { .. }))
+                | Self::NonFinite { .. }
+        )
     }
 }
