@@ -103,7 +103,7 @@ fn dry_run(printer: &Printer, preparation: Preparation, steps: u64) -> Result<()
     printer.say("model", format_args!("{:.1} M parameters", estimate.parameters as f64 / 1e6));
     printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
     let time = Duration::from_secs_f64(estimate.seconds);
-    printer.say("time", format_args!("about {} for training and validation", clock(time)));
+    printer.say("time", format_args!("about {} for probe, training, validation and test", clock(time)));
     printer.json(&serde_json::json!({ "config": config, "estimate": estimate }))?;
     printer.line(config.to_toml().trim_end())
 }

@@ -17,6 +17,6 @@ mod versions;
 pub use device::{DeviceChoice, DeviceError, UnknownDevice};
 pub use error::EngineError;
 pub use guard::guard;
-pub use memory::peak_rss_bytes;
+pub use memory::{available_memory_bytes, peak_rss_bytes};
 pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};
 pub use versions::{Versions, versions};

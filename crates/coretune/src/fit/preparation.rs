@@ -101,7 +101,7 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
         device,
         precision,
     };
-    if config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
+    if task.config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
         notes.push("--val-per-class is not used: the data has a validation split of its own".into());
     }
     Ok(Preparation { task, backbone, data: dataset.describe()?, notes })
