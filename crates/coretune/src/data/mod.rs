@@ -1,9 +1,11 @@
 //! From what lies in a folder to batches of images.
 //!
-//!     Dataset::open(folder) -> Split (images not yet decoded, labels)
-//!       .budget(..), carve_validation(..)      which labels may be used
-//!       sampler::{shuffle, balanced, ..}       which samples make a batch
-//!       Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels, indices }
+//! ```text
+//! Dataset::open(folder) -> Split (images not yet decoded, labels)
+//!   .budget(..), carve_validation(..)      which labels may be used
+//!   sampler::{shuffle, balanced, ..}       which samples make a batch
+//!   Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels, indices }
+//! ```
 //!
 //! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
 
