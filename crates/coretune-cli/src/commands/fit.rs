@@ -95,6 +95,9 @@ fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
 /// What would be done, and what it would take.
 fn dry_run(printer: &Printer, preparation: Preparation, steps: u64) -> Result<(), Failure> {
     lines::found(printer, &preparation);
+    for split in &preparation.data.splits {
+        printer.say("images", lines::split(split));
+    }
     let config = &preparation.task.config;
     printer.say("method", lines::method(config, steps));
     printer.say("machine", lines::machine(&preparation.task));

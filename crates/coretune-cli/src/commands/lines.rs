@@ -4,6 +4,7 @@ use std::path::Path;
 
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
+use coretune::data::SplitDescription;
 use coretune::engine::threads;
 use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
@@ -37,6 +38,13 @@ fn data(task: &Task) -> String {
     let test = splits.test.as_ref().map_or_else(|| "no test split".into(), |test| format!("{} test", test.len()));
     let (train, validation, classes) = (splits.train.len(), splits.validation.len(), task.classes.len());
     format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes")
+}
+
+/// `test: 240 images, 20 (daisy) to 20 (daisy) of a class`: a split as it lies there, before any budget.
+pub(crate) fn split(split: &SplitDescription) -> String {
+    let SplitDescription { role, images, smallest, largest, .. } = split;
+    let (least, most) = (smallest.images, largest.images);
+    format!("{role}: {images} images, {least} ({}) to {most} ({}) of a class", smallest.class, largest.class)
 }
 
 /// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`
