@@ -8,6 +8,7 @@ use coretune::config::ConfigError;
 use coretune::run_folder::RunFolderError;
 use coretune::train::TrainError;
 
+use crate::signals;
 use crate::status::Status;
 
 /// The end of a command that did not do what was asked.
@@ -50,7 +51,7 @@ impl Failure {
 
     /// The same, of work that had begun: whatever the cause, it was not refused.
     pub(crate) fn on_the_way(self) -> Self {
-        Failure { status: Status::Failed, ..self }
+        if matches!(self.status, Status::Interrupted(_)) { self } else { Failure { status: Status::Failed, ..self } }
     }
 
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
@@ -71,7 +72,11 @@ impl From<TrainError> for Failure {
             TrainError::Checkpoint(error) => error.into(),
             TrainError::RunFolder(error) => error.into(),
             error => {
-                let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+                let status = match &error {
+                    TrainError::Interrupted { .. } => signals::received().map_or(Status::Failed, Status::Interrupted),
+                    error if error.is_refusal() => Status::Refused,
+                    _ => Status::Failed,
+                };
                 Failure::because(status, &error, error.hint())
             }
         }

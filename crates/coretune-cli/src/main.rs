@@ -6,6 +6,7 @@ mod failure;
 mod panics;
 mod printer;
 mod progress;
+mod signals;
 mod status;
 
 use std::env;
@@ -39,6 +40,7 @@ fn run() -> Result<(), Failure> {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Probe(arguments) => commands::probe::run(&arguments, &flags),
         Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
+        Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),

@@ -19,6 +19,7 @@ const LABEL_WIDTH: usize = 13;
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
     json: bool,
+    results: bool,
     colour_on_stdout: bool,
     colour_on_stderr: bool,
     log: Rc<RefCell<Log>>,
@@ -47,10 +48,16 @@ impl Printer {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Printer {
             json,
+            results: true,
             colour_on_stdout: wanted && io::stdout().is_terminal(),
             colour_on_stderr: wanted && io::stderr().is_terminal(),
             log: Rc::default(),
         }
+    }
+
+    /// The same without results: for work that is only a part of what was asked for.
+    pub(crate) fn words_only(&self) -> Self {
+        Printer { results: false, ..self.clone() }
     }
 
     /// Writes what is said from here on, and what was said before, to a file too.
@@ -94,7 +101,7 @@ impl Printer {
 
     /// A line of the result in words as it is, on stdout.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        if self.json {
+        if self.json || !self.results {
             return Ok(());
         }
         Ok(writeln!(io::stdout().lock(), "{text}")?)
@@ -102,7 +109,7 @@ impl Printer {
 
     /// The result as JSON, on stdout; nothing unless JSON was asked for.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        if !self.json {
+        if !self.json || !self.results {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();

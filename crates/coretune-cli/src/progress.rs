@@ -341,6 +341,7 @@ mod tests {
             anchors_without_positives: 0,
             images_per_second: 98.4,
             data_wait_share: 0.0,
+            seconds: 12.5,
         }
     }
 

@@ -6,15 +6,22 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// Everything was done.
-    Done = 0,
+    Done,
     /// Failed while running.
-    Failed = 1,
+    Failed,
     /// Refused: usage, configuration, data or checkpoint.
-    Refused = 2,
+    Refused,
+    /// Ended by a signal, whose number this is; what was computed is saved.
+    Interrupted(u8),
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
-        ExitCode::from(status as u8)
+        ExitCode::from(match status {
+            Status::Done => 0,
+            Status::Failed => 1,
+            Status::Refused => 2,
+            Status::Interrupted(signal) => 128 + signal,
+        })
     }
 }

@@ -22,11 +22,19 @@ fn step(step: u64) -> MetricsRecord {
         anchors_without_positives: 1,
         images_per_second: 98.0,
         data_wait_share: 0.01,
+        seconds: 12.5,
     })
 }
 
 fn evaluation(step: u64) -> MetricsRecord {
-    MetricsRecord::Evaluation(EvaluationRecord { step, epoch: 1, split: "validation".into(), top1: 0.741, loss: 0.8 })
+    MetricsRecord::Evaluation(EvaluationRecord {
+        step,
+        epoch: 1,
+        split: "validation".into(),
+        top1: 0.741,
+        loss: 0.8,
+        seconds: 13.0,
+    })
 }
 
 fn new_folder() -> (tempfile::TempDir, RunFolder) {
@@ -51,11 +59,29 @@ fn a_new_folder_is_made_with_those_above_it_and_can_be_opened_again() {
 #[test]
 fn an_empty_folder_is_taken_and_one_with_anything_in_it_refused() {
     let parent = tempfile::tempdir().unwrap();
-    assert!(RunFolder::create(parent.path()).is_ok());
+    drop(RunFolder::create(parent.path()).unwrap());
+    assert!(RunFolder::create(parent.path()).is_ok(), "what a process leaves that was killed at once");
+    fs::write(parent.path().join("notes.txt"), "").unwrap();
     let error = RunFolder::create(parent.path()).unwrap_err();
     assert!(matches!(error, RunFolderError::NotEmpty { .. }), "{error}");
     let hint = error.hint().unwrap();
     assert!(hint.contains("--output"), "{hint}");
+}
+
+#[test]
+fn a_folder_belongs_to_one_process_until_it_ends() {
+    let (_parent, folder) = new_folder();
+    folder.write_config("").unwrap();
+    let error = RunFolder::resume(folder.root()).unwrap_err();
+    assert!(matches!(error, RunFolderError::InUse { .. }) && error.hint().is_some(), "{error}");
+    let root = folder.root().to_path_buf();
+    drop(folder);
+    fs::write(root.join("checkpoints/last.safetensors.partial"), "half").unwrap();
+    let folder = RunFolder::resume(&root).unwrap();
+    assert!(!root.join("checkpoints/last.safetensors.partial").exists());
+    drop(folder);
+    fs::remove_file(root.join("config.toml")).unwrap();
+    assert!(matches!(RunFolder::resume(&root), Err(RunFolderError::NoRun { .. })));
 }
 
 #[test]
@@ -88,8 +114,7 @@ fn every_record_is_one_line_of_plain_json() {
         text(&folder, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["kind"], "step");
     assert_eq!(lines[0]["contrastive"], 1.4);
-    let validation =
-        json!({"kind": "evaluation", "step": 1, "epoch": 1, "split": "validation", "top1": 0.741, "loss": 0.8});
+    let validation = json!({"kind": "evaluation", "step": 1, "epoch": 1, "split": "validation", "top1": 0.741, "loss": 0.8, "seconds": 13.0});
     assert_eq!(lines[1], validation);
     assert_eq!(folder.metrics().unwrap().len(), 2);
 }
@@ -112,12 +137,17 @@ fn truncation_keeps_the_bytes_of_what_was_saved_and_drops_the_rest() {
     let before = text(&folder, "metrics.jsonl");
     // A process killed while it wrote.
     fs::write(folder.root().join("metrics.jsonl"), format!("{before}{{\"kind\":\"st")).unwrap();
-    folder.truncate_after(20).unwrap();
-    assert_eq!(text(&folder, "metrics.jsonl"), before);
-    folder.truncate_after(10).unwrap();
-    assert_eq!(text(&folder, "metrics.jsonl"), before.split_inclusive('\n').take(2).collect::<String>());
-    folder.truncate_after(0).unwrap();
-    assert_eq!(text(&folder, "metrics.jsonl"), "");
+    let lines = |count| before.split_inclusive('\n').take(count).collect::<String>();
+    for (steps, epochs, kept, last) in [
+        (20, 1, 3, Some(step(20))),
+        (10, 1, 2, Some(evaluation(10))),
+        // Saved after the last step of the epoch and before its validation.
+        (10, 0, 1, Some(step(10))),
+        (0, 0, 0, None),
+    ] {
+        assert_eq!(folder.truncate_metrics(steps, epochs).unwrap(), last, "{steps} steps, {epochs} epochs");
+        assert_eq!(text(&folder, "metrics.jsonl"), lines(kept));
+    }
     folder.log(&step(1)).unwrap();
     assert_eq!(folder.metrics().unwrap(), [step(1)]);
 }
@@ -206,6 +236,7 @@ fn nothing_written_whole_leaves_a_partial_file() {
         fs::read_dir(folder.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
+        ".lock",
         "checkpoints",
         "config.toml",
         "events.out.tfevents.coretune",
@@ -228,9 +259,9 @@ fn the_table_has_a_row_per_record_and_a_column_per_figure() {
     folder.derive().unwrap();
     let expected = "\
 kind,step,epoch,split,loss,top1,lr,anchors_without_positives,classification,contrastive,data_wait_share,\
-hardest_positive_cosine,images_per_second,positives_per_anchor
-step,10,2,,2.3,,0.03,1,0.9,1.4,0.01,0.30000000000000004,98.0,5.4
-evaluation,10,1,validation,0.8,0.741,,,,,,,,
+hardest_positive_cosine,images_per_second,positives_per_anchor,seconds
+step,10,2,,2.3,,0.03,1,0.9,1.4,0.01,0.30000000000000004,98.0,5.4,12.5
+evaluation,10,1,validation,0.8,0.741,,,,,,,,,13.0
 ";
     assert_eq!(text(&folder, "metrics.csv"), expected);
 }

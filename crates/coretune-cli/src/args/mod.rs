@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
     Fit(Fit),
+    /// Repeat a run and say whether its weights come out the same
+    Reproduce(Reproduce),
     /// Measure a finished run on a split
     Evaluate(Evaluate),
     /// Print completions for a shell
@@ -74,10 +76,30 @@ pub(crate) struct Probe {
 pub(crate) struct Fit {
     #[command(flatten)]
     pub(crate) layers: Layers,
-    /// Print what would be done, with memory and time, and stop
+    /// Go on with the run in the output folder; a new run where there is none
     #[arg(long)]
+    pub(crate) resume: bool,
+    /// Setting that --resume may find changed, such as train.epochs; repeatable [default: none]
+    #[arg(long, value_name = "KEY", requires = "resume")]
+    pub(crate) allow_change: Vec<String>,
+    /// Print what would be done, with memory and time, and stop
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
     /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune reproduce`.
+#[derive(Debug, Args)]
+pub(crate) struct Reproduce {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Folder of the repetition [default: RUN-reproduced]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -128,9 +150,8 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// The layers below the flags, merged.
-    pub(crate) fn read(&self) -> Result<Typed, ConfigError> {
-        let mut typed = Typed::defaults();
+    /// The layers below the flags, merged over `typed`.
+    pub(crate) fn over(&self, mut typed: Typed) -> Result<Typed, ConfigError> {
         if let Some(recipe) = &self.recipe {
             typed = typed.recipe(recipe)?;
         }
@@ -192,7 +213,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
         Command::Evaluate(_) => Some(Takes::Evaluate),
-        Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => None,
+        Command::Inspect(_) | Command::Reproduce(_) | Command::Completions(_) | Command::Man(_) => None,
     }
 }
 

@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         _ => Role::Validation,
     };
     let folder = RunFolder::open(&arguments.run)?;
-    let config = flags.over(Typed::defaults().file(&folder.config())?)?.validate()?;
+    // Device, precision and threads are this machine's, not those of the run.
+    let config = flags.over(Typed::defaults().file(&folder.config())?.without("run"))?.validate()?;
     let mut progress = Progress::new(printer.clone());
     let evaluation = fit::evaluate_run(&arguments.run, &config, role, &mut |event| progress.see(event));
     progress.clear();
@@ -37,12 +38,16 @@ fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     let mean = &classification.macro_mean;
     let [precision, recall, f1] = [mean.precision, mean.recall, mean.f1].map(lines::percent);
     printer.result("class mean", format_args!("precision {precision}, recall {recall}, F1 {f1}"))?;
-    printer
-        .result("calibration", format_args!("error {:.3}, log-likelihood -{:.3}", calibration.ece, calibration.nll))?;
+    printer.result(
+        "calibration",
+        format_args!("error {:.3}, negative log-likelihood {:.3}", calibration.ece, calibration.nll),
+    )?;
     if let (Some(temperature), Some(ece), Some(nll)) =
         (calibration.temperature, calibration.ece_calibrated, calibration.nll_calibrated)
     {
-        let text = format!("error {ece:.3}, log-likelihood -{nll:.3}   (temperature {temperature:.2} from validation)");
+        let text = format!(
+            "error {ece:.3}, negative log-likelihood {nll:.3}   (temperature {temperature:.2} from validation)"
+        );
         printer.result("calibrated", text)?;
     }
     if let Some(ratio) = geometry.within_between() {

@@ -1,47 +1,124 @@
 //! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
-use coretune::fit::{self, Finished, Preparation};
-use coretune::run_folder::RunFolder;
+use coretune::fit::{self, Finished, Preparation, Task};
+use coretune::run_folder::{RunFolder, Summary};
+use coretune::train::saved_progress;
+use toml::Value;
 
 use super::lines;
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::{Progress, clock};
+use crate::signals;
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let config = flags.over(arguments.layers.read()?)?.validate()?;
-    let preparation = fit::prepare(&config)?;
-    let steps = preparation.task.steps_per_epoch()?;
-    if arguments.dry_run {
-        return dry_run(&printer, preparation, steps);
+    let typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
+    if arguments.resume {
+        let root = output_of(&typed)?;
+        if RunFolder::holds_run(&root) {
+            return resume(&printer, arguments, flags, &root);
+        }
+        printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
     }
+    begin(&printer, &typed.validate()?, arguments.dry_run)
+}
+
+/// The folder of the run that is meant: the output, when one was given, needs nothing else to be known.
+fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
+    let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
+    match (given("run.output", "auto"), given("run.experiment", "off")) {
+        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
+        (Some(output), None) => Ok(output),
+        (None, _) => Ok(typed.validate()?.folder()),
+    }
+}
+
+/// A new run.
+pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Result<(), Failure> {
+    let preparation = fit::prepare(config)?;
+    if dry_run {
+        return self::dry_run(printer, preparation);
+    }
+    preparation.task.steps_per_epoch()?;
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
-    lines::found(&printer, &preparation);
+    carry_out(printer, preparation, &folder)
+}
+
+/// Goes on with the run in `root`: with its own configuration, under what was typed.
+fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Result<(), Failure> {
+    let folder = RunFolder::resume(root)?;
+    let saved = Typed::defaults().file(&folder.config())?;
+    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
+    let changes = fit::changed_settings(&saved.validate()?, &config, &arguments.allow_change)?;
+    if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
+        return finished_already(printer, &summary, root);
+    }
+    printer.log_to(&root.join("log.txt"))?;
+    let last = folder.last_checkpoint();
+    let step = if last.exists() { saved_progress(&last)?.step } else { 0 };
+    printer.say("resumed", format_args!("{} after step {step}", lines::quoted(root)));
+    for SettingChange { key, was, now } in &changes {
+        printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
+    }
+    config.run.output = saved.validate()?.run.output;
+    let preparation = fit::prepare(&config)?;
+    if !changes.is_empty() {
+        folder.remove_summary()?;
+        folder.write_config(&preparation.task.config.to_toml())?;
+    }
+    carry_out(printer, preparation, &folder)
+}
+
+fn finished_already(printer: &Printer, summary: &Summary, root: &Path) -> Result<(), Failure> {
+    printer.json(summary)?;
+    let accuracy = summary.test.as_ref().map_or_else(
+        || format!("validation top-1 {}", lines::percent(summary.best.val_top1)),
+        |test| format!("test top-1 {}", lines::percent(test.top1)),
+    );
+    printer.result("finished", format_args!("{} is done already: {accuracy}", lines::quoted(root)))
+}
+
+/// Probe, training, evaluation; the result in words or JSON.
+fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) -> Result<(), Failure> {
+    signals::ask_to_stop(&preparation.task.stop)?;
+    lines::found(printer, &preparation);
+    record_provenance(printer, &preparation.task, folder)?;
     let mut progress = Progress::new(printer.clone());
-    let outcome = fine_tune(&printer, preparation, steps, &folder, &mut progress);
+    let outcome = fine_tune(printer, preparation, folder, &mut progress);
     progress.clear();
     let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&finished.summary)?;
-    tell(&printer, &finished, folder.root())
+    tell(printer, &finished, folder.root())
+}
+
+/// Records what the run depends on; in a run that goes on, refuses other inputs and tells of another machine.
+fn record_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
+    let now = task.provenance()?;
+    let Some(recorded) = folder.read_provenance()? else { return Ok(folder.write_provenance(&now)?) };
+    for difference in task.compare_provenance(&recorded, &now)? {
+        printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
+    }
+    Ok(())
 }
 
 /// Probe first, then training.
 fn fine_tune(
     printer: &Printer,
     preparation: Preparation,
-    steps: u64,
     folder: &RunFolder,
     progress: &mut Progress,
 ) -> Result<Finished, Failure> {
     let task = &preparation.task;
+    let steps = task.steps_per_epoch()?;
     let mut probe = || task.probe(&preparation.backbone, &mut |event| progress.see(event));
     let frozen = if task.config.run.probe { Some(probe()?) } else { None };
     progress.clear();
@@ -93,7 +170,8 @@ fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
 }
 
 /// What would be done, and what it would take.
-fn dry_run(printer: &Printer, preparation: Preparation, steps: u64) -> Result<(), Failure> {
+fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
+    let steps = preparation.task.steps_per_epoch()?;
     lines::found(printer, &preparation);
     for split in &preparation.data.splits {
         printer.say("images", lines::split(split));

@@ -5,7 +5,7 @@ use std::path::Path;
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
 use coretune::data::SplitDescription;
-use coretune::engine::threads;
+use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
 use coretune::models::{Family, Stem};
@@ -76,8 +76,7 @@ pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
 
 /// `cpu, 2 threads, f32`
 pub(crate) fn machine(task: &Task) -> String {
-    let device = format!("{:?}", task.device).to_lowercase().replace('(', ":").replace(')', "");
-    format!("{device}, {}, {}", count(threads::get(), "thread"), task.precision)
+    format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision)
 }
 
 /// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`

@@ -7,3 +7,4 @@ pub(crate) mod inspect;
 mod lines;
 pub(crate) mod man;
 pub(crate) mod probe;
+pub(crate) mod reproduce;

@@ -1,6 +1,6 @@
 //! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
 
-use coretune::config::Setting;
+use coretune::config::{Setting, Typed};
 use coretune::fit;
 
 use super::lines;
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let mut typed = flags.over(arguments.layers.read()?)?;
+    let mut typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
     if let Some(path) = Setting::find("checkpoint.path") {
         typed = typed.flag(path, std::slice::from_ref(&arguments.checkpoint))?;
     }

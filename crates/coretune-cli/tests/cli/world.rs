@@ -40,8 +40,9 @@ impl World {
     pub(super) fn fit(&self, run: &str, more: &[&str]) -> Vec<String> {
         let (checkpoint, data, output) = (self.path("resnet.safetensors"), self.path("data"), self.path(run));
         let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output];
-        let short = ["--epochs", "1", "--batch-size", "4", "--img-size", "16", "--device", "cpu", "--log-every", "1"];
-        own.iter().chain(&short).chain(more).map(ToString::to_string).collect()
+        let short = ["--batch-size", "4", "--img-size", "16", "--device", "cpu", "--log-every", "1"];
+        let epochs: &[&str] = if more.contains(&"--epochs") { &[] } else { &["--epochs", "1"] };
+        own.iter().chain(&short).chain(epochs).chain(more).map(ToString::to_string).collect()
     }
 }
 

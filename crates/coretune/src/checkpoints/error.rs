@@ -17,6 +17,12 @@ pub enum CheckpointError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// What was written is not what is on the disk.
+    #[error("{} does not read back as it was written", path.display())]
+    WrittenWrong {
+        /// The file.
+        path: PathBuf,
+    },
     /// The content is none of the containers read here.
     #[error("{} is not a checkpoint: {found}", path.display())]
     NotACheckpoint {
@@ -196,8 +202,9 @@ impl CheckpointError {
                 pattern_for(missing)
             ),
             Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
-            Self::File { .. }
-            | Self::NotATensor { .. }
+            Self::File { source, .. } => return crate::run_folder::storage_hint(source.kind()),
+            Self::WrittenWrong { .. } => "the disk may be failing: look at the system's log (dmesg)".into(),
+            Self::NotATensor { .. }
             | Self::NoSuchTensor { .. }
             | Self::UnknownArchitecture { .. }
             | Self::Duplicate { .. }

@@ -144,11 +144,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMa
 
 /// Writes tensors in logical row-major order (`[n, c, h, w]`, whatever their layout in memory) with their metadata.
 ///
-/// The bytes are a function of the arguments alone. They go to `<path>.partial`, which is synchronised and then renamed,
-/// so that `path` is either the old file or the whole new one.
+/// The bytes are a function of the arguments alone. They go to `<path>.partial`, which is synchronised, read back and
+/// compared, and then renamed, so that `path` is either the old file or the whole new one.
 ///
 /// # Errors
-/// [`CheckpointError::File`]; [`CheckpointError::Duplicate`] when two tensors have one name;
+/// [`CheckpointError::File`]; [`CheckpointError::WrittenWrong`]; [`CheckpointError::Duplicate`] when two tensors have one name;
 /// [`CheckpointError::Engine`] for element types that safetensors does not know.
 pub fn write(
     path: impl AsRef<Path>,
@@ -158,9 +158,10 @@ pub fn write(
     let path = path.as_ref();
     let header = header(path, metadata, tensors)?;
     let partial = beside(path, ".partial");
-    let written = write_all(&partial, &header, tensors).and_then(|()| {
-        fs::rename(&partial, path).map_err(|source| CheckpointError::File { path: path.into(), doing: "write", source })
-    });
+    let file_error = |source| CheckpointError::File { path: path.into(), doing: "write", source };
+    let written = write_all(&partial, &header, tensors)
+        .and_then(|written| verify(&partial, written))
+        .and_then(|()| fs::rename(&partial, path).and_then(|()| synchronise_folder(path)).map_err(file_error));
     if written.is_err() {
         // Best effort: the error that matters is the one above.
         let _ = fs::remove_file(&partial);
@@ -235,14 +236,35 @@ fn dtype(tensor: &Tensor) -> Result<&'static str, EngineError> {
     })
 }
 
-fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+/// Writes and synchronises the file; gives the hash of its bytes.
+fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Result<blake3::Hash, CheckpointError> {
     let file_error = |source| CheckpointError::File { path: partial.into(), doing: "write", source };
     let mut file = BufWriter::new(File::create(partial).map_err(file_error)?);
-    file.write_all(header).map_err(file_error)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |bytes: &[u8]| {
+        hasher.update(bytes);
+        file.write_all(bytes).map_err(file_error)
+    };
+    put(header)?;
     for index in data_order(tensors) {
-        file.write_all(&bytes_of(&tensors[index].1)?).map_err(file_error)?;
+        put(&bytes_of(&tensors[index].1)?)?;
     }
-    file.into_inner().map_err(|error| file_error(error.into_error()))?.sync_all().map_err(file_error)
+    file.into_inner().map_err(|error| file_error(error.into_error()))?.sync_all().map_err(file_error)?;
+    Ok(hasher.finalize())
+}
+
+/// Refuses a file that does not read back as it was written.
+fn verify(partial: &Path, written: blake3::Hash) -> Result<(), CheckpointError> {
+    let file_error = |source| CheckpointError::File { path: partial.into(), doing: "read back", source };
+    let mut hasher = blake3::Hasher::new();
+    File::open(partial).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(file_error)?;
+    if hasher.finalize() == written { Ok(()) } else { Err(CheckpointError::WrittenWrong { path: partial.into() }) }
+}
+
+/// Makes the renaming of `path` last through a loss of power.
+fn synchronise_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 /// The elements in row-major order.

@@ -30,6 +30,17 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A setting with two values: the one that a run was begun with, and the one that it should go on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingChange {
+    /// `section.key`.
+    pub key: String,
+    /// The value at the beginning, as in a file.
+    pub was: String,
+    /// The value now.
+    pub now: String,
+}
+
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -95,6 +106,12 @@ pub enum ConfigError {
         /// What it takes, in words.
         expected: String,
     },
+    /// A run that is to go on with settings that change what it computes.
+    #[error("the run was begun with other settings")]
+    ChangedOnResume {
+        /// The settings.
+        changes: Vec<SettingChange>,
+    },
     /// Two settings that exclude each other.
     #[error("{first} and {second} do not go together")]
     Conflict {
@@ -138,6 +155,10 @@ impl ConfigError {
                 vec![("in", origin.to_string()), ("expected", expected.clone()), ("found", found.clone())]
             }
             Self::Missing { expected, .. } => vec![("expected", expected.clone()), ("found", "nothing".into())],
+            Self::ChangedOnResume { changes } => {
+                let line = |change: &SettingChange| format!("{} = {}, now {}", change.key, change.was, change.now);
+                changes.iter().map(|change| ("changed", line(change))).collect()
+            }
             Self::Conflict { expected, found, .. } => vec![("expected", expected.clone()), ("found", found.clone())],
             Self::Assignment { found } => vec![("found", found.clone())],
             Self::UnknownRecipe { known, .. } => vec![("expected", format!("{}, or a file", known.join(", ")))],
@@ -153,6 +174,11 @@ impl ConfigError {
             }),
             Self::Missing { flag, .. } => Some(format!("give --{flag}")),
             Self::Conflict { hint, .. } => Some((*hint).into()),
+            Self::ChangedOnResume { changes } => {
+                let allow: Vec<String> =
+                    changes.iter().map(|change| format!("--allow-change {}", change.key)).collect();
+                Some(format!("leave the flags out, or go on with other settings by name: {}", allow.join(" ")))
+            }
             Self::Assignment { .. } => Some("for example --set train.lr=0.01".into()),
             _ => None,
         }

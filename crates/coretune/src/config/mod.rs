@@ -19,7 +19,7 @@ mod word;
 
 pub use choices::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 pub use defaults_table::defaults_table;
-pub use error::{ConfigError, Origin};
+pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;
 pub use kind::{Kind, Range};
 pub use recipes::{RECIPES, Recipe};

@@ -186,6 +186,12 @@ pub struct RunSection {
     /// Threads that read images.
     #[serde(with = "auto")]
     pub workers: Option<usize>,
+    /// Steps between saved states within an epoch.
+    #[serde(with = "off")]
+    pub save_steps: Option<usize>,
+    /// Minutes between saved states within an epoch.
+    #[serde(with = "off")]
+    pub save_minutes: Option<f64>,
     /// Run folder.
     #[serde(with = "auto")]
     pub output: Option<PathBuf>,
@@ -382,6 +388,14 @@ impl RunConfig {
             Some(experiment) => self.output().join(experiment),
             None => self.output(),
         }
+    }
+
+    /// The settings as sections of keys.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    pub fn to_table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("strings, numbers and lists have a spelling in TOML")
     }
 
     /// The configuration as a file that [`Typed::file`] reads back to the same value.

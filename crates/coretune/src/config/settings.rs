@@ -80,6 +80,11 @@ impl Setting {
         self.word = Some("off");
         self.default("off")
     }
+    /// This word stands for no value, which is not the default.
+    const fn word(mut self, word: &'static str) -> Self {
+        self.word = Some(word);
+        self
+    }
     const fn alone(mut self, text: &'static str) -> Self {
         self.alone = Some(text);
         self
@@ -386,6 +391,15 @@ pub const SETTINGS: &[Setting] = &[
     .auto()
     .short('j')
     .commands(ALL),
+    setting("run.save_steps", "save-steps", Kind::Whole(1, ANY), "steps between saved states within an epoch").off(),
+    setting(
+        "run.save_minutes",
+        "save-minutes",
+        Kind::Number(Range::Above(0.0)),
+        "minutes between saved states within an epoch",
+    )
+    .word("off")
+    .default("10.0"),
     setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED").auto().common(),
     setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off(),
 ];

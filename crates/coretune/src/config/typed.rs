@@ -70,6 +70,15 @@ impl Typed {
         Ok(self)
     }
 
+    /// Takes every key of a section back to its default, whatever the layers so far have said.
+    pub fn without(mut self, section: &str) -> Self {
+        let defaults = Typed::defaults().entries.into_iter();
+        self.entries.retain(|key, _| !key.starts_with(section) || !key[section.len()..].starts_with('.'));
+        self.entries
+            .extend(defaults.filter(|(key, _)| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))));
+        self
+    }
+
     /// The value of a key, when some layer gave one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).map(|(value, _)| value)

@@ -130,6 +130,14 @@ fn folder_of(library: &str, maps: &str) -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
+/// The device as [`DeviceChoice`] spells it: `cpu`, `cuda:0`.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 impl FromStr for DeviceChoice {
     type Err = UnknownDevice;
 

@@ -5,6 +5,7 @@
 //! the crate: an exception of libtorch (out of memory, say) becomes an [`EngineError`].
 
 pub mod channels_last;
+mod cpu;
 mod device;
 mod error;
 mod guard;
@@ -14,7 +15,8 @@ pub mod shape;
 pub mod threads;
 mod versions;
 
-pub use device::{DeviceChoice, DeviceError, UnknownDevice};
+pub use cpu::cpu_type;
+pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name};
 pub use error::EngineError;
 pub use guard::guard;
 pub use memory::{available_memory_bytes, peak_rss_bytes};

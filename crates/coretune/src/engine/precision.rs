@@ -74,6 +74,16 @@ pub enum Amp {
     Bf16,
 }
 
+impl From<Precision> for Amp {
+    /// What asks for this precision by name.
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Amp::Off,
+            Precision::Bf16 => Amp::Bf16,
+        }
+    }
+}
+
 /// A word that is no value of `--amp`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found} is no precision; there are auto, off and bf16")]

@@ -13,7 +13,7 @@ use crate::evaluate::calibration::{expected_calibration_error, negative_log_like
 use crate::evaluate::classification::{Classification, classification};
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::run_folder::{RunFolder, Summary};
-use crate::train::{Evaluator, Event, Observer, Outputs, TrainError, load_model};
+use crate::train::{Evaluator, Event, Observer, Outputs, Stop, TrainError, load_model};
 use crate::transforms::Transform;
 
 /// Figures of a model on a split.
@@ -99,8 +99,12 @@ pub fn evaluate_run(
         Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
     let split = split_of(&dataset, role, config)?;
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
-    let evaluator =
-        Evaluator { transform: Arc::new(transform), batch_size: config.evaluation_batch(), workers: config.workers() };
+    let evaluator = Evaluator {
+        transform: Arc::new(transform),
+        batch_size: config.evaluation_batch(),
+        workers: config.workers(),
+        stop: Stop::default(),
+    };
     observer(&Event::Stage("evaluation"));
     let outputs = evaluator.outputs(&model, &split, &mut |done, total| observer(&Event::Progress { done, total }))?;
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);

@@ -9,9 +9,9 @@ use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, load_backbone, recognise};
 use crate::config::{Input, RunConfig, RunSection};
 use crate::data::{Dataset, Description};
-use crate::engine::{DeviceChoice, Precision, threads};
+use crate::engine::{DeviceChoice, Precision, device_name, threads};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
-use crate::train::{Evaluator, ModelDescription, TrainError};
+use crate::train::{Evaluator, ModelDescription, Stop, TrainError};
 use crate::transforms::Transform;
 
 /// What is to be done, opened and checked: all of a run but the weights.
@@ -34,6 +34,8 @@ pub struct Task {
     pub device: Device,
     /// Number format of the convolutions.
     pub precision: Precision,
+    /// Ends the work between two batches.
+    pub stop: Stop,
 }
 
 /// A task and the weights to start from; nothing has been computed yet.
@@ -89,7 +91,10 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
         backbone.freeze_batch_norm();
     }
 
-    let (config, input) = config.resolve(&architecture, dataset.classes.len() as i64);
+    let (mut config, input) = config.resolve(&architecture, dataset.classes.len() as i64);
+    config.run.device = device_name(device);
+    config.run.amp = precision.into();
+    config.run.threads = Some(threads::get());
     let task = Task {
         checkpoint_hash: file_hash(&config.checkpoint.path)?,
         classes: dataset.classes.to_vec(),
@@ -100,6 +105,7 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
         report,
         device,
         precision,
+        stop: Stop::default(),
     };
     if task.config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
         notes.push("--val-per-class is not used: the data has a validation split of its own".into());
@@ -145,6 +151,7 @@ impl Task {
             transform: Arc::new(self.evaluation_transform()?),
             batch_size: self.config.evaluation_batch(),
             workers: self.config.workers(),
+            stop: self.stop.clone(),
         })
     }
 

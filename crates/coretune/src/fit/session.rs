@@ -1,7 +1,7 @@
 //! Trains, evaluates, and leaves everything in the run folder.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::evaluation::{Evaluation, evaluate_outputs};
 use super::frozen::FrozenFigures;
@@ -14,7 +14,9 @@ use crate::evaluate::calibration::fit_temperature;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::Objective;
 use crate::run_folder::{RunFolder, Summary};
-use crate::train::{Event, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model};
+use crate::train::{
+    Event, Observer, Outcome, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
+};
 use crate::transforms::Transform;
 
 /// A finished run.
@@ -31,18 +33,19 @@ pub struct Finished {
 impl Preparation {
     /// Trains as configured, keeps the best epoch, evaluates it, and writes the summary.
     ///
-    /// The run folder exists and holds `config.toml` already.
+    /// The run folder exists and holds `config.toml` already. Where it holds a saved state, training goes on from it.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when it was asked to stop ([`Task::stop`]): with the state saved, the same call goes
+    /// on from there.
     pub fn run(
         self,
         folder: &RunFolder,
         frozen: Option<&FrozenFigures>,
         observer: &mut Observer<'_>,
     ) -> Result<Finished, TrainError> {
-        let started = Instant::now();
         let Preparation { task, backbone, .. } = self;
-        let mut trainer = task.trainer(backbone, folder, frozen)?;
-        let outcome = trainer.run(observer)?;
-        drop(trainer);
+        let (outcome, stopwatch) = task.train(backbone, folder, frozen, observer)?;
 
         observer(&Event::Stage("evaluation of the best epoch"));
         let (mut best, _) = load_model(&folder.best_checkpoint(), task.device)?;
@@ -63,15 +66,38 @@ impl Preparation {
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
         let measured =
-            Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall: started.elapsed() };
+            Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall_seconds: stopwatch.seconds() };
         let summary = summary(&task, &measured);
-        folder.write_summary(&summary)?;
         folder.derive()?;
+        folder.write_summary(&summary)?;
         Ok(Finished { summary, test, against_probe })
     }
 }
 
 impl Task {
+    /// Trains from where the folder's state stands to the end, and leaves the folder's tables true however it ends.
+    fn train(
+        &self,
+        backbone: Backbone,
+        folder: &RunFolder,
+        frozen: Option<&FrozenFigures>,
+        observer: &mut Observer<'_>,
+    ) -> Result<(Outcome, Stopwatch), TrainError> {
+        let mut trainer = self.trainer(backbone, folder, frozen)?;
+        if folder.last_checkpoint().exists() {
+            trainer.load_state(&folder.last_checkpoint())?;
+        }
+        let Progress { step, epochs, .. } = trainer.progress;
+        let spent = folder.truncate_metrics(step, epochs)?.map_or(0.0, |record| record.seconds());
+        trainer.stopwatch = Stopwatch::after(Duration::try_from_secs_f64(spent).unwrap_or_default());
+        let outcome = trainer.run(observer);
+        if outcome.is_err() {
+            // The error that ended training is the one to tell.
+            drop(folder.derive());
+        }
+        Ok((outcome?, trainer.stopwatch))
+    }
+
     /// The trainer of this task at its first step.
     pub(super) fn trainer<'a>(
         &self,
@@ -89,7 +115,10 @@ impl Task {
             optimizer: settings::optimizer(&model, train),
             schedule: settings::schedule(&self.config, images.steps_per_epoch()?),
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
-            plan: settings::plan(train),
+            plan: settings::plan(&self.config),
+            progress: Progress::default(),
+            stopwatch: Stopwatch::start(),
+            stop: self.stop.clone(),
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,
             model,

@@ -1,10 +1,12 @@
 //! From the configuration's words to the values that training works with.
 
+use std::time::Duration;
+
 use crate::config::{self, MethodSection, RunConfig, TrainSection};
 use crate::losses::Focus;
 use crate::models::Model;
 use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
-use crate::train::{Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Schedule};
+use crate::train::{Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
 
 /// The fine-tuning method.
 pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
@@ -61,12 +63,17 @@ pub(super) fn sampling(config: &RunConfig) -> Sampling {
 }
 
 /// How long training goes on, and which epoch is kept.
-pub(super) fn plan(train: &TrainSection) -> Plan {
+pub(super) fn plan(config: &RunConfig) -> Plan {
+    let (train, run) = (&config.train, &config.run);
     Plan {
         epochs: train.epochs as u64,
         select: train.select,
         patience: train.early_stopping.map(|epochs| epochs as u64),
         log_every: train.log_every as u64,
+        saving: Saving {
+            steps: run.save_steps.map(|steps| steps as u64),
+            time: run.save_minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok()),
+        },
         seed: train.seed,
     }
 }

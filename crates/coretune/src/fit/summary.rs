@@ -1,7 +1,6 @@
 //! `summary.json` from what was measured.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::Task;
 use super::evaluation::Evaluation;
@@ -16,11 +15,11 @@ pub(super) struct Measured<'a> {
     pub(super) frozen: Option<&'a FrozenFigures>,
     pub(super) test: Option<&'a Evaluation>,
     pub(super) temperature: f64,
-    pub(super) wall: Duration,
+    pub(super) wall_seconds: f64,
 }
 
 pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
-    let Measured { outcome, frozen, test, temperature, wall } = measured;
+    let Measured { outcome, frozen, test, temperature, wall_seconds } = measured;
     Summary {
         method: task.config.method.name.name().into(),
         model: task.architecture.family.to_string(),
@@ -39,14 +38,14 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         probe: frozen.map(|frozen| ProbeSummary { knn_top1: frozen.knn_top1, linear_top1: frozen.linear_top1 }),
         temperature: Some(*temperature),
         images_per_second: outcome.images_per_second,
-        wall_seconds: wall.as_secs_f64(),
+        wall_seconds: *wall_seconds,
         peak_rss_bytes: peak_rss_bytes(),
         coverage: task.report.coverage,
         versions: versions(),
     }
 }
 
-fn versions() -> BTreeMap<String, String> {
+pub(super) fn versions() -> BTreeMap<String, String> {
     let engine = engine::versions();
     BTreeMap::from([
         ("coretune".to_string(), env!("CARGO_PKG_VERSION").to_string()),

@@ -20,6 +20,12 @@ pub enum RunFolderError {
         /// What is there, in words.
         found: &'static str,
     },
+    /// Another process writes into it.
+    #[error("another run is writing into {path}")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of it cannot be read or written.
     #[error("{path} cannot be {action}")]
     Io {
@@ -46,19 +52,28 @@ impl RunFolderError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            RunFolderError::NotEmpty { .. } => "name another folder: --output DIR",
+            RunFolderError::NotEmpty { .. } => {
+                "name another folder: --output DIR; or go on with the run in it: --resume"
+            }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
-            RunFolderError::Io { source, .. } => match source.kind() {
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-                    "name a folder that can be written: --output DIR"
-                }
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    "the disk is full: free some space, or name a folder on another one: --output DIR"
-                }
-                _ => return None,
-            },
+            RunFolderError::Io { source, .. } => return storage_hint(source.kind()),
+            RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: --output DIR",
         };
         Some(hint.into())
     }
+}
+
+/// The way out when the system refuses a file.
+pub(crate) fn storage_hint(kind: ErrorKind) -> Option<String> {
+    let hint = match kind {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+            "name a folder that can be written: --output DIR"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "the disk is full: free some space; what was saved before is whole, and --resume goes on from it"
+        }
+        _ => return None,
+    };
+    Some(hint.into())
 }

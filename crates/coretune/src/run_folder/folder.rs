@@ -1,17 +1,25 @@
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{MetricsRecord, RunFolderError, Summary, derived, metrics, tensorboard};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{MetricsRecord, Provenance, RunFolderError, Summary, derived, metrics, tensorboard};
 
 const CHECKPOINTS: &str = "checkpoints";
 const CONFIG: &str = "config.toml";
+const LOCK: &str = ".lock";
 const LOG: &str = "log.txt";
 const METRICS: &str = "metrics.jsonl";
 const METRICS_ARE: &str = "list of metrics";
+const PROVENANCE: &str = "provenance.json";
+const PROVENANCE_IS: &str = "provenance of a run";
 const SUMMARY: &str = "summary.json";
 const SUMMARY_IS: &str = "summary of a run";
 const TABLE: &str = "metrics.csv";
+/// Ending of a file that is being written.
+const PARTIAL: &str = "partial";
 /// `TensorBoard` looks for `tfevents` in the name.
 const EVENTS: &str = "events.out.tfevents.coretune";
 
@@ -19,6 +27,8 @@ const EVENTS: &str = "events.out.tfevents.coretune";
 #[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
+    /// Held while this process writes into the folder; the system lets go of it when the process ends, however it ends.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -26,17 +36,41 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`RunFolderError::NotEmpty`] when something lies in it, [`RunFolderError::NoRun`] when a file has its name,
-    /// [`RunFolderError::Io`] when it cannot be made or written.
+    /// [`RunFolderError::InUse`] when another process is faster, [`RunFolderError::Io`] when it cannot be made or written.
     pub fn create(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "created", source };
         if root.exists() && !root.is_dir() {
             return Err(RunFolderError::NoRun { path: root.into(), found: "a file has that name" });
         }
-        if root.is_dir() && fs::read_dir(root).map_err(io)?.next().is_some() {
+        if root.is_dir() && !is_as_good_as_empty(root).map_err(io)? {
             return Err(RunFolderError::NotEmpty { path: root.into() });
         }
         fs::create_dir_all(root.join(CHECKPOINTS)).map_err(io)?;
-        Ok(RunFolder { root: root.into() })
+        Ok(RunFolder { root: root.into(), _lock: Some(lock(root)?) })
+    }
+
+    /// Opens the folder of a run to go on with it; half-written files of a process that was killed are removed.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when it is still going on.
+    pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
+        let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
+        if !RunFolder::holds_run(root) {
+            let found = if root.is_dir() { "it has no config.toml" } else { "no such folder" };
+            return Err(RunFolderError::NoRun { path: root.into(), found });
+        }
+        let lock = lock(root)?;
+        let checkpoints = root.join(CHECKPOINTS);
+        fs::create_dir_all(&checkpoints).map_err(io)?;
+        for folder in [root, &checkpoints] {
+            remove_partial_files(folder).map_err(io)?;
+        }
+        Ok(RunFolder { root: root.into(), _lock: Some(lock) })
+    }
+
+    /// Whether a run was begun in this folder.
+    pub fn holds_run(root: &Path) -> bool {
+        root.join(CONFIG).is_file()
     }
 
     /// Opens the folder of a run that was created before.
@@ -46,7 +80,7 @@ impl RunFolder {
     pub fn open(root: &Path) -> Result<Self, RunFolderError> {
         let no_run = |found| Err(RunFolderError::NoRun { path: root.into(), found });
         match (root.is_dir(), root.join(CHECKPOINTS).is_dir()) {
-            (true, true) => Ok(RunFolder { root: root.into() }),
+            (true, true) => Ok(RunFolder { root: root.into(), _lock: None }),
             (true, false) => no_run("it has no checkpoints"),
             (false, _) if root.exists() => no_run("it is a file"),
             (false, _) => no_run("no such folder"),
@@ -78,6 +112,19 @@ impl RunFolder {
         self.write(CONFIG, text.as_bytes())
     }
 
+    /// Saves what the run depends on beyond its configuration.
+    pub fn write_provenance(&self, provenance: &Provenance) -> Result<(), RunFolderError> {
+        self.write_json(PROVENANCE, PROVENANCE_IS, provenance)
+    }
+
+    /// What the run depends on beyond its configuration; none when it was not recorded.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when the file is no provenance.
+    pub fn read_provenance(&self) -> Result<Option<Provenance>, RunFolderError> {
+        self.read_json(PROVENANCE, PROVENANCE_IS)
+    }
+
     /// Appends a line to `log.txt`.
     pub fn say(&self, line: &str) -> Result<(), RunFolderError> {
         self.append(LOG, line)
@@ -99,21 +146,33 @@ impl RunFolder {
         metrics::parse(&text).map_err(|found| self.content(METRICS, METRICS_ARE, found))
     }
 
-    /// Cuts `metrics.jsonl` back to the records of up to `step` steps, so that a resumed run repeats none.
-    ///
-    /// The lines that stay keep their bytes.
-    pub fn truncate_after(&self, step: u64) -> Result<(), RunFolderError> {
-        let kept = self.metrics()?.iter().take_while(|record| record.step() <= step).count();
-        let text = self.read(METRICS)?.unwrap_or_default();
-        let lines: String = text.split_inclusive('\n').take(kept).collect();
-        self.write(METRICS, lines.as_bytes())
+    /// Waits until the disk has every line of `metrics.jsonl`, so that no saved state is ahead of its metrics.
+    pub fn sync_metrics(&self) -> Result<(), RunFolderError> {
+        let path = self.root.join(METRICS);
+        match File::open(&path).and_then(|file| file.sync_data()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(RunFolderError::Io { path, action: "written", source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Cuts `metrics.jsonl` back to what a run has recorded that made `steps` steps and validated `epochs` epochs, so
+    /// that a resumed run repeats none. The lines that stay keep their bytes; gives the last record among them.
+    pub fn truncate_metrics(&self, steps: u64, epochs: u64) -> Result<Option<MetricsRecord>, RunFolderError> {
+        let mut records = self.metrics()?;
+        let kept = records.iter().take_while(|record| record.lies_within(steps, epochs)).count();
+        if let Some(text) = self.read(METRICS)? {
+            let lines: String = text.split_inclusive('\n').take(kept).collect();
+            self.write(METRICS, lines.as_bytes())?;
+        }
+        records.truncate(kept);
+        Ok(records.pop())
     }
 
     /// Saves the summary: from then on the run is finished.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
-        let text = serde_json::to_string_pretty(summary)
-            .map_err(|error| self.content(SUMMARY, SUMMARY_IS, error.to_string()))?;
-        self.write(SUMMARY, format!("{text}\n").as_bytes())
+        self.write_json(SUMMARY, SUMMARY_IS, summary)
     }
 
     /// The summary; none when the run has not finished.
@@ -121,8 +180,18 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::Content`] when the file is no summary.
     pub fn read_summary(&self) -> Result<Option<Summary>, RunFolderError> {
-        let Some(text) = self.read(SUMMARY)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| self.content(SUMMARY, SUMMARY_IS, error.to_string()))
+        self.read_json(SUMMARY, SUMMARY_IS)
+    }
+
+    /// Removes the summary: a finished run is made longer.
+    pub fn remove_summary(&self) -> Result<(), RunFolderError> {
+        let path = self.root.join(SUMMARY);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(RunFolderError::Io { path, action: "removed", source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes `metrics.csv` and the `TensorBoard` events from `metrics.jsonl`; the same metrics give the same bytes.
@@ -134,6 +203,17 @@ impl RunFolder {
 
     fn content(&self, name: &str, expected: &'static str, found: String) -> RunFolderError {
         RunFolderError::Content { path: self.root.join(name), expected, found }
+    }
+
+    fn write_json(&self, name: &str, expected: &'static str, value: &impl Serialize) -> Result<(), RunFolderError> {
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| self.content(name, expected, error.to_string()))?;
+        self.write(name, format!("{text}\n").as_bytes())
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str, expected: &'static str) -> Result<Option<T>, RunFolderError> {
+        let Some(text) = self.read(name)? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| self.content(name, expected, error.to_string()))
     }
 
     /// The text of a file; none when there is no such file.
@@ -160,10 +240,46 @@ impl RunFolder {
     /// Writes a file beside and renames it, once its bytes are on the disk.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
         let path = self.root.join(name);
-        let partial = self.root.join(format!("{name}.partial"));
+        let partial = self.root.join(format!("{name}.{PARTIAL}"));
         File::create(&partial)
             .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&partial, &path))
             .map_err(|source| RunFolderError::Io { path, action: "written", source })
     }
+}
+
+/// Whether nothing lies in the folder but what a run makes before its `config.toml`, in case it was killed there.
+fn is_as_good_as_empty(root: &Path) -> std::io::Result<bool> {
+    let first_files = [LOCK.to_string(), format!("{CONFIG}.{PARTIAL}")];
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let is_first_file = entry.file_name().to_str().is_some_and(|name| first_files.iter().any(|file| file == name));
+        let is_checkpoints = entry.file_name() == CHECKPOINTS && entry.file_type()?.is_dir();
+        if !is_first_file && !(is_checkpoints && fs::read_dir(entry.path())?.next().is_none()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the folder for this process.
+fn lock(root: &Path) -> Result<File, RunFolderError> {
+    let path = root.join(LOCK);
+    let io = |source| RunFolderError::Io { path: path.clone(), action: "written", source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse { path: root.into() }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn remove_partial_files(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == PARTIAL) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }

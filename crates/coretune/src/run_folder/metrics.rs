@@ -27,6 +27,9 @@ pub struct StepRecord {
     pub images_per_second: f64,
     /// Share of that time spent waiting for images.
     pub data_wait_share: f64,
+    /// Time since the run began, over all the processes that it took.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 /// An evaluation.
@@ -42,6 +45,9 @@ pub struct EvaluationRecord {
     pub top1: f64,
     /// Mean cross-entropy.
     pub loss: f64,
+    /// Time since the run began, over all the processes that it took.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 /// A line of `metrics.jsonl`.
@@ -60,6 +66,24 @@ impl MetricsRecord {
         match self {
             MetricsRecord::Step(record) => record.step,
             MetricsRecord::Evaluation(record) => record.step,
+        }
+    }
+
+    /// Time since the run began.
+    pub fn seconds(&self) -> f64 {
+        match self {
+            MetricsRecord::Step(record) => record.seconds,
+            MetricsRecord::Evaluation(record) => record.seconds,
+        }
+    }
+
+    /// Whether this belongs to a run that has made `steps` steps and validated `epochs` epochs.
+    ///
+    /// A state can be saved between the last step of an epoch and its validation, so steps alone do not tell.
+    pub(super) fn lies_within(&self, steps: u64, epochs: u64) -> bool {
+        match self {
+            MetricsRecord::Step(record) => record.step <= steps,
+            MetricsRecord::Evaluation(record) => record.epoch <= epochs,
         }
     }
 }
@@ -87,6 +111,7 @@ impl From<&crate::train::StepReport> for StepRecord {
             anchors_without_positives: report.anchors_without_positives,
             images_per_second: report.images_per_second,
             data_wait_share: report.data_wait_share,
+            seconds: report.seconds,
         }
     }
 }

@@ -3,22 +3,27 @@
 //! | file | what | written |
 //! |---|---|---|
 //! | `config.toml` | the resolved configuration | before the first step |
+//! | `provenance.json` | the [`Provenance`]: hashes of the inputs, machine, versions | before the first step |
 //! | `metrics.jsonl` | a [`MetricsRecord`] per line | appended to, a line at a time |
 //! | `log.txt` | what was said to the user | appended to, a line at a time |
 //! | `checkpoints/{last,best}.safetensors` | weights and state | by the trainer |
 //! | `summary.json` | the [`Summary`] | at the end |
 //! | `metrics.csv`, `events.out.tfevents.coretune` | `metrics.jsonl` in other forms | by [`RunFolder::derive`] |
 //!
-//! A file that is written whole is written beside as `<name>.partial` and renamed, so that it is never half there.
+//! A file that is written whole is written beside as `<name>.partial` and renamed, so that it is never half there. While a run goes
+//! on, its process holds a lock on `.lock`, so that no other run writes into the folder.
 
 mod derived;
 mod error;
 mod folder;
 mod metrics;
+mod provenance;
 mod summary;
 mod tensorboard;
 
 pub use error::RunFolderError;
+pub(crate) use error::storage_hint;
 pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, StepRecord};
+pub use provenance::{MachineRecord, Provenance};
 pub use summary::{BestSummary, ProbeSummary, Summary, TestSummary};

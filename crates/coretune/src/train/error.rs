@@ -70,6 +70,34 @@ pub enum TrainError {
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
     },
+    /// A weight that is no number any more.
+    #[error("{tensor} holds NaN or infinity after step {step}")]
+    NonFiniteWeight {
+        /// The weight.
+        tensor: String,
+        /// Steps made.
+        step: u64,
+        /// The last checkpoint saved before.
+        last_good: Option<PathBuf>,
+    },
+    /// Ended because it was asked to.
+    #[error("{}", stopped(saved.as_ref()))]
+    Interrupted {
+        /// What was saved; none before the first step.
+        saved: Option<Saved>,
+    },
+    /// The images or the checkpoint are not those that the run began with.
+    #[error("{what} {path} is not what the run began with")]
+    InputChanged {
+        /// Which input, in words.
+        what: &'static str,
+        /// Where it lies.
+        path: PathBuf,
+        /// Hash that the run recorded.
+        expected: String,
+        /// Hash of what is there.
+        found: String,
+    },
     /// A classifier that should start from a probe which was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
@@ -119,6 +147,22 @@ pub enum TrainError {
     },
 }
 
+/// The state that an interrupted run has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The file.
+    pub path: PathBuf,
+    /// Steps made.
+    pub step: u64,
+}
+
+fn stopped(saved: Option<&Saved>) -> String {
+    match saved {
+        Some(Saved { path, step }) => format!("stopped after step {step}; the state is saved in {}", path.display()),
+        None => "stopped before the first step".into(),
+    }
+}
+
 impl TrainError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
@@ -138,10 +182,16 @@ impl TrainError {
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
             Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
             Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
-            Self::NonFinite { last_good: Some(path), .. } => {
+            Self::NonFinite { last_good: Some(path), .. } | Self::NonFiniteWeight { last_good: Some(path), .. } => {
                 Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))
             }
-            Self::NonFinite { last_good: None, .. } => Some("a lower --lr or --clip-grad 1 may help".into()),
+            Self::NonFinite { last_good: None, .. } | Self::NonFiniteWeight { last_good: None, .. } => {
+                Some("a lower --lr or --clip-grad 1 may help".into())
+            }
+            Self::Interrupted { .. } => Some("the same command with --resume goes on from there".into()),
+            Self::InputChanged { .. } => {
+                Some("give the original with --data-dir or --pretrained-path, or start a new run".into())
+            }
             Self::NotARunCheckpoint { .. } | Self::TensorMismatch { .. } => {
                 Some("coretune inspect says what the file holds".into())
             }
@@ -156,6 +206,8 @@ impl TrainError {
                 | Self::Model(ModelError::Engine(EngineError::Torch { .. }))
                 | Self::Evaluate(EvaluateError::Engine(EngineError::Torch { .. }))
                 | Self::NonFinite { .. }
+                | Self::NonFiniteWeight { .. }
+                | Self::Interrupted { .. }
         )
     }
 }

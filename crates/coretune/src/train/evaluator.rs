@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::TrainError;
+use super::{Stop, TrainError};
 use crate::data::{Loader, LoaderOptions, Split, sampler};
 use crate::engine::guard;
 use crate::evaluate::classification;
@@ -20,6 +20,8 @@ pub struct Evaluator {
     pub batch_size: usize,
     /// Threads that read images.
     pub workers: usize,
+    /// Ends the work between two batches.
+    pub stop: Stop,
 }
 
 /// What a model says of the images of a split, in their order; on the host.
@@ -77,6 +79,9 @@ impl Evaluator {
         let mut done = 0;
         for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
             let batch = batch?;
+            if self.stop.is_requested() {
+                return Err(TrainError::Interrupted { saved: None });
+            }
             let of_batch = no_grad(|| forward(&batch.images))?;
             for (view, features) in views.iter_mut().zip(of_batch) {
                 view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));

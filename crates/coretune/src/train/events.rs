@@ -26,6 +26,8 @@ pub struct StepReport {
     pub images_per_second: f64,
     /// Share of the time since then that the step waited for images.
     pub data_wait_share: f64,
+    /// Time since the run began, over all the processes that it took.
+    pub seconds: f64,
 }
 
 /// Figures of the validation split at the end of an epoch.

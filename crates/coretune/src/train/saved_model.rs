@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Tensor};
 
 use super::TrainError;
+use super::state::copy_named;
 use crate::checkpoints::safetensors_file;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
 
 /// Key of the metadata under which the description stands.
-const KEY: &str = "coretune";
+pub(super) const KEY: &str = "coretune";
 
 /// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,23 +85,9 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
 }
 
 /// Copies tensors of the same names and shapes into a model.
-pub(super) fn copy_into(
-    parameters: &Parameters,
-    tensors: &BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<(), TrainError> {
+fn copy_into(parameters: &Parameters, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
     for parameter in parameters.iter() {
-        let refused = |found: String| TrainError::TensorMismatch {
-            path: path.into(),
-            name: parameter.name.clone(),
-            expected: format!("{:?}", parameter.tensor.size()),
-            found,
-        };
-        let source = tensors.get(&parameter.name).ok_or_else(|| refused("nothing".into()))?;
-        if source.size() != parameter.tensor.size() {
-            return Err(refused(format!("{:?}", source.size())));
-        }
-        no_grad(|| parameter.tensor.shallow_clone().copy_(source));
+        copy_named(&parameter.name, &parameter.tensor, tensors, path)?;
     }
     Ok(())
 }

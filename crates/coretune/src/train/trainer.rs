@@ -1,18 +1,18 @@
 //! The training loop.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::events::{EpochReport, Event, Observer, StepReport};
 use super::figures::{DeviceFigures, PositiveCounts};
+use super::meter::{Meter, Stopwatch};
 use super::progress::{Best, Progress};
-use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
-use super::{Evaluator, Optimizer, Schedule, TrainError, TrainingImages, WeightAverage, step};
-use crate::checkpoints::safetensors_file;
+use super::saved_model::{ModelDescription, save_model};
+use super::{Evaluator, Optimizer, Saved, Schedule, Stop, TrainError, TrainingImages, WeightAverage, step};
 use crate::config::Select;
 use crate::data::Split;
 use crate::evaluate::calibration::negative_log_likelihood;
-
 use crate::models::Model;
 use crate::objectives::Objective;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder, StepRecord};
@@ -28,8 +28,19 @@ pub struct Plan {
     pub patience: Option<u64>,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
+    /// When the state is saved within an epoch; at its end it always is.
+    pub saving: Saving,
     /// Seed of the objective's random draws.
     pub seed: u64,
+}
+
+/// How often the state is saved within an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Saving {
+    /// After every so many steps.
+    pub steps: Option<u64>,
+    /// After the step that ends such a stretch of time.
+    pub time: Option<Duration>,
 }
 
 /// A model being trained: with its optimizer, its average and how far they have come.
@@ -44,6 +55,8 @@ pub struct Trainer<'a> {
     pub schedule: Schedule,
     /// The weights' average, where one is kept: it is what is validated and kept as the best.
     pub average: Option<WeightAverage>,
+    /// How far all of these have come.
+    pub progress: Progress,
     /// How long, and which epoch is kept.
     pub plan: Plan,
     /// The training images.
@@ -56,6 +69,10 @@ pub struct Trainer<'a> {
     pub description: ModelDescription,
     /// Where metrics and checkpoints go.
     pub folder: &'a RunFolder,
+    /// Time since the run began.
+    pub stopwatch: Stopwatch,
+    /// Ends training between two steps.
+    pub stop: Stop,
 }
 
 /// How training ended.
@@ -65,7 +82,7 @@ pub struct Outcome {
     pub progress: Progress,
     /// The epoch that was kept.
     pub best: Best,
-    /// Images a second in training, validation left out.
+    /// Images a second in the training of this process, validation left out.
     pub images_per_second: f64,
     /// Whether it ended early for want of a better epoch.
     pub early: bool,
@@ -78,85 +95,95 @@ struct Pending {
     logged: bool,
 }
 
-/// Time and images since the last logged step, and over the whole run.
-struct Meter {
-    since: Instant,
-    images: usize,
-    /// Waiting for images in this epoch, and how much of it lies before the last logged step.
-    waited: Duration,
-    waited_before: Duration,
-    training: Duration,
-    images_in_all: usize,
-}
-
 impl Trainer<'_> {
-    /// Trains to the end of the plan, saving `last` after every epoch and `best` whenever there is a better one.
+    /// Trains on to the end of the plan, saving `last` at the end of every epoch and as often as the plan says, and
+    /// `best` whenever there is a better one.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when it was asked to stop: the state is saved, and [`Trainer::load_state`] goes on
+    /// from it.
+    ///
+    /// # Panics
+    /// On a plan of no epoch.
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
-        let mut progress = Progress::default();
         let mut meter = Meter::start();
-        let mut early = false;
-        let mut best = Best { epoch: 0, top1: 0.0, loss: f64::INFINITY };
-        while progress.epochs < self.plan.epochs && !early {
-            self.train_epoch(&mut progress, &mut meter, observer)?;
-            best = self.finish_epoch(&mut progress, observer)?;
-            early = self.plan.patience.is_some_and(|patience| progress.epochs_without_better >= patience);
+        while self.progress.epochs < self.plan.epochs && !self.has_lost_patience() {
+            self.train_epoch(&mut meter, observer)?;
+            self.finish_epoch(observer)?;
         }
-        early &= progress.epochs < self.plan.epochs;
+        let early = self.progress.epochs < self.plan.epochs;
         observer(&Event::Trained { took: started.elapsed(), early });
+        let progress = self.progress.clone();
+        let best = progress.best.expect("a plan has an epoch or more, and the first is the best so far");
         Ok(Outcome { progress, best, images_per_second: meter.overall_rate(), early })
     }
 
-    fn train_epoch(
-        &mut self,
-        progress: &mut Progress,
-        meter: &mut Meter,
-        observer: &mut Observer<'_>,
-    ) -> Result<(), TrainError> {
-        let steps = self.images.steps_per_epoch()?;
-        observer(&Event::EpochStarted { epoch: progress.epochs + 1, epochs: self.plan.epochs, steps });
-        let mut loader = self.images.epoch(progress.epochs, (progress.step % steps) as usize)?;
-        meter.restart();
+    fn has_lost_patience(&self) -> bool {
+        self.plan.patience.is_some_and(|patience| self.progress.epochs_without_better >= patience)
+    }
+
+    /// The steps of the epoch that have not been made yet.
+    fn train_epoch(&mut self, meter: &mut Meter, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+        let (epoch, steps) = (self.progress.epochs, self.images.steps_per_epoch()?);
+        observer(&Event::EpochStarted { epoch: epoch + 1, epochs: self.plan.epochs, steps });
+        let last_step = (epoch + 1) * steps;
+        let mut loader = self.images.epoch(epoch, (self.progress.step - epoch * steps) as usize)?;
+        meter.begin_epoch();
+        let mut saved = Instant::now();
         let mut pending: Option<Pending> = None;
         while let Some(batch) = loader.next() {
             let batch = batch?;
-            let rate = self.schedule.rate(progress.step);
-            let draw = (self.plan.seed, progress.step);
+            let rate = self.schedule.rate(self.progress.step);
+            let draw = (self.plan.seed, self.progress.step);
             let figures = step(&self.model, &*self.objective, &mut self.optimizer, &batch, draw, rate)?;
             if let Some(average) = &mut self.average {
                 average.follow();
             }
-            progress.step += 1;
+            self.progress.step += 1;
             meter.count(batch.labels.len(), loader.waited());
             // The step is under way: time to read the figures of the one before.
-            if let Some(previous) = pending.take() {
-                self.report(previous, observer)?;
-            }
-            let logged = progress.step.is_multiple_of(self.plan.log_every) || progress.step.is_multiple_of(steps);
-            let report = self.unread_report(progress, steps, rate, &batch.labels, meter);
+            self.report(pending.take(), observer)?;
+            let logged = self.progress.step.is_multiple_of(self.plan.log_every) || self.progress.step == last_step;
+            let report = self.unread_report(steps, rate, &batch.labels, meter);
             if logged {
-                meter.lap();
+                meter.end_lap();
             }
             pending = Some(Pending { figures, report, logged });
+            if self.stop.is_requested() {
+                self.report(pending.take(), observer)?;
+                return Err(self.interrupted()?);
+            }
+            if self.progress.step < last_step && self.is_time_to_save(saved) {
+                self.report(pending.take(), observer)?;
+                self.save_state()?;
+                saved = Instant::now();
+            }
         }
-        pending.map_or(Ok(()), |last| self.report(last, observer))
+        self.report(pending, observer)
+    }
+
+    fn is_time_to_save(&self, saved: Instant) -> bool {
+        let Saving { steps, time } = self.plan.saving;
+        steps.is_some_and(|steps| self.progress.step.is_multiple_of(steps))
+            || time.is_some_and(|time| saved.elapsed() >= time)
+    }
+
+    /// Saves the state, and says so in the error that ends training.
+    fn interrupted(&self) -> Result<TrainError, TrainError> {
+        self.save_state()?;
+        let saved = Saved { path: self.folder.last_checkpoint(), step: self.progress.step };
+        Ok(TrainError::Interrupted { saved: Some(saved) })
     }
 
     /// What is known of a step before its figures are read.
-    fn unread_report(
-        &self,
-        progress: &Progress,
-        steps_per_epoch: u64,
-        rate: f64,
-        labels: &[i64],
-        meter: &Meter,
-    ) -> StepReport {
+    fn unread_report(&self, steps_per_epoch: u64, rate: f64, labels: &[i64], meter: &Meter) -> StepReport {
         let positives = PositiveCounts::of(labels);
         let (images_per_second, data_wait_share) = meter.rates();
         StepReport {
-            step: progress.step,
+            step: self.progress.step,
             total_steps: self.plan.epochs * steps_per_epoch,
-            epoch: progress.epochs + 1,
+            epoch: self.progress.epochs + 1,
             rate,
             loss: f64::NAN,
             figures: BTreeMap::new(),
@@ -164,12 +191,13 @@ impl Trainer<'_> {
             anchors_without_positives: positives.anchors_without,
             images_per_second,
             data_wait_share,
+            seconds: self.stopwatch.seconds(),
         }
     }
 
     /// Reads the figures of a step, logs them, and stops at a loss that is no number.
-    fn report(&self, pending: Pending, observer: &mut Observer<'_>) -> Result<(), TrainError> {
-        let Pending { figures, report, logged } = pending;
+    fn report(&self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+        let Some(Pending { figures, report, logged }) = pending else { return Ok(()) };
         let (loss, figures) = figures.read()?;
         let report = StepReport { loss, figures, ..report };
         if !loss.is_finite() {
@@ -179,7 +207,7 @@ impl Trainer<'_> {
                 epoch: report.epoch,
                 loss,
                 terms: terms.collect::<Vec<_>>().join(", "),
-                last_good: Some(self.folder.last_checkpoint()).filter(|path| path.exists()),
+                last_good: self.last_good_checkpoint(),
             });
         }
         if logged {
@@ -189,86 +217,47 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Validates the epoch, keeps it when it is the best, saves the state, and gives the best epoch so far.
-    fn finish_epoch(&mut self, progress: &mut Progress, observer: &mut Observer<'_>) -> Result<Best, TrainError> {
-        let epoch = progress.epochs + 1;
+    /// Validates the epoch, keeps it when it is the best, and saves the state.
+    fn finish_epoch(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+        self.check_finite()?;
         // What is validated and kept is the average, where there is one.
-        if let Some(average) = &mut self.average {
-            average.exchange();
-        }
-        let validated = self.validate(epoch)?;
-        let better = progress.note(validated, self.plan.select);
-        if better {
-            save_model(&self.folder.best_checkpoint(), &self.model, &self.description)?;
-        }
-        if let Some(average) = &mut self.average {
-            average.exchange();
-        }
-        let Best { top1, loss, .. } = validated;
-        let record = EvaluationRecord { step: progress.step, epoch, split: "validation".into(), top1, loss };
+        self.exchange_average();
+        let validated = self.validate_and_keep();
+        self.exchange_average();
+        let (epoch, best) = match validated {
+            Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),
+            validated => validated?,
+        };
+        let Best { epoch, top1, loss } = epoch;
+        let (step, seconds) = (self.progress.step, self.stopwatch.seconds());
+        let record = EvaluationRecord { step, epoch, split: "validation".into(), top1, loss, seconds };
         self.folder.log(&MetricsRecord::Evaluation(record))?;
-        self.save_state(progress)?;
-        let kept = progress.best.unwrap_or(validated);
-        let best_so_far = (kept.epoch, kept.top1);
-        observer(&Event::Epoch(EpochReport { epoch, step: progress.step, top1, loss, best: better, best_so_far }));
-        Ok(kept)
+        self.save_state()?;
+        let best_so_far = self.progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
+        observer(&Event::Epoch(EpochReport { epoch, step, top1, loss, best, best_so_far }));
+        Ok(())
     }
 
-    fn validate(&self, epoch: u64) -> Result<Best, TrainError> {
+    fn exchange_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.exchange();
+        }
+    }
+
+    /// The figures of the epoch on the validation split, and whether it is the best so far; if so it is kept.
+    fn validate_and_keep(&mut self) -> Result<(Best, bool), TrainError> {
         let outputs = self.evaluator.outputs(&self.model, &self.validation, &mut |_, _| {})?;
         let loss = negative_log_likelihood(&outputs.logits, &outputs.labels, 1.0)?;
-        Ok(Best { epoch, top1: outputs.top1()?, loss })
-    }
-
-    /// Writes everything that a later process needs to go on: weights, optimizer, average, progress.
-    fn save_state(&self, progress: &Progress) -> Result<(), TrainError> {
-        let mut tensors = tensors_of(&self.model.parameters());
-        tensors.extend(self.optimizer.state());
-        tensors.extend(self.average.iter().flat_map(WeightAverage::state));
-        let metadata = metadata(&self.description, Some(progress));
-        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &tensors)?)
-    }
-}
-
-impl Meter {
-    fn start() -> Self {
-        Meter {
-            since: Instant::now(),
-            images: 0,
-            waited: Duration::ZERO,
-            waited_before: Duration::ZERO,
-            training: Duration::ZERO,
-            images_in_all: 0,
+        let validated = Best { epoch: self.progress.epochs + 1, top1: outputs.top1()?, loss };
+        let best = self.progress.note(validated, self.plan.select);
+        if best {
+            save_model(&self.folder.best_checkpoint(), &self.model, &self.description)?;
         }
+        Ok((validated, best))
     }
 
-    /// Begins an epoch: the time since the last step went into validation.
-    fn restart(&mut self) {
-        *self = Meter { training: self.training, images_in_all: self.images_in_all, ..Meter::start() };
-    }
-
-    /// A step was made on so many images; `waited` is how long this epoch has waited for images so far.
-    fn count(&mut self, images: usize, waited: Duration) {
-        self.images += images;
-        self.images_in_all += images;
-        self.waited = waited;
-    }
-
-    /// Images a second and share of waiting since the last logged step.
-    fn rates(&self) -> (f64, f64) {
-        let elapsed = self.since.elapsed().as_secs_f64().max(1e-9);
-        let waited = self.waited.saturating_sub(self.waited_before).as_secs_f64();
-        (self.images as f64 / elapsed, waited / elapsed)
-    }
-
-    /// A step was logged.
-    fn lap(&mut self) {
-        let now = Instant::now();
-        self.training += now - self.since;
-        (self.since, self.images, self.waited_before) = (now, 0, self.waited);
-    }
-
-    fn overall_rate(&self) -> f64 {
-        self.images_in_all as f64 / self.training.as_secs_f64().max(1e-9)
+    /// The state as it was last saved, where it was.
+    pub(super) fn last_good_checkpoint(&self) -> Option<PathBuf> {
+        Some(self.folder.last_checkpoint()).filter(|path| path.exists())
     }
 }

@@ -1,0 +1,126 @@
+//! Going on with a run: what of its configuration and of its inputs may have changed meanwhile.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::{Task, summary};
+use crate::config::{ConfigError, RunConfig, SettingChange};
+use crate::engine::{cpu_type, device_name, threads};
+use crate::run_folder::{MachineRecord, Provenance};
+use crate::train::TrainError;
+
+/// Settings that do not change what is computed. That the inputs are the same is known by their content.
+const FREE: [&str; 9] = [
+    "checkpoint.path",
+    "data.dir",
+    "run.experiment",
+    "run.output",
+    "run.probe",
+    "run.save_minutes",
+    "run.save_steps",
+    "run.workers",
+    "train.log_every",
+];
+
+/// The settings in which `now` differs from the run's own, where that changes what is computed.
+///
+/// # Errors
+/// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys.
+pub fn changed_settings(
+    saved: &RunConfig,
+    now: &RunConfig,
+    allowed: &[String],
+) -> Result<Vec<SettingChange>, ConfigError> {
+    let (saved, now) = (entries(saved), entries(now));
+    let differs = |(key, was): &(&String, &Value)| !FREE.contains(&key.as_str()) && now.get(*key) != Some(*was);
+    let changes: Vec<SettingChange> = saved
+        .iter()
+        .filter(differs)
+        .map(|(key, was)| SettingChange {
+            key: key.clone(),
+            was: was.to_string(),
+            now: now.get(key).map_or_else(|| "nothing".into(), ToString::to_string),
+        })
+        .collect();
+    let refused: Vec<_> = changes.iter().filter(|change| !allowed.contains(&change.key)).cloned().collect();
+    if refused.is_empty() { Ok(changes) } else { Err(ConfigError::ChangedOnResume { changes: refused }) }
+}
+
+/// `section.key` and value of every setting.
+fn entries(config: &RunConfig) -> BTreeMap<String, Value> {
+    let table = config.to_table();
+    let of_section = |(section, keys): (String, Value)| match keys {
+        Value::Table(keys) => keys.into_iter().map(|(name, value)| (format!("{section}.{name}"), value)).collect(),
+        value => vec![(section, value)],
+    };
+    table.into_iter().flat_map(of_section).collect()
+}
+
+impl Task {
+    /// What the run depends on beyond its configuration, as it is here and now.
+    pub fn provenance(&self) -> Result<Provenance, TrainError> {
+        let splits = &self.splits;
+        let mut data = BTreeMap::from([
+            ("train".to_string(), splits.train.content_hash()?),
+            ("validation".to_string(), splits.validation.content_hash()?),
+        ]);
+        if let Some(test) = &splits.test {
+            data.insert("test".into(), test.content_hash()?);
+        }
+        Ok(Provenance {
+            data,
+            checkpoint: self.checkpoint_hash.clone(),
+            seed: self.config.train.seed,
+            machine: MachineRecord {
+                cpu: cpu_type(),
+                device: device_name(self.device),
+                precision: self.precision.to_string(),
+                threads: threads::get(),
+            },
+            versions: summary::versions(),
+        })
+    }
+
+    /// Compares the inputs and the machine with those that a run recorded; gives what stands in the way of the same
+    /// bits, in words.
+    ///
+    /// # Errors
+    /// [`TrainError::InputChanged`] when the images or the checkpoint are others.
+    pub fn compare_provenance(&self, recorded: &Provenance, now: &Provenance) -> Result<Vec<String>, TrainError> {
+        let path = |what: &str| -> PathBuf {
+            if what == "checkpoint" { self.config.checkpoint.path.clone() } else { self.config.data.dir.clone() }
+        };
+        let changed = |what: &'static str, expected: &str, found: &str| {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            Err(TrainError::InputChanged { what, path: path(what), expected, found })
+        };
+        if recorded.checkpoint != now.checkpoint {
+            return changed("checkpoint", &recorded.checkpoint, &now.checkpoint);
+        }
+        for (split, what) in [("train", "training data"), ("validation", "validation data"), ("test", "test data")] {
+            let [expected, found] = [recorded, now].map(|origin| origin.data.get(split).map_or("none", String::as_str));
+            if expected != found {
+                return changed(what, expected, found);
+            }
+        }
+        Ok(differences(recorded, now))
+    }
+}
+
+/// Where two machines differ in what bits depend on: `processor: A, now B`.
+fn differences(recorded: &Provenance, now: &Provenance) -> Vec<String> {
+    let threads = |origin: &Provenance| origin.machine.threads.to_string();
+    let mut pairs = vec![
+        ("processor", recorded.machine.cpu.clone(), now.machine.cpu.clone()),
+        ("device", recorded.machine.device.clone(), now.machine.device.clone()),
+        ("precision", recorded.machine.precision.clone(), now.machine.precision.clone()),
+        ("threads", threads(recorded), threads(now)),
+    ];
+    for (name, version) in &recorded.versions {
+        pairs.push((name, version.clone(), now.versions.get(name).cloned().unwrap_or_default()));
+    }
+    pairs.retain(|(_, was, is)| was != is);
+    pairs.into_iter().map(|(what, was, is)| format!("{what}: {was}, now {is}")).collect()
+}

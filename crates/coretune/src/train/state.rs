@@ -1,0 +1,160 @@
+//! Everything that a later process needs to go on with a run: written, verified, read back.
+//!
+//! The state is a list of named tensors (weights, optimizer, average) and a [`Progress`]. There is no state of random
+//! generators and no position of a sampler in it: every draw and every batch is a function of (seed, epoch, step).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+use tch::{Kind, Tensor, no_grad};
+
+use super::saved_model::{KEY, metadata, tensors_of};
+use super::{Progress, TrainError, Trainer, WeightAverage};
+use crate::checkpoints::{Checkpoint, safetensors_file};
+use crate::engine::guard;
+use crate::models::{Parameters, Role};
+
+impl Trainer<'_> {
+    /// Every tensor of the state by its name in the file.
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = tensors_of(&self.model.parameters());
+        tensors.extend(self.optimizer.state());
+        tensors.extend(self.average.iter().flat_map(WeightAverage::state));
+        tensors
+    }
+
+    /// Writes the state to `last.safetensors`, once it is known to be sound and the metrics up to here are on the disk.
+    pub(super) fn save_state(&self) -> Result<(), TrainError> {
+        self.check_finite()?;
+        self.folder.sync_metrics()?;
+        let metadata = metadata(&self.description, Some(&self.progress));
+        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &self.state())?)
+    }
+
+    /// Goes on from a state that a run of the same configuration has saved.
+    ///
+    /// # Errors
+    /// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
+    /// tensors are not those of this run.
+    pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
+        let (metadata, tensors) = safetensors_file::read(path)?;
+        let progress = progress_of(&metadata, path)?;
+        let state = self.state();
+        if let Some(name) = tensors.keys().find(|name| !state.iter().any(|(known, _)| known == *name)) {
+            let (name, expected, found) = (name.clone(), "nothing".into(), format!("{:?}", tensors[name].size()));
+            return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
+        }
+        for (name, target) in &state {
+            copy_named(name, target, &tensors, path)?;
+        }
+        self.optimizer.set_updates(progress.step);
+        self.progress = progress;
+        Ok(())
+    }
+
+    /// Refuses weights that are no numbers any more: what is saved can always be gone on from.
+    pub(super) fn check_finite(&self) -> Result<(), TrainError> {
+        match first_not_finite(&self.model.parameters())? {
+            None => Ok(()),
+            Some(tensor) => Err(TrainError::NonFiniteWeight {
+                tensor,
+                step: self.progress.step,
+                last_good: self.last_good_checkpoint(),
+            }),
+        }
+    }
+}
+
+fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progress, TrainError> {
+    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
+    let text = metadata.get(KEY).ok_or_else(|| not_ours(format!("no metadata {KEY:?}")))?;
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
+    let progress: Option<Progress> =
+        serde_json::from_value(value["progress"].take()).map_err(|error| not_ours(error.to_string()))?;
+    progress.ok_or_else(|| not_ours("a model without the state of its training".into()))
+}
+
+/// Copies the tensor of that name into `target`, whose layout in memory stays; shapes must agree.
+pub(super) fn copy_named(
+    name: &str,
+    target: &Tensor,
+    tensors: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), TrainError> {
+    let refused = |found: String| TrainError::TensorMismatch {
+        path: path.into(),
+        name: name.into(),
+        expected: format!("{:?}", target.size()),
+        found,
+    };
+    let source = tensors.get(name).ok_or_else(|| refused("nothing".into()))?;
+    if source.size() != target.size() {
+        return Err(refused(format!("{:?}", source.size())));
+    }
+    no_grad(|| target.shallow_clone().copy_(source));
+    Ok(())
+}
+
+/// The first weight or running statistic that holds NaN or infinity; one transfer from the device for all.
+fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, TrainError> {
+    let is_float = |role: Role, tensor: &Tensor| role == Role::Weight || tensor.kind() == Kind::Float;
+    let floats: Vec<_> = parameters.iter().filter(|entry| is_float(entry.role, &entry.tensor)).collect();
+    let finite: Vec<bool> = guard("checking weights", || {
+        let each: Vec<Tensor> = floats.iter().map(|entry| entry.tensor.detach().isfinite().all()).collect();
+        Vec::<bool>::try_from(Tensor::stack(&each, 0)).expect("a vector of booleans")
+    })?;
+    Ok(floats.iter().zip(finite).find(|(_, finite)| !finite).map(|(entry, _)| entry.name.clone()))
+}
+
+/// How far the run came whose state this file holds.
+///
+/// # Errors
+/// [`TrainError::NotARunCheckpoint`] when it holds none.
+pub fn saved_progress(path: &Path) -> Result<Progress, TrainError> {
+    progress_of(Checkpoint::open(path)?.metadata(), path)
+}
+
+/// Two saved states, tensor by tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StateComparison {
+    /// Whether the files are equal, byte for byte.
+    pub equal: bool,
+    /// Tensors in either.
+    pub tensors: usize,
+    /// Tensors that are not equal, or missing in one of them.
+    pub different: usize,
+    /// The first of these by name.
+    pub first_different: Option<String>,
+    /// Largest absolute difference of two elements, over the tensors that are in both.
+    pub largest_difference: f64,
+}
+
+/// Compares two files of states.
+pub fn compare_states(first: &Path, second: &Path) -> Result<StateComparison, TrainError> {
+    let (first_text, first) = safetensors_file::read(first)?;
+    let (second_text, second) = safetensors_file::read(second)?;
+    let names: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    let (mut different, mut largest_difference) = (Vec::new(), 0.0f64);
+    for name in &names {
+        match (first.get(*name), second.get(*name)) {
+            (Some(a), Some(b)) if a.size() == b.size() && a.kind() == b.kind() => {
+                if !guard("comparing tensors", || a.equal(b))? {
+                    let distance = guard("comparing tensors", || {
+                        (a.to_kind(Kind::Double) - b.to_kind(Kind::Double)).abs().max().double_value(&[])
+                    })?;
+                    largest_difference = largest_difference.max(distance);
+                    different.push((*name).clone());
+                }
+            }
+            _ => different.push((*name).clone()),
+        }
+    }
+    Ok(StateComparison {
+        equal: different.is_empty() && first_text == second_text,
+        tensors: names.len(),
+        different: different.len(),
+        first_different: different.into_iter().next(),
+        largest_difference,
+    })
+}

@@ -1,0 +1,146 @@
+//! A run that was stopped and goes on is the run that was left alone.
+
+use std::fs;
+use std::path::Path;
+
+use coretune::config::RunConfig;
+use coretune::fit::{Finished, changed_settings, prepare};
+use coretune::run_folder::RunFolder;
+use coretune::train::{Event, Stop, TrainError};
+use serde_json::Value;
+
+use super::world::World;
+
+/// Runs in `folder` until the event after which `stops` says so, or to the end.
+fn run(folder: &RunFolder, config: &RunConfig, stops: impl Fn(&Event) -> bool) -> Result<Finished, TrainError> {
+    let mut preparation = prepare(config).unwrap();
+    let stop = Stop::default();
+    preparation.task.stop = stop.clone();
+    folder.write_config(&preparation.task.config.to_toml()).unwrap();
+    let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
+    let mut observer = |event: &Event| {
+        if stops(event) {
+            stop.request();
+        }
+    };
+    preparation.run(folder, frozen.as_ref(), &mut observer)
+}
+
+fn is_step(event: &Event, number: u64) -> bool {
+    matches!(event, Event::Step(report) if report.step == number)
+}
+
+/// The metrics without what depends on the clock.
+fn timeless_metrics(root: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(root.join("metrics.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let fields = record.as_object_mut().unwrap();
+        fields.retain(|name, _| !["seconds", "images_per_second", "data_wait_share"].contains(&name.as_str()));
+        record
+    };
+    text.lines().map(timeless).collect()
+}
+
+fn checkpoints(root: &Path) -> [Vec<u8>; 2] {
+    ["last", "best"].map(|name| fs::read(root.join(format!("checkpoints/{name}.safetensors"))).unwrap())
+}
+
+/// 30 images in batches of 8 are three steps an epoch: stopped within an epoch, at its end, and in a later one.
+#[test]
+fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
+    let world = World::new(12, 4);
+    for (name, settings) in [
+        ("core-tuning", vec!["run.probe=false"]),
+        ("average", vec!["run.probe=false", "train.model_ema=0.9", "train.opt=adamw", "train.lr=0.001"]),
+        ("balanced", vec!["data.sampler=balanced", "train.batch_size=6", "data.images_per_class=2", "method.name=scl"]),
+        ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe", "train.log_every=2"]),
+    ] {
+        let config = world.config(&settings);
+        let whole = RunFolder::create(&world.run(&format!("{name}-whole"))).unwrap();
+        run(&whole, &config, |_| false).unwrap();
+        for step in [1, 2, 3, 5] {
+            let folder = RunFolder::create(&world.run(&format!("{name}-{step}"))).unwrap();
+            let error = run(&folder, &config, |event| is_step(event, step)).unwrap_err();
+            let TrainError::Interrupted { saved: Some(saved) } = &error else { panic!("{name}, {step}: {error}") };
+            assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
+            assert!(folder.read_summary().unwrap().is_none());
+            run(&folder, &config, |_| false).unwrap();
+            assert!(checkpoints(folder.root()) == checkpoints(whole.root()), "{name}, stopped after step {step}");
+            assert_eq!(timeless_metrics(folder.root()), timeless_metrics(whole.root()), "{name}, {step}");
+        }
+    }
+}
+
+#[test]
+fn stopped_while_it_validates_it_validates_again() {
+    let world = World::new(12, 4);
+    let config = world.config(&["run.probe=false", "train.model_ema=0.9"]);
+    let whole = RunFolder::create(&world.run("whole")).unwrap();
+    run(&whole, &config, |_| false).unwrap();
+    let folder = RunFolder::create(&world.run("stopped")).unwrap();
+    // The report of the last step of an epoch is the last thing that is told before validation.
+    let error = run(&folder, &config, |event| is_step(event, 3)).unwrap_err();
+    assert!(error.to_string().contains("after step 3"), "{error}");
+    assert_eq!(timeless_metrics(folder.root()).len(), 3, "no evaluation yet");
+    run(&folder, &config, |_| false).unwrap();
+    assert!(checkpoints(folder.root()) == checkpoints(whole.root()));
+    assert_eq!(timeless_metrics(folder.root()), timeless_metrics(whole.root()));
+}
+
+#[test]
+fn stopped_in_the_probe_nothing_is_lost_and_nothing_is_there() {
+    let world = World::new(12, 4);
+    let preparation = prepare(&world.config(&[])).unwrap();
+    preparation.task.stop.request();
+    let error = preparation.task.probe_random(&mut |_| {}).unwrap_err();
+    assert!(matches!(error, TrainError::Interrupted { saved: None }), "{error}");
+}
+
+#[test]
+fn a_state_of_another_run_is_refused_by_name() {
+    let world = World::new(12, 4);
+    let folder = RunFolder::create(&world.run("run")).unwrap();
+    run(&folder, &world.config(&["run.probe=false", "train.model_ema=0.9"]), |event| is_step(event, 2)).unwrap_err();
+    let refused = |settings: &[&str]| run(&folder, &world.config(settings), |_| false).unwrap_err().to_string();
+    let text = refused(&["run.probe=false"]);
+    assert!(text.contains("average.") && text.contains("expected nothing"), "{text}");
+    let text = refused(&["run.probe=false", "train.model_ema=0.9", "train.opt=adamw"]);
+    assert!(text.contains("last.safetensors"), "{text}");
+    let text = refused(&["run.probe=false", "train.model_ema=0.9", "method.contrast_dim=32"]);
+    assert!(text.contains("projection"), "{text}");
+}
+
+#[test]
+fn settings_that_change_the_result_need_to_be_allowed_by_name() {
+    let world = World::new(12, 4);
+    let saved = world.config(&[]);
+    let changes = |settings: &[&str], allowed: &[&str]| {
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        changed_settings(&saved, &world.config(settings), &allowed)
+    };
+    assert!(changes(&["run.workers=7", "run.save_steps=5", "train.log_every=3"], &[]).unwrap().is_empty());
+    let error = changes(&["train.epochs=9", "train.lr=0.5"], &["train.lr"]).unwrap_err();
+    assert_eq!(error.details(), [("changed", "train.epochs = 2, now 9".to_string())]);
+    assert!(error.hint().unwrap().contains("--allow-change train.epochs"));
+    assert_eq!(changes(&["train.epochs=9"], &["train.epochs"]).unwrap().len(), 1);
+    assert!(changes(&["run.threads=3"], &[]).is_err() && changes(&["run.amp=bf16"], &[]).is_err());
+}
+
+#[test]
+fn other_images_or_another_checkpoint_are_refused_and_another_machine_is_told() {
+    let world = World::new(12, 4);
+    let provenance = || {
+        let task = prepare(&world.config(&[])).unwrap().task;
+        (task.provenance().unwrap(), task)
+    };
+    let (recorded, task) = provenance();
+    assert!(task.compare_provenance(&recorded, &provenance().0).unwrap().is_empty());
+    let mut elsewhere = recorded.clone();
+    elsewhere.machine.cpu = "another".into();
+    elsewhere.machine.threads += 1;
+    assert_eq!(task.compare_provenance(&elsewhere, &recorded).unwrap().len(), 2);
+    fs::copy(world.data().join("test/red/0.png"), world.data().join("test/red/1.png")).unwrap();
+    let error = task.compare_provenance(&recorded, &provenance().0).unwrap_err();
+    assert!(error.to_string().starts_with("test data") && error.hint().is_some(), "{error}");
+}
