@@ -18,11 +18,18 @@ const LABEL_WIDTH: usize = 13;
 /// Where the lines of a command go. Clones share the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
-    json: bool,
-    results: bool,
+    results: Results,
     colour_on_stdout: bool,
     colour_on_stderr: bool,
     log: Rc<RefCell<Log>>,
+}
+
+/// In which form results go to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Results {
+    InWords,
+    AsJson,
+    LeftOut,
 }
 
 /// What was said on stderr, without colour: kept until there is a file for it.
@@ -47,8 +54,7 @@ impl Printer {
     pub(crate) fn new(json: bool) -> Self {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Printer {
-            json,
-            results: true,
+            results: if json { Results::AsJson } else { Results::InWords },
             colour_on_stdout: wanted && io::stdout().is_terminal(),
             colour_on_stderr: wanted && io::stderr().is_terminal(),
             log: Rc::default(),
@@ -57,7 +63,7 @@ impl Printer {
 
     /// The same without results: for work that is only a part of what was asked for.
     pub(crate) fn words_only(&self) -> Self {
-        Printer { results: false, ..self.clone() }
+        Printer { results: Results::LeftOut, ..self.clone() }
     }
 
     /// Writes what is said from here on, and what was said before, to a file too.
@@ -101,7 +107,7 @@ impl Printer {
 
     /// A line of the result in words as it is, on stdout.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        if self.json || !self.results {
+        if self.results != Results::InWords {
             return Ok(());
         }
         Ok(writeln!(io::stdout().lock(), "{text}")?)
@@ -109,7 +115,7 @@ impl Printer {
 
     /// The result as JSON, on stdout; nothing unless JSON was asked for.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        if !self.json || !self.results {
+        if self.results != Results::AsJson {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();

@@ -15,7 +15,7 @@ use coretune::engine::{Amp, Precision, threads, versions};
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
-use coretune::train::{LayerRates, Optimizer, Rule, step};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, step};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -137,7 +137,7 @@ impl Training {
 
     fn step(&mut self) -> Result<(), Box<dyn Error>> {
         let draw = (0, self.optimizer.updates());
-        step(&self.model, self.objective.as_ref(), &mut self.optimizer, &self.batch, draw, 0.01)?;
+        step(&self.model, self.objective.as_ref(), &mut self.optimizer, &self.batch, draw, 0.01, Accumulation::Whole)?;
         Ok(())
     }
 }

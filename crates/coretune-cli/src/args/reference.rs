@@ -11,7 +11,8 @@ const PREFACE: &str = "\
 
 Generated from `coretune COMMAND --help-all`; a test keeps it current. The same settings in a file: [defaults](defaults.md).
 
-Exit status: 0 done, 1 failed while running, 2 refused (usage, configuration, data, checkpoint).
+Exit status: 0 done, 1 failed while running, 2 refused (usage, configuration, data, checkpoint), 130 or 143 stopped by a
+signal, with the state saved.
 ";
 
 fn reference() -> String {

@@ -47,6 +47,7 @@ pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Res
         return self::dry_run(printer, preparation);
     }
     preparation.task.steps_per_epoch()?;
+    preparation.check_memory()?;
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;

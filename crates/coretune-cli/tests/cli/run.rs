@@ -139,3 +139,17 @@ fn a_second_run_into_the_same_folder_is_refused() {
     assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
     assert!(stderr(&second).contains("not empty"), "{}", stderr(&second));
 }
+
+#[test]
+fn a_step_can_be_made_of_several_batches() {
+    let world = World::new();
+    for (name, scheme) in [("exact", "exact"), ("split", "split")] {
+        let more = ["--no-probe", "--grad-accum-steps", "2", "--accumulation", scheme, "--json"];
+        let summary = json(&run(&world.fit(name, &more)));
+        // 18 training images make two steps of 2 x 4.
+        assert_eq!(summary["steps"], 2, "{scheme}");
+    }
+    let output = run(&world.fit("large", &["--no-probe", "--accumulate_step", "5"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("20"), "{}", stderr(&output));
+}

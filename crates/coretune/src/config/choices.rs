@@ -80,6 +80,16 @@ choice! {
 }
 
 choice! {
+    /// What mining and contrast see of a batch that goes through the network in parts.
+    Accumulation {
+        /// All of it: the gradient of the whole batch.
+        Exact = "exact",
+        /// Each part by itself, as in the published script.
+        Split = "split",
+    }
+}
+
+choice! {
     /// Which epoch is kept as the best.
     Select {
         /// The highest top-1 on the validation split.

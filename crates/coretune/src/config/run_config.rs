@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+use super::choices::{Accumulation, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
 use super::settings::SETTINGS;
@@ -125,8 +125,12 @@ pub struct MethodSection {
 pub struct TrainSection {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images per step.
+    /// Images that go through the network at a time.
     pub batch_size: usize,
+    /// Such batches in a step.
+    pub grad_accum_steps: usize,
+    /// What mining and contrast see of them.
+    pub accumulation: Accumulation,
     /// Optimizer.
     pub opt: Optimizer,
     /// Learning rate after warm-up.
@@ -232,6 +236,13 @@ impl Typed {
     }
 }
 
+impl TrainSection {
+    /// Images of a step: what mining and contrast see under exact accumulation.
+    pub fn effective_batch(&self) -> usize {
+        self.batch_size.saturating_mul(self.grad_accum_steps)
+    }
+}
+
 impl DataSection {
     /// Names of the splits, for opening the data.
     pub fn options(&self) -> DatasetOptions {
@@ -295,15 +306,15 @@ impl RunConfig {
 
     /// The balanced sampler fills a batch exactly.
     fn check_sampler(&self) -> Result<(), ConfigError> {
-        let (data, batch) = (&self.data, self.train.batch_size);
+        let (data, batch) = (&self.data, self.train.effective_batch());
         let images = data.images_per_class;
         let classes = data.classes_per_batch.unwrap_or(batch / images);
         let fits = classes >= 2 && classes.checked_mul(images) == Some(batch);
         refuse_if(data.sampler == Sampler::Balanced && !fits, || ConfigError::Conflict {
             first: "data.sampler".into(),
             second: "train.batch_size".into(),
-            expected: "classes_per_batch x images_per_class = batch_size, of 2 classes or more".into(),
-            found: format!("{classes} x {images}, batch_size {batch}"),
+            expected: "classes_per_batch x images_per_class = images of a step, of 2 classes or more".into(),
+            found: format!("{classes} x {images}, {batch} images a step"),
             hint: "give a --batch-size that --images-per-class divides, and leave out --classes-per-batch",
         })
     }
@@ -371,7 +382,7 @@ impl RunConfig {
 
     /// P of the balanced sampler: as many classes as fill a batch.
     pub fn classes_per_batch(&self) -> usize {
-        self.data.classes_per_batch.unwrap_or(self.train.batch_size / self.data.images_per_class)
+        self.data.classes_per_batch.unwrap_or(self.train.effective_batch() / self.data.images_per_class)
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.

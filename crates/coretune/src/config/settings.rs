@@ -3,7 +3,7 @@
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
 use super::kind::{Kind, Range, one_of};
-use super::{HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+use super::{Accumulation, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
 use crate::transforms::Augmentation;
 
@@ -295,11 +295,26 @@ pub const SETTINGS: &[Setting] = &[
         .default("random")
         .common(),
     setting("train.epochs", "epochs", Kind::Whole(1, ANY), "passes over the training images").default("25").common(),
-    setting("train.batch_size", "batch-size", Kind::Whole(2, ANY), "images per step")
+    setting("train.batch_size", "batch-size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
         .default("64")
         .short('b')
         .commands(ALL)
         .common(),
+    setting(
+        "train.grad_accum_steps",
+        "grad-accum-steps",
+        Kind::Whole(1, ANY),
+        "batches that make a step: its batch is so many times larger",
+    )
+    .default("1")
+    .aliases(&["accumulate-step", "gradient-accumulation-steps"]),
+    setting(
+        "train.accumulation",
+        "accumulation",
+        Kind::Choice(Accumulation::names),
+        "what contrast sees of them: all together, or one at a time",
+    )
+    .default("exact"),
     setting("train.opt", "opt", Kind::Choice(Optimizer::names), "optimizer").default("sgd").common(),
     setting("train.lr", "lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
         .default("0.03")

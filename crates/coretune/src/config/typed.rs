@@ -71,11 +71,11 @@ impl Typed {
     }
 
     /// Takes every key of a section back to its default, whatever the layers so far have said.
+    #[must_use]
     pub fn without(mut self, section: &str) -> Self {
-        let defaults = Typed::defaults().entries.into_iter();
-        self.entries.retain(|key, _| !key.starts_with(section) || !key[section.len()..].starts_with('.'));
-        self.entries
-            .extend(defaults.filter(|(key, _)| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))));
+        let in_section = |key: &str| key.split_once('.').is_some_and(|(of, _)| of == section);
+        self.entries.retain(|key, _| !in_section(key));
+        self.entries.extend(Typed::defaults().entries.into_iter().filter(|(key, _)| in_section(key)));
         self
     }
 

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use tch::{Device, Kind, Tensor};
 
 use super::{Preparation, settings};
 use crate::data::Batch;
-use crate::engine::{available_memory_bytes, peak_rss_bytes};
-use crate::models::Linear;
-use crate::train::{TrainError, step};
+use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
+use crate::models::{Linear, Mode};
+use crate::train::{Accumulation, TrainError, step};
 
 /// What a run will take, roughly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -30,10 +31,75 @@ const SMALL: [usize; 3] = [2, 4, 8];
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
 
-/// Learning rate of these steps: nothing is to be learned.
-const RATE: f64 = 0.0;
+/// What a second forward pass adds to a step, for the same reason.
+const SECOND_FORWARD_SHARE: f64 = 1.0 / 3.0;
+
+/// The memory of this process with so many images in the network.
+#[derive(Debug, Clone, Copy)]
+struct MemoryByImages {
+    images: usize,
+    bytes: u64,
+    per_image: u64,
+}
+
+impl MemoryByImages {
+    /// Does `work` with a few images, up to `most`, and watches how much more memory each takes.
+    fn measure(most: usize, mut work: impl FnMut(usize) -> Result<(), TrainError>) -> Result<Self, TrainError> {
+        let mut memory = MemoryByImages { images: 0, bytes: peak_rss_bytes(), per_image: 0 };
+        for images in SMALL.map(|images| images.min(most)) {
+            if images > memory.most_images() {
+                break;
+            }
+            work(images)?;
+            let (bytes, more) = (peak_rss_bytes(), images.saturating_sub(memory.images).max(1));
+            memory = MemoryByImages { images, bytes, per_image: (bytes - memory.bytes) / more as u64 };
+        }
+        Ok(memory)
+    }
+
+    fn with(&self, images: usize) -> u64 {
+        self.bytes + self.per_image * images.saturating_sub(self.images) as u64
+    }
+
+    /// The most images for which the system has the memory.
+    fn most_images(&self) -> usize {
+        match self.per_image {
+            0 => usize::MAX,
+            per_image => self.images + (available_memory_bytes() / per_image) as usize,
+        }
+    }
+}
 
 impl Preparation {
+    /// Refuses a batch for which the system does not have the memory; to be asked before anything large is computed.
+    ///
+    /// Drawn out from forward and backward passes on a few images; nothing in the model changes. Only of the host's
+    /// memory: a GPU says itself what does not fit, and Linux kills the process.
+    ///
+    /// # Errors
+    /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
+    pub fn check_memory(&self) -> Result<(), TrainError> {
+        let (task, batch) = (&self.task, self.task.config.train.batch_size);
+        if task.device != Device::Cpu || batch <= SMALL[SMALL.len() - 1] || available_memory_bytes() == 0 {
+            return Ok(());
+        }
+        let (size, normalisation) = (task.input.img_size, task.normalisation());
+        let memory = MemoryByImages::measure(batch, |images| {
+            Ok(guard("measuring the memory of a step", || {
+                let pixels = Tensor::zeros([images as i64, size, size, 3], (Kind::Uint8, task.device));
+                let pixels = normalisation.apply(&pixels, task.device);
+                let sum = self.backbone.features(&pixels, Mode::Rehearse).sum(Kind::Float);
+                let weights = self.backbone.parameters().iter().map(|entry| &entry.tensor);
+                let trained: Vec<&Tensor> = weights.filter(|weight| weight.requires_grad()).collect();
+                if sum.requires_grad() {
+                    drop(Tensor::run_backward(&[&sum], &trained, false, false));
+                }
+            })?)
+        })?;
+        let largest = memory.most_images();
+        if batch <= largest { Ok(()) } else { Err(TrainError::BatchDoesNotFit { batch, largest, img_size: size }) }
+    }
+
     /// Makes steps on a few images, and a whole one only where the memory for it is there; draws them out over the run.
     pub fn estimate(self) -> Result<Estimate, TrainError> {
         let Preparation { task, backbone, .. } = self;
@@ -46,29 +112,30 @@ impl Preparation {
         let images = task.training_images()?;
         let steps_per_epoch = images.steps_per_epoch()?;
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
-        let whole = batch.labels.len();
+        // Of a step in parts, one part is in memory at a time.
+        let at_a_time = config.train.batch_size.min(batch.labels.len());
 
         let mut seconds_of_step = |size: usize| -> Result<f64, TrainError> {
             let (part, started) = (first_images(&batch, size), Instant::now());
-            step(&model, &*objective, &mut optimizer, &part, (seed, 0), RATE)?.read()?;
+            step(&model, &*objective, &mut optimizer, &part, (seed, 0), RATE, Accumulation::Whole)?.read()?;
             Ok(started.elapsed().as_secs_f64())
         };
-        let mut memory = peak_rss_bytes();
-        let (mut per_image, mut last_size, mut image_seconds) = (0, 0, 0.0);
-        for size in SMALL.map(|size| size.min(whole)) {
+        let mut image_seconds = 0.0;
+        let memory = MemoryByImages::measure(at_a_time, |size| {
             image_seconds = seconds_of_step(size)? / size as f64;
-            let grown = peak_rss_bytes() - memory;
-            per_image = grown / (size - last_size).max(1) as u64;
-            (memory, last_size) = (memory + grown, size);
+            Ok(())
+        })?;
+        let mut memory_bytes = memory.with(at_a_time);
+        if at_a_time <= memory.most_images() {
+            image_seconds = seconds_of_step(at_a_time)?.min(seconds_of_step(at_a_time)?) / at_a_time as f64;
+            memory_bytes = peak_rss_bytes();
         }
-        memory += per_image * (whole - last_size) as u64;
-        if memory < peak_rss_bytes() + available_memory_bytes() {
-            image_seconds = seconds_of_step(whole)?.min(seconds_of_step(whole)?) / whole as f64;
-            memory = peak_rss_bytes();
+        if matches!(settings::accumulation(&config.train), Accumulation::Exact { .. }) {
+            image_seconds *= 1.0 + SECOND_FORWARD_SHARE;
         }
 
         let epochs = config.train.epochs as u64;
-        let trained = (epochs * steps_per_epoch * whole as u64) as f64;
+        let trained = (epochs * steps_per_epoch * batch.labels.len() as u64) as f64;
         let validated = epochs as f64 * task.splits.validation.len() as f64;
         let tested = task.splits.test.as_ref().map_or(0.0, |test| test.len() as f64);
         // Test images are looked at by the probe and by the fine-tuned model.
@@ -76,11 +143,14 @@ impl Preparation {
         Ok(Estimate {
             parameters: model.parameters().weight_count(),
             steps: epochs * steps_per_epoch,
-            memory_bytes: memory,
+            memory_bytes,
             seconds: image_seconds * (trained + EVALUATION_SHARE * evaluated),
         })
     }
 }
+
+/// Learning rate of these steps: nothing is to be learned.
+const RATE: f64 = 0.0;
 
 /// The first `size` images of a batch.
 fn first_images(batch: &Batch, size: usize) -> Batch {
@@ -88,5 +158,40 @@ fn first_images(batch: &Batch, size: usize) -> Batch {
         images: batch.images.narrow(0, 0, size as i64),
         labels: batch.labels[..size].to_vec(),
         indices: batch.indices[..size].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory that was really touched, so that it counts.
+    fn held(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|index| index as u8).collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_memory_of_an_image_is_drawn_out_from_a_few() {
+        const PER_IMAGE: usize = 30_000_000;
+        let memory = MemoryByImages::measure(64, |images| {
+            let block = held(images * PER_IMAGE);
+            assert!(block.len() > block[1] as usize);
+            Ok(())
+        });
+        let memory = memory.unwrap();
+        let per_image = memory.per_image as f64 / PER_IMAGE as f64;
+        assert!((0.8..1.3).contains(&per_image), "{per_image} of what it took");
+        assert_eq!(memory.with(8), memory.bytes);
+        assert_eq!(memory.with(18) - memory.bytes, 10 * memory.per_image);
+        assert!(memory.most_images() > 8);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
+        let hint = |batch, largest| TrainError::BatchDoesNotFit { batch, largest, img_size: 224 }.hint().unwrap();
+        assert!(hint(256, 100).contains("about 100 would; --batch-size 64 --grad-accum-steps 4"));
+        assert!(hint(64, 33).contains("--batch-size 32 --grad-accum-steps 2"));
+        assert!(hint(64, 0).contains("--batch-size 2 --grad-accum-steps 32"));
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{self, MethodSection, RunConfig, TrainSection};
 use crate::losses::Focus;
 use crate::models::Model;
 use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
-use crate::train::{Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
+use crate::train::{Accumulation, Decay, Frozen, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
 
 /// The fine-tuning method.
 pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
@@ -54,7 +54,7 @@ pub(super) fn schedule(config: &RunConfig, steps: u64) -> Schedule {
 /// How batches are drawn.
 pub(super) fn sampling(config: &RunConfig) -> Sampling {
     match config.data.sampler {
-        config::Sampler::Shuffle => Sampling::Shuffle { batch_size: config.train.batch_size },
+        config::Sampler::Shuffle => Sampling::Shuffle { batch_size: config.train.effective_batch() },
         config::Sampler::Balanced => Sampling::Balanced {
             classes_per_batch: config.classes_per_batch(),
             images_per_class: config.data.images_per_class,
@@ -70,10 +70,22 @@ pub(super) fn plan(config: &RunConfig) -> Plan {
         select: train.select,
         patience: train.early_stopping.map(|epochs| epochs as u64),
         log_every: train.log_every as u64,
+        frozen: Frozen { stages: config.model.frozen_stages as usize, batch_norm: config.model.freeze_batch_norm },
+        accumulation: accumulation(train),
         saving: Saving {
             steps: run.save_steps.map(|steps| steps as u64),
             time: run.save_minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok()),
         },
         seed: train.seed,
+    }
+}
+
+/// How a step's batch is taken apart.
+pub(super) fn accumulation(train: &TrainSection) -> Accumulation {
+    let part = train.batch_size;
+    match (train.grad_accum_steps, train.accumulation) {
+        (1, _) => Accumulation::Whole,
+        (_, config::Accumulation::Exact) => Accumulation::Exact { part },
+        (_, config::Accumulation::Split) => Accumulation::Split { part },
     }
 }

@@ -11,6 +11,8 @@ use crate::engine::channels_last;
 pub enum Mode {
     /// Statistics of the batch, which also move the running averages.
     Train,
+    /// Statistics of the batch; the running averages stay. For a forward pass that will be made again.
+    Rehearse,
     /// Running averages.
     Evaluate,
 }
@@ -92,7 +94,11 @@ impl BatchNorm {
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let from_batch = mode == Mode::Train && !self.frozen;
+        let from_batch = mode != Mode::Evaluate && !self.frozen;
+        if from_batch && mode == Mode::Rehearse {
+            let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+            return x.batch_norm(weight, bias, None::<&Tensor>, None::<&Tensor>, true, 0.1, 1e-5, true);
+        }
         if from_batch {
             // The counter only feeds a cumulative average that this network does not use; it is kept for the file.
             let _ = self.batches.shallow_clone().g_add_scalar_(1);

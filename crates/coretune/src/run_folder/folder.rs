@@ -255,7 +255,8 @@ fn is_as_good_as_empty(root: &Path) -> std::io::Result<bool> {
         let entry = entry?;
         let is_first_file = entry.file_name().to_str().is_some_and(|name| first_files.iter().any(|file| file == name));
         let is_checkpoints = entry.file_name() == CHECKPOINTS && entry.file_type()?.is_dir();
-        if !is_first_file && !(is_checkpoints && fs::read_dir(entry.path())?.next().is_none()) {
+        let is_empty = is_checkpoints && fs::read_dir(entry.path())?.next().is_none();
+        if !(is_first_file || is_empty) {
             return Ok(false);
         }
     }

@@ -48,6 +48,16 @@ pub enum TrainError {
         /// Images to train on.
         images: usize,
     },
+    /// A batch for which the system does not have the memory.
+    #[error("{batch} images of {img_size} x {img_size} pixels at a time do not fit into memory")]
+    BatchDoesNotFit {
+        /// Images at a time.
+        batch: usize,
+        /// The most that were estimated to fit.
+        largest: usize,
+        /// Height and width, pixels.
+        img_size: i64,
+    },
     /// Training images of a single class: there is nothing to tell apart.
     #[error("all {images} training images are of one class, {class}")]
     OneClass {
@@ -79,6 +89,14 @@ pub enum TrainError {
         step: u64,
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
+    },
+    /// A weight that should have stayed as it was.
+    #[error("{tensor} has moved in {during}, though it is not to be trained")]
+    FrozenMoved {
+        /// The weight.
+        tensor: String,
+        /// When, in words.
+        during: &'static str,
     },
     /// Ended because it was asked to.
     #[error("{}", stopped(saved.as_ref()))]
@@ -178,6 +196,14 @@ impl TrainError {
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, .. } => Some(format!("give --batch-size of at most {images}")),
+            Self::BatchDoesNotFit { batch, largest, .. } => {
+                // Parts that make up the same step, of which each fits.
+                let parts = batch.div_ceil((*largest).max(2)).next_power_of_two();
+                Some(format!(
+                    "about {largest} would; --batch-size {} --grad-accum-steps {parts} makes the same step in parts",
+                    (batch / parts).max(2)
+                ))
+            }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
             Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
@@ -188,6 +214,7 @@ impl TrainError {
             Self::NonFinite { last_good: None, .. } | Self::NonFiniteWeight { last_good: None, .. } => {
                 Some("a lower --lr or --clip-grad 1 may help".into())
             }
+            Self::FrozenMoved { .. } => Some("this is a mistake in coretune: please report it with config.toml".into()),
             Self::Interrupted { .. } => Some("the same command with --resume goes on from there".into()),
             Self::InputChanged { .. } => {
                 Some("give the original with --data-dir or --pretrained-path, or start a new run".into())
@@ -207,6 +234,7 @@ impl TrainError {
                 | Self::Evaluate(EvaluateError::Engine(EngineError::Torch { .. }))
                 | Self::NonFinite { .. }
                 | Self::NonFiniteWeight { .. }
+                | Self::FrozenMoved { .. }
                 | Self::Interrupted { .. }
         )
     }

@@ -1,6 +1,6 @@
 //! Figures of a step on their way from the device to the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Kind, Tensor};
 
@@ -22,6 +22,22 @@ impl DeviceFigures {
         let scalars = std::iter::once(loss.total.detach()).chain(loss.figures.iter().map(|(_, value)| value.detach()));
         let scalars: Vec<Tensor> = scalars.map(|value| value.to_kind(Kind::Float)).collect();
         DeviceFigures { names, values: Tensor::stack(&scalars, 0) }
+    }
+
+    /// The mean of the figures of several parts of a batch; a figure that some part lacks is the mean of the others.
+    pub(super) fn mean(parts: &[DeviceFigures]) -> Self {
+        let names: BTreeSet<&'static str> = parts.iter().flat_map(|part| part.names.iter().copied()).collect();
+        let names: Vec<&'static str> = names.into_iter().collect();
+        let mean = |values: Vec<Tensor>| Tensor::stack(&values, 0).mean(Kind::Float);
+        let total = mean(parts.iter().map(|part| part.values.get(0)).collect());
+        let of_name = |name: &&str| mean(parts.iter().filter_map(|part| part.of(name)).collect());
+        let values: Vec<Tensor> = std::iter::once(total).chain(names.iter().map(of_name)).collect();
+        DeviceFigures { names, values: Tensor::stack(&values, 0) }
+    }
+
+    fn of(&self, name: &str) -> Option<Tensor> {
+        let place = self.names.iter().position(|other| *other == name)?;
+        Some(self.values.get(1 + place as i64))
     }
 
     /// Waits for the device and reads the total loss and the named figures.

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use super::events::{EpochReport, Event, Observer, StepReport};
 use super::figures::{DeviceFigures, PositiveCounts};
 use super::meter::{Meter, Stopwatch};
+use super::movement::Snapshot;
 use super::progress::{Best, Progress};
 use super::saved_model::{ModelDescription, save_model};
-use super::{Evaluator, Optimizer, Saved, Schedule, Stop, TrainError, TrainingImages, WeightAverage, step};
+use super::{
+    Accumulation, Evaluator, Frozen, Optimizer, Saved, Schedule, Stop, TrainError, TrainingImages, WeightAverage, step,
+};
 use crate::config::Select;
 use crate::data::Split;
 use crate::evaluate::calibration::negative_log_likelihood;
@@ -30,6 +33,10 @@ pub struct Plan {
     pub log_every: u64,
     /// When the state is saved within an epoch; at its end it always is.
     pub saving: Saving,
+    /// What is not to be trained; that it was not is looked at after the first epoch.
+    pub frozen: Frozen,
+    /// How a batch is taken apart where it does not fit into memory.
+    pub accumulation: Accumulation,
     /// Seed of the objective's random draws.
     pub seed: u64,
 }
@@ -108,6 +115,9 @@ impl Trainer<'_> {
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let mut meter = Meter::start();
+        if self.progress.step == 0 {
+            self.watch_first_epoch(&mut meter, observer)?;
+        }
         while self.progress.epochs < self.plan.epochs && !self.has_lost_patience() {
             self.train_epoch(&mut meter, observer)?;
             self.finish_epoch(observer)?;
@@ -117,6 +127,17 @@ impl Trainer<'_> {
         let progress = self.progress.clone();
         let best = progress.best.expect("a plan has an epoch or more, and the first is the best so far");
         Ok(Outcome { progress, best, images_per_second: meter.overall_rate(), early })
+    }
+
+    /// The first epoch, with a look at what moved in it.
+    fn watch_first_epoch(&mut self, meter: &mut Meter, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+        let start = Snapshot::of(&self.model)?;
+        self.train_epoch(meter, observer)?;
+        start.check_epoch(&self.model, self.plan.frozen, observer)?;
+        drop(start);
+        let trained = Snapshot::of(&self.model)?;
+        self.finish_epoch(observer)?;
+        trained.check_validation(&self.model)
     }
 
     fn has_lost_patience(&self) -> bool {
@@ -136,7 +157,8 @@ impl Trainer<'_> {
             let batch = batch?;
             let rate = self.schedule.rate(self.progress.step);
             let draw = (self.plan.seed, self.progress.step);
-            let figures = step(&self.model, &*self.objective, &mut self.optimizer, &batch, draw, rate)?;
+            let (model, objective, accumulation) = (&self.model, &*self.objective, self.plan.accumulation);
+            let figures = step(model, objective, &mut self.optimizer, &batch, draw, rate, accumulation)?;
             if let Some(average) = &mut self.average {
                 average.follow();
             }

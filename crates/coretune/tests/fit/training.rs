@@ -4,7 +4,7 @@ use coretune::data::Batch;
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
-use coretune::train::{LayerRates, Optimizer, Rule, WeightAverage, step};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, WeightAverage, step};
 use tch::{Device, Kind, Tensor};
 
 const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
@@ -34,7 +34,7 @@ fn losses(objective: &dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f
     let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, 0.0, None);
     let batch = batch();
     let mut one = |number| {
-        let figures = step(&model, objective, &mut optimizer, &batch, (0, number), rate).unwrap();
+        let figures = step(&model, objective, &mut optimizer, &batch, (0, number), rate, Accumulation::Whole).unwrap();
         figures.read().unwrap().0
     };
     (0..steps).map(&mut one).collect()

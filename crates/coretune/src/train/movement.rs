@@ -1,0 +1,128 @@
+//! Whether what should stay has stayed, and what should learn has moved: looked at once, after the first epoch.
+
+use tch::Tensor;
+
+use super::{Event, Observer, TrainError};
+use crate::engine::{EngineError, guard};
+use crate::models::{Model, Role};
+
+/// What a run is told to leave as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Frozen {
+    /// So many first stages: weights and running statistics.
+    pub stages: usize,
+    /// The running statistics of every batch norm.
+    pub batch_norm: bool,
+}
+
+impl Frozen {
+    fn holds(self, name: &str, role: Role, model: &Model) -> bool {
+        let Some(name) = name.strip_prefix("backbone.") else { return false };
+        let in_frozen_stage = model.backbone.stage_of(name).is_some_and(|stage| stage < self.stages);
+        in_frozen_stage || (self.batch_norm && role == Role::Buffer)
+    }
+}
+
+/// The tensors of a model as they were at some moment.
+pub(super) struct Snapshot(Vec<Tensor>);
+
+impl Snapshot {
+    pub(super) fn of(model: &Model) -> Result<Self, EngineError> {
+        let parameters = model.parameters();
+        Ok(Snapshot(guard("copying the weights", || parameters.iter().map(|p| p.tensor.detach().copy()).collect())?))
+    }
+
+    /// Each tensor of the model, with its name, role and whether it has moved since.
+    fn moved(&self, model: &Model) -> Result<Vec<(String, Role, bool)>, EngineError> {
+        let parameters = model.parameters();
+        let pairs = parameters.iter().zip(&self.0);
+        guard("comparing weights", || {
+            pairs.map(|(now, then)| (now.name.clone(), now.role, !now.tensor.detach().equal(then))).collect()
+        })
+    }
+
+    /// After an epoch: frozen tensors that moved are an error, trained ones that did not are told.
+    pub(super) fn check_epoch(
+        &self,
+        model: &Model,
+        frozen: Frozen,
+        observer: &mut Observer<'_>,
+    ) -> Result<(), TrainError> {
+        let mut idle = Vec::new();
+        for (name, role, moved) in self.moved(model)? {
+            match (frozen.holds(&name, role, model), moved) {
+                (true, true) => return Err(TrainError::FrozenMoved { tensor: name, during: "the first epoch" }),
+                (false, false) => idle.push(name),
+                _ => {}
+            }
+        }
+        if let Some(first) = idle.first() {
+            let count = idle.len();
+            observer(&Event::Note(format!(
+                "{count} tensors did not move in the first epoch though they are trained, {first} first"
+            )));
+        }
+        Ok(())
+    }
+
+    /// After a validation, which changes nothing, also where it looks at the averaged weights.
+    pub(super) fn check_validation(&self, model: &Model) -> Result<(), TrainError> {
+        match self.moved(model)?.into_iter().find(|(.., moved)| *moved) {
+            Some((tensor, ..)) => Err(TrainError::FrozenMoved { tensor, during: "validation" }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, no_grad};
+
+    use super::*;
+    use crate::models::{Architecture, Backbone, Family, Linear, Normalisation, Stem};
+
+    fn model() -> Model {
+        let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
+        let backbone = Backbone::new(&architecture, 1, Device::Cpu).unwrap();
+        let classifier = Linear::classifier(backbone.feature_width(), 3, 1, Device::Cpu).unwrap();
+        Model::new(backbone, classifier, None, Normalisation::IMAGENET).unwrap()
+    }
+
+    fn nudge(model: &Model, which: impl Fn(&str, Role) -> bool) {
+        for parameter in model.parameters().iter().filter(|p| which(&p.name, p.role)) {
+            no_grad(|| drop(parameter.tensor.shallow_clone().g_add_scalar_(1)));
+        }
+    }
+
+    #[test]
+    fn a_frozen_tensor_that_moves_is_an_error_and_an_idle_one_is_told() {
+        let frozen = Frozen { stages: 1, batch_norm: true };
+        let check = |which: &dyn Fn(&str, Role) -> bool| {
+            let model = model();
+            let before = Snapshot::of(&model).unwrap();
+            nudge(&model, which);
+            let mut notes = Vec::new();
+            let result = before.check_epoch(&model, frozen, &mut |event| notes.push(format!("{event:?}")));
+            (result.map_err(|error| error.to_string()), notes)
+        };
+        let trained = |name: &str, role: Role| {
+            role == Role::Weight && !name.starts_with("backbone.conv1") && !name.starts_with("backbone.bn1")
+        };
+        assert_eq!(check(&trained), (Ok(()), vec![]));
+        let (result, _) = check(&|name, role| trained(name, role) || name == "backbone.conv1.weight");
+        assert!(result.unwrap_err().contains("backbone.conv1.weight"));
+        let (result, _) = check(&|name, role| trained(name, role) || name.ends_with("layer3.0.bn1.running_mean"));
+        assert!(result.unwrap_err().contains("layer3.0.bn1.running_mean"));
+        let (result, notes) = check(&|name, role| trained(name, role) && name != "classifier.weight");
+        assert!(result.is_ok() && notes.len() == 1 && notes[0].contains("classifier.weight"), "{notes:?}");
+    }
+
+    #[test]
+    fn validation_leaves_every_tensor_as_it_was() {
+        let model = model();
+        let before = Snapshot::of(&model).unwrap();
+        before.check_validation(&model).unwrap();
+        nudge(&model, |name, _| name == "classifier.weight");
+        assert!(before.check_validation(&model).unwrap_err().to_string().contains("validation"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A batch in parts gives the gradient of the whole.
+
+use coretune::data::Batch;
+use coretune::losses::Focus;
+use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
+use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, gradients};
+use tch::{Device, Kind, Tensor};
+
+const CLASSES: i64 = 4;
+
+fn model(frozen_batch_norm: bool, frozen_stages: usize) -> Model {
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.25 };
+    let mut backbone = Backbone::new(&architecture, 3, Device::Cpu).unwrap();
+    if frozen_batch_norm {
+        backbone.freeze_batch_norm();
+    }
+    backbone.freeze_stages(frozen_stages).unwrap();
+    let width = backbone.feature_width();
+    let classifier = Linear::classifier(width, CLASSES, 3, Device::Cpu).unwrap();
+    let projection = ProjectionHead::new(width, 32, 3, Device::Cpu).unwrap();
+    Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET).unwrap()
+}
+
+fn batch(images: i64) -> Batch {
+    tch::manual_seed(5);
+    let pixels = Tensor::randint(256, [images, 16, 16, 3], (Kind::Uint8, Device::Cpu));
+    Batch { images: pixels, labels: (0..images).map(|row| row % CLASSES).collect(), indices: vec![0; images as usize] }
+}
+
+fn objectives() -> Vec<Box<dyn Objective>> {
+    let focus = Focus { exponent: 1.0, detached: false };
+    let core_tuning =
+        |pairs| CoreTuning { pairs, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.1 };
+    vec![
+        Box::new(CrossEntropy { label_smoothing: 0.0 }),
+        Box::new(SupervisedContrastive { eta: 0.5, temperature: 0.07, label_smoothing: 0.0 }),
+        Box::new(core_tuning(PairScheme::Own)),
+        Box::new(core_tuning(PairScheme::Soft)),
+        Box::new(core_tuning(PairScheme::Reference)),
+    ]
+}
+
+/// Names of the trained tensors and the gradient of each; undefined ones as zeros.
+fn named_gradients(
+    model: &Model,
+    objective: &dyn Objective,
+    batch: &Batch,
+    accumulation: Accumulation,
+) -> Vec<(String, Tensor)> {
+    let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
+    let optimizer = Optimizer::new(model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 0.0, None);
+    let weights = optimizer.weights();
+    let (gradients, figures) = gradients(model, objective, &weights, batch, (9, 4), accumulation).unwrap();
+    assert!(figures.read().unwrap().0.is_finite());
+    let names =
+        model.parameters().iter().filter(|p| p.tensor.requires_grad()).map(|p| p.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names.len(), gradients.len());
+    let defined =
+        gradients.into_iter().zip(&weights).map(|(g, w)| if g.defined() { g } else { w.detach().zeros_like() });
+    names.into_iter().zip(defined).collect()
+}
+
+/// The largest norm of a difference, relative to the norm of the tensor, and where it is.
+fn largest_difference(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> (f64, String) {
+    let relative = |(a, b): (&(String, Tensor), &(String, Tensor))| {
+        let norm = a.1.norm().double_value(&[]);
+        let difference = (&a.1 - &b.1).norm().double_value(&[]);
+        (if norm > 0.0 { difference / norm } else { difference }, a.0.clone())
+    };
+    a.iter().zip(b).map(relative).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
+
+#[test]
+fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
+    let batch = batch(32);
+    for objective in objectives() {
+        let model = model(true, 0);
+        let whole = named_gradients(&model, &*objective, &batch, Accumulation::Whole);
+        for part in [4, 16, 5, 32] {
+            let exact = named_gradients(&model, &*objective, &batch, Accumulation::Exact { part });
+            let (off, name) = largest_difference(&whole, &exact);
+            assert!(off <= 1e-5, "{}, parts of {part}: {name} is off by {off:e}", objective.name());
+        }
+    }
+}
+
+#[test]
+fn contrast_of_parts_alone_is_another_gradient_and_cross_entropy_is_not() {
+    let (batch, model) = (batch(32), model(true, 0));
+    let all = objectives();
+    let difference = |objective: &dyn Objective| {
+        let whole = named_gradients(&model, objective, &batch, Accumulation::Whole);
+        let split = named_gradients(&model, objective, &batch, Accumulation::Split { part: 8 });
+        largest_difference(&whole, &split).0
+    };
+    assert!(difference(&*all[0]) <= 1e-5, "the mean of means of equal parts");
+    assert!(difference(&*all[1]) > 1e-2 && difference(&*all[2]) > 1e-2);
+}
+
+#[test]
+fn running_statistics_move_once_for_each_part() {
+    let (batch, model) = (batch(16), model(false, 0));
+    let objective = &objectives()[2];
+    let counter = || model.parameters().get("backbone.bn1.num_batches_tracked").unwrap().tensor.int64_value(&[]);
+    let mean = || model.parameters().get("backbone.bn1.running_mean").unwrap().tensor.copy();
+    named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 4 });
+    assert_eq!(counter(), 4);
+    let after_exact = mean();
+    let again = self::model(false, 0);
+    named_gradients(&again, &**objective, &batch, Accumulation::Split { part: 4 });
+    let after_split = again.parameters().get("backbone.bn1.running_mean").unwrap().tensor.copy();
+    assert!((after_exact - after_split).abs().max().double_value(&[]) < 1e-7);
+}
+
+#[test]
+fn a_frozen_network_still_trains_its_heads() {
+    let (batch, model) = (batch(16), model(true, 5));
+    let objective = &objectives()[2];
+    let whole = named_gradients(&model, &**objective, &batch, Accumulation::Whole);
+    let exact = named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 4 });
+    assert!(whole.iter().all(|(name, _)| !name.starts_with("backbone.")));
+    assert!(largest_difference(&whole, &exact).0 <= 1e-5);
+}
