@@ -3,6 +3,9 @@
 //!
 //!     cargo bench -p coretune --bench training_step
 //!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 32 --batch 64 --objective cross-entropy
+//!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 64 --batch 64 --part 8
+//!
+//! `--part` makes the step in parts of so many images, with the gradient of the whole batch.
 //!
 //! Medians over steps, so that a disturbed step does not count. Medians of runs that alternate with the other side's
 //! (`benches/peers/compare.py`) are what may be compared.
@@ -28,6 +31,7 @@ struct Case {
     classes: i64,
     objective: String,
     precision: Precision,
+    part: Option<usize>,
     steps: usize,
     warm_up: usize,
 }
@@ -36,7 +40,7 @@ impl Case {
     fn new(family: Family, width: f64, size: i64, batch: i64) -> Self {
         let architecture = Architecture { family, stem: Stem::Imagenet, width };
         let (objective, precision) = ("core-tuning".into(), Precision::F32);
-        Case { architecture, size, batch, classes: 10, objective, precision, steps: 20, warm_up: 3 }
+        Case { architecture, size, batch, classes: 10, objective, precision, part: None, steps: 20, warm_up: 3 }
     }
 }
 
@@ -69,6 +73,7 @@ fn set(case: &mut Case, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
         "--objective" => case.objective = value.into(),
         "--precision" if value == "f32" => case.precision = Precision::F32,
         "--precision" => case.precision = Precision::resolve(value.parse::<Amp>()?, Device::Cpu).0,
+        "--part" => case.part = Some(value.parse()?),
         "--steps" => case.steps = value.parse()?,
         "--warm-up" => case.warm_up = value.parse()?,
         _ => return Err(format!("{name} is no setting").into()),
@@ -98,6 +103,7 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
         "batch": case.batch,
         "objective": case.objective,
         "precision": case.precision,
+        "part": case.part,
         "threads": threads::get(),
         "steps": case.steps,
         "seconds_per_step": (median * 1e6).round() / 1e6,
@@ -113,6 +119,7 @@ struct Training {
     objective: Box<dyn Objective>,
     optimizer: Optimizer,
     batch: Batch,
+    accumulation: Accumulation,
 }
 
 impl Training {
@@ -132,12 +139,14 @@ impl Training {
             labels: (0..case.batch).map(|index| index % case.classes).collect(),
             indices: (0..case.batch as usize).collect(),
         };
-        Ok(Training { model, objective, optimizer, batch })
+        let accumulation = case.part.map_or(Accumulation::Whole, |part| Accumulation::Exact { part });
+        Ok(Training { model, objective, optimizer, batch, accumulation })
     }
 
     fn step(&mut self) -> Result<(), Box<dyn Error>> {
         let draw = (0, self.optimizer.updates());
-        step(&self.model, self.objective.as_ref(), &mut self.optimizer, &self.batch, draw, 0.01, Accumulation::Whole)?;
+        let (model, objective, accumulation) = (&self.model, self.objective.as_ref(), self.accumulation);
+        step(model, objective, &mut self.optimizer, &self.batch, draw, 0.01, accumulation)?;
         Ok(())
     }
 }

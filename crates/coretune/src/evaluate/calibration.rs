@@ -12,21 +12,6 @@ pub const BINS: usize = 15;
 /// Temperatures that [`fit_temperature`] considers.
 pub const TEMPERATURES: (f64, f64) = (0.01, 100.0);
 
-/// Calibration before and after temperature scaling.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Calibration {
-    /// Expected calibration error, in [0, 1].
-    pub ece: f64,
-    /// Mean negative log-likelihood of the labels, nats.
-    pub nll: f64,
-    /// Temperature fitted on the validation split.
-    pub temperature: f64,
-    /// Expected calibration error of logits / temperature.
-    pub ece_calibrated: f64,
-    /// Mean negative log-likelihood of logits / temperature, nats.
-    pub nll_calibrated: f64,
-}
-
 /// One bin of the reliability diagram: low < confidence <= high.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bin {
@@ -40,24 +25,6 @@ pub struct Bin {
     pub confidence: f64,
     /// Share of them that is right; 0 without images.
     pub accuracy: f64,
-}
-
-/// E4 on the test split, with the temperature fitted on the validation split.
-///
-/// # Errors
-/// Shapes that do not fit, a label outside 0..C, an empty split, a logit that is not finite.
-pub fn calibration(
-    (test_logits, test_labels): (&Tensor, &[i64]),
-    (validation_logits, validation_labels): (&Tensor, &[i64]),
-) -> Result<Calibration, EvaluateError> {
-    let temperature = fit_temperature(validation_logits, validation_labels)?;
-    Ok(Calibration {
-        ece: expected_calibration_error(test_logits, test_labels, 1.0)?,
-        nll: negative_log_likelihood(test_logits, test_labels, 1.0)?,
-        temperature,
-        ece_calibrated: expected_calibration_error(test_logits, test_labels, temperature)?,
-        nll_calibrated: negative_log_likelihood(test_logits, test_labels, temperature)?,
-    })
 }
 
 /// Sum over bins of |accuracy - confidence| weighted by the share of images; confidence = max softmax(logits / T).

@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::EvaluateError;
 use crate::engine::{EngineError, guard, shape};
@@ -26,43 +26,6 @@ pub struct Features {
     pub features: Tensor,
     /// n classes.
     pub labels: Vec<i64>,
-}
-
-/// Applies `forward` to every batch, without graph, and gathers features and labels in the order they come.
-///
-/// # Errors
-/// What `batches` gives; [`EvaluateError`] when there is no batch, `forward` fails, or its rows do not match the labels.
-pub fn extract<E: From<EvaluateError>>(
-    batches: impl IntoIterator<Item = Result<(Tensor, Vec<i64>), E>>,
-    mut forward: impl FnMut(&Tensor) -> Tensor,
-) -> Result<Features, E> {
-    let (mut rows, mut labels) = (Vec::new(), Vec::new());
-    for batch in batches {
-        let (images, batch_labels) = batch?;
-        rows.push(features_of(&images, batch_labels.len(), &mut forward)?);
-        labels.extend(batch_labels);
-    }
-    if rows.is_empty() {
-        return Err(EvaluateError::Empty { tensor: "images", found: vec![0] }.into());
-    }
-    let features = guard("gathering features", || Tensor::cat(&rows, 0)).map_err(EvaluateError::from)?;
-    Ok(Features { features, labels })
-}
-
-fn features_of(
-    images: &Tensor,
-    labels: usize,
-    forward: &mut impl FnMut(&Tensor) -> Tensor,
-) -> Result<Tensor, EvaluateError> {
-    let features = guard("computing features", || {
-        tch::no_grad(|| forward(images).to_device(Device::Cpu).to_kind(Kind::Float).contiguous())
-    })?;
-    let (rows, _) = shape::matrix("features", &features)?;
-    if rows != labels as i64 {
-        let found = features.size();
-        return Err(EngineError::Shape { tensor: "features", expected: format!("[{labels}, D]"), found }.into());
-    }
-    Ok(features)
 }
 
 /// Everything that the features of a split depend on.

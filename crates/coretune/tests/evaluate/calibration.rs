@@ -1,5 +1,5 @@
 use coretune::evaluate::calibration::{
-    BINS, TEMPERATURES, calibration, expected_calibration_error, fit_temperature, negative_log_likelihood, reliability,
+    BINS, TEMPERATURES, expected_calibration_error, fit_temperature, negative_log_likelihood, reliability,
 };
 use tch::{Kind, Tensor};
 
@@ -46,10 +46,7 @@ fn no_temperature_nearby_has_a_lower_loss() {
     let temperature = fit_temperature(&logits, &labels).unwrap();
     let loss = |temperature| negative_log_likelihood(&logits, &labels, temperature).unwrap();
     assert!(loss(temperature) < loss(temperature * 1.01) && loss(temperature) < loss(temperature / 1.01));
-    let (pair, other) = ((&logits, &labels[..]), (&logits, &labels[..]));
-    let ours = calibration(pair, other).unwrap();
-    assert_eq!(ours.temperature, temperature);
-    assert!(ours.nll_calibrated < ours.nll);
+    assert!(loss(temperature) < loss(1.0));
 }
 
 #[test]

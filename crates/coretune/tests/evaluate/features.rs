@@ -1,9 +1,8 @@
 use std::fs;
 
-use coretune::engine::EngineError;
 use coretune::evaluate::EvaluateError;
-use coretune::evaluate::features::{FeatureCache, Features, Origin, extract};
-use tch::{Device, Kind, Tensor};
+use coretune::evaluate::features::{FeatureCache, Features, Origin};
+use tch::Kind;
 
 use super::normal;
 
@@ -112,36 +111,4 @@ fn a_cache_that_cannot_be_written_says_so_with_a_way_out() {
     let error = cache.store(&ORIGIN.key(), &features(2)).unwrap_err();
     assert!(matches!(error, EvaluateError::Cache { .. }) && error.hint().is_some());
     assert!(cache.load(&ORIGIN.key()).is_none());
-}
-
-#[test]
-fn extraction_keeps_the_order_of_batches() {
-    let images = normal(2, 5, 4);
-    let batches = [(0, 3), (3, 2)].map(|(start, length)| {
-        let labels = (start..start + length).collect();
-        Ok::<_, EvaluateError>((images.narrow(0, start, length), labels))
-    });
-    let ours = extract(batches, |batch| batch * 2.0).unwrap();
-    assert!(ours.features.equal(&(&images * 2.0).to_kind(Kind::Float)));
-    assert_eq!(ours.labels, [0, 1, 2, 3, 4]);
-    assert!(!ours.features.requires_grad());
-}
-
-#[test]
-fn extraction_passes_errors_on() {
-    let image = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
-    let batch = || Ok::<_, EvaluateError>((image.shallow_clone(), vec![0, 1]));
-    let broken = || Err(EvaluateError::Empty { tensor: "batch", found: vec![] });
-    assert!(matches!(
-        extract([batch(), broken()], Tensor::shallow_clone),
-        Err(EvaluateError::Empty { tensor: "batch", .. })
-    ));
-    assert!(matches!(
-        extract(Vec::<Result<_, EvaluateError>>::new(), Tensor::shallow_clone),
-        Err(EvaluateError::Empty { .. })
-    ));
-    let too_few = extract([batch()], |images| images.narrow(0, 0, 1)).unwrap_err();
-    assert!(matches!(too_few, EvaluateError::Engine(EngineError::Shape { .. })), "{too_few}");
-    let failing = extract([batch()], |images| images.matmul(images)).unwrap_err();
-    assert!(matches!(failing, EvaluateError::Engine(EngineError::Torch { .. })), "{failing}");
 }

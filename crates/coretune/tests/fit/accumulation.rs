@@ -10,7 +10,11 @@ use tch::{Device, Kind, Tensor};
 const CLASSES: i64 = 4;
 
 fn model(frozen_batch_norm: bool, frozen_stages: usize) -> Model {
-    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.25 };
+    model_of_width(0.25, frozen_batch_norm, frozen_stages)
+}
+
+fn model_of_width(width: f64, frozen_batch_norm: bool, frozen_stages: usize) -> Model {
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width };
     let mut backbone = Backbone::new(&architecture, 3, Device::Cpu).unwrap();
     if frozen_batch_norm {
         backbone.freeze_batch_norm();
@@ -83,6 +87,17 @@ fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
             assert!(off <= 1e-5, "{}, parts of {part}: {name} is off by {off:e}", objective.name());
         }
     }
+}
+
+#[test]
+fn eight_times_eight_images_are_sixty_four_to_a_whole_resnet18() {
+    let (batch, model) = (batch(64), model_of_width(1.0, true, 0));
+    let objective = &objectives()[2];
+    let whole = named_gradients(&model, &**objective, &batch, Accumulation::Whole);
+    let exact = named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 8 });
+    let (off, name) = largest_difference(&whole, &exact);
+    println!("largest relative difference of a gradient: {off:e} ({name}, of {} tensors)", whole.len());
+    assert!(off <= 1e-5, "{name} is off by {off:e}");
 }
 
 #[test]
