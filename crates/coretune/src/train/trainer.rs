@@ -14,7 +14,7 @@ use super::{
     Accumulation, Evaluator, Frozen, Optimizer, Saved, Schedule, Stop, TrainError, TrainingImages, WeightAverage, step,
 };
 use crate::config::Select;
-use crate::data::Split;
+use crate::data::{Batch, Split};
 use crate::evaluate::calibration::negative_log_likelihood;
 use crate::models::Model;
 use crate::objectives::Objective;
@@ -156,13 +156,7 @@ impl Trainer<'_> {
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let rate = self.schedule.rate(self.progress.step);
-            let draw = (self.plan.seed, self.progress.step);
-            let (model, objective, accumulation) = (&self.model, &*self.objective, self.plan.accumulation);
-            let figures = step(model, objective, &mut self.optimizer, &batch, draw, rate, accumulation)?;
-            if let Some(average) = &mut self.average {
-                average.follow();
-            }
-            self.progress.step += 1;
+            let figures = self.make_step(&batch, rate)?;
             meter.count(batch.labels.len(), loader.waited());
             // The step is under way: time to read the figures of the one before.
             self.report(pending.take(), observer)?;
@@ -183,6 +177,18 @@ impl Trainer<'_> {
             }
         }
         self.report(pending, observer)
+    }
+
+    /// One update of the weights and of their average.
+    fn make_step(&mut self, batch: &Batch, rate: f64) -> Result<DeviceFigures, TrainError> {
+        let (model, objective, accumulation) = (&self.model, &*self.objective, self.plan.accumulation);
+        let draw = (self.plan.seed, self.progress.step);
+        let figures = step(model, objective, &mut self.optimizer, batch, draw, rate, accumulation)?;
+        if let Some(average) = &mut self.average {
+            average.follow();
+        }
+        self.progress.step += 1;
+        Ok(figures)
     }
 
     fn is_time_to_save(&self, saved: Instant) -> bool {
