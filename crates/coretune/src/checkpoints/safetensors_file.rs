@@ -168,7 +168,8 @@ pub fn write(
     written
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path with `suffix` behind its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -246,7 +247,7 @@ fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Res
 }
 
 /// The elements in row-major order.
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, EngineError> {
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, EngineError> {
     guard("copying a tensor to be written", || {
         let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
         let count = tensor.numel();
