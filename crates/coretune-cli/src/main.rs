@@ -40,6 +40,7 @@ fn run() -> Result<(), Failure> {
         Command::Probe(arguments) => commands::probe::run(&arguments, &flags),
         Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
+        Command::Export(arguments) => commands::export::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),
     }
