@@ -5,6 +5,7 @@ use std::io;
 
 use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
+use coretune::export::ExportError;
 use coretune::run_folder::RunFolderError;
 use coretune::train::TrainError;
 
@@ -89,6 +90,18 @@ impl From<CheckpointError> for Failure {
         let CheckpointError::DoesNotFit { path, expected, found } = error else { return failure };
         let details = vec![("path", path.display().to_string()), ("expected", expected), ("found", found)];
         Failure { sentence: "the checkpoint does not fit the model".into(), details, ..failure }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+        let failure = match error {
+            ExportError::Model(error) => (*error).into(),
+            ExportError::Checkpoint(error) => error.into(),
+            error => Failure::because(status, &error, error.hint()),
+        };
+        Failure { status, ..failure }
     }
 }
 

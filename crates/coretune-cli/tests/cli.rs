@@ -2,6 +2,7 @@
 
 mod cli {
     mod exit_status;
+    mod export;
     mod help;
     mod output;
     mod resume;

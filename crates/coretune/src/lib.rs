@@ -5,6 +5,7 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod evaluate;
+pub mod export;
 pub mod fit;
 pub mod losses;
 pub mod mining;

@@ -26,6 +26,8 @@ pub enum Purpose {
     Subset = 7,
     /// Bootstrap intervals.
     Bootstrap = 8,
+    /// Images that exports are compared on; index = number of the image.
+    ExportCheck = 9,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

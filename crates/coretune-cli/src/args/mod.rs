@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Reproduce(Reproduce),
     /// Measure a finished run on a split
     Evaluate(Evaluate),
+    /// Write a trained model for other programs, and check what was written
+    Export(Export),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page
@@ -114,6 +116,30 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME", default_value = "test", hide_possible_values = true)]
     #[arg(value_parser = ["train", "val", "validation", "test"])]
     pub(crate) split: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Run folder (its best epoch), or a model file of coretune
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Format: safetensors, torch, onnx [default: by the ending of FILE]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(value_parser = ["safetensors", "torch", "onnx"])]
+    pub(crate) to: Option<String>,
+    /// File to write; FILE.parity.json and FILE.parity.safetensors are written beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Keep the projection head in a safetensors file
+    #[arg(long)]
+    pub(crate) with_projection: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -213,7 +239,11 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
         Command::Evaluate(_) => Some(Takes::Evaluate),
-        Command::Inspect(_) | Command::Reproduce(_) | Command::Completions(_) | Command::Man(_) => None,
+        Command::Inspect(_)
+        | Command::Reproduce(_)
+        | Command::Export(_)
+        | Command::Completions(_)
+        | Command::Man(_) => None,
     }
 }
 

@@ -153,7 +153,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         containers: STATE_DICT,
         requires: &[&["contrastor.", "classifier."]],
         encoders: &[encoder("extractor", &["extractor."])],
-        spellings: &[TORCHVISION, CHILDREN],
+        spellings: &[TORCHVISION, CHILDREN, MOBILENET],
         heads: &[
             rename("classifier", "classifier"),
             rename("contrastor.input", "projection.0"),

@@ -169,7 +169,8 @@ pub fn write(
     written
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path with `suffix` behind its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -268,7 +269,7 @@ fn synchronise_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// The elements in row-major order.
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, EngineError> {
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, EngineError> {
     guard("copying a tensor to be written", || {
         let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
         let count = tensor.numel();

@@ -1,9 +1,10 @@
 //! The network up to the pooled features.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::architecture::Architecture;
 use super::layers::{Builder, Mode, Stage};
+use super::operations::{Operations, Run};
 use super::parameters::{Parameters, Role};
 use super::{ModelError, mobilenet, resnet};
 use crate::engine::{self, Precision};
@@ -121,7 +122,7 @@ impl Backbone {
     /// # Panics
     /// On an exception of libtorch: call inside [`engine::guard`], as [`super::Model`] does.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
-        self.feature_map(images, mode).mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+        self.trace(images.to_kind(self.precision.kind()), &mut Run { mode })
     }
 
     /// The last feature map `[n, D, h', w']`, in the number format of the convolutions and channels-last layout.
@@ -129,8 +130,7 @@ impl Backbone {
     /// # Panics
     /// As [`Backbone::features`].
     pub fn feature_map(&self, images: &Tensor, mode: Mode) -> Tensor {
-        let x = images.to_kind(self.precision.kind());
-        self.stages.iter().fold(x, |x, stage| stage.forward(&x, mode))
+        self.trace_map(images.to_kind(self.precision.kind()), &mut Run { mode })
     }
 
     /// The output of every stage, the stem's first.
@@ -140,9 +140,19 @@ impl Backbone {
     pub fn stage_maps(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
         let x = images.to_kind(self.precision.kind());
         let outputs = self.stages.iter().scan(x, |x, stage| {
-            *x = stage.forward(x, mode);
+            *x = stage.apply(x.shallow_clone(), &mut Run { mode });
             Some(x.shallow_clone())
         });
         outputs.collect()
+    }
+
+    /// The way from normalised images to pooled features, taken with other operations than those of tch.
+    pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
+        let map = self.trace_map(images, operations);
+        operations.mean(&map)
+    }
+
+    fn trace_map<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
+        self.stages.iter().fold(images, |x, stage| stage.apply(x, operations))
     }
 }

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::initial;
+use super::operations::Operations;
 use super::parameters::{Parameters, Role};
 use crate::engine::channels_last;
 
@@ -19,11 +20,14 @@ pub enum Mode {
 
 /// A convolution without bias, with square kernel and padding that keeps the size at stride 1.
 #[derive(Debug)]
-pub(super) struct Convolution {
-    weight: Tensor,
-    stride: i64,
-    padding: i64,
-    groups: i64,
+pub(crate) struct Convolution {
+    /// Name of the layer; its weight is `<name>.weight`.
+    pub(crate) name: String,
+    /// `[out, in / groups, k, k]`.
+    pub(crate) weight: Tensor,
+    pub(crate) stride: i64,
+    pub(crate) padding: i64,
+    pub(crate) groups: i64,
 }
 
 /// Shape of a convolution to make.
@@ -44,15 +48,15 @@ impl Kernel {
 }
 
 impl Convolution {
-    fn new(parameters: &mut Builder, name: String, kernel: Kernel) -> Self {
+    fn new(parameters: &mut Builder, name: &str, kernel: Kernel) -> Self {
         let Kernel { inputs, outputs, size, stride, groups } = kernel;
         let shape = [outputs, inputs / groups, size, size];
-        let weight = parameters.convolution(name, shape);
-        Convolution { weight, stride, padding: size / 2, groups }
+        let weight = parameters.convolution(format!("{name}.weight"), shape);
+        Convolution { name: name.into(), weight, stride, padding: size / 2, groups }
     }
 
     /// `x` decides the number format: the weight is cast to it.
-    fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let weight = if x.kind() == Kind::Float { self.weight.shallow_clone() } else { self.weight.to_kind(x.kind()) };
         let pair = |value| [value, value];
         x.convolution(
@@ -70,20 +74,28 @@ impl Convolution {
 
 /// Batch norm over the channels, with torch's momentum 0.1 and epsilon 1e-5, in f32.
 #[derive(Debug)]
-pub(super) struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
+pub(crate) struct BatchNorm {
+    /// Name of the layer; its tensors are `<name>.weight`, `.bias`, `.running_mean`, `.running_var`.
+    pub(crate) name: String,
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
+    pub(crate) running_mean: Tensor,
+    pub(crate) running_var: Tensor,
     batches: Tensor,
     frozen: bool,
 }
 
 impl BatchNorm {
+    /// Share of a batch's statistics in the running averages.
+    const MOMENTUM: f64 = 0.1;
+    /// Added to the variance.
+    pub(crate) const EPSILON: f64 = 1e-5;
+
     fn new(parameters: &mut Builder, name: &str, channels: i64) -> Self {
         let ones = || Tensor::ones([channels], (Kind::Float, tch::Device::Cpu));
         let zeros = || Tensor::zeros([channels], (Kind::Float, tch::Device::Cpu));
         BatchNorm {
+            name: name.into(),
             weight: parameters.weight(format!("{name}.weight"), &ones()),
             bias: parameters.weight(format!("{name}.bias"), &zeros()),
             running_mean: parameters.buffer(format!("{name}.running_mean"), &zeros()),
@@ -93,19 +105,17 @@ impl BatchNorm {
         }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let from_batch = mode != Mode::Evaluate && !self.frozen;
-        if from_batch && mode == Mode::Rehearse {
-            let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-            return x.batch_norm(weight, bias, None::<&Tensor>, None::<&Tensor>, true, 0.1, 1e-5, true);
-        }
-        if from_batch {
+        // A rehearsal leaves the averages out, so that they stay.
+        let averages = if from_batch && mode == Mode::Rehearse { None } else { Some(self) };
+        if from_batch && averages.is_some() {
             // The counter only feeds a cumulative average that this network does not use; it is kept for the file.
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-        let (mean, variance) = (Some(&self.running_mean), Some(&self.running_var));
-        x.batch_norm(weight, bias, mean, variance, from_batch, 0.1, 1e-5, true)
+        let (mean, variance) = (averages.map(|own| &own.running_mean), averages.map(|own| &own.running_var));
+        x.batch_norm(weight, bias, mean, variance, from_batch, Self::MOMENTUM, Self::EPSILON, true)
     }
 
     pub(super) fn freeze(&mut self) {
@@ -125,16 +135,16 @@ impl ConvNorm {
     /// Makes `<convolution>.weight` and `<norm>.{weight, bias, running_mean, running_var, num_batches_tracked}`.
     pub(super) fn new(parameters: &mut Builder, convolution: &str, norm: &str, kernel: Kernel, relu: bool) -> Self {
         ConvNorm {
-            convolution: Convolution::new(parameters, format!("{convolution}.weight"), kernel),
+            convolution: Convolution::new(parameters, convolution, kernel),
             norm: BatchNorm::new(parameters, norm, kernel.outputs),
             relu,
         }
     }
 
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let mut y = self.norm.forward(&self.convolution.forward(x), mode);
-        // In place: the gradient of batch norm needs its input, not its output.
-        if self.relu { y.relu_() } else { y }
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+        let y = operations.convolution(x, &self.convolution);
+        let y = operations.batch_norm(&y, &self.norm);
+        if self.relu { operations.relu(y) } else { y }
     }
 
     pub(super) fn norm_mut(&mut self) -> &mut BatchNorm {
@@ -162,15 +172,19 @@ pub(super) enum Around {
 }
 
 impl Residual {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let mut y = self.body.iter().fold(x.shallow_clone(), |x, layer| layer.forward(&x, mode));
-        // In place as well: `y` is the output of a batch norm that nobody else reads.
-        match &self.around {
-            Around::Nothing => {}
-            Around::Identity => y = y.g_add_(x),
-            Around::Projection(projection) => y = y.g_add_(&projection.forward(x, mode)),
-        }
-        if self.relu { y.relu_() } else { y }
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+        let (first, rest) = self.body.split_first().expect("a residual block has layers");
+        let first = first.apply(x, operations);
+        let y = rest.iter().fold(first, |y, layer| layer.apply(&y, operations));
+        let y = match &self.around {
+            Around::Nothing => y,
+            Around::Identity => operations.add(y, x),
+            Around::Projection(projection) => {
+                let around = projection.apply(x, operations);
+                operations.add(y, &around)
+            }
+        };
+        if self.relu { operations.relu(y) } else { y }
     }
 
     fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
@@ -201,11 +215,12 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.units.iter().fold(x.shallow_clone(), |x, unit| match unit {
-            Unit::ConvNorm(layer) => layer.forward(&x, mode),
-            Unit::MaxPool => x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false),
-            Unit::Residual(block) => block.forward(&x, mode),
+    /// What the stage makes of `x`.
+    pub(super) fn apply<O: Operations>(&self, x: O::Value, operations: &mut O) -> O::Value {
+        self.units.iter().fold(x, |x, unit| match unit {
+            Unit::ConvNorm(layer) => layer.apply(&x, operations),
+            Unit::MaxPool => operations.max_pool(&x),
+            Unit::Residual(block) => block.apply(&x, operations),
         })
     }
 

@@ -9,6 +9,7 @@ mod layers;
 mod mobilenet;
 mod model;
 mod normalisation;
+mod operations;
 mod parameters;
 mod resnet;
 
@@ -17,6 +18,8 @@ pub use backbone::Backbone;
 pub use error::ModelError;
 pub use heads::{Linear, ProjectionHead};
 pub use layers::Mode;
+pub(crate) use layers::{BatchNorm, Convolution};
 pub use model::Model;
 pub use normalisation::Normalisation;
+pub(crate) use operations::Operations;
 pub use parameters::{Parameter, Parameters, Role};

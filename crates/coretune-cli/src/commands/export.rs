@@ -1,0 +1,37 @@
+//! `coretune export RUN --output FILE`: a trained model for other programs.
+
+use coretune::export::{self, Exported, Format, Request};
+
+use super::lines;
+use crate::args::Export;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.json);
+    let asked = arguments.to.as_deref().and_then(Format::named);
+    let request = Request {
+        format: Format::choose(asked, &arguments.output)?,
+        output: arguments.output.clone(),
+        with_projection: arguments.with_projection,
+        force: arguments.force,
+    };
+    let exported = export::export(&arguments.run, &request)?;
+    for note in &exported.notes {
+        printer.warn(note);
+    }
+    printer.json(&exported.parity)?;
+    tell(&printer, &exported)
+}
+
+fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
+    let parity = &exported.parity;
+    let megabytes = exported.bytes as f64 / 1e6;
+    printer.result("exported", format_args!("{}   {}, {megabytes:.1} MB", parity.file, parity.format))?;
+    let (images, side) = (parity.images.count, parity.images.size);
+    let (difference, tolerance) = (parity.relative_difference, parity.tolerance);
+    let compared =
+        format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
+    printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
+    printer.result("kept in", lines::quoted(&exported.parity_file))
+}

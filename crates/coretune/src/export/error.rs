@@ -1,0 +1,152 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Format;
+use crate::checkpoints::CheckpointError;
+use crate::engine::EngineError;
+use crate::models::ModelError;
+use crate::run_folder::RunFolderError;
+use crate::train::TrainError;
+
+/// Why a model is not exported.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// Neither `--to` nor the file's name says what to write.
+    #[error("{} does not end like a format that is written", path.display())]
+    NoFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file's name says one format and `--to` another.
+    #[error("{} ends like {named}, and {asked} was asked for", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// What its name says.
+        named: Format,
+        /// What `--to` says.
+        asked: Format,
+    },
+    /// A file would be overwritten.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The output is a folder, or the model itself.
+    #[error("{} cannot be the output: it is {found}", path.display())]
+    Target {
+        /// The output.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The folder of the output is not there.
+    #[error("{} cannot be written: its folder is not there", path.display())]
+    NoFolder {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A projection head was asked for, and the model has none.
+    #[error("{} holds no projection head", path.display())]
+    NoProjection {
+        /// The model.
+        path: PathBuf,
+    },
+    /// A projection head was asked for in a graph that ends at the logits.
+    #[error("an ONNX file has no projection head: its graph ends at the logits")]
+    ProjectionInOnnx,
+    /// More weights than an ONNX file can hold.
+    #[error("an ONNX file of {bytes} bytes cannot be read by others; they take at most {most}")]
+    TooLarge {
+        /// What it would have.
+        bytes: usize,
+        /// What it may have.
+        most: usize,
+    },
+    /// The description of the model cannot be true.
+    #[error("{} describes a model with {name} {found}, expected {expected}", path.display())]
+    Description {
+        /// The model.
+        path: PathBuf,
+        /// What is described.
+        name: &'static str,
+        /// What may stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// The file that was written is not the model.
+    #[error("the {format} file that was written differs from the model: {found}, expected {expected}")]
+    Differs {
+        /// The format.
+        format: Format,
+        /// What should be.
+        expected: String,
+        /// What is.
+        found: String,
+    },
+    /// The model cannot be read.
+    #[error(transparent)]
+    Model(Box<TrainError>),
+    /// The run folder.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// A file cannot be written, or not be read back.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// libtorch.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<TrainError> for ExportError {
+    fn from(error: TrainError) -> Self {
+        ExportError::Model(Box::new(error))
+    }
+}
+
+impl From<ModelError> for ExportError {
+    fn from(error: ModelError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+impl ExportError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFormat { .. } => {
+                Some("give --to safetensors, torch or onnx, or end the name in .safetensors, .pth or .onnx".into())
+            }
+            Self::OtherFormat { named, asked, .. } => {
+                Some(format!("give --to {named}, or end the name in .{}", asked.extension()))
+            }
+            Self::Exists { .. } => Some("name another file: --output FILE; or replace it: --force".into()),
+            Self::Target { .. } => Some("name a file: --output FILE".into()),
+            Self::NoFolder { .. } => Some("make the folder first, or name another one: --output FILE".into()),
+            Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out --with-projection".into()),
+            Self::TooLarge { .. } => Some("give --to safetensors".into()),
+            Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
+            Self::Differs { .. } => {
+                Some("nothing was kept; please report this with the output of coretune inspect".into())
+            }
+            Self::Model(error) => error.hint(),
+            Self::RunFolder(error) => error.hint(),
+            Self::Checkpoint(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+        }
+    }
+
+    /// Whether what was asked for cannot be done at all, as against something that failed on the way.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Differs { .. }
+            | Self::Engine(EngineError::Torch { .. })
+            | Self::Checkpoint(CheckpointError::File { doing: "write", .. }) => false,
+            Self::Model(error) => error.is_refusal(),
+            _ => true,
+        }
+    }
+}
