@@ -78,10 +78,10 @@ pub(crate) struct Probe {
 pub(crate) struct Fit {
     #[command(flatten)]
     pub(crate) layers: Layers,
-    /// Go on with the run in the output folder; a new run where there is none
+    /// Go on with the run in the output folder, if there is one [default: no]
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Setting that --resume may find changed, such as train.epochs; repeatable [default: none]
+    /// Setting that --resume may find changed; repeatable [default: none]
     #[arg(long, value_name = "KEY", requires = "resume")]
     pub(crate) allow_change: Vec<String>,
     /// Print what would be done, with memory and time, and stop
