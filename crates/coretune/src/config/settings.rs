@@ -385,7 +385,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.select", "select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
     setting("train.seed", "seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").commands(ALL).common(),
     setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl").default("10"),
-    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the frozen checkpoint")
+    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the checkpoint")
         .default("true")
         .common(),
     setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
