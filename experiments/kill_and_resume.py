@@ -24,6 +24,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TIMES = {"seconds", "images_per_second", "data_wait_share"}
+FINISHED = "after its end"  # no kill at all: another run takes its place
 COLOURS = {"blue": (60, 80, 190), "green": (70, 170, 80), "grey": (120, 120, 120), "red": (190, 70, 60)}
 
 
@@ -69,7 +70,7 @@ class Experiment:
         time.sleep(rng.uniform(0, self.seconds))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        hit = "after its end" if process.returncode == 0 else stage(output)
+        hit = FINISHED if process.returncode == 0 else stage(output)
         self.finish(output)
         different = [name for name in ("last", "best") if checkpoint(output, name) != checkpoint(self.whole, name)]
         if metrics(output) != metrics(self.whole):
@@ -119,12 +120,14 @@ def main(argv):
             experiment = Experiment(options, folder, workers)
             print(f"{workers} loader threads: the whole run takes {experiment.seconds:.1f} s", flush=True)
             hits, equal = collections.Counter(), 0
-            for number in range(options.kills):
-                hit, different = experiment.kill_once(number, rng)
+            while sum(hits.values()) < options.kills:
+                hit, different = experiment.kill_once(sum(hits.values()), rng)
+                if hit == FINISHED:
+                    continue
                 hits[hit] += 1
                 equal += not different
                 if different:
-                    print(f"  run {number}, hit {hit}: {', '.join(different)} differ", flush=True)
+                    print(f"  run {sum(hits.values())}, hit {hit}: {', '.join(different)} differ", flush=True)
             where = ", ".join(f"{count} {hit}" for hit, count in hits.most_common())
             print(f"  {equal} of {options.kills} equal the whole run   (hit: {where})", flush=True)
             failures += options.kills - equal

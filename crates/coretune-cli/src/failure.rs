@@ -6,6 +6,7 @@ use std::io;
 use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
 use coretune::export::ExportError;
+use coretune::predict::PredictError;
 use coretune::run_folder::RunFolderError;
 use coretune::train::TrainError;
 
@@ -90,6 +91,19 @@ impl From<CheckpointError> for Failure {
         let CheckpointError::DoesNotFit { path, expected, found } = error else { return failure };
         let details = vec![("path", path.display().to_string()), ("expected", expected), ("found", found)];
         Failure { sentence: "the checkpoint does not fit the model".into(), details, ..failure }
+    }
+}
+
+impl From<PredictError> for Failure {
+    fn from(error: PredictError) -> Self {
+        match error {
+            PredictError::Model(error) => error.into(),
+            PredictError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
+            error => {
+                let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+                Failure::because(status, &error, error.hint())
+            }
+        }
     }
 }
 

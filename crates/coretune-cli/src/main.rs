@@ -12,7 +12,7 @@ mod status;
 use std::env;
 use std::process::ExitCode;
 
-use args::{Command, Ended};
+use args::{Command, Data, Ended};
 use failure::Failure;
 use printer::Printer;
 use status::Status;
@@ -42,6 +42,8 @@ fn run() -> Result<(), Failure> {
         Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
+        Command::Data(Data::Check(arguments)) => commands::data_check::run(&arguments, &flags),
+        Command::Predict(arguments) => commands::predict::run(&arguments, &flags),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),

@@ -1,10 +1,12 @@
 //! Tests that run the binary as a user does.
 
 mod cli {
+    mod data_check;
     mod exit_status;
     mod export;
     mod help;
     mod output;
+    mod predict;
     mod resume;
     mod run;
     mod world;

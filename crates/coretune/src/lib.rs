@@ -11,6 +11,7 @@ pub mod losses;
 pub mod mining;
 pub mod models;
 pub mod objectives;
+pub mod predict;
 pub mod random;
 pub mod run_folder;
 pub mod train;

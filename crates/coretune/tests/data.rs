@@ -1,6 +1,7 @@
 //! Data sets, decoding and the loader.
 
 mod data {
+    mod check;
     mod decoding;
     mod formats;
     mod loading;

@@ -38,6 +38,11 @@ pub(crate) enum Command {
     Reproduce(Reproduce),
     /// Measure a finished run on a split
     Evaluate(Evaluate),
+    /// Look at labelled images before anything is trained on them
+    #[command(subcommand)]
+    Data(Data),
+    /// Say of images what they show
+    Predict(Predict),
     /// Write a trained model for other programs, and check what was written
     Export(Export),
     /// Print completions for a shell
@@ -145,6 +150,48 @@ pub(crate) struct Export {
     pub(crate) json: bool,
 }
 
+/// `coretune data`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Find broken images, empty classes, leaks between splits, imbalance
+    Check(DataCheck),
+}
+
+/// `coretune data check`.
+#[derive(Debug, Args)]
+pub(crate) struct DataCheck {
+    /// Labelled images
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune predict`.
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// Run folder, or one of its checkpoints
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Image files, folders, patterns; - for a list of paths on stdin
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<OsString>,
+    /// Form of the rows: csv, jsonl
+    #[arg(long, value_name = "NAME", default_value = "csv", hide_possible_values = true)]
+    #[arg(value_parser = ["csv", "jsonl"])]
+    pub(crate) format: String,
+    /// New file for the rows [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Classes of each row
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) top_k: u16,
+    /// Leave probabilities as the model gives them [default: calibrated with the run's temperature]
+    #[arg(long)]
+    pub(crate) uncalibrated: bool,
+}
+
 /// `coretune completions`.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
@@ -211,11 +258,14 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Co
     let ended = |error| usage::ended(&error, &called);
     let matches = command.try_get_matches_from_mut(arguments).map_err(ended)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(ended)?;
-    let flags = match (takes(&line.command), matches.subcommand()) {
-        (Some(takes), Some((_, matches))) => Flags(settings::given(takes, matches)),
-        _ => Flags::default(),
-    };
+    let flags =
+        takes(&line.command).map_or_else(Flags::default, |takes| Flags(settings::given(takes, innermost(&matches))));
     Ok((line.command, flags))
+}
+
+/// What was given to the command itself: of `data check`, to `check`.
+fn innermost(matches: &clap::ArgMatches) -> &clap::ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
 /// `coretune`, with the subcommand when one was typed.
@@ -239,6 +289,8 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
         Command::Evaluate(_) => Some(Takes::Evaluate),
+        Command::Predict(_) => Some(Takes::Predict),
+        Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
         Command::Inspect(_)
         | Command::Reproduce(_)
         | Command::Export(_)
@@ -249,9 +301,14 @@ fn takes(command: &Command) -> Option<Takes> {
 
 /// The commands with all their flags; `all` shows those too that `--help` leaves to `--help-all`.
 pub(crate) fn command(all: bool) -> clap::Command {
-    let taking = [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate)];
+    let taking =
+        [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate), ("predict", Takes::Predict)];
     let command = taking.into_iter().fold(CommandLine::command(), |command, (name, takes)| {
         command.mut_subcommand(name, |subcommand| subcommand.args(settings::arguments(takes, all)))
+    });
+    let command = command.mut_subcommand("data", |data| {
+        data.disable_help_subcommand(true)
+            .mut_subcommand("check", |check| check.args(settings::arguments(Takes::DataCheck, all)))
     });
     usage::with_help(command, all)
 }

@@ -19,13 +19,22 @@ fn reference() -> String {
     let mut all = command(true).term_width(110);
     all.build();
     let mut page = String::from(PREFACE);
-    for subcommand in all.get_subcommands_mut() {
+    add_commands(&mut page, &mut all, "coretune");
+    page
+}
+
+/// The commands below `command`; one that only gathers others has no section of its own.
+fn add_commands(page: &mut String, command: &mut clap::Command, called: &str) {
+    for subcommand in command.get_subcommands_mut() {
+        let called = format!("{called} {}", subcommand.get_name());
+        if subcommand.has_subcommands() {
+            add_commands(page, subcommand, &called);
+            continue;
+        }
         let help = subcommand.render_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        let _ =
-            write!(page, "\n## coretune {}\n\n```text\n{}\n```\n", subcommand.get_name(), lines.join("\n").trim_end());
+        let _ = write!(page, "\n## {called}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
     }
-    page
 }
 
 #[test]

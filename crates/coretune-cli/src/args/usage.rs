@@ -6,14 +6,14 @@ use clap::{Arg, ArgAction, Command, Error};
 use super::Ended;
 use crate::failure::Failure;
 
-/// Adds `--help` and, where a command has more to show, `--help-all`.
+/// Adds `--help` and, where a command has more to show, `--help-all`; to the commands below it too.
 pub(super) fn with_help(command: Command, all: bool) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|subcommand| subcommand.get_name().into()).collect();
     let command = names.into_iter().fold(command, |command, name| {
         command.mut_subcommand(name, |subcommand| {
-            let more = all || subcommand.get_arguments().any(Arg::is_hide_short_help_set);
-            let subcommand = subcommand.disable_help_flag(true).arg(help_flag());
-            if more { subcommand.arg(help_all_flag()) } else { subcommand }
+            let more = subcommand.get_arguments().any(Arg::is_hide_short_help_set);
+            let subcommand = with_help(subcommand.disable_help_flag(true), all);
+            if all || more { subcommand.arg(help_all_flag()) } else { subcommand }
         })
     });
     command.arg(help_flag())

@@ -30,6 +30,14 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     begin(&printer, &typed.validate()?, arguments.dry_run)
 }
 
+/// Opens data and checkpoint, and shows how the look at the images goes.
+pub(super) fn prepare(printer: &Printer, config: &RunConfig) -> Result<Preparation, Failure> {
+    let mut progress = Progress::new(printer.clone());
+    let preparation = fit::prepare_watched(config, &mut |event| progress.see(event));
+    progress.clear();
+    Ok(preparation?)
+}
+
 /// The folder of the run that is meant: the output, when one was given, needs nothing else to be known.
 fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
     let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
@@ -42,7 +50,7 @@ fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
 
 /// A new run.
 pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Result<(), Failure> {
-    let preparation = fit::prepare(config)?;
+    let preparation = prepare(printer, config)?;
     if dry_run {
         return self::dry_run(printer, preparation);
     }
@@ -71,7 +79,7 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
         printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
     }
     config.run.output = saved.validate()?.run.output;
-    let preparation = fit::prepare(&config)?;
+    let preparation = prepare(printer, &config)?;
     if !changes.is_empty() {
         folder.remove_summary()?;
         folder.write_config(&preparation.task.config.to_toml())?;

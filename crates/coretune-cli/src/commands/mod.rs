@@ -1,11 +1,13 @@
 //! One file per subcommand.
 
 pub(crate) mod completions;
+pub(crate) mod data_check;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod fit;
 pub(crate) mod inspect;
 mod lines;
 pub(crate) mod man;
+pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod reproduce;

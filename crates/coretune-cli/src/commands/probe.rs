@@ -1,9 +1,8 @@
 //! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
 
 use coretune::config::{Setting, Typed};
-use coretune::fit;
 
-use super::lines;
+use super::{fit, lines};
 use crate::args::{Flags, Probe};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -15,7 +14,7 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     if let Some(path) = Setting::find("checkpoint.path") {
         typed = typed.flag(path, std::slice::from_ref(&arguments.checkpoint))?;
     }
-    let preparation = fit::prepare(&typed.validate()?)?;
+    let preparation = fit::prepare(&printer, &typed.validate()?)?;
     lines::found(&printer, &preparation);
     printer.say("machine", lines::machine(&preparation.task));
 

@@ -2,7 +2,8 @@ use coretune::config::{Command, SETTINGS, Setting};
 
 use super::{coretune, stderr, stdout};
 
-const COMMANDS: [&str; 8] = ["inspect", "probe", "fit", "reproduce", "evaluate", "export", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["inspect", "probe", "fit", "reproduce", "evaluate", "predict", "export", "completions", "man"];
 const TAKING: [(&str, Command); 3] =
     [("probe", Command::Probe), ("fit", Command::Fit), ("evaluate", Command::Evaluate)];
 

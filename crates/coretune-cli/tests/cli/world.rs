@@ -19,7 +19,11 @@ impl World {
                 let folder = world.folder.path().join("data").join(split).join(class);
                 fs::create_dir_all(&folder).unwrap();
                 for index in 0..images {
-                    fs::write(folder.join(format!("{index}.ppm")), image(colour + index * 3)).unwrap();
+                    fs::write(
+                        folder.join(format!("{index}.ppm")),
+                        image(colour + index * 3 + u8::from(split == "test")),
+                    )
+                    .unwrap();
                 }
             }
         }

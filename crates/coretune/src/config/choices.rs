@@ -58,6 +58,18 @@ choice! {
 }
 
 choice! {
+    /// How closely the data is looked at before it is used.
+    DataCheck {
+        /// Every image is decoded, and compared with those of the other splits.
+        Full = "full",
+        /// Every file is opened and its header read.
+        Quick = "quick",
+        /// Not at all.
+        Off = "off",
+    }
+}
+
+choice! {
     /// The optimizer.
     Optimizer {
         /// Stochastic gradient descent with momentum.

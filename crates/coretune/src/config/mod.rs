@@ -17,7 +17,7 @@ mod settings;
 mod typed;
 mod word;
 
-pub use choices::{Accumulation, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+pub use choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 pub use defaults_table::defaults_table;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{Accumulation, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+use super::choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
 use super::settings::SETTINGS;
@@ -63,6 +63,10 @@ pub struct DataSection {
     /// Name of the test split; `None`: a usual one, or no test.
     #[serde(with = "auto")]
     pub test_split: Option<String>,
+    /// How closely the data is looked at before it is used.
+    pub check: DataCheck,
+    /// Whether images that cannot be read are left out.
+    pub skip_broken: bool,
     /// Share of the training labels to use, above 0, up to 1.
     pub label_fraction: f64,
     /// Training labels to use of each class; excludes a `label_fraction` below 1.
@@ -236,6 +240,15 @@ impl Typed {
     }
 }
 
+impl RunSection {
+    /// Threads that read images: as given, or one for every two cores, 4 at most.
+    pub fn reading_threads(&self) -> usize {
+        const MOST: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.workers.unwrap_or((cores / 2).clamp(1, MOST))
+    }
+}
+
 impl TrainSection {
     /// Images of a step: what mining and contrast see under exact accumulation.
     pub fn effective_batch(&self) -> usize {
@@ -367,11 +380,9 @@ impl RunConfig {
         (4 * batch).min(USEFUL).max(batch)
     }
 
-    /// Threads that read images: as given, or one for every two cores, 4 at most.
+    /// Threads that read images.
     pub fn workers(&self) -> usize {
-        const MOST: usize = 4;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.run.workers.unwrap_or((cores / 2).clamp(1, MOST))
+        self.run.reading_threads()
     }
 
     /// Epochs of linear warm-up.

@@ -3,7 +3,7 @@
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
 use super::kind::{Kind, Range, one_of};
-use super::{Accumulation, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+use super::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
 use crate::transforms::Augmentation;
 
@@ -16,6 +16,10 @@ pub enum Command {
     Fit,
     /// `coretune evaluate`.
     Evaluate,
+    /// `coretune predict`.
+    Predict,
+    /// `coretune data check`.
+    DataCheck,
 }
 
 /// One setting.
@@ -47,7 +51,12 @@ pub struct Setting {
 
 const FIT: &[Command] = &[Command::Fit];
 const PROBE_FIT: &[Command] = &[Command::Probe, Command::Fit];
+/// Those that read labels.
 const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate];
+/// Those that open labelled images.
+const OPENING: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate, Command::DataCheck];
+/// Those that compute.
+const COMPUTING: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate, Command::Predict];
 
 const fn setting(key: &'static str, flag: &'static str, kind: Kind, meaning: &'static str) -> Setting {
     Setting {
@@ -203,7 +212,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
     setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: train")
         .auto()
-        .commands(ALL),
+        .commands(OPENING),
     setting(
         "data.val_split",
         "val-split",
@@ -211,9 +220,15 @@ pub const SETTINGS: &[Setting] = &[
         "name of the validation split; auto: found, or cut from train",
     )
     .auto()
-    .commands(ALL),
+    .commands(OPENING),
     setting("data.test_split", "test-split", Kind::Text("NAME"), "name of the test split; auto: test, if there is one")
         .auto()
+        .commands(OPENING),
+    setting("data.check", "data-check", Kind::Choice(DataCheck::names), "look at every image first")
+        .default("full")
+        .commands(&[Command::Probe, Command::Fit, Command::DataCheck]),
+    setting("data.skip_broken", "skip-broken", Kind::Switch, "leave out images that cannot be read")
+        .default("false")
         .commands(ALL),
     setting(
         "data.label_fraction",
@@ -239,7 +254,7 @@ pub const SETTINGS: &[Setting] = &[
     .common(),
     setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto()
-        .commands(PROBE_FIT)
+        .commands(&[Command::Probe, Command::Fit, Command::DataCheck])
         .common(),
     setting("data.mean", "mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
         .auto()
@@ -298,7 +313,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.batch_size", "batch-size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
         .default("64")
         .short('b')
-        .commands(ALL)
+        .commands(COMPUTING)
         .common(),
     setting(
         "train.grad_accum_steps",
@@ -385,18 +400,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("train.select", "select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
     setting("train.seed", "seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").commands(ALL).common(),
     setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl").default("10"),
-    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the checkpoint")
-        .default("true")
-        .common(),
-    setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(ALL).common(),
+    setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the checkpoint").default("true").common(),
+    setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(COMPUTING).common(),
     setting("run.amp", "amp", Kind::Choice(precisions), "use of bf16")
         .default("auto")
         .alone("bf16")
-        .commands(ALL)
+        .commands(COMPUTING)
         .common(),
     setting("run.threads", "threads", Kind::Whole(1, 1024), "threads of the computation; auto: all cores")
         .auto()
-        .commands(ALL),
+        .commands(COMPUTING),
     setting(
         "run.workers",
         "workers",
@@ -405,7 +418,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .auto()
     .short('j')
-    .commands(ALL),
+    .commands(COMPUTING),
     setting("run.save_steps", "save-steps", Kind::Whole(1, ANY), "steps between saved states within an epoch").off(),
     setting(
         "run.save_minutes",

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::error::{ConfigError, Origin};
 use super::kind::Refusal;
 use super::recipes;
+use super::run_config::RunSection;
 use super::settings::{SETTINGS, Setting};
 
 /// A configuration in the making.
@@ -87,6 +89,15 @@ impl Typed {
     /// Where the value of a key came from.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.entries.get(key).map(|(_, origin)| origin)
+    }
+
+    /// The section `run`, in which every setting has a default.
+    ///
+    /// # Panics
+    /// When the table of settings and [`RunSection`] disagree, which a test excludes.
+    pub fn run_section(&self) -> RunSection {
+        let section = self.to_table().remove("run").unwrap_or_else(|| Value::Table(Table::new()));
+        RunSection::deserialize(section).expect("the table of settings has checked every value")
     }
 
     /// Everything that was typed, as sections of TOML.

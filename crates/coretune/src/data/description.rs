@@ -1,4 +1,4 @@
-use super::{DataError, Dataset, Format, Role, Split};
+use super::{Dataset, Format, Role, Split};
 
 /// What a data set holds, in numbers, for people to look at before training.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct Description {
     pub classes: usize,
     /// The splits that are there.
     pub splits: Vec<SplitDescription>,
-    /// Width and height of the first image of the first split.
-    pub first_image: (u32, u32),
+    /// Width and height of the first image of the first split; none when it cannot be read.
+    pub first_image: Option<(u32, u32)>,
 }
 
 /// Numbers of one split.
@@ -39,19 +39,16 @@ pub struct ClassCount {
 
 impl Dataset {
     /// Counts, and decodes the first image.
-    ///
-    /// # Errors
-    /// Those of [`Split::load`] for the first image.
-    pub fn describe(&self) -> Result<Description, DataError> {
+    pub fn describe(&self) -> Description {
         let present: Vec<(Role, &Split)> =
             Role::ALL.into_iter().filter_map(|role| Some((role, self.split(role)?))).collect();
-        let first = present.first().map(|(_, split)| split.load(0)).transpose()?;
-        Ok(Description {
+        let first = present.first().and_then(|(_, split)| split.load(0).ok());
+        Description {
             format: self.format,
             classes: self.classes.len(),
             splits: present.into_iter().map(|(role, split)| self.describe_split(role, split)).collect(),
-            first_image: first.map(|image| image.dimensions()).unwrap_or_default(),
-        })
+            first_image: first.map(|image| image.dimensions()),
+        }
     }
 
     fn describe_split(&self, role: Role, split: &Split) -> SplitDescription {

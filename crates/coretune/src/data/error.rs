@@ -178,6 +178,16 @@ pub enum DataError {
         /// Height of the first image of the batch.
         batch_height: u32,
     },
+    /// What the check of the data found stops a run.
+    #[error("{} cannot be trained on: {}", path.display(), findings.join("; "))]
+    Unfit {
+        /// The data.
+        path: PathBuf,
+        /// Each in words.
+        findings: Vec<String>,
+        /// Whether leaving out broken images would do.
+        broken_only: bool,
+    },
     /// A thread of the loader ended without a result.
     #[error("a worker of the loader stopped: {message}")]
     Worker {
@@ -222,13 +232,17 @@ impl DataError {
                 return Some(format!("ask for {available} or less (--batch-size)"));
             }
             DataError::SizesDiffer { .. } => "end the transform with a crop of fixed size",
+            DataError::Unfit { broken_only: true, .. } => {
+                "replace or remove the files, or go on without them: --skip-broken"
+            }
+            DataError::Unfit { .. } => "remove the folders of empty classes, or put training images there",
             DataError::Decode { .. } => "replace or remove the file",
             _ => return None,
         };
         Some(text.to_string())
     }
 
-    pub(super) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         |source| match source.kind() {
             io::ErrorKind::NotFound => DataError::NotFound { path },

@@ -1,7 +1,7 @@
 //! `<split>/<class>/*`, or `<class>/*`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::{Found, Listing};
@@ -52,6 +52,14 @@ fn list(folder: &Path) -> Result<Listing, DataError> {
         labels.resize(images.len(), class as i64);
     }
     Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(names) })
+}
+
+/// The image files in a folder and below it, sorted by name.
+pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut images = Vec::new();
+    add_images(folder, DEPTH_LIMIT, &mut images)?;
+    let path = |image: ImageSource| if let ImageSource::File(path) = image { Some(path.to_path_buf()) } else { None };
+    Ok(images.into_iter().filter_map(path).collect())
 }
 
 fn add_images(folder: &Path, depth: usize, images: &mut Vec<ImageSource>) -> Result<(), DataError> {

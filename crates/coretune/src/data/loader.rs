@@ -195,6 +195,21 @@ impl Work {
     }
 }
 
+/// Images of one size as u8 `[n, h, w, 3]`.
+///
+/// # Errors
+/// [`DataError::SizesDiffer`] when they are of several sizes.
+pub(crate) fn stack_images(images: &[&RgbImage]) -> Result<Tensor, DataError> {
+    let (batch_width, batch_height) = images.first().map_or((0, 0), |image| image.dimensions());
+    if let Some(other) = images.iter().find(|image| image.dimensions() != (batch_width, batch_height)) {
+        let (width, height) = other.dimensions();
+        return Err(DataError::SizesDiffer { image: "an image".into(), width, height, batch_width, batch_height });
+    }
+    let pixels: Vec<u8> = images.iter().flat_map(|image| image.as_raw()).copied().collect();
+    let shape = [images.len() as i64, i64::from(batch_height), i64::from(batch_width), 3];
+    Ok(engine::guard("making a batch", || Tensor::from_slice(&pixels).view(shape))?)
+}
+
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_string()

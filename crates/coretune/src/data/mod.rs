@@ -11,6 +11,7 @@
 
 mod assemble;
 mod budget;
+pub mod check;
 mod cifar;
 mod csv_list;
 mod dataset;
@@ -31,7 +32,9 @@ pub use dataset::{Dataset, DatasetOptions, Format};
 pub use decode::{PIXEL_LIMIT, decode};
 pub use description::{ClassCount, Description, SplitDescription};
 pub use error::DataError;
+pub(crate) use image_folder::images_below;
 pub use image_source::{ImageSource, RawImage, RawLayout};
+pub(crate) use loader::stack_images;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use split::Split;
 pub use split_names::Role;

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -76,6 +77,20 @@ impl Split {
         let images = images?.into();
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
         Ok(Split { images, labels, classes: self.classes.clone() })
+    }
+
+    /// All images but those at these positions.
+    ///
+    /// # Errors
+    /// [`DataError::NoImages`] when none is left.
+    pub fn without(&self, left_out: &[usize]) -> Result<Self, DataError> {
+        let left_out: HashSet<usize> = left_out.iter().copied().collect();
+        let kept: Vec<usize> = (0..self.len()).filter(|index| !left_out.contains(index)).collect();
+        if kept.is_empty() {
+            let first = self.images.first().map(ToString::to_string).unwrap_or_default();
+            return Err(DataError::NoImages { path: first.into() });
+        }
+        self.subset(&kept)
     }
 
     /// Number of images of each class.

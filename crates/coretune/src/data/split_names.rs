@@ -3,10 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::{DataError, DatasetOptions};
 
 /// What a split is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Training.
     Train,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::preparation::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
+use crate::data::check::{Depth, Problem, check};
 use crate::data::{Dataset, Role, Split};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
@@ -97,7 +98,14 @@ pub fn evaluate_run(
     }
     let dataset =
         Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
-    let split = split_of(&dataset, role, config)?;
+    let mut split = split_of(&dataset, role, config)?;
+    if config.data.skip_broken {
+        let report = check(&[(role, &split)], Depth::Full, None, true, &mut |_, _| {});
+        for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
+            observer(&Event::Note(finding.to_string()));
+        }
+        split = split.without(&report.broken.concat())?;
+    }
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
     let evaluator = Evaluator {
         transform: Arc::new(transform),

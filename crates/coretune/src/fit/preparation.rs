@@ -11,7 +11,7 @@ use crate::config::{Input, RunConfig, RunSection};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, device_name, threads};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
-use crate::train::{Evaluator, ModelDescription, Stop, TrainError};
+use crate::train::{Evaluator, Event, ModelDescription, Observer, Stop, TrainError};
 use crate::transforms::Transform;
 
 /// What is to be done, opened and checked: all of a run but the weights.
@@ -51,16 +51,16 @@ pub struct Preparation {
 }
 
 /// Where and in which precision a command computes.
-pub(super) struct Machine {
-    pub(super) device: Device,
-    pub(super) precision: Precision,
+pub(crate) struct Machine {
+    pub(crate) device: Device,
+    pub(crate) precision: Precision,
     /// What the user should know about the choice.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Machine {
     /// Takes the device, the threads and the precision that `run` asks for.
-    pub(super) fn choose(run: &RunSection) -> Result<Self, TrainError> {
+    pub(crate) fn choose(run: &RunSection) -> Result<Self, TrainError> {
         let (device, device_note) = run.device.parse::<DeviceChoice>()?.resolve()?;
         if let Some(count) = run.threads {
             threads::set(count)?;
@@ -70,8 +70,13 @@ impl Machine {
     }
 }
 
-/// Opens what `config` names and refuses what cannot work.
+/// Opens what `config` names, looks at the images, and refuses what cannot work.
 pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
+    prepare_watched(config, &mut |_| {})
+}
+
+/// [`prepare`], telling how far the look at the images has come.
+pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Result<Preparation, TrainError> {
     let Machine { device, precision, mut notes } = Machine::choose(&config.run)?;
     let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
     let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
@@ -92,6 +97,10 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     }
 
     let (mut config, input) = config.resolve(&architecture, dataset.classes.len() as i64);
+    observer(&Event::Stage("check of the images"));
+    let mut progress = |done, total| observer(&Event::Progress { done, total });
+    let (splits, findings) = splits.checked(&config.data, input.img_size as u32, &mut progress)?;
+    notes.extend(findings.iter().map(ToString::to_string));
     config.run.device = device_name(device);
     config.run.amp = precision.into();
     config.run.threads = Some(threads::get());
@@ -110,7 +119,7 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
     if task.config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
         notes.push("--val-per-class is not used: the data has a validation split of its own".into());
     }
-    Ok(Preparation { task, backbone, data: dataset.describe()?, notes })
+    Ok(Preparation { task, backbone, data: dataset.describe(), notes })
 }
 
 /// Refuses training images of one class, and a number of classes other than the user expects.

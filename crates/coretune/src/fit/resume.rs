@@ -12,8 +12,9 @@ use crate::run_folder::{MachineRecord, Provenance};
 use crate::train::TrainError;
 
 /// Settings that do not change what is computed. That the inputs are the same is known by their content.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "checkpoint.path",
+    "data.check",
     "data.dir",
     "run.experiment",
     "run.output",

@@ -1,7 +1,8 @@
 //! Which images are trained on, chosen with, and tested on.
 
-use crate::config::DataSection;
-use crate::data::{Budget, DataError, Dataset, Split, ValidationFrom, carve_validation};
+use crate::config::{DataCheck, DataSection};
+use crate::data::check::{Depth, Finding, Problem, check};
+use crate::data::{Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_validation};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,44 @@ impl Splits {
         };
         let (train, validation) = carve_validation(all, budget, from, seed)?;
         Ok(Splits { train, validation, validation_source, test })
+    }
+
+    /// The splits that are there, with what each is for.
+    pub(super) fn present(&self) -> Vec<(Role, &Split)> {
+        let own = [(Role::Train, &self.train), (Role::Validation, &self.validation)];
+        own.into_iter().chain(self.test.as_ref().map(|test| (Role::Test, test))).collect()
+    }
+
+    /// Looks at every image as closely as `data` says, and leaves out those that cannot be read where it says so.
+    ///
+    /// # Errors
+    /// [`DataError::Unfit`] when what is found stops a run.
+    pub(super) fn checked(
+        self,
+        data: &DataSection,
+        img_size: u32,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Self, Vec<Finding>), DataError> {
+        let depth = match data.check {
+            DataCheck::Full => Depth::Full,
+            DataCheck::Quick => Depth::Quick,
+            DataCheck::Off => return Ok((self, Vec::new())),
+        };
+        let report = check(&self.present(), depth, Some(img_size), data.skip_broken, progress);
+        if report.stops().next().is_some() {
+            let findings = report.stops().map(ToString::to_string).collect();
+            let broken_only = report.stops().all(|finding| finding.problem == Problem::Unreadable);
+            return Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only });
+        }
+        let mut broken = report.broken.iter();
+        let mut whole = |split: Split| match broken.next() {
+            Some(broken) if !broken.is_empty() => split.without(broken),
+            _ => Ok(split),
+        };
+        let Splits { train, validation, validation_source, test } = self;
+        let (train, validation) = (whole(train)?, whole(validation)?);
+        let test = test.map(&mut whole).transpose()?;
+        Ok((Splits { train, validation, validation_source, test }, report.findings))
     }
 
     /// The split that figures are quoted on, and its name: the test split, or without one the validation split.

@@ -30,7 +30,7 @@ fn cifar_10_from_parquet_has_its_published_counts_names_and_mean() {
     let (train, test) = (data.train.clone().unwrap(), data.test.clone().unwrap());
     assert_eq!((train.class_counts(), test.class_counts()), (vec![5000; 10], vec![1000; 10]));
     assert!(data.validation.is_none());
-    assert_eq!(data.describe().unwrap().first_image, (32, 32));
+    assert_eq!(data.describe().first_image, Some((32, 32)));
 
     let from = ValidationFrom::Rest { per_class: 50 };
     let (training, validation) = carve_validation(&train, Budget::PerClass(100), from, 0).unwrap();
@@ -60,7 +60,7 @@ fn imagenet_folders_have_classes_titles_and_a_validation_split() {
     let (train, validation) = (data.train.clone().unwrap(), data.validation.clone().unwrap());
     assert_eq!((train.class_counts(), validation.class_counts()), (vec![100; 20], vec![50; 20]));
     assert!(data.test.is_none());
-    assert_eq!(data.describe().unwrap().first_image, (160, 160));
+    assert_eq!(data.describe().first_image, Some((160, 160)));
 
     let options = DatasetOptions { test_split: Some("val".to_string()), ..DatasetOptions::default() };
     let tested = Dataset::open(&root, &options).unwrap();

@@ -1,0 +1,129 @@
+//! `coretune predict RUN INPUT...`: what a trained model says of images.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use coretune::config::Typed;
+use coretune::predict::{self, Options, Predictor, Rows};
+use coretune::train::Event;
+
+use super::lines;
+use crate::args::{Flags, Predict};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::status::Status;
+
+pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
+    let printer = Printer::new(false);
+    let typed = flags.over(Typed::defaults())?;
+    let machine = typed.run_section();
+    let batch = typed.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
+    let options = Options {
+        top_k: arguments.top_k.into(),
+        batch_size: batch as usize,
+        workers: machine.reading_threads(),
+        calibrated: !arguments.uncalibrated,
+    };
+    let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
+    let predictor = Predictor::open(&arguments.run, &machine, options)?;
+    for note in &predictor.notes {
+        printer.say("note", note);
+    }
+    let broken = match &arguments.output {
+        None => write_rows(&printer, &predictor, &files, arguments, io::stdout().lock())?,
+        Some(path) => write_file(&printer, &predictor, &files, arguments, path)?,
+    };
+    match broken {
+        0 => Ok(()),
+        _ if broken == files.len() => Err(Failure::failed("no image could be read").hint("the rows say why")),
+        _ => {
+            printer.warn(format_args!(
+                "{broken} of {} could not be read: their rows say why",
+                lines::count(files.len(), "image")
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// The inputs, with the lines of stdin in place of `-`.
+fn with_stdin(inputs: &[OsString]) -> Result<Vec<OsString>, Failure> {
+    let mut all = Vec::new();
+    for input in inputs {
+        if input != "-" {
+            all.push(input.clone());
+            continue;
+        }
+        for line in io::stdin().lock().split(b'\n') {
+            let line = line.map_err(|error| {
+                Failure::refused("the list on stdin cannot be read").detail("cause", error.to_string())
+            })?;
+            let line = line.strip_suffix(b"\r").unwrap_or(&line).to_vec();
+            if !line.is_empty() {
+                all.push(from_bytes(line));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A path as the system has it: not every name is UTF-8.
+fn from_bytes(bytes: Vec<u8>) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
+/// Writes beside and renames, so that the file is whole or not there.
+fn write_file(
+    printer: &Printer,
+    predictor: &Predictor,
+    files: &[PathBuf],
+    arguments: &Predict,
+    path: &Path,
+) -> Result<usize, Failure> {
+    if path.exists() {
+        return Err(
+            Failure::refused(format!("{} is there already", path.display())).hint("name another file: --output FILE")
+        );
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let refused = |error: io::Error| Failure {
+        status: Status::Refused,
+        ..Failure::refused(format!("{} cannot be written", path.display())).detail("cause", error.to_string())
+    };
+    let file = File::create(&partial).map_err(refused)?;
+    let mut sink = BufWriter::new(file);
+    let broken = write_rows(printer, predictor, files, arguments, &mut sink)?;
+    sink.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    fs::rename(&partial, path)?;
+    printer.say("written", lines::quoted(path));
+    Ok(broken)
+}
+
+/// One row for each file; gives how many could not be read.
+fn write_rows(
+    printer: &Printer,
+    predictor: &Predictor,
+    files: &[PathBuf],
+    arguments: &Predict,
+    sink: impl Write,
+) -> Result<usize, Failure> {
+    let mut rows = match arguments.format.as_str() {
+        "jsonl" => Rows::json_lines(sink),
+        _ => Rows::csv(sink, predictor.top_k())?,
+    };
+    let mut broken = 0;
+    let mut progress = Progress::new(printer.clone());
+    progress.see(&Event::Stage("predictions"));
+    let mut take = |prediction: predict::Prediction| {
+        broken += usize::from(prediction.outcome.is_err());
+        Ok(rows.write(&prediction)?)
+    };
+    let outcome = predictor.predict(files, &mut take, &mut |event| progress.see(event));
+    progress.clear();
+    outcome?;
+    Ok(broken)
+}

@@ -1,0 +1,55 @@
+use std::fs;
+
+use serde_json::Value;
+
+use super::world::World;
+use super::{coretune, stderr, stdout};
+
+#[test]
+fn sound_data_is_said_to_be_sound_and_counted() {
+    let world = World::new();
+    let output = coretune(&["data", "check", &world.path("data")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("train: 20 images") && text.contains("nothing found in 28 images"), "{text}");
+}
+
+#[test]
+fn what_stops_a_run_is_said_before_it_and_skip_broken_goes_on() {
+    let world = World::new();
+    fs::write(world.path("data/train/dark/3.ppm"), b"P6 16 16 255\nshort").unwrap();
+    let output = coretune(&["data", "check", &world.path("data"), "--json"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["findings"][0]["problem"], "unreadable");
+    assert_eq!(report["findings"][0]["severity"], "stops");
+    assert!(report["findings"][0]["examples"][0].as_str().unwrap().contains("3.ppm"));
+
+    let fit = |more: &[&str]| {
+        let arguments = world.fit("run", &[&["--no-probe"], more].concat());
+        coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refused = fit(&[]);
+    let text = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("cannot be trained on") && text.contains("3.ppm") && text.contains("--skip-broken"),
+        "{text}"
+    );
+    assert!(!std::path::Path::new(&world.path("run")).exists(), "nothing is begun");
+    let skipped = fit(&["--skip-broken"]);
+    assert_eq!(skipped.status.code(), Some(0), "{}", stderr(&skipped));
+    assert!(stderr(&skipped).contains("1 image of train cannot be read"), "{}", stderr(&skipped));
+    let evaluated = coretune(&["evaluate", &world.path("run"), "--split", "train"]);
+    assert_eq!(evaluated.status.code(), Some(0), "the run's own configuration skips it: {}", stderr(&evaluated));
+}
+
+#[test]
+fn an_empty_class_folder_is_named() {
+    let world = World::new();
+    fs::create_dir(world.path("data/train/forgotten")).unwrap();
+    let arguments = world.fit("run", &["--no-probe"]);
+    let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("forgotten"), "{}", stderr(&output));
+}

@@ -1,0 +1,266 @@
+//! What is wrong with images and labels, found before hours are spent on them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Cursor;
+use std::thread;
+
+use image::ImageReader;
+use serde::Serialize;
+
+use super::{DataError, ImageSource, Role, Split};
+
+/// Images of the largest class for each of the smallest, above which a split is called imbalanced.
+pub const IMBALANCE: usize = 20;
+
+/// Paths that a finding names.
+const EXAMPLES: usize = 3;
+
+/// Images between two reports of progress.
+const STRETCH: usize = 256;
+
+/// How closely images are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Every image is decoded, and compared with those of the other splits by its bytes.
+    Full,
+    /// Files are opened and their headers read.
+    Quick,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// Images that are missing or cannot be decoded.
+    Unreadable,
+    /// Classes without training images.
+    EmptyClass,
+    /// Classes that the test or validation split lacks.
+    ClassNotTested,
+    /// Images of one split that lie in another too, byte for byte.
+    Shared,
+    /// Classes of very different size.
+    Imbalance,
+    /// Images smaller than the input of the network.
+    Small,
+}
+
+/// What a problem means for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is trained.
+    Stops,
+    /// The run goes on.
+    Warns,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What.
+    pub problem: Problem,
+    /// What it means.
+    pub severity: Severity,
+    /// The split.
+    pub split: Role,
+    /// How many images or classes.
+    pub count: usize,
+    /// The first of them, with particulars.
+    pub examples: Vec<String>,
+    /// What the count is compared with, in words: the other split, the threshold, the size.
+    pub measure: String,
+}
+
+/// What was found in all splits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Every problem of every split, those that stop first.
+    pub findings: Vec<Finding>,
+    /// Images looked at.
+    pub images: usize,
+    /// Positions of the unreadable images of each split, in the order in which the splits were given.
+    #[serde(skip)]
+    pub broken: Vec<Vec<usize>>,
+}
+
+/// What an image showed of itself.
+struct Seen {
+    content: Option<blake3::Hash>,
+    size: (u32, u32),
+}
+
+impl Report {
+    /// The findings that stop a run.
+    pub fn stops(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Stops)
+    }
+}
+
+/// Looks at the splits of a data set; `img_size` is the input of the network, where it is known. With `skip_broken`,
+/// unreadable images only warn: the caller leaves out [`Report::broken`]. `progress` is told (done, total) images.
+pub fn check(
+    splits: &[(Role, &Split)],
+    depth: Depth,
+    img_size: Option<u32>,
+    skip_broken: bool,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Report {
+    let total = splits.iter().map(|(_, split)| split.len()).sum();
+    let mut report = Report { images: total, ..Report::default() };
+    let mut done = 0;
+    let mut seen_before: Vec<(Role, HashMap<blake3::Hash, usize>)> = Vec::new();
+    for &(role, split) in splits {
+        let mut seen = Vec::with_capacity(split.len());
+        for stretch in split.images().chunks(STRETCH) {
+            seen.extend(look_at(stretch, depth));
+            done += stretch.len();
+            progress(done, total);
+        }
+        report.findings.extend(unreadable(role, &seen, skip_broken));
+        report.findings.extend(small(role, split, &seen, img_size));
+        report.findings.extend(shared(role, split, &seen, &seen_before));
+        report.findings.extend(classes(role, split));
+        report.broken.push((0..seen.len()).filter(|&index| seen[index].is_err()).collect());
+        let contents = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.as_ref().ok()?.content?, index)));
+        seen_before.push((role, contents.collect()));
+    }
+    report.findings.sort_by_key(|finding| (finding.severity == Severity::Warns, finding.problem));
+    report
+}
+
+/// Opens images on as many threads as there are processors, in their order.
+fn look_at(images: &[ImageSource], depth: Depth) -> Vec<Result<Seen, DataError>> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let share = images.len().div_ceil(workers).max(1);
+    thread::scope(|scope| {
+        let of_part = |part: &[ImageSource]| part.iter().map(|image| look_at_one(image, depth)).collect::<Vec<_>>();
+        let threads: Vec<_> = images.chunks(share).map(|part| (part, scope.spawn(move || of_part(part)))).collect();
+        let lost = |part: &[ImageSource]| {
+            part.iter().map(|image| Err(DataError::Worker { message: image.to_string() })).collect()
+        };
+        threads.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| lost(part))).collect()
+    })
+}
+
+fn look_at_one(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
+    match (depth, image) {
+        (Depth::Quick, ImageSource::File(path)) => {
+            let decoder = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+            let size = decoder.map_err(DataError::read(path))?.into_dimensions();
+            let message = |error: image::ImageError| error.to_string();
+            let size = size.map_err(|error| DataError::Decode { image: image.to_string(), message: message(error) })?;
+            Ok(Seen { content: None, size })
+        }
+        (Depth::Quick, ImageSource::Encoded { bytes, .. }) => {
+            let size = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map(ImageReader::into_dimensions);
+            let message = match size {
+                Ok(Ok(size)) => return Ok(Seen { content: None, size }),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            Err(DataError::Decode { image: image.to_string(), message })
+        }
+        (Depth::Quick, ImageSource::Raw(_)) => Ok(Seen { content: None, size: image.load()?.dimensions() }),
+        (Depth::Full, _) => {
+            let size = image.load()?.dimensions();
+            Ok(Seen { content: Some(blake3::hash(&image.bytes()?)), size })
+        }
+    }
+}
+
+fn unreadable(role: Role, seen: &[Result<Seen, DataError>], skip_broken: bool) -> Option<Finding> {
+    let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(ToString::to_string)).collect();
+    let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
+    finding(Problem::Unreadable, severity, role, errors, "")
+}
+
+fn small(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: Option<u32>) -> Option<Finding> {
+    let least = img_size?;
+    let pairs = split.images().iter().zip(seen);
+    let below = pairs.filter_map(|(image, seen)| {
+        let (width, height) = seen.as_ref().ok()?.size;
+        (width.min(height) < least).then(|| format!("{image} ({width} x {height})"))
+    });
+    finding(Problem::Small, Severity::Warns, role, below.collect(), &format!("{least} x {least} pixels"))
+}
+
+/// Images that an earlier split has too.
+fn shared(
+    role: Role,
+    split: &Split,
+    seen: &[Result<Seen, DataError>],
+    before: &[(Role, HashMap<blake3::Hash, usize>)],
+) -> Vec<Finding> {
+    let in_other = |(other, contents): &(Role, HashMap<blake3::Hash, usize>)| {
+        let pairs = split.images().iter().zip(seen);
+        let twice = pairs.filter(|(_, seen)| {
+            seen.as_ref().ok().and_then(|seen| seen.content).is_some_and(|content| contents.contains_key(&content))
+        });
+        let names = twice.map(|(image, _)| image.to_string()).collect();
+        finding(Problem::Shared, Severity::Warns, role, names, &other.to_string())
+    };
+    before.iter().filter_map(in_other).collect()
+}
+
+/// What the numbers of images by class say.
+fn classes(role: Role, split: &Split) -> Vec<Finding> {
+    let counts = split.class_counts();
+    let empty: Vec<String> = counts
+        .iter()
+        .zip(split.classes().iter())
+        .filter(|(count, _)| **count == 0)
+        .map(|(_, name)| name.clone())
+        .collect();
+    let (problem, severity) = match role {
+        Role::Train => (Problem::EmptyClass, Severity::Stops),
+        Role::Validation | Role::Test => (Problem::ClassNotTested, Severity::Warns),
+    };
+    let present: Vec<usize> = counts.iter().copied().filter(|&count| count > 0).collect();
+    let (least, most) = (present.iter().min().copied().unwrap_or(0), present.iter().max().copied().unwrap_or(0));
+    let name = |wanted: usize| {
+        let class = counts.iter().position(|&count| count == wanted).unwrap_or_default();
+        format!("{} ({wanted} images)", split.classes()[class])
+    };
+    let imbalanced = if least > 0 && most > IMBALANCE * least { vec![name(least), name(most)] } else { Vec::new() };
+    let measure = format!("{IMBALANCE} to 1");
+    [
+        finding(problem, severity, role, empty, ""),
+        finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A finding of these, none without any.
+fn finding(problem: Problem, severity: Severity, split: Role, all: Vec<String>, measure: &str) -> Option<Finding> {
+    let count = all.len();
+    let examples: Vec<String> = all.into_iter().take(EXAMPLES).collect();
+    (count > 0).then(|| Finding { problem, severity, split, count, examples, measure: measure.into() })
+}
+
+impl fmt::Display for Finding {
+    /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { problem, split, count, examples, measure, .. } = self;
+        let things = |thing: &str, plural: &str| if *count == 1 { thing.to_string() } else { plural.to_string() };
+        let images = format!("{count} {} of {split}", things("image", "images"));
+        let classes = format!("{count} {}", things("class", "classes"));
+        match problem {
+            Problem::Unreadable => write!(f, "{images} cannot be read")?,
+            Problem::EmptyClass => write!(f, "{classes} without an image to train on")?,
+            Problem::ClassNotTested => write!(f, "{classes} of train without an image in {split}")?,
+            Problem::Shared => write!(f, "{images} lie in {measure} too, byte for byte")?,
+            Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
+            Problem::Small => write!(f, "{images} are smaller than the input of {measure}")?,
+        }
+        write!(f, ": {}", examples.join(", "))?;
+        match count.saturating_sub(examples.len()) {
+            0 => Ok(()),
+            more if *problem != Problem::Imbalance => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use thiserror::Error;
+
+use crate::data::DataError;
+use crate::run_folder::storage_hint;
+use crate::train::TrainError;
+
+/// Why nothing is predicted. An image that cannot be read is no such reason: it has a row of its own.
+#[derive(Debug, Error)]
+pub enum PredictError {
+    /// The model, or the machine.
+    #[error(transparent)]
+    Model(#[from] TrainError),
+    /// A folder that cannot be listed.
+    #[error(transparent)]
+    Input(#[from] DataError),
+    /// Nothing to predict.
+    #[error("no image is named by {found}")]
+    NoImages {
+        /// What was given.
+        found: String,
+    },
+    /// A pattern that is none.
+    #[error("{pattern} is no pattern of paths: {message}")]
+    Pattern {
+        /// What was given.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The rows cannot be written.
+    #[error("the predictions cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+impl PredictError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Model(error) => error.hint(),
+            Self::Input(error) => error.hint(),
+            Self::NoImages { .. } => Some(
+                "give image files, folders, patterns such as 'photos/*.jpg', or - for a list of paths on stdin".into(),
+            ),
+            Self::Pattern { .. } => Some("* stands for any letters, ? for one, [ab] for one of these".into()),
+            Self::Write(error) => storage_hint(error.kind()),
+        }
+    }
+
+    /// Whether what was asked for cannot be done at all, as against something that failed on the way.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Model(error) => error.is_refusal(),
+            Self::Input(_) | Self::NoImages { .. } | Self::Pattern { .. } => true,
+            Self::Write(_) => false,
+        }
+    }
+}

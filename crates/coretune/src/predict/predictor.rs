@@ -1,0 +1,168 @@
+//! A trained model that looks at images.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use image::RgbImage;
+use tch::{Kind, Tensor, no_grad};
+
+use super::PredictError;
+use super::reader::Reader;
+use crate::config::RunSection;
+use crate::data::{DataError, stack_images};
+use crate::engine::guard;
+use crate::fit::Machine;
+use crate::models::{Mode, Model};
+use crate::run_folder::RunFolder;
+use crate::train::{Event, Observer, TrainError, load_model};
+use crate::transforms::Transform;
+
+/// How predictions are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Classes of each prediction; at most as many as there are.
+    pub top_k: usize,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Threads that read images.
+    pub workers: usize,
+    /// Whether probabilities are calibrated with the temperature that the run has fitted on its validation images (E4).
+    pub calibrated: bool,
+}
+
+/// A model with what it needs to look at files.
+#[derive(Debug)]
+pub struct Predictor {
+    model: Model,
+    classes: Vec<String>,
+    reader: Reader,
+    temperature: f64,
+    options: Options,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// What the model says of an image.
+#[derive(Debug)]
+pub struct Prediction {
+    /// The image.
+    pub path: PathBuf,
+    /// The likeliest classes, the first first; or why there are none.
+    pub outcome: Result<Vec<Ranked>, DataError>,
+}
+
+/// A class with its probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Name of the class.
+    pub label: String,
+    /// In [0, 1].
+    pub probability: f64,
+}
+
+impl Predictor {
+    /// Opens a run (its best epoch) or one of our model files.
+    pub fn open(run: &Path, machine: &RunSection, options: Options) -> Result<Self, PredictError> {
+        let Machine { device, precision, mut notes } = Machine::choose(machine)?;
+        let (file, fitted) = if run.is_file() { (run.to_path_buf(), None) } else { best_epoch(run)? };
+        let (mut model, description) = load_model(&file, device)?;
+        model.backbone.set_precision(precision);
+        let transform =
+            Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation);
+        if options.calibrated && fitted.is_none() {
+            notes.push("probabilities are as the model gives them: no temperature was fitted for it".into());
+        }
+        Ok(Predictor {
+            model,
+            reader: Reader { transform: transform.map_err(TrainError::from)?, workers: options.workers.max(1) },
+            temperature: fitted.filter(|_| options.calibrated).unwrap_or(1.0),
+            options: Options { top_k: options.top_k.clamp(1, description.classes.len().max(1)), ..options },
+            classes: description.classes,
+            notes,
+        })
+    }
+
+    /// Classes of each prediction.
+    pub fn top_k(&self) -> usize {
+        self.options.top_k
+    }
+
+    /// Looks at every file in turn and hands each prediction to `take`; in memory are the images of two batches.
+    ///
+    /// # Errors
+    /// What `take` gives, or libtorch. A file that cannot be read is a prediction with an error.
+    pub fn predict(
+        &self,
+        files: &[PathBuf],
+        take: &mut dyn FnMut(Prediction) -> Result<(), PredictError>,
+        observer: &mut Observer<'_>,
+    ) -> Result<(), PredictError> {
+        let reader = &self.reader;
+        let mut batches = files.chunks(self.options.batch_size.max(1));
+        let mut done = 0;
+        let mut current = batches.next().map(|batch| (batch, reader.read(batch)));
+        while let Some((batch, images)) = current.take() {
+            // The next batch is read while this one is looked at.
+            let (predictions, next) = thread::scope(|scope| {
+                let next = batches.next().map(|batch| (batch, scope.spawn(move || reader.read(batch))));
+                let predictions = self.look_at(images);
+                let joined = next.map(|(batch, thread)| (batch, thread.join()));
+                (predictions, joined)
+            });
+            for (path, outcome) in batch.iter().zip(predictions?) {
+                take(Prediction { path: path.clone(), outcome })?;
+            }
+            done += batch.len();
+            observer(&Event::Progress { done, total: files.len() });
+            current = match next {
+                None => None,
+                Some((batch, Ok(images))) => Some((batch, images)),
+                Some((batch, Err(_))) => {
+                    let lost = |path: &PathBuf| Err(DataError::Worker { message: path.display().to_string() });
+                    Some((batch, batch.iter().map(lost).collect()))
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// The likeliest classes of each image that could be read.
+    fn look_at(
+        &self,
+        images: Vec<Result<RgbImage, DataError>>,
+    ) -> Result<Vec<Result<Vec<Ranked>, DataError>>, PredictError> {
+        let readable: Vec<&RgbImage> = images.iter().filter_map(|image| image.as_ref().ok()).collect();
+        if readable.is_empty() {
+            return Ok(images.into_iter().map(|image| image.map(|_| Vec::new())).collect());
+        }
+        let pixels = stack_images(&readable)?;
+        let mut rows = self.probabilities(&pixels)?.into_iter();
+        let ranked = |image: Result<RgbImage, DataError>| image.map(|_| self.rank(&rows.next().unwrap_or_default()));
+        Ok(images.into_iter().map(ranked).collect())
+    }
+
+    /// softmax(logits / T) of images u8 `[n, h, w, 3]`, row by row.
+    fn probabilities(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, TrainError> {
+        let logits = no_grad(|| self.model.logits(images, Mode::Evaluate))?;
+        Ok(guard("computing probabilities", || {
+            let probabilities = (logits.to_kind(Kind::Double) / self.temperature).softmax(1, Kind::Double);
+            Vec::<Vec<f64>>::try_from(probabilities.to_device(tch::Device::Cpu)).expect("a matrix of f64")
+        })?)
+    }
+
+    fn rank(&self, probabilities: &[f64]) -> Vec<Ranked> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        // Of equals the class that comes first, as elsewhere.
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+        order.truncate(self.options.top_k);
+        let ranked = |class: usize| Ranked { label: self.classes[class].clone(), probability: probabilities[class] };
+        order.into_iter().map(ranked).collect()
+    }
+}
+
+/// The best epoch of a run, and the temperature fitted for it.
+fn best_epoch(run: &Path) -> Result<(PathBuf, Option<f64>), TrainError> {
+    let folder = RunFolder::open(run)?;
+    let temperature = folder.read_summary()?.and_then(|summary| summary.temperature);
+    Ok((folder.best_checkpoint(), temperature.filter(|value| value.is_finite() && *value > 0.0)))
+}

@@ -1,0 +1,43 @@
+//! Reads image files ahead of the network.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use image::RgbImage;
+
+use crate::data::{DataError, ImageSource};
+use crate::random::{Purpose, stream};
+use crate::transforms::Transform;
+
+/// What is done to a file, and on how many threads.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) transform: Transform,
+    pub(super) workers: usize,
+}
+
+impl Reader {
+    /// Reads, decodes and transforms files on several threads, in their order.
+    pub(super) fn read(&self, files: &[PathBuf]) -> Vec<Result<RgbImage, DataError>> {
+        let share = files.len().div_ceil(self.workers).max(1);
+        thread::scope(|scope| {
+            let threads: Vec<_> = files
+                .chunks(share)
+                .map(|part| (part, scope.spawn(|| part.iter().map(|file| self.read_one(file)).collect::<Vec<_>>())))
+                .collect();
+            let lost = |part: &[PathBuf]| {
+                part.iter().map(|file| Err(DataError::Worker { message: file.display().to_string() })).collect()
+            };
+            threads.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| lost(part))).collect()
+        })
+    }
+
+    fn read_one(&self, file: &Path) -> Result<RgbImage, DataError> {
+        let source = ImageSource::File(Arc::from(file));
+        // Evaluation draws nothing; the transform asks for a stream all the same.
+        let mut unused = stream(0, Purpose::Augmentation, 0, 0);
+        let transformed = self.transform.apply(source.load()?, &mut unused);
+        transformed.map_err(|error| DataError::Transform { image: source.to_string(), source: error })
+    }
+}
