@@ -201,8 +201,13 @@ const HEAD: u64 = 512;
 /// The container a file's first bytes belong to.
 fn detect(path: &Path) -> Result<Container, CheckpointError> {
     let file = |source| CheckpointError::File { path: path.into(), doing: "open", source };
+    let opened = File::open(path).map_err(file)?;
+    if !opened.metadata().map_err(file)?.is_file() {
+        let found = if path.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(CheckpointError::NotACheckpoint { path: path.into(), found: found.into() });
+    }
     let mut head = Vec::new();
-    File::open(path).map_err(file)?.take(HEAD).read_to_end(&mut head).map_err(file)?;
+    opened.take(HEAD).read_to_end(&mut head).map_err(file)?;
 
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return if numpy_archive::is_npz(path)? { Ok(Container::Npz) } else { Ok(Container::TorchZip) };

@@ -9,6 +9,7 @@ mod checkpoint;
 mod element;
 mod error;
 mod layouts;
+mod limits;
 mod load;
 mod names;
 mod numpy_archive;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use zip::ZipArchive;
 
 use super::checkpoint::{Contents, Source};
+use super::limits::Limits;
 use super::{CheckpointError, Container, Element, OtherObject, TensorInfo};
 
 /// An opened archive.
@@ -32,6 +33,8 @@ pub(super) fn is_npz(path: &Path) -> Result<bool, CheckpointError> {
 pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
     let damaged = |message: String| damaged(path, Container::Npz, message);
     let mut zip = open_zip(path, Container::Npz)?;
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let limits = Limits::of_zip(bytes, &mut zip).map_err(damaged)?;
     let mut tensors = BTreeMap::new();
     let mut others = Vec::new();
     let mut entries = BTreeMap::new();
@@ -48,6 +51,7 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
             None => others.push(OtherObject { name, kind: format!("numpy array of {}", header.descr) }),
         }
     }
+    limits.check_tensors(&tensors).map_err(damaged)?;
     let source = Source::Npz(Archive { zip: Mutex::new(zip), entries });
     Ok(Contents { container: Container::Npz, tensors, others, metadata: BTreeMap::new(), source })
 }

@@ -1,21 +1,44 @@
 //! Files of `torch.save`, read by the crate `pytorch-reader`, which interprets the pickle and executes nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
+use std::thread;
 
 use pytorch_reader::{DType, FileFormat, PickleError, PickleValue, PytorchError, PytorchReader};
+use zip::ZipArchive;
 
 use super::checkpoint::{Contents, Source};
+use super::limits::{self, Limits, clipped};
 use super::{CheckpointError, Container, Element, OtherObject, TensorInfo};
 
+/// Stack of the thread that reads a pickle: a thousand levels, the most that are read, take some megabytes.
+const STACK: usize = 64 << 20;
+
+/// Reads on a thread of its own: a pickle can be nested deeper than the caller's stack, and what the reader did not
+/// expect ends the thread, not the program.
 pub(super) fn open(path: &Path, container: Container) -> Result<Contents, CheckpointError> {
+    let damaged = |message: &str| damaged(path, container, message.into());
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(path, container));
+        let reader = reader.map_err(|source| CheckpointError::File { path: path.into(), doing: "open", source })?;
+        reader.join().unwrap_or_else(|_| Err(damaged("its pickle could not be understood")))
+    })
+}
+
+fn read(path: &Path, container: Container) -> Result<Contents, CheckpointError> {
     let failed = |error: PytorchError| describe(path, container, &error);
+    let refused = |message: String| damaged(path, container, message);
+    let limits = limits(path, container)?;
     // Parsed twice, once for the tensors and once for everything else: the crate keeps the two apart. Neither pass
     // reads a storage.
     let objects = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
     let PickleValue::Dict(root) = objects else {
         return Err(not_a_dictionary(path, &objects));
     };
+    let root = PickleValue::Dict(root);
+    limits.check_names(joined_names(&root, 0)).map_err(refused)?;
     let reader = PytorchReader::new(path).map_err(failed)?;
     let container = match reader.metadata().format_type {
         FileFormat::Zip => Container::TorchZip,
@@ -25,10 +48,63 @@ pub(super) fn open(path: &Path, container: Container) -> Result<Contents, Checkp
     };
     let tensors: BTreeMap<String, pytorch_reader::Tensor> = reader.into_tensors().into_iter().collect();
     let infos = tensors.iter().map(|(name, tensor)| (name.clone(), info(tensor))).collect();
+    limits.check_tensors(&infos).map_err(refused)?;
     let mut others = Vec::new();
-    name_others(&mut Vec::new(), &PickleValue::Dict(root), &mut others);
+    name_others(&mut Vec::new(), &root, &mut others);
     others.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Contents { container, tensors: infos, others, metadata: BTreeMap::new(), source: Source::Torch(tensors) })
+}
+
+/// The limits that the file's size sets, once its pickle is known to keep to them.
+fn limits(path: &Path, container: Container) -> Result<Limits, CheckpointError> {
+    let file_error = |source| CheckpointError::File { path: path.into(), doing: "read", source };
+    let refused = |message: String| damaged(path, container, message);
+    let mut file = File::open(path).map_err(file_error)?;
+    let bytes = file.metadata().map_err(file_error)?.len();
+    match container {
+        Container::TorchZip => {
+            let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| refused(error.to_string()))?;
+            let limits = Limits::of_zip(bytes, &mut zip).map_err(refused)?;
+            let is_pickle = |name: &str| name == "data.pkl" || name.ends_with("/data.pkl");
+            let name =
+                zip.file_names().filter_map(Result::ok).find(|name| is_pickle(name)).map(|name| name.to_string());
+            if let Some(name) = name {
+                let mut pickle = Vec::new();
+                let entry = zip.by_name(&name).map_err(|error| refused(error.to_string()))?;
+                let most = entry.size();
+                entry.take(most).read_to_end(&mut pickle).map_err(|error| refused(error.to_string()))?;
+                limits.check_pickle(&pickle).map_err(refused)?;
+            }
+            Ok(limits)
+        }
+        Container::TorchTar => {
+            limits::check_tar(&mut file, bytes).map_err(refused)?;
+            Ok(Limits::of_plain(bytes))
+        }
+        _ => {
+            let limits = Limits::of_plain(bytes);
+            let pickle = limits::leading_pickle(&mut file).map_err(file_error)?;
+            limits.check_pickle(&pickle).map_err(refused)?;
+            Ok(limits)
+        }
+    }
+}
+
+fn damaged(path: &Path, container: Container, message: String) -> CheckpointError {
+    CheckpointError::Damaged { path: path.into(), container: container.name(), message }
+}
+
+/// Bytes of the names of all values, each joined with those above it.
+fn joined_names(value: &PickleValue, above: u64) -> u64 {
+    let below = |name: u64, value: &PickleValue| {
+        let joined = above + 1 + name;
+        joined.saturating_add(joined_names(value, joined))
+    };
+    match value {
+        PickleValue::Dict(entries) => entries.iter().map(|(name, value)| below(name.len() as u64, value)).sum(),
+        PickleValue::List(items) => items.iter().map(|value| below(1, value)).sum(),
+        _ => 0,
+    }
 }
 
 /// A file whose root is one tensor or one object has no named tensors.
@@ -128,8 +204,6 @@ fn describe(path: &Path, container: Container, error: &PytorchError) -> Checkpoi
             path: path.into(),
             others: vec!["a pickle whose tensors lie elsewhere".into()],
         },
-        other => {
-            CheckpointError::Damaged { path: path.into(), container: container.name(), message: other.to_string() }
-        }
+        other => damaged(path, container, clipped(&other.to_string())),
     }
 }

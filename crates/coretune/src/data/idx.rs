@@ -16,7 +16,7 @@ use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout,
 const IMAGES: &str = "-images-idx3-ubyte";
 const LABELS: &str = "-labels-idx1-ubyte";
 /// Bytes a file may unpack to; the largest of the family, EMNIST by class, has 550 MB.
-const UNPACKED_LIMIT: u64 = 1 << 33;
+const UNPACKED_LIMIT: u64 = 1 << 30;
 
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     if !root.is_dir() {

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,6 +105,25 @@ impl fmt::Display for ImageSource {
     }
 }
 
+/// The largest image file that is read: pixels at [`super::PIXEL_LIMIT`], stored as they are.
+const LARGEST_FILE: u64 = 1 << 30;
+
+/// The bytes of a regular file of reasonable size: a device or a pipe has no end.
+fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let metadata = file.metadata().map_err(DataError::read(path))?;
+    let refused = |message: String| DataError::Decode { image: path.display().to_string(), message };
+    if !metadata.is_file() {
+        return Err(refused("it is no regular file".into()));
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(refused(format!("it has {} bytes, at most {LARGEST_FILE} are read", metadata.len())));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(DataError::read(path))?;
+    Ok(bytes)
+}
+
 impl ImageSource {
     /// Reads and decodes to 8-bit RGB; see [`decode()`] for what happens to other colour types.
     ///
@@ -125,7 +146,7 @@ impl ImageSource {
     /// [`DataError::NotFound`] or [`DataError::Read`] when a file cannot be read.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>, DataError> {
         Ok(match self {
-            ImageSource::File(path) => Cow::Owned(std::fs::read(path).map_err(DataError::read(path))?),
+            ImageSource::File(path) => Cow::Owned(read_file(path)?),
             ImageSource::Encoded { bytes, .. } => Cow::Borrowed(bytes),
             ImageSource::Raw(raw) => Cow::Borrowed(&raw.bytes),
         })

@@ -82,10 +82,11 @@ fn files_that_are_no_checkpoints_are_told_apart() {
 #[test]
 fn a_missing_file_and_a_folder_are_refused() {
     let folder = TempDir::new().unwrap();
-    for path in [folder.path().join("none.pth"), folder.path().to_path_buf()] {
-        let error = Checkpoint::open(path).unwrap_err();
-        assert!(matches!(error, CheckpointError::File { .. }), "{error}");
-    }
+    let error = Checkpoint::open(folder.path().join("none.pth")).unwrap_err();
+    assert!(matches!(error, CheckpointError::File { .. }), "{error}");
+    let error = Checkpoint::open(folder.path()).unwrap_err();
+    assert!(matches!(error, CheckpointError::NotACheckpoint { .. }), "{error}");
+    assert!(error.to_string().contains("it is a folder"), "{error}");
 }
 
 /// `{"payload": os.system("touch <file>")}` in protocol 2.
@@ -164,4 +165,72 @@ fn a_safetensors_header_that_lies_is_refused() {
         let error = try_all(&with_header(header, data)).unwrap_err();
         assert!(matches!(error, CheckpointError::Damaged { .. }), "{header}: {error}");
     }
+}
+
+/// A `torch.save` zip with this pickle and one storage of a single float.
+fn torch_zip(pickle: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("a/data.pkl", pickle), ("a/version", b"3\n"), ("a/data/0", &1f32.to_le_bytes())] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_tensor_that_its_strides_blow_up_is_refused() {
+    let tensor = |size: &[u8]| {
+        let mut pickle =
+            b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
+            X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0"
+                .to_vec();
+        pickle.extend(size);
+        pickle.extend(b"\x85K\0\x85\x89ccollections\nOrderedDict\n)RtRs.");
+        torch_zip(&pickle)
+    };
+    let folder = TempDir::new().unwrap();
+    assert_eq!(Checkpoint::open(file_of(&tensor(b"K\x01"), &folder)).unwrap().tensors()["w"].shape, [1]);
+    // A million elements, all of them the one float.
+    let error = Checkpoint::open(file_of(&tensor(b"J@B\x0f\0"), &folder)).unwrap_err();
+    assert!(error.to_string().contains("larger than the file"), "{error}");
+}
+
+#[test]
+fn a_pickle_of_many_values_or_levels_is_refused_cheaply() {
+    let folder = TempDir::new().unwrap();
+    let many = [b"\x80\x02](".to_vec(), vec![b'N'; 400_000], b"e.".to_vec()].concat();
+    let error = Checkpoint::open(file_of(&torch_zip(&many), &folder)).unwrap_err();
+    assert!(error.to_string().contains("more than 250000 values"), "{error}");
+    for levels in [300, 990, 5000] {
+        let deep = [b"\x80\x02".to_vec(), vec![b']'; levels], vec![b'a'; levels - 1], b".".to_vec()].concat();
+        assert!(Checkpoint::open(file_of(&torch_zip(&deep), &folder)).is_err(), "{levels} levels");
+    }
+}
+
+#[test]
+fn a_zip_that_unpacks_to_far_more_than_it_is_is_refused() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let deflated = zip::write::SimpleFileOptions::default();
+    for name in ["a/data.pkl", "x.npy"] {
+        zip.start_file(name, deflated).unwrap();
+        zip.write_all(&vec![0; 80 << 20]).unwrap();
+    }
+    let folder = TempDir::new().unwrap();
+    let error = Checkpoint::open(file_of(&zip.finish().unwrap().into_inner(), &folder)).unwrap_err();
+    assert!(error.to_string().contains("would unpack to"), "{error}");
+}
+
+#[test]
+fn a_sparse_entry_of_a_tar_is_refused() {
+    let mut tar = bytes("torchvision_resnet18.tar");
+    tar[156] = b'S';
+    let error = try_all(&tar).unwrap_err();
+    assert!(error.to_string().contains("is no file"), "{error}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_before_it_is_read() {
+    let error = Checkpoint::open("/dev/zero").unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
 }

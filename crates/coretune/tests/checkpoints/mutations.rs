@@ -1,0 +1,147 @@
+//! Thousands of files altered at random, from a seed: each opens or is refused, and none takes more memory than its size
+//! allows.
+//!
+//! `CORETUNE_MUTATIONS=10000 cargo nextest run -p coretune mutated --no-capture` makes so many, and measures memory.
+
+use std::fs;
+use std::panic::catch_unwind;
+
+use coretune::checkpoints::{Checkpoint, inspect};
+use coretune::random::{Purpose, Stream, stream};
+use rand::RngExt;
+use tempfile::TempDir;
+
+use crate::fixture::{bytes, file_of};
+
+/// A file of every container, small ones first in each.
+const SOURCES: [&str; 8] = [
+    "torchvision_half.pth",
+    "core_tuning.pth",
+    "infomin.pth",
+    "solo_learn_encoder.ckpt",
+    "torchvision_resnet18.tar",
+    "hugging_face.safetensors",
+    "timm_resnet50.safetensors",
+    "torchvision_resnet18.npz",
+];
+
+const SEED: u64 = 20_261_124;
+
+/// A place in a file: as often in its first or last kilobytes, where the structure lies, as anywhere.
+fn place(length: usize, random: &mut Stream) -> usize {
+    const EDGE: usize = 4096;
+    let edge = EDGE.min(length);
+    match random.random_range(0..4) {
+        0 => random.random_range(0..edge),
+        1 => length - 1 - random.random_range(0..edge),
+        _ => random.random_range(0..length),
+    }
+}
+
+/// One alteration.
+fn alter(file: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
+    let at = place(file.len(), random);
+    match random.random_range(0..8) {
+        0 => file[at] ^= 1 << random.random_range(0..8),
+        1 => file[at] = random.random_range(0..=255),
+        2 => file.truncate(at.max(1)),
+        3 => {
+            let end = (at + random.random_range(1..64)).min(file.len());
+            file.drain(at..end);
+        }
+        4 => {
+            let inserted: Vec<u8> = (0..random.random_range(1..32)).map(|_| random.random_range(0..=255)).collect();
+            file.splice(at..at, inserted);
+        }
+        // A length, a count or an offset becomes extreme.
+        5 => {
+            let extreme = [0u64, 1, u64::MAX, i64::MAX as u64, 1 << 31, u64::from(u32::MAX)];
+            let extreme = extreme[random.random_range(0..extreme.len())].to_le_bytes();
+            let width = [1, 2, 4, 8][random.random_range(0..4)];
+            let end = (at + width).min(file.len());
+            file[at..end].copy_from_slice(&extreme[..end - at]);
+        }
+        // A digit of a JSON or numpy header.
+        6 => {
+            let digits: Vec<usize> =
+                (0..file.len().min(1 << 16)).filter(|&place| file[place].is_ascii_digit()).collect();
+            if !digits.is_empty() {
+                file[digits[random.random_range(0..digits.len())]] = b'0' + random.random_range(0..10);
+            }
+        }
+        // The head of one file on the tail of another.
+        _ => {
+            file.truncate(at.max(1));
+            file.extend_from_slice(&other[place(other.len(), random)..]);
+        }
+    }
+    if file.is_empty() {
+        file.push(0);
+    }
+}
+
+/// Opens a file, reads every tensor and looks for a backbone; whether it was taken.
+fn take(path: &std::path::Path) -> bool {
+    let Ok(checkpoint) = Checkpoint::open(path) else { return false };
+    let length = fs::metadata(path).unwrap().len();
+    for (name, info) in checkpoint.tensors() {
+        let declared = info.shape.iter().product::<i64>() as u64 * info.element.size() as u64;
+        // Compressed ones may unpack to more.
+        assert!(declared <= 65 * length + (64 << 20), "{name} of {declared} bytes in a file of {length}");
+        if let Ok(tensor) = checkpoint.read_as_stored(name) {
+            assert_eq!(tensor.size(), info.shape);
+        }
+    }
+    inspect(path, None).is_ok()
+}
+
+/// Resets the peak of this process's memory; the peak since then in bytes. None outside of Linux.
+fn peak_since_reset() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    fs::write("/proc/self/clear_refs", "5").ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[test]
+fn mutated_checkpoints_open_or_are_refused() {
+    let asked: Option<usize> = std::env::var("CORETUNE_MUTATIONS").ok().map(|text| text.parse().expect("a number"));
+    let files: Vec<Vec<u8>> = SOURCES.iter().map(|name| bytes(name)).collect();
+    let folder = TempDir::new().unwrap();
+    let (mut taken, mut worst) = (0, (0.0, 0, 0));
+    let count = asked.unwrap_or(1200);
+    for number in 0..count {
+        let mut random = stream(SEED, Purpose::Subset, 0, number as u64);
+        let mut file = files[number % files.len()].clone();
+        let other = &files[random.random_range(0..files.len())];
+        for _ in 0..random.random_range(1..5) {
+            alter(&mut file, other, &mut random);
+        }
+        let path = file_of(&file, &folder);
+        let _ = peak_since_reset();
+        let before = peak_since_reset();
+        let outcome = catch_unwind(|| take(&path));
+        taken +=
+            usize::from(outcome.unwrap_or_else(|_| panic!("mutation {number} of {}", SOURCES[number % files.len()])));
+        if let (Some(_), Some(before), Some(after)) = (asked, before, peak_since_reset()) {
+            let more = after.saturating_sub(before);
+            let ratio = more as f64 / file.len() as f64;
+            if ratio > worst.0 {
+                worst = (ratio, more, file.len());
+            }
+        }
+    }
+    println!("{count} mutations from seed {SEED}: {taken} taken, {} refused", count - taken);
+    println!("most memory: {} bytes above what was held, for a file of {} ({:.2} x)", worst.1, worst.2, worst.0);
+}
+
+#[test]
+fn names_of_sources_are_those_of_the_containers() {
+    let folder = TempDir::new().unwrap();
+    let containers: std::collections::BTreeSet<&str> = SOURCES
+        .iter()
+        .map(|name| Checkpoint::open(file_of(&bytes(name), &folder)).unwrap().container().name())
+        .collect();
+    assert_eq!(containers.len(), 5, "{containers:?}");
+}
