@@ -1,6 +1,7 @@
 //! Tests that run the binary as a user does.
 
 mod cli {
+    mod bad_input;
     mod data_check;
     mod exit_status;
     mod export;

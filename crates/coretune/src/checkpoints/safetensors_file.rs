@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
     let length = u64::from_le_bytes(length);
     let data_start = length.saturating_add(8);
     // A header takes some hundred bytes a tensor: one that is most of a large file is none.
-    let longest = (file_len / 8).max(1 << 20).min(MAX_HEADER);
+    let longest = (file_len / 8).clamp(1 << 20, MAX_HEADER);
     if length > longest || data_start > file_len {
         return Err(damaged(format!("claims a header of {length} bytes in a file of {file_len}")));
     }

@@ -1,0 +1,246 @@
+//! Every bad input that the documentation lists, as a user meets it; the page is written from what is seen here.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Output;
+
+use coretune::checkpoints::safetensors_file;
+use tch::Tensor;
+
+use super::world::World;
+use super::{coretune, stderr};
+
+const PREFACE: &str = "\
+# Bad input
+
+What is said, and the exit status, when something is wrong. Written from what the test `bad_input` sees (a test keeps it
+current; `FOLDER` stands for the place of the files). 2: refused before anything was done; 1: failed on the way, with what
+was saved before intact.
+
+Not in this table, and tested elsewhere: two runs in one folder, a full disk while saving, other settings on `--resume`
+(tests `resume`), an image that is broken or missing (tests `data_check`, `predict`), files altered at random (tests
+`mutations`, `damage`).
+
+| what | exit | said |
+|---|---|---|
+";
+
+/// A case: what is wrong, the arguments, the exit status, words that the message must hold.
+struct Case {
+    what: &'static str,
+    arguments: Vec<String>,
+    status: i32,
+    words: Vec<&'static str>,
+}
+
+fn case(what: &'static str, arguments: Vec<String>, status: i32, words: &[&'static str]) -> Case {
+    Case { what, arguments, status, words: words.to_vec() }
+}
+
+fn run(arguments: &[String]) -> Output {
+    coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn write(path: &str, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+}
+
+/// The first image of the world in other places: `class/name` below `root`.
+fn images(world: &World, root: &str, names: &[&str]) -> String {
+    let image = fs::read(world.path("data/train/dark/0.ppm")).unwrap();
+    for (number, name) in names.iter().enumerate() {
+        let path = world.path(&format!("{root}/{name}.ppm"));
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        let mut own = image.clone();
+        // No two are equal.
+        *own.last_mut().unwrap() = number as u8;
+        write(&path, &own);
+    }
+    world.path(root)
+}
+
+/// A `torch.save` zip with this pickle.
+fn torch_zip(pickle: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("a/data.pkl", pickle), ("a/version", b"3\n"), ("a/data/0", &1f32.to_le_bytes())] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// One float that is said to be a million.
+fn strided() -> Vec<u8> {
+    torch_zip(
+        b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
+          X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0J@B\x0f\0\x85K\0\x85\x89ccollections\nOrderedDict\n)RtRs.",
+    )
+}
+
+/// An object of a class of its own as the root, with everything inside.
+fn foreign() -> Vec<u8> {
+    torch_zip(b"\x80\x02cmy.trainer\nTrainer\n)\x81}X\x05\0\0\0modelK\x01sb.")
+}
+
+/// 160 MiB of zeros.
+fn bomb() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a/data.pkl", zip::write::SimpleFileOptions::default()).unwrap();
+    (0..160).for_each(|_| zip.write_all(&vec![0; 1 << 20]).unwrap());
+    zip.finish().unwrap().into_inner()
+}
+
+/// The world's checkpoint with one weight that is no number.
+fn not_finite(world: &World) -> String {
+    let (metadata, mut tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    let weight = tensors["layer1.0.conv1.weight"].copy();
+    let _ = weight.view(-1).get(7).fill_(f64::NAN);
+    tensors.insert("layer1.0.conv1.weight".into(), weight);
+    let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
+    let path = world.path("nan.safetensors");
+    safetensors_file::write(&path, &metadata, &tensors).unwrap();
+    path
+}
+
+fn inspect(path: String) -> Vec<String> {
+    vec!["inspect".into(), path]
+}
+
+/// `fit` with another checkpoint or other data.
+fn fit_with(world: &World, run: &str, old: &str, new: &str, more: &[&str]) -> Vec<String> {
+    let arguments = world.fit(run, &[&["--no-probe"], more].concat());
+    arguments.into_iter().map(|argument| if argument == world.path(old) { new.into() } else { argument }).collect()
+}
+
+fn checkpoints(world: &World) -> Vec<Case> {
+    let file = |name: &str, bytes: &[u8]| {
+        write(&world.path(name), bytes);
+        world.path(name)
+    };
+    let whole = torch_zip(b"\x80\x02}.");
+    let legacy = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}q\0(X";
+    let fit = |run: &str, checkpoint: &str| fit_with(world, run, "resnet.safetensors", checkpoint, &[]);
+    vec![
+        case("no such checkpoint", inspect(world.path("none.pth")), 2, &["cannot open", "none.pth"]),
+        case("a folder for a checkpoint", inspect(world.path("data")), 2, &["it is a folder", "hint"]),
+        case(
+            "a web page for a checkpoint",
+            inspect(file("page.pth", b"<!DOCTYPE html><html>")),
+            2,
+            &["web page", "hint"],
+        ),
+        case(
+            "tensors behind an object of a foreign class",
+            inspect(file("foreign.pth", &foreign())),
+            2,
+            &["my.trainer", "hint"],
+        ),
+        case("a zip that is cut off", inspect(file("cut.pth", &whole[..whole.len() - 30])), 2, &["cut.pth"]),
+        case("a legacy stream that is cut off", inspect(file("legacy.pth", legacy)), 2, &["legacy.pth"]),
+        case("a zip that unpacks to far more than it is", inspect(file("bomb.pth", &bomb())), 2, &["would unpack to"]),
+        case(
+            "a tensor whose shape and storage disagree",
+            inspect(file("strided.pth", &strided())),
+            2,
+            &["larger than the file"],
+        ),
+        case("no tensor in it", inspect(file("empty.pth", &whole)), 2, &["empty.pth", "hint"]),
+        case(
+            "a checkpoint of another architecture",
+            fit_with(world, "a", "", "", &["--model", "resnet50"]),
+            2,
+            &["does not fit", "expected", "found", "hint: leave out --model"],
+        ),
+        case("NaN in the weights", fit("b", &not_finite(world)), 2, &["layer1.0.conv1.weight", "hint"]),
+    ]
+}
+
+fn data(world: &World) -> Vec<Case> {
+    let fit = |run: &str, data: &str, more: &[&str]| fit_with(world, run, "data", data, more);
+    fs::create_dir(world.path("nothing")).unwrap();
+    let one = images(world, "one", &["train/only/1", "train/only/2", "train/only/3"]);
+    let more = images(world, "more", &["train/a/1", "train/a/2", "train/b/1", "train/b/2", "test/a/1", "test/c/1"]);
+    let own = world.path("data");
+    vec![
+        case("no such data", fit("c", &world.path("none"), &[]), 2, &["none", "hint"]),
+        case("an empty folder", fit("d", &world.path("nothing"), &[]), 2, &["nothing", "hint"]),
+        case("one class only", fit("e", &one, &[]), 2, &["one class, only", "hint"]),
+        case("a class in test that train lacks", fit("f", &more, &[]), 2, &["`c`", "hint"]),
+        case(
+            "a batch larger than the data",
+            world.fit("g", &["--no-probe", "--set", "train.grad_accum_steps=100"]),
+            2,
+            &["400", "hint"],
+        ),
+        case(
+            "a batch of 1",
+            fit("h", &own, &["--set", "train.batch_size=1"]),
+            2,
+            &["train.batch_size", "expected", "found"],
+        ),
+        case("more labels than there are", fit("i", &own, &["--per-class", "500"]), 2, &["500", "hint"]),
+    ]
+}
+
+fn folders_and_settings(world: &World) -> Vec<Case> {
+    let own = world.path("data");
+    fs::create_dir(world.path("taken")).unwrap();
+    write(&world.path("taken/notes.txt"), b"mine");
+    write(&world.path("unknown.toml"), b"[train]\nlearning_rat = 0.1\n");
+    write(&world.path("type.toml"), b"[train]\nlr = \"fast\"\n");
+    write(&world.path("syntax.toml"), b"[train\nlr = 0.1\n");
+    let config = |run: &str, file: &str| world.fit(run, &["--config", &world.path(file)]);
+    vec![
+        case("a run folder that is not empty", world.fit("taken", &[]), 2, &["not empty", "hint"]),
+        case("an output that cannot be written", fit_with(world, "j", "j", "/proc/none/run", &[]), 2, &["/proc/none"]),
+        case("an unknown key", config("k", "unknown.toml"), 2, &["learning_rat", "did you mean"]),
+        case("a value of the wrong type", config("l", "type.toml"), 2, &["train.lr", "expected", "found"]),
+        case("a configuration that is no TOML", config("m", "syntax.toml"), 2, &["line", "TOML"]),
+        case("a flag that does not exist", world.fit("n", &["--learning-rat", "1"]), 2, &["--learning-rat", "hint"]),
+        case("a run that is none", vec!["evaluate".into(), own.clone()], 2, &["no run folder", "hint"]),
+        case("no image to predict", vec!["predict".into(), own, world.path("none/*.jpg")], 2, &["none/*.jpg", "hint"]),
+        case("a loss that is no number", world.fit("o", &["--no-probe", "--lr", "1e30"]), 1, &["step", "hint"]),
+    ]
+}
+
+/// The message on one line, with the place of the files taken out.
+fn said(output: &Output, world: &World) -> String {
+    let text = stderr(output);
+    let message: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    let folder = world.path("");
+    let folder = folder.trim_end_matches('/');
+    let lines = message.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("<br>").replace(folder, "FOLDER").replace('|', "\\|")
+}
+
+#[test]
+fn every_bad_input_ends_with_its_status_and_a_sentence() {
+    let world = World::new();
+    let cases: Vec<Case> =
+        [checkpoints(&world), data(&world), folders_and_settings(&world)].into_iter().flatten().collect();
+    let mut page = String::from(PREFACE);
+    let mut seen = BTreeSet::new();
+    for Case { what, arguments, status, words } in &cases {
+        let output = run(arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(*status), "{what}: {text}");
+        assert_eq!(text.matches("error: ").count(), 1, "{what}: {text}");
+        assert!(!text.contains("panicked"), "{what}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{what}: no {word:?} in {text}");
+        }
+        let _ = writeln!(page, "| {what} | {status} | {} |", said(&output, &world));
+        assert!(seen.insert(*what), "{what} stands there twice");
+    }
+    assert_eq!(fs::read(world.path("taken/notes.txt")).unwrap(), b"mine");
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/bad-input.md");
+    if std::env::var_os("CORETUNE_UPDATE_DOCS").is_some() {
+        fs::write(&committed, &page).unwrap();
+    }
+    let committed = fs::read_to_string(&committed).unwrap_or_default();
+    assert!(committed == page, "docs/bad-input.md is old: run the tests with CORETUNE_UPDATE_DOCS=1\n{page}");
+}
