@@ -97,7 +97,7 @@ fn write_file(
     let file = File::create(&partial).map_err(refused)?;
     let mut sink = BufWriter::new(file);
     let broken = write_rows(printer, predictor, files, arguments, &mut sink)?;
-    sink.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    sink.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(&partial, path)?;
     printer.say("written", lines::quoted(path));
     Ok(broken)
