@@ -8,6 +8,8 @@ mod fixture;
 mod layouts;
 #[path = "checkpoints/loading.rs"]
 mod loading;
+#[path = "mutation/mod.rs"]
+mod mutation;
 #[path = "checkpoints/mutations.rs"]
 mod mutations;
 #[path = "checkpoints/real_checkpoint.rs"]

@@ -1,9 +1,13 @@
 //! Data sets, decoding and the loader.
 
+#[path = "mutation/mod.rs"]
+mod mutation;
+
 mod data {
     mod check;
     mod decoding;
     mod formats;
     mod loading;
+    mod mutations;
     mod shared_data;
 }

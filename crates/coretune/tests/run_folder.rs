@@ -10,6 +10,9 @@ use coretune::run_folder::{
 };
 use serde_json::{Value, json};
 
+#[path = "mutation/mod.rs"]
+mod mutation;
+
 fn step(step: u64) -> MetricsRecord {
     let figures = [("classification", 0.9), ("contrastive", 1.4), ("hardest_positive_cosine", 0.1 + 0.2)];
     MetricsRecord::Step(StepRecord {
@@ -300,4 +303,23 @@ fn the_events_hold_a_record_per_line_and_the_same_bytes_every_time() {
     assert!(holds(&events[2], "validation/top1", 0.741));
     folder.derive().unwrap();
     assert_eq!(fs::read(&path).unwrap(), first);
+}
+
+#[test]
+fn mutated_records_read_or_are_refused() {
+    let (_parent, folder) = new_folder();
+    for record in [step(10), evaluation(10), step(20)] {
+        folder.log(&record).unwrap();
+    }
+    folder.write_summary(&summary(true)).unwrap();
+    for name in ["metrics.jsonl", "summary.json"] {
+        let whole = fs::read(folder.root().join(name)).unwrap();
+        for number in 0..300 {
+            let mut random = coretune::random::stream(20_261_124, coretune::random::Purpose::Subset, 2, number);
+            let mut bytes = whole.clone();
+            mutation::alter(&mut bytes, &whole, &mut random);
+            fs::write(folder.root().join(name), bytes).unwrap();
+            let _ = (folder.metrics(), folder.read_summary(), folder.derive());
+        }
+    }
 }
