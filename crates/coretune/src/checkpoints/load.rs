@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use tch::Tensor;
 
-use super::recognise::zeroed;
+use super::recognise::outline;
 use super::{Checkpoint, CheckpointError, LeftOut, NamePattern, OtherObject, Recognised, recognise};
 use crate::engine::guard;
-use crate::models::{Family, Parameters, Stem};
+use crate::models::{Architecture, Family, Parameters, Stem};
 
 /// What was loaded, what is missing, and what was left out and why.
 ///
@@ -77,8 +77,28 @@ impl LoadReport {
 pub fn inspect(path: impl AsRef<Path>, encoder: Option<&str>) -> Result<LoadReport, CheckpointError> {
     let checkpoint = Checkpoint::open(path)?;
     let recognised = recognise(&checkpoint, encoder)?;
-    let backbone = zeroed(&recognised.architecture)?;
-    load_backbone(&checkpoint, &recognised, backbone.parameters(), &[NamePattern::anything()])
+    let backbone = outline(&recognised.architecture)?;
+    let report = covered(&checkpoint, &recognised, backbone.parameters(), &[NamePattern::anything()])?;
+    for (target, source) in &recognised.backbone {
+        let value = read_finite(&checkpoint, source)?;
+        let expected = backbone.parameters().get(target).map(|parameter| parameter.tensor.size());
+        check_shape(&checkpoint, source, &value, target, &expected.unwrap_or_default())?;
+    }
+    Ok(report)
+}
+
+/// Refuses a file that lacks tensors of the network which no pattern of `allow_missing` matches, or has others, before
+/// memory is taken for the network.
+///
+/// # Errors
+/// [`CheckpointError::Incomplete`] and [`CheckpointError::DoesNotFit`].
+pub fn check_coverage(
+    checkpoint: &Checkpoint,
+    recognised: &Recognised,
+    network: &Architecture,
+    allow_missing: &[NamePattern],
+) -> Result<(), CheckpointError> {
+    covered(checkpoint, recognised, outline(network)?.parameters(), allow_missing).map(drop)
 }
 
 /// Copies every tensor of the backbone into `parameters` (their memory layout and device stay as they are).
@@ -95,6 +115,23 @@ pub fn load_backbone(
     parameters: &Parameters,
     allow_missing: &[NamePattern],
 ) -> Result<LoadReport, CheckpointError> {
+    let report = covered(checkpoint, recognised, parameters, allow_missing)?;
+    for parameter in parameters.iter() {
+        if let Some(source) = recognised.backbone.get(&parameter.name) {
+            let value = read_finite(checkpoint, source)?;
+            copy(checkpoint, source, &value, &parameter.name, &parameter.tensor)?;
+        }
+    }
+    Ok(report)
+}
+
+/// The report, when what is missing may be.
+fn covered(
+    checkpoint: &Checkpoint,
+    recognised: &Recognised,
+    parameters: &Parameters,
+    allow_missing: &[NamePattern],
+) -> Result<LoadReport, CheckpointError> {
     refuse_unused(checkpoint, recognised, parameters)?;
     let missing = missing(recognised, parameters);
     let report = report(checkpoint, recognised, parameters, missing);
@@ -105,12 +142,6 @@ pub fn load_backbone(
             expected: report.expected(),
             missing: report.missing,
         });
-    }
-    for parameter in parameters.iter() {
-        if let Some(source) = recognised.backbone.get(&parameter.name) {
-            let value = read_finite(checkpoint, source)?;
-            copy(checkpoint, source, &value, &parameter.name, &parameter.tensor)?;
-        }
     }
     Ok(report)
 }
@@ -202,15 +233,25 @@ fn copy(
     target: &str,
     destination: &Tensor,
 ) -> Result<(), CheckpointError> {
-    let (expected, found) = (destination.size(), value.size());
-    if expected != found {
-        return Err(CheckpointError::Shape {
-            path: checkpoint.path().into(),
-            name: source.into(),
-            target: target.into(),
-            expected,
-            found,
-        });
-    }
+    check_shape(checkpoint, source, value, target, &destination.size())?;
     Ok(guard("copying a tensor of a checkpoint", || tch::no_grad(|| destination.shallow_clone().copy_(value)))?)
+}
+
+fn check_shape(
+    checkpoint: &Checkpoint,
+    source: &str,
+    value: &Tensor,
+    target: &str,
+    expected: &[i64],
+) -> Result<(), CheckpointError> {
+    if value.size() == expected {
+        return Ok(());
+    }
+    Err(CheckpointError::Shape {
+        path: checkpoint.path().into(),
+        name: source.into(),
+        target: target.into(),
+        expected: expected.to_vec(),
+        found: value.size(),
+    })
 }

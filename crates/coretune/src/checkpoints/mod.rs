@@ -21,6 +21,6 @@ pub mod torch_zip_writer;
 pub use checkpoint::{Checkpoint, Container, OtherObject, TensorInfo};
 pub use element::Element;
 pub use error::CheckpointError;
-pub use load::{LoadReport, inspect, load_backbone, load_heads};
+pub use load::{LoadReport, check_coverage, inspect, load_backbone, load_heads};
 pub use names::NamePattern;
 pub use recognise::{LeftOut, Recognised, recognise};

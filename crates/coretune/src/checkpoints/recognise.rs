@@ -6,7 +6,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use serde::Serialize;
-use tch::Device;
 
 use super::architecture::{Shapes, architecture_of};
 use super::layouts::{AVERAGED_CONTAINERS, COMMON_GROUPS, COUNTERS, Group, LAYOUTS, Layout};
@@ -427,15 +426,15 @@ struct Network {
 
 impl Network {
     fn of(architecture: &Architecture) -> Result<Network, EngineError> {
-        let backbone = zeroed(architecture)?;
+        let backbone = outline(architecture)?;
         let shapes = backbone.parameters().iter().map(|entry| (entry.name.clone(), entry.tensor.size())).collect();
         Ok(Network { shapes, features: backbone.feature_width() })
     }
 }
 
-/// The network without values.
-pub(super) fn zeroed(architecture: &Architecture) -> Result<Backbone, EngineError> {
-    Backbone::zeroed(architecture, Device::Cpu).map_err(|error| match error {
+/// The network's names and shapes; a file can imply a network far larger than itself.
+pub(super) fn outline(architecture: &Architecture) -> Result<Backbone, EngineError> {
+    Backbone::outline(architecture).map_err(|error| match error {
         ModelError::Engine(error) => error,
         other => EngineError::Value {
             name: "architecture of the checkpoint",

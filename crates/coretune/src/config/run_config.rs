@@ -278,6 +278,13 @@ impl RunConfig {
             found: format!("per_class {}, label_fraction {}", data.per_class.unwrap_or(0), data.label_fraction),
             hint: "give --per-class or --label-fraction, not both",
         })?;
+        refuse_if(data.skip_broken && data.check == DataCheck::Off, || ConfigError::Conflict {
+            first: "data.skip_broken".into(),
+            second: "data.check".into(),
+            expected: "full or quick, which find what is to be left out".into(),
+            found: "off".into(),
+            hint: "leave out --data-check off, or --skip-broken",
+        })?;
         self.check_sampler()?;
         refuse_if(train.warmup_epochs.is_some_and(|warmup| warmup > train.epochs as f64), || ConfigError::Conflict {
             first: "train.warmup_epochs".into(),

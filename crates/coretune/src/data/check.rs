@@ -80,6 +80,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Images looked at.
     pub images: usize,
+    /// Every image that cannot be read, with the reason.
+    pub unreadable: Vec<String>,
     /// Positions of the unreadable images of each split, in the order in which the splits were given.
     #[serde(skip)]
     pub broken: Vec<Vec<usize>>,
@@ -118,11 +120,15 @@ pub fn check(
             done += stretch.len();
             progress(done, total);
         }
-        report.findings.extend(unreadable(role, &seen, skip_broken));
+        let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(ToString::to_string)).collect();
+        report.unreadable.extend_from_slice(&errors);
+        let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
+        report.findings.extend(finding(Problem::Unreadable, severity, role, errors, ""));
         report.findings.extend(small(role, split, &seen, img_size));
         report.findings.extend(shared(role, split, &seen, &seen_before));
-        report.findings.extend(classes(role, split));
-        report.broken.push((0..seen.len()).filter(|&index| seen[index].is_err()).collect());
+        let broken: Vec<usize> = (0..seen.len()).filter(|&index| seen[index].is_err()).collect();
+        report.findings.extend(classes(role, split, &broken));
+        report.broken.push(broken);
         let contents = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.as_ref().ok()?.content?, index)));
         seen_before.push((role, contents.collect()));
     }
@@ -170,12 +176,6 @@ fn look_at_one(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
     }
 }
 
-fn unreadable(role: Role, seen: &[Result<Seen, DataError>], skip_broken: bool) -> Option<Finding> {
-    let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(ToString::to_string)).collect();
-    let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
-    finding(Problem::Unreadable, severity, role, errors, "")
-}
-
 fn small(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: Option<u32>) -> Option<Finding> {
     let least = img_size?;
     let pairs = split.images().iter().zip(seen);
@@ -204,9 +204,12 @@ fn shared(
     before.iter().filter_map(in_other).collect()
 }
 
-/// What the numbers of images by class say.
-fn classes(role: Role, split: &Split) -> Vec<Finding> {
-    let counts = split.class_counts();
+/// What the numbers of images by class say, without the broken ones.
+fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
+    let mut counts = split.class_counts();
+    for &index in broken {
+        counts[split.labels()[index] as usize] -= 1;
+    }
     let empty: Vec<String> = counts
         .iter()
         .zip(split.classes().iter())
@@ -214,6 +217,10 @@ fn classes(role: Role, split: &Split) -> Vec<Finding> {
         .map(|(_, name)| name.clone())
         .collect();
     let (problem, severity) = match role {
+        // Of a table, the list of names may know more classes than the table has: nothing to be mended there.
+        Role::Train if !matches!(split.images().first(), Some(ImageSource::File(_))) => {
+            (Problem::EmptyClass, Severity::Warns)
+        }
         Role::Train => (Problem::EmptyClass, Severity::Stops),
         Role::Validation | Role::Test => (Problem::ClassNotTested, Severity::Warns),
     };

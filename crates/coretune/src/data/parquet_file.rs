@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
@@ -106,7 +107,9 @@ fn read_file(
 ) -> Result<Option<Vec<String>>, DataError> {
     let broken = |error: ParquetError| DataError::malformed(path, "a parquet file", error.to_string());
     let bytes = Bytes::from(std::fs::read(path).map_err(DataError::read(path))?);
+    let file_len = bytes.len() as u64;
     let reader = SerializedFileReader::new(bytes).map_err(broken)?;
+    check_size(path, reader.metadata(), file_len)?;
     let metadata = reader.metadata().file_metadata();
     let schema = metadata.schema_descr();
     let image_column = column(path, schema, &IMAGE_COLUMNS)?;
@@ -123,6 +126,36 @@ fn read_file(
     let entries = metadata.key_value_metadata().into_iter().flatten();
     let footer = entries.filter(|entry| entry.key == "huggingface").find_map(|entry| entry.value.as_deref());
     Ok(footer.and_then(class_names))
+}
+
+/// Rows of any file; a larger one has a row per so many bytes at most, which no image is smaller than.
+const ROWS_BASE: u64 = 4096;
+const ROW_BYTES: u64 = 32;
+/// Bytes to which the columns of any file may unpack; a larger one, to so many times its own.
+const UNPACKED_BASE: u64 = 64 << 20;
+const UNPACKED_TIMES: u64 = 16;
+
+/// Refuses a file that says of itself that it unpacks to far more than it takes.
+fn check_size(path: &Path, metadata: &ParquetMetaData, file_len: u64) -> Result<(), DataError> {
+    let groups = metadata.row_groups();
+    let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(u64::MAX));
+    let rows = rows.fold(0, u64::saturating_add);
+    let most = ROWS_BASE + file_len / ROW_BYTES;
+    if rows > most {
+        return Err(DataError::malformed(path, format!("at most {most} rows in {file_len} bytes"), format!("{rows}")));
+    }
+    let columns = groups.iter().flat_map(RowGroupMetaData::columns);
+    let bytes = columns.map(|column| u64::try_from(column.uncompressed_size()).unwrap_or(u64::MAX));
+    check_unpacked(path, bytes.fold(0, u64::saturating_add), file_len)
+}
+
+fn check_unpacked(path: &Path, bytes: u64, file_len: u64) -> Result<(), DataError> {
+    let most = UNPACKED_BASE + UNPACKED_TIMES * file_len;
+    if bytes > most {
+        let expected = format!("at most {most} bytes unpacked from {file_len}");
+        return Err(DataError::malformed(path, expected, format!("{bytes}")));
+    }
+    Ok(())
 }
 
 fn column(path: &Path, schema: &SchemaDescriptor, names: &[&str]) -> Result<usize, DataError> {

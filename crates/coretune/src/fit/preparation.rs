@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use super::splits::{Splits, ValidationSource};
-use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, load_backbone, recognise};
+use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
 use crate::config::{Input, RunConfig, RunSection};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, device_name, threads};
@@ -86,10 +86,11 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
     let architecture = chosen_architecture(config, recognised.architecture);
     recognised.check_fits(&checkpoint, &architecture)?;
-    let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
-    backbone.set_precision(precision);
     let patterns =
         config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect::<Vec<_>>();
+    check_coverage(&checkpoint, &recognised, &architecture, &patterns)?;
+    let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
+    backbone.set_precision(precision);
     let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &patterns)?;
     backbone.freeze_stages(config.model.frozen_stages as usize)?;
     if config.model.freeze_batch_norm {

@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::architecture::Architecture;
-use super::layers::{Builder, Mode, Stage};
+use super::layers::{Builder, Mode, Stage, Values};
 use super::operations::{Operations, Run};
 use super::parameters::{Parameters, Role};
 use super::{ModelError, mobilenet, resnet};
@@ -30,22 +30,26 @@ impl Backbone {
     /// Each tensor is drawn on the host from a stream of its own (seed, number of the parameter), so that the weights
     /// are the same on every device.
     pub fn new(architecture: &Architecture, seed: u64, device: Device) -> Result<Self, ModelError> {
-        Backbone::build(architecture, Some(seed), device)
+        Backbone::build(architecture, Values::Random(seed), device)
     }
 
-    /// Builds the network with convolutions of zeros, in no time: to look at names, shapes and counts, or to be filled
-    /// to the last tensor.
+    /// Builds the network with convolutions of zeros, in no time: to be filled to the last tensor.
     pub fn zeroed(architecture: &Architecture, device: Device) -> Result<Self, ModelError> {
-        Backbone::build(architecture, None, device)
+        Backbone::build(architecture, Values::Zeros, device)
     }
 
-    fn build(architecture: &Architecture, seed: Option<u64>, device: Device) -> Result<Self, ModelError> {
+    /// Names and shapes of the network, without memory for its weights: of no use for anything else.
+    pub fn outline(architecture: &Architecture) -> Result<Self, ModelError> {
+        Backbone::build(architecture, Values::Outline, Device::Cpu)
+    }
+
+    fn build(architecture: &Architecture, values: Values, device: Device) -> Result<Self, ModelError> {
         let width = architecture.width;
         if !(width > 0.0 && width <= WIDEST) {
             return Err(ModelError::Width { found: width, most: WIDEST });
         }
         engine::guard("building the backbone", || {
-            let mut builder = Builder::new(seed, device);
+            let mut builder = Builder::new(values, device);
             let (stages, feature_width) = resnet::build(&mut builder, architecture)
                 .or_else(|| mobilenet::build(&mut builder, architecture))
                 .expect("every family is a ResNet or a MobileNet");

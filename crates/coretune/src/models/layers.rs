@@ -235,10 +235,21 @@ impl Stage {
     }
 }
 
+/// What the tensors of a new backbone hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Convolutions from streams of this seed, batch norms at 1 and 0.
+    Random(u64),
+    /// Convolutions of zeros.
+    Zeros,
+    /// Nothing: shapes alone, over a single zero each.
+    Outline,
+}
+
 /// Collects the tensors of a backbone while its layers are made, and which stage each belongs to.
 #[derive(Debug)]
 pub(super) struct Builder {
-    seed: Option<u64>,
+    values: Values,
     device: tch::Device,
     made: Parameters,
     stage: usize,
@@ -246,9 +257,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Without a seed convolutions start at zero.
-    pub(super) fn new(seed: Option<u64>, device: tch::Device) -> Self {
-        Builder { seed, device, made: Parameters::default(), stage: 0, stage_of: Vec::new() }
+    pub(super) fn new(values: Values, device: tch::Device) -> Self {
+        Builder { values, device, made: Parameters::default(), stage: 0, stage_of: Vec::new() }
     }
 
     /// What is made from here on belongs to this stage (0 = stem).
@@ -264,12 +274,11 @@ impl Builder {
     /// A convolution's weight `[out, in / groups, k, k]` in channels-last layout.
     fn convolution(&mut self, name: String, shape: [i64; 4]) -> Tensor {
         let [outputs, inputs, height, width] = shape;
-        let value = match self.seed {
-            Some(seed) => channels_last::copy(&initial::convolution(shape, seed, self.made.len())),
-            None => channels_last::from_nhwc(&Tensor::zeros(
-                [outputs, height, width, inputs],
-                (Kind::Float, tch::Device::Cpu),
-            )),
+        let cpu = (Kind::Float, tch::Device::Cpu);
+        let value = match self.values {
+            Values::Random(seed) => channels_last::copy(&initial::convolution(shape, seed, self.made.len())),
+            Values::Zeros => channels_last::from_nhwc(&Tensor::zeros([outputs, height, width, inputs], cpu)),
+            Values::Outline => Tensor::zeros([1], cpu).expand(shape, false),
         };
         self.weight(name, &value)
     }

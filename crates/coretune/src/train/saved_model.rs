@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::TrainError;
-use super::state::copy_named;
+use super::state::{check_named, copy_named};
 use crate::checkpoints::safetensors_file;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
@@ -39,6 +39,20 @@ pub struct ModelDescription {
 }
 
 impl ModelDescription {
+    /// Refuses tensors that are not those of the described model, before memory is taken for it.
+    fn check_against(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+        let backbone = Backbone::outline(&self.architecture)?;
+        for parameter in backbone.parameters().iter() {
+            check_named(&format!("backbone.{}", parameter.name), &parameter.tensor.size(), tensors, path)?;
+        }
+        let features = backbone.feature_width();
+        check_named("classifier.weight", &[self.classes.len() as i64, features], tensors, path)?;
+        match self.projection_width {
+            Some(width) => check_named("projection.2.weight", &[width, features], tensors, path),
+            None => Ok(()),
+        }
+    }
+
     /// A model of this description with random weights.
     pub fn build(&self, seed: u64, device: Device) -> Result<Model, TrainError> {
         let backbone = Backbone::new(&self.architecture, seed, device)?;
@@ -79,6 +93,7 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;
+    description.check_against(&tensors, path)?;
     let model = description.build(0, device)?;
     copy_into(&model.parameters(), &tensors, path)?;
     Ok((model, description))

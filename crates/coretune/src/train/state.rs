@@ -82,18 +82,35 @@ pub(super) fn copy_named(
     tensors: &BTreeMap<String, Tensor>,
     path: &Path,
 ) -> Result<(), TrainError> {
+    let source = checked(name, &target.size(), tensors, path)?;
+    no_grad(|| target.shallow_clone().copy_(source));
+    Ok(())
+}
+
+/// Refuses a file without a tensor of that name and shape.
+pub(super) fn check_named(
+    name: &str,
+    shape: &[i64],
+    tensors: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), TrainError> {
+    checked(name, shape, tensors, path).map(drop)
+}
+
+fn checked<'a>(
+    name: &str,
+    shape: &[i64],
+    tensors: &'a BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<&'a Tensor, TrainError> {
     let refused = |found: String| TrainError::TensorMismatch {
         path: path.into(),
         name: name.into(),
-        expected: format!("{:?}", target.size()),
+        expected: format!("{shape:?}"),
         found,
     };
     let source = tensors.get(name).ok_or_else(|| refused("nothing".into()))?;
-    if source.size() != target.size() {
-        return Err(refused(format!("{:?}", source.size())));
-    }
-    no_grad(|| target.shallow_clone().copy_(source));
-    Ok(())
+    if source.size() == shape { Ok(source) } else { Err(refused(format!("{:?}", source.size()))) }
 }
 
 /// The first weight or running statistic that holds NaN or infinity; one transfer from the device for all.

@@ -73,6 +73,18 @@ fn broken_images_stop_unless_they_are_to_be_skipped() {
 }
 
 #[test]
+fn a_class_whose_images_are_all_broken_is_empty() {
+    let folder = sound();
+    for index in 0..4 {
+        fs::write(folder.path().join(format!("train/b/{index}.png")), b"").unwrap();
+    }
+    let report = report(folder.path(), Depth::Full, None, true);
+    let stops: Vec<_> = report.stops().map(|finding| (finding.problem, finding.count)).collect();
+    assert_eq!(stops, [(Problem::EmptyClass, 1)]);
+    assert_eq!(report.unreadable.len(), 4);
+}
+
+#[test]
 fn a_row_of_a_csv_whose_file_is_missing_counts_as_broken() {
     let folder = sound();
     let rows = "image_path,label\ntrain/a/0.png,a\ntrain/b/0.png,b\ntrain/b/gone.png,b\n";
