@@ -5,6 +5,7 @@ use std::io;
 
 use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
+use coretune::report::ReportError;
 use coretune::run_folder::RunFolderError;
 use coretune::train::TrainError;
 
@@ -95,6 +96,18 @@ impl From<CheckpointError> for Failure {
 impl From<RunFolderError> for Failure {
     fn from(error: RunFolderError) -> Self {
         Failure::because(Status::Refused, &error, error.hint())
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::RunFolder(error) => error.into(),
+            error => {
+                let refused = matches!(error, ReportError::Write { .. });
+                Failure::because(if refused { Status::Refused } else { Status::Failed }, &error, error.hint())
+            }
+        }
     }
 }
 

@@ -42,6 +42,7 @@ fn run() -> Result<(), Failure> {
         Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
+        Command::Report(arguments) => commands::report::run(&arguments, &flags),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),
     }

@@ -4,6 +4,7 @@ mod cli {
     mod exit_status;
     mod help;
     mod output;
+    mod report;
     mod resume;
     mod run;
     mod world;

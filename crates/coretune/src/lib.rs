@@ -11,6 +11,7 @@ pub mod mining;
 pub mod models;
 pub mod objectives;
 pub mod random;
+pub mod report;
 pub mod run_folder;
 pub mod train;
 pub mod transforms;

@@ -26,6 +26,8 @@ pub enum Purpose {
     Subset = 7,
     /// Bootstrap intervals.
     Bootstrap = 8,
+    /// Images that a report shows.
+    Shown = 9,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Reproduce(Reproduce),
     /// Measure a finished run on a split
     Evaluate(Evaluate),
+    /// Write a page about one run, or several side by side
+    Report(Report),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page
@@ -114,6 +116,20 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME", default_value = "test", hide_possible_values = true)]
     #[arg(value_parser = ["train", "val", "validation", "test"])]
     pub(crate) split: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune report`.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Run folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page [default: report.html in the first run folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -212,14 +228,15 @@ fn takes(command: &Command) -> Option<Takes> {
     match command {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
-        Command::Evaluate(_) => Some(Takes::Evaluate),
+        Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
         Command::Inspect(_) | Command::Reproduce(_) | Command::Completions(_) | Command::Man(_) => None,
     }
 }
 
 /// The commands with all their flags; `all` shows those too that `--help` leaves to `--help-all`.
 pub(crate) fn command(all: bool) -> clap::Command {
-    let taking = [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate)];
+    let taking =
+        [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate), ("report", Takes::Evaluate)];
     let command = taking.into_iter().fold(CommandLine::command(), |command, (name, takes)| {
         command.mut_subcommand(name, |subcommand| subcommand.args(settings::arguments(takes, all)))
     });

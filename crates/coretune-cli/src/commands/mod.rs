@@ -7,4 +7,5 @@ pub(crate) mod inspect;
 mod lines;
 pub(crate) mod man;
 pub(crate) mod probe;
+pub(crate) mod report;
 pub(crate) mod reproduce;
