@@ -41,7 +41,7 @@ pub(in super::super) fn lines(axes: &Axes, curves: &[Line]) -> Result<Drawing, R
     let curves: Vec<Vec<(f64, f64)>> = curves.iter().map(|curve| thinned(&curve.points)).collect();
     draw((width, height + above), |root| {
         if above > 0 {
-            legend.draw(root, LEFT + 8, |root, index, (x, y)| sample(root, index, (x, y)))?;
+            legend.draw(root, LEFT + 8, sample)?;
         }
         let (_, below) = root.split_vertically(units(above));
         plot(&below, axes, &curves)

@@ -28,7 +28,7 @@ pub(in super::super) fn scatter(
             mark(chart.plotting_area(), class, point)?;
         }
         let (_, below) = below.split_vertically(units(8));
-        legend.draw(&below, 4, |root, class, place| legend_mark(root, class, place))
+        legend.draw(&below, 4, legend_mark)
     })
 }
 

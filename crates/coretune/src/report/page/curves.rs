@@ -74,7 +74,7 @@ fn body(run: &Run) -> Result<Result<Markup, String>, ReportError> {
             figures.push(chart(
                 &drawing,
                 group.title,
-                html! { b { (group.title) ". " } (group.caption) @if let Some(curve) = equal { " Here " (curve.name) "." } },
+                &html! { b { (group.title) ". " } (group.caption) @if let Some(curve) = equal { " Here " (curve.name) "." } },
             ));
         }
     }
@@ -86,8 +86,8 @@ fn terms(run: &Run) -> Vec<(String, Curve)> {
     let mut curves = run.records.step_curves();
     let loss = curves.remove("loss").unwrap_or_default();
     let (same, others): (Vec<_>, Vec<_>) = curves.into_iter().partition(|(_, points)| *points == loss);
-    let equal: String = same.iter().map(|(name, _)| format!(" = {name}")).collect();
-    let all = std::iter::once((format!("loss{equal}"), loss)).chain(others);
+    let names: Vec<&str> = std::iter::once("loss").chain(same.iter().map(|(name, _)| name.as_str())).collect();
+    let all = std::iter::once((names.join(" = "), loss)).chain(others);
     all.filter(|(_, points)| !points.is_empty()).collect()
 }
 
@@ -106,7 +106,7 @@ pub(super) fn validation(runs: &[(&str, &Run)], several: bool) -> Result<Vec<Mar
     {
         if !curves.is_empty() {
             let drawing = lines(&Axes { x: "epoch", y, square: false }, &curves)?;
-            figures.push(chart(&drawing, title, html! { b { (title) "." } }));
+            figures.push(chart(&drawing, title, &html! { b { (title) "." } }));
         }
     }
     Ok(figures)

@@ -48,7 +48,7 @@ fn embedded(measurements: &Measurements, features: &Tensor, title: &str) -> Resu
     };
     let classes: Vec<usize> = chosen.iter().map(|&image| judged.outputs.labels[image] as usize).collect();
     let drawing = scatter(&points, &classes, measurements.class_names())?;
-    Ok(chart(&drawing, &format!("{title}: t-SNE of the features"), html! { b { (title) "." } }))
+    Ok(chart(&drawing, &format!("{title}: t-SNE of the features"), &html! { b { (title) "." } }))
 }
 
 /// E3 before and after.

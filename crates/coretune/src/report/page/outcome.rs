@@ -17,23 +17,23 @@ use crate::train::Outputs;
 const CONFUSED: usize = 10;
 
 /// Top-1 of a run on the split that judges it.
-pub(super) struct Top1 {
+pub(super) struct Accuracy {
     pub(super) split: String,
     pub(super) top1: f64,
     pub(super) interval: Option<Interval>,
 }
 
 /// The result: measured now where that was possible, else what the run has recorded.
-pub(super) fn top1(run: &Run) -> Option<Top1> {
+pub(super) fn top1(run: &Run) -> Option<Accuracy> {
     if let Ok(Measurements { judged, figures, .. }) = &run.measurements {
         let classification = &figures.classification;
         let (split, top1) = (judged.role.to_string(), classification.top1);
-        return Some(Top1 { split, top1, interval: Some(classification.top1_interval) });
+        return Some(Accuracy { split, top1, interval: Some(classification.top1_interval) });
     }
     let summary = run.records.summary.as_ref()?;
     Some(match &summary.test {
-        Some(test) => Top1 { split: "test".into(), top1: test.top1, interval: None },
-        None => Top1 { split: "validation".into(), top1: summary.best.val_top1, interval: None },
+        Some(test) => Accuracy { split: "test".into(), top1: test.top1, interval: None },
+        None => Accuracy { split: "validation".into(), top1: summary.best.val_top1, interval: None },
     })
 }
 
@@ -51,7 +51,7 @@ pub(super) fn headline(run: &Run) -> Markup {
     html! {
         p { (what_was_run(run)) }
         dl.headline {
-            @if let Some(Top1 { split, top1, interval }) = &top1 {
+            @if let Some(Accuracy { split, top1, interval }) = &top1 {
                 div { dt { (split) " top-1" } dd { (words::percent(*top1)) @if let Some(interval) = interval { small { (words::interval(interval)) } } } }
             }
             @if let Some((linear, knn)) = probe(run) {
@@ -84,7 +84,7 @@ fn verdict(run: &Run) -> String {
         return words::verdict(&probe.comparison, figures.classification.images);
     }
     match (top1(run), probe(run)) {
-        (Some(Top1 { top1, .. }), Some((linear, _))) => format!(
+        (Some(Accuracy { top1, .. }), Some((linear, _))) => format!(
             "Fine-tuning lies {:+.1} points from the linear probe; whether by more than chance cannot be said from the records alone.",
             100.0 * (top1 - linear)
         ),
@@ -149,7 +149,7 @@ fn confusion_figures(measurements: &Measurements) -> Result<Markup, ReportError>
     let figure = if names.len() <= MOST_CLASSES {
         let caption =
             html! { "Rows: true class; columns: predicted class. Images; the colour is the share of the row." };
-        chart(&charts::confusion(counts, names)?, "Confusion matrix", caption)
+        chart(&charts::confusion(counts, names)?, "Confusion matrix", &caption)
     } else {
         html! { p.quiet { (names.len()) " classes are too many for a matrix that can be read; the pairs below are the most confused." } }
     };
@@ -193,7 +193,7 @@ fn reliability_figure(measurements: &Measurements) -> Result<Result<Markup, Stri
     let caption = html! { "Accuracy in 15 bins of confidence; on the dashed line confidence means what it says." };
     Ok(Ok(html! {
         div.figures {
-            (chart(&drawing, "Reliability diagram", caption))
+            (chart(&drawing, "Reliability diagram", &caption))
             (calibration_table(&figures.calibration))
         }
     }))

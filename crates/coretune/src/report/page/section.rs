@@ -38,7 +38,7 @@ pub(super) fn navigation(prefix: &str, sections: &[Section]) -> Markup {
 }
 
 /// A drawing; `title` says to a screen reader what it shows.
-pub(super) fn chart(drawing: &Drawing, title: &str, caption: Markup) -> Markup {
+pub(super) fn chart(drawing: &Drawing, title: &str, caption: &Markup) -> Markup {
     let (width, height) = drawing.size;
     html! {
         figure.chart {
