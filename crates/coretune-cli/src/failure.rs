@@ -7,6 +7,7 @@ use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
 use coretune::export::ExportError;
 use coretune::predict::PredictError;
+use coretune::report::ReportError;
 use coretune::run_folder::RunFolderError;
 use coretune::train::TrainError;
 
@@ -122,6 +123,18 @@ impl From<ExportError> for Failure {
 impl From<RunFolderError> for Failure {
     fn from(error: RunFolderError) -> Self {
         Failure::because(Status::Refused, &error, error.hint())
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::RunFolder(error) => error.into(),
+            error => {
+                let refused = matches!(error, ReportError::Write { .. });
+                Failure::because(if refused { Status::Refused } else { Status::Failed }, &error, error.hint())
+            }
+        }
     }
 }
 

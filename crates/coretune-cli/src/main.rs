@@ -45,6 +45,7 @@ fn run() -> Result<(), Failure> {
         Command::Data(Data::Check(arguments)) => commands::data_check::run(&arguments, &flags),
         Command::Predict(arguments) => commands::predict::run(&arguments, &flags),
         Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments, &flags),
         Command::Completions(arguments) => commands::completions::run(&arguments),
         Command::Man(arguments) => commands::man::run(&arguments),
     }

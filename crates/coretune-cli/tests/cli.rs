@@ -8,6 +8,7 @@ mod cli {
     mod help;
     mod output;
     mod predict;
+    mod report;
     mod resume;
     mod run;
     mod world;

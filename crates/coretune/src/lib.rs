@@ -13,6 +13,7 @@ pub mod models;
 pub mod objectives;
 pub mod predict;
 pub mod random;
+pub mod report;
 pub mod run_folder;
 pub mod train;
 pub mod transforms;

@@ -28,6 +28,8 @@ pub enum Purpose {
     Bootstrap = 8,
     /// Images that exports are compared on; index = number of the image.
     ExportCheck = 9,
+    /// Images that a report shows.
+    Shown = 10,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

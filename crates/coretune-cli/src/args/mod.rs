@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Write a trained model for other programs, and check what was written
     Export(Export),
+    /// Write a page about one run, or several side by side
+    Report(Report),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page
@@ -192,6 +194,20 @@ pub(crate) struct Predict {
     pub(crate) uncalibrated: bool,
 }
 
+/// `coretune report`.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Run folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page [default: report.html in the first run folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `coretune completions`.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
@@ -288,7 +304,7 @@ fn takes(command: &Command) -> Option<Takes> {
     match command {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
-        Command::Evaluate(_) => Some(Takes::Evaluate),
+        Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
         Command::Inspect(_)
@@ -301,8 +317,13 @@ fn takes(command: &Command) -> Option<Takes> {
 
 /// The commands with all their flags; `all` shows those too that `--help` leaves to `--help-all`.
 pub(crate) fn command(all: bool) -> clap::Command {
-    let taking =
-        [("probe", Takes::Probe), ("fit", Takes::Fit), ("evaluate", Takes::Evaluate), ("predict", Takes::Predict)];
+    let taking = [
+        ("probe", Takes::Probe),
+        ("fit", Takes::Fit),
+        ("evaluate", Takes::Evaluate),
+        ("predict", Takes::Predict),
+        ("report", Takes::Evaluate),
+    ];
     let command = taking.into_iter().fold(CommandLine::command(), |command, (name, takes)| {
         command.mut_subcommand(name, |subcommand| subcommand.args(settings::arguments(takes, all)))
     });

@@ -157,7 +157,8 @@ fn tell(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
     printer.result("result", accuracy + &against)?;
     let path = lines::quoted(root);
     printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
-    printer.result("next", format_args!("coretune evaluate {path} --split {}", split(finished)))
+    printer
+        .result("next", format_args!("coretune report {path}     coretune evaluate {path} --split {}", split(finished)))
 }
 
 fn split(finished: &Finished) -> &'static str {

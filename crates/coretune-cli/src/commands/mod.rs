@@ -10,4 +10,5 @@ mod lines;
 pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod probe;
+pub(crate) mod report;
 pub(crate) mod reproduce;

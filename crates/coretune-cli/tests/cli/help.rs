@@ -2,10 +2,10 @@ use coretune::config::{Command, SETTINGS, Setting};
 
 use super::{coretune, stderr, stdout};
 
-const COMMANDS: [&str; 9] =
-    ["inspect", "probe", "fit", "reproduce", "evaluate", "predict", "export", "completions", "man"];
-const TAKING: [(&str, Command); 3] =
-    [("probe", Command::Probe), ("fit", Command::Fit), ("evaluate", Command::Evaluate)];
+const COMMANDS: [&str; 10] =
+    ["inspect", "probe", "fit", "reproduce", "evaluate", "predict", "export", "report", "completions", "man"];
+const TAKING: [(&str, Command); 4] =
+    [("probe", Command::Probe), ("fit", Command::Fit), ("evaluate", Command::Evaluate), ("report", Command::Evaluate)];
 
 fn taken(command: Command) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.commands.contains(&command))

@@ -80,6 +80,30 @@ pub struct RunEvaluation {
     pub figures: Evaluation,
 }
 
+/// What the best checkpoint of a run says of every image of a split.
+#[derive(Debug)]
+pub struct JudgedRun {
+    /// The split.
+    pub role: Role,
+    /// Its images, in the order of the outputs.
+    pub images: Split,
+    /// Names of the classes, in the order of the logits.
+    pub class_names: Vec<String>,
+    /// Features and logits.
+    pub outputs: Outputs,
+    /// Fitted on the validation split when the run ended; none when it has not.
+    pub temperature: Option<f64>,
+    /// Seed of the run, which draws the intervals.
+    pub seed: u64,
+}
+
+impl JudgedRun {
+    /// E1, E3 and E4 of the outputs.
+    pub fn figures(&self) -> Result<Evaluation, TrainError> {
+        evaluate_outputs(&self.outputs, self.temperature, self.seed)
+    }
+}
+
 /// Evaluates the best checkpoint of a run on a split of the data that `config` names.
 ///
 /// `config` is the run's own, with what the user said otherwise; the data must have the classes of the run.
@@ -89,6 +113,21 @@ pub fn evaluate_run(
     role: Role,
     observer: &mut Observer<'_>,
 ) -> Result<RunEvaluation, TrainError> {
+    let judged = judge_run(run, config, Some(role), observer)?;
+    let figures = judged.figures()?;
+    Ok(RunEvaluation { run: run.into(), split: role.to_string(), class_names: judged.class_names, figures })
+}
+
+/// Shows the best checkpoint of a run every image of a split; without a role the test split, or where there is none the
+/// validation split.
+///
+/// `config` as for [`evaluate_run`].
+pub fn judge_run(
+    run: &Path,
+    config: &RunConfig,
+    role: Option<Role>,
+    observer: &mut Observer<'_>,
+) -> Result<JudgedRun, TrainError> {
     let folder = RunFolder::open(run)?;
     let machine = Machine::choose(&config.run)?;
     let (mut model, description) = load_model(&folder.best_checkpoint(), machine.device)?;
@@ -98,13 +137,14 @@ pub fn evaluate_run(
     }
     let dataset =
         Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
-    let mut split = split_of(&dataset, role, config)?;
+    let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
+    let mut images = split_of(&dataset, role, config)?;
     if config.data.skip_broken {
-        let report = check(&[(role, &split)], Depth::Full, None, true, &mut |_, _| {});
+        let report = check(&[(role, &images)], Depth::Full, None, true, &mut |_, _| {});
         for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
             observer(&Event::Note(finding.to_string()));
         }
-        split = split.without(&report.broken.concat())?;
+        images = images.without(&report.broken.concat())?;
     }
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
     let evaluator = Evaluator {
@@ -114,14 +154,10 @@ pub fn evaluate_run(
         stop: Stop::default(),
     };
     observer(&Event::Stage("evaluation"));
-    let outputs = evaluator.outputs(&model, &split, &mut |done, total| observer(&Event::Progress { done, total }))?;
+    let outputs = evaluator.outputs(&model, &images, &mut |done, total| observer(&Event::Progress { done, total }))?;
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
-    Ok(RunEvaluation {
-        run: run.into(),
-        split: role.to_string(),
-        class_names: description.classes,
-        figures: evaluate_outputs(&outputs, temperature, config.train.seed)?,
-    })
+    let (class_names, seed) = (description.classes, config.train.seed);
+    Ok(JudgedRun { role, images, class_names, outputs, temperature, seed })
 }
 
 /// The images of a role. The test split is taken as it is; the others are those of the run's labelled budget.

@@ -77,6 +77,14 @@ impl Task {
         })
     }
 
+    /// Features f32 `[n, D]` of the frozen checkpoint on the split that judges; those of a probe are taken from the cache.
+    pub fn judged_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, TrainError> {
+        observer(&Event::Stage("features of the frozen checkpoint"));
+        let (_, judged) = self.splits.judging();
+        let [features] = self.split_features(backbone, Keep::InCache, judged, [View::AsItIs], observer)?;
+        Ok(features)
+    }
+
     /// Measures the same network with random weights.
     pub fn probe_random(&self, observer: &mut Observer<'_>) -> Result<RandomFigures, TrainError> {
         observer(&Event::Stage("features of random weights"));

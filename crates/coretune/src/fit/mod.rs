@@ -14,7 +14,7 @@ mod splits;
 mod summary;
 
 pub use estimate::Estimate;
-pub use evaluation::{Calibrated, Evaluation, RunEvaluation, evaluate_run};
+pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_run, judge_run};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use preparation::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};

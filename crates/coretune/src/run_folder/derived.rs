@@ -25,7 +25,7 @@ pub(super) fn table(records: &[MetricsRecord]) -> Vec<u8> {
 }
 
 /// The fields of a record by name, as in `metrics.jsonl`.
-pub(super) fn fields(record: &MetricsRecord) -> Map<String, Value> {
+pub(crate) fn fields(record: &MetricsRecord) -> Map<String, Value> {
     match serde_json::to_value(record) {
         Ok(Value::Object(fields)) => fields,
         _ => unreachable!("a record is an object of numbers and names"),

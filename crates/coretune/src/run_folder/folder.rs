@@ -87,6 +87,20 @@ impl RunFolder {
         }
     }
 
+    /// Opens the folder of a run to read what it has recorded, whatever is left of its checkpoints.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoRun`] when no run was begun in it.
+    pub fn open_records(root: &Path) -> Result<Self, RunFolderError> {
+        let no_run = |found| Err(RunFolderError::NoRun { path: root.into(), found });
+        match (root.is_dir(), RunFolder::holds_run(root)) {
+            (true, true) => Ok(RunFolder { root: root.into(), _lock: None }),
+            (true, false) => no_run("it has no config.toml"),
+            (false, _) if root.exists() => no_run("it is a file"),
+            (false, _) => no_run("no such folder"),
+        }
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -105,6 +119,14 @@ impl RunFolder {
     /// Where the resolved configuration lies.
     pub fn config(&self) -> PathBuf {
         self.root.join(CONFIG)
+    }
+
+    /// The resolved configuration, as it was written.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when it cannot be read.
+    pub fn read_config(&self) -> Result<String, RunFolderError> {
+        Ok(self.read(CONFIG)?.unwrap_or_default())
     }
 
     /// Saves the resolved configuration.

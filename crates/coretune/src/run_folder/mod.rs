@@ -21,6 +21,7 @@ mod provenance;
 mod summary;
 mod tensorboard;
 
+pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;
 pub use folder::RunFolder;

@@ -1,0 +1,42 @@
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::run_folder::RunFolderError;
+
+/// Why there is no report.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A run folder cannot be read.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// A figure cannot be drawn.
+    #[error("a figure cannot be drawn: {message}")]
+    Figure {
+        /// What the plotting library said.
+        message: String,
+    },
+    /// The page cannot be written.
+    #[error("{path} cannot be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ReportError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ReportError::RunFolder(error) => error.hint(),
+            ReportError::Figure { .. } => Some("this is a mistake in coretune: please report it".into()),
+            ReportError::Write { source, .. } => Some(match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on the disk".into(),
+                _ => "name a file in a folder that is there and can be written: --output FILE".into(),
+            }),
+        }
+    }
+}

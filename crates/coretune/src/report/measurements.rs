@@ -1,0 +1,106 @@
+//! What needs the model and the images: the fine-tuned model's outputs, and the frozen checkpoint's features beside them.
+
+use std::error::Error;
+
+use tch::Tensor;
+
+use super::Source;
+use super::records::Records;
+use crate::data::Split;
+use crate::evaluate::bootstrap::{Comparison, paired_comparison};
+use crate::evaluate::geometry::{Geometry, geometry};
+use crate::fit::{Evaluation, FrozenFigures, JudgedRun, Preparation, judge_run, prepare};
+use crate::train::{Observer, TrainError};
+
+/// Figures of a run on the split that judges it.
+pub(super) struct Measurements {
+    /// The fine-tuned model.
+    pub(super) judged: JudgedRun,
+    /// Its figures.
+    pub(super) figures: Evaluation,
+    /// Image by image, whether it was right.
+    pub(super) correct: Vec<bool>,
+    /// The checkpoint that it started from; why not, in words.
+    pub(super) frozen: Result<Frozen, String>,
+}
+
+/// The frozen checkpoint on the same images.
+pub(super) struct Frozen {
+    /// f32 `[n, D]`.
+    pub(super) features: Tensor,
+    pub(super) geometry: Geometry,
+    /// Where the run has measured it.
+    pub(super) probe: Option<Probe>,
+}
+
+/// The linear probe, measured again image by image.
+pub(super) struct Probe {
+    pub(super) linear_top1: f64,
+    pub(super) knn_top1: f64,
+    /// Fine-tuned model against linear probe.
+    pub(super) comparison: Comparison,
+}
+
+impl Measurements {
+    /// The figures of a run, or in words why there are none.
+    pub(super) fn of(source: &Source, records: &Records, observer: &mut Observer<'_>) -> Result<Self, String> {
+        let judged = judge_run(&source.folder, &source.config, None, observer).map_err(|error| in_words(&error))?;
+        let figures = judged.figures().map_err(|error| in_words(&error))?;
+        let correct = judged.outputs.correct().map_err(|error| in_words(&error))?;
+        let with_probe = records.summary.as_ref().is_some_and(|summary| summary.probe.is_some());
+        let frozen = Frozen::of(source, &judged.images, &correct, with_probe, observer);
+        Ok(Measurements { judged, figures, correct, frozen })
+    }
+
+    /// Names of the classes, in the order of the figures.
+    pub(super) fn class_names(&self) -> &[String] {
+        &self.judged.class_names
+    }
+}
+
+impl Frozen {
+    fn of(
+        source: &Source,
+        images: &Split,
+        correct: &[bool],
+        with_probe: bool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Self, String> {
+        let preparation = prepare(&source.config).map_err(|error| in_words(&error))?;
+        let (_, judged) = preparation.task.splits.judging();
+        if judged.labels() != images.labels() || judged.classes() != images.classes() {
+            return Err("the classes of the data are not those of the run".into());
+        }
+        Frozen::measure(&preparation, correct, with_probe, observer).map_err(|error| in_words(&error))
+    }
+
+    fn measure(
+        Preparation { task, backbone, .. }: &Preparation,
+        correct: &[bool],
+        with_probe: bool,
+        observer: &mut Observer<'_>,
+    ) -> Result<Self, TrainError> {
+        let (_, judged) = task.splits.judging();
+        let features = task.judged_features(backbone, observer)?;
+        let geometry = geometry(&features, judged.labels(), task.classes.len() as i64)?;
+        let probe = if with_probe {
+            let FrozenFigures { linear_top1, knn_top1, linear_correct, .. } = task.probe(backbone, observer)?;
+            let comparison = paired_comparison(correct, &linear_correct, task.config.train.seed)?;
+            Some(Probe { linear_top1, knn_top1, comparison })
+        } else {
+            None
+        };
+        Ok(Frozen { features, geometry, probe })
+    }
+}
+
+/// An error with what is behind it, as one sentence.
+pub(super) fn in_words(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}

@@ -1,0 +1,130 @@
+//! `report.html`: one page about one run or several, in one file that needs no network.
+//!
+//! | step | module |
+//! |---|---|
+//! | what the run folder has recorded | `records` |
+//! | what needs model and images: figures, features before and after | `measurements` |
+//! | features in two dimensions | `embedding` |
+//! | which images to look at, and their thumbnails | `gallery`, `thumbnail` |
+//! | figures as SVG | `charts` |
+//! | the page | `page` |
+//!
+//! Where data or checkpoint are gone, the page is made from the records alone and says what it lacks and why. Nothing of
+//! a run folder is changed, and no clock is read: the same run gives the same bytes.
+
+mod charts;
+mod embedding;
+mod error;
+mod gallery;
+mod measurements;
+mod page;
+mod records;
+mod thumbnail;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use error::ReportError;
+use serde::Serialize;
+
+use crate::config::RunConfig;
+use crate::train::Observer;
+use measurements::Measurements;
+use records::Records;
+
+/// Name of the page in a run folder.
+pub const PAGE: &str = "report.html";
+
+/// A run to report on.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The run's own configuration, with what the user said otherwise (where the data lies now, the device).
+    pub config: RunConfig,
+}
+
+/// The page.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The whole file.
+    pub html: String,
+    /// What it could not show.
+    pub missing: Vec<Missing>,
+}
+
+/// Something that a page could not show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Name of the run.
+    pub run: String,
+    /// What is not shown, in words.
+    pub what: &'static str,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// Everything about one run that the page shows.
+struct Run {
+    records: Records,
+    measurements: Result<Measurements, String>,
+}
+
+/// The page about these runs, laid side by side where there are several.
+///
+/// # Errors
+/// [`ReportError::RunFolder`] when a folder holds no run or a damaged record. Data or checkpoint that cannot be used are
+/// no error: see [`Report::missing`].
+pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report, ReportError> {
+    let records = sources.iter().map(|source| Records::read(&source.folder)).collect::<Result<Vec<_>, _>>()?;
+    let names = records::distinct_names(&records);
+    let measured = |((source, records), name): ((&Source, Records), String)| Run {
+        measurements: Measurements::of(source, &records, observer),
+        records: Records { name, ..records },
+    };
+    let runs: Vec<Run> = sources.iter().zip(records).zip(names).map(measured).collect();
+    let missing = runs.iter().flat_map(Run::missing).collect();
+    Ok(Report { html: page::page(&runs)?, missing })
+}
+
+impl Run {
+    fn missing(&self) -> Vec<Missing> {
+        let run = &self.records.name;
+        let missing = |what, why: &String| Missing { run: run.clone(), what, why: why.clone() };
+        match &self.measurements {
+            Err(why) => vec![missing("everything that needs the images and the fine-tuned model", why)],
+            Ok(Measurements { frozen: Err(why), .. }) => vec![missing("the frozen checkpoint", why)],
+            Ok(_) => Vec::new(),
+        }
+    }
+}
+
+/// Whether a page can be written there: to be asked before anything is computed.
+///
+/// # Errors
+/// [`ReportError::Write`] when it cannot.
+pub fn check_writable(path: &Path) -> Result<(), ReportError> {
+    let write_error = |source| ReportError::Write { path: path.into(), source };
+    if path.is_dir() {
+        return Err(write_error(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let partial = partial(path);
+    fs::File::create(&partial).and_then(|_| fs::remove_file(&partial)).map_err(write_error)
+}
+
+/// Writes a page beside and renames it.
+///
+/// # Errors
+/// [`ReportError::Write`] when it cannot be written.
+pub fn write(path: &Path, html: &str) -> Result<(), ReportError> {
+    let partial = partial(path);
+    fs::write(&partial, html)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(|source| ReportError::Write { path: path.into(), source })
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
+}

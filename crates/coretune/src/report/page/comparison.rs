@@ -1,0 +1,98 @@
+//! Several runs side by side.
+
+use maud::{Markup, html};
+
+use super::super::measurements::Measurements;
+use super::super::{ReportError, Run};
+use super::section::table;
+use super::{curves, outcome, words};
+use crate::evaluate::bootstrap::paired_comparison;
+use crate::run_folder::Summary;
+
+/// The table, and the validation curves over each other.
+pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
+    let named: Vec<(&str, &Run)> = runs.iter().map(|run| (run.records.name.as_str(), run)).collect();
+    let rows: Vec<Vec<String>> = runs.iter().map(|run| row(run, &runs[0])).collect();
+    let heads = [
+        "run",
+        "method",
+        "seed",
+        "judged on",
+        "top-1",
+        "95 % interval",
+        "against the first",
+        "linear probe",
+        "ECE",
+        "ECE scaled",
+        "within / between",
+        "best validation",
+        "images/s",
+        "time",
+        "memory",
+    ];
+    let figures = curves::validation(&named, true)?;
+    Ok(html! {
+        (table("Runs", &heads, &rows))
+        p.quiet {
+            "Differences against the first run are paired image by image where both were judged on the same images; "
+            "an interval that holds 0 is no more than chance. One seed says little about a method."
+        }
+        @for run in runs {
+            @for missing in run.missing() { p.missing { (missing.run) ": not shown: " (missing.what) ". Why: " (missing.why) "." } }
+        }
+        h2 { "Validation" }
+        div.figures { @for figure in &figures { (figure) } }
+    })
+}
+
+fn row(run: &Run, first: &Run) -> Vec<String> {
+    let summary = run.records.summary.as_ref();
+    let top1 = outcome::top1(run);
+    let of_summary = |text: fn(&Summary) -> String| words::or_dash(summary.map(text));
+    let interval = top1.as_ref().and_then(|top1| top1.interval);
+    vec![
+        run.records.name.clone(),
+        of_summary(|summary| summary.method.clone()),
+        of_summary(|summary| summary.seed.to_string()),
+        words::or_dash(top1.as_ref().map(|top1| top1.split.clone())),
+        words::or_dash(top1.as_ref().map(|top1| words::percent(top1.top1))),
+        words::or_dash(interval.map(|range| format!("{:.1} to {:.1}", 100.0 * range.low, 100.0 * range.high))),
+        words::or_dash(against(run, first)),
+        words::or_dash(outcome::probe(run).map(|(linear, _)| words::percent(linear))),
+        words::or_dash(calibration(run).map(|(ece, _)| format!("{ece:.3}"))),
+        words::or_dash(calibration(run).and_then(|(_, scaled)| scaled).map(|ece| format!("{ece:.3}"))),
+        words::or_dash(within_between(run).map(|ratio| format!("{ratio:.2}"))),
+        of_summary(|summary| format!("{} (epoch {})", words::percent(summary.best.val_top1), summary.best.epoch)),
+        of_summary(|summary| format!("{:.0}", summary.images_per_second)),
+        of_summary(|summary| words::duration(summary.wall_seconds)),
+        of_summary(|summary| words::bytes(summary.peak_rss_bytes)),
+    ]
+}
+
+/// The difference to the first run, where both saw the same images.
+fn against(run: &Run, first: &Run) -> Option<String> {
+    let (Ok(own), Ok(other)) = (&run.measurements, &first.measurements) else { return None };
+    let same = own.judged.role == other.judged.role
+        && own.judged.outputs.labels == other.judged.outputs.labels
+        && own.judged.class_names == other.judged.class_names;
+    if std::ptr::eq(run, first) || !same {
+        return None;
+    }
+    let comparison = paired_comparison(&own.correct, &other.correct, own.judged.seed).ok()?;
+    Some(words::difference(&comparison))
+}
+
+fn calibration(run: &Run) -> Option<(f64, Option<f64>)> {
+    if let Ok(Measurements { figures, .. }) = &run.measurements {
+        return Some((figures.calibration.ece, figures.calibration.ece_calibrated));
+    }
+    let test = run.records.summary.as_ref()?.test.as_ref()?;
+    Some((test.ece, Some(test.ece_calibrated)))
+}
+
+fn within_between(run: &Run) -> Option<f64> {
+    match &run.measurements {
+        Ok(measurements) => measurements.figures.geometry.within_between(),
+        Err(_) => run.records.summary.as_ref()?.test.as_ref()?.within_between,
+    }
+}

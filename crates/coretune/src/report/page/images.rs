@@ -1,0 +1,143 @@
+//! Features and images: the embedding before and after, mistakes, hardest pairs.
+
+use maud::{Markup, html};
+use tch::Tensor;
+
+use super::super::charts::scatter;
+use super::super::embedding::{self, embedding};
+use super::super::gallery::{self, Mistake, Pair, Shown};
+use super::super::measurements::{Frozen, Measurements};
+use super::super::{ReportError, Run};
+use super::section::{Section, chart, table};
+use super::words;
+use crate::evaluate::geometry::Geometry;
+
+pub(super) fn features(run: &Run) -> Result<Section, ReportError> {
+    let body = match &run.measurements {
+        Err(why) => Err(why.clone()),
+        Ok(measurements) => Ok(feature_figures(measurements)?),
+    };
+    Ok(Section { id: "features", title: "Features before and after", body })
+}
+
+fn feature_figures(measurements: &Measurements) -> Result<Markup, ReportError> {
+    let Measurements { judged, frozen, .. } = measurements;
+    let before = match frozen {
+        Ok(Frozen { features, .. }) => embedded(measurements, features, "Frozen checkpoint")?,
+        Err(why) => html! { p.missing { "The frozen checkpoint is not shown: " (why) "." } },
+    };
+    let after = embedded(measurements, &judged.outputs.features, "Fine-tuned")?;
+    let images = judged.images.len().min(embedding::IMAGES);
+    Ok(html! {
+        p.quiet {
+            "t-SNE of the features of " (images) " images of the " (judged.role) " split, chosen by the seed; colour and shape are "
+            "the true class. Distances between groups and sizes of groups mean nothing in such a picture; the table below is measured in the features themselves."
+        }
+        div.figures { (before) (after) }
+        (geometry_table(measurements))
+    })
+}
+
+fn embedded(measurements: &Measurements, features: &Tensor, title: &str) -> Result<Markup, ReportError> {
+    let judged = &measurements.judged;
+    let chosen = gallery::chosen(judged.images.len(), embedding::IMAGES, judged.seed);
+    let points = gallery::rows(features, &chosen).map_err(|error| error.to_string()).and_then(|rows| embedding(&rows));
+    let points = match points {
+        Ok(points) => points,
+        Err(why) => return Ok(html! { p.missing { (title) " is not shown: " (why) "." } }),
+    };
+    let classes: Vec<usize> = chosen.iter().map(|&image| judged.outputs.labels[image] as usize).collect();
+    let drawing = scatter(&points, &classes, measurements.class_names())?;
+    Ok(chart(&drawing, &format!("{title}: t-SNE of the features"), &html! { b { (title) "." } }))
+}
+
+/// E3 before and after.
+fn geometry_table(measurements: &Measurements) -> Markup {
+    let row = |name: &str, geometry: &Geometry| {
+        let optional = |figure: Option<f64>| words::or_dash(figure.map(|figure| format!("{figure:.3}")));
+        vec![
+            name.to_string(),
+            format!("{:.3}", geometry.within),
+            format!("{:.3}", geometry.between),
+            optional(geometry.within_between()),
+            optional(geometry.alignment),
+            optional(geometry.uniformity),
+        ]
+    };
+    let mut rows = Vec::new();
+    if let Ok(frozen) = &measurements.frozen {
+        rows.push(row("frozen checkpoint", &frozen.geometry));
+    }
+    rows.push(row("fine-tuned", &measurements.figures.geometry));
+    let heads = ["features", "within", "between", "within / between", "alignment", "uniformity"];
+    table("Geometry of all features of the split (E3); less within / between is better separated", &heads, &rows)
+}
+
+pub(super) fn mistakes(run: &Run) -> Section {
+    let body = run.measurements.as_ref().map_err(Clone::clone).and_then(|measurements| {
+        let mistakes = gallery::mistakes(&measurements.judged).map_err(|error| error.to_string())?;
+        Ok(mistake_gallery(&mistakes, measurements))
+    });
+    Section { id: "mistakes", title: "Most confident mistakes", body }
+}
+
+fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup {
+    let names = measurements.class_names();
+    let wrong = measurements.correct.iter().filter(|&&right| !right).count();
+    html! {
+        @if mistakes.is_empty() { p { "No image of the split was mistaken." } }
+        @else {
+            p.quiet { (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.judged.role) " split. Some may be wrong labels." }
+            div.gallery {
+                @for Mistake { image, predicted, confidence } in mistakes {
+                    figure {
+                        (picture(image, names))
+                        figcaption { b { (names[*predicted]) } " " (words::percent(*confidence)) br; "label: " (names[image.class]) br; "image " (image.index) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn pairs(run: &Run) -> Section {
+    let body = run.measurements.as_ref().map_err(Clone::clone).and_then(|measurements| {
+        let pairs = gallery::pairs(&measurements.judged).map_err(|error| error.to_string())?;
+        let names = measurements.class_names();
+        Ok(html! {
+            p.quiet { "Among " (pairs.mined) " images of the " (measurements.judged.role) " split, by the cosine of the fine-tuned features (M1)." }
+            h4 { "One class, least similar" }
+            (pair_gallery(&pairs.positives, names))
+            h4 { "Two classes, most similar" }
+            (pair_gallery(&pairs.negatives, names))
+        })
+    });
+    Section { id: "pairs", title: "Hardest pairs", body }
+}
+
+fn pair_gallery(pairs: &[Pair], names: &[String]) -> Markup {
+    html! {
+        @if pairs.is_empty() { p { "There is no such pair." } }
+        div.gallery.pairs {
+            @for Pair { images: [a, b], cosine } in pairs {
+                figure {
+                    div.two { (picture(a, names)) (picture(b, names)) }
+                    figcaption {
+                        @if a.class == b.class { b { (names[a.class]) } } @else { b { (names[a.class]) } " and " b { (names[b.class]) } }
+                        br; (format!("cosine {cosine:.2}")) "; images " (a.index) ", " (b.index)
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn picture(shown: &Shown, names: &[String]) -> Markup {
+    match &shown.thumbnail {
+        Ok(uri) => {
+            let class = if uri.starts_with("data:image/png") { "small" } else { "scaled" };
+            html! { img class=(class) src=(uri) alt={ "image " (shown.index) ", labelled " (names[shown.class]) }; }
+        }
+        Err(why) => html! { div.none { (why) } },
+    }
+}

@@ -1,0 +1,42 @@
+//! The page about a run, on a data set and a checkpoint made on the spot.
+
+#[path = "report/page.rs"]
+mod page;
+#[path = "report/what_is_left.rs"]
+mod what_is_left;
+#[path = "fit/world.rs"]
+mod world;
+
+use coretune::config::RunConfig;
+use coretune::fit::prepare;
+use coretune::report::{Report, Source, report};
+use coretune::run_folder::RunFolder;
+use world::World;
+
+/// A name that would break a page that does not escape it.
+const HOSTILE: &str = "<b>&\"";
+
+/// Images of three classes, one of them with a hostile name.
+fn hostile_world() -> World {
+    let world = World::new(12, 6);
+    for split in ["train", "test"] {
+        let folder = world.data().join(split);
+        std::fs::rename(folder.join("blue"), folder.join(HOSTILE)).unwrap();
+    }
+    world
+}
+
+/// Trains as `coretune fit` does.
+fn fit(world: &World, name: &str, settings: &[&str]) -> Source {
+    let config: RunConfig = world.config(settings);
+    let preparation = prepare(&config).unwrap();
+    let folder = RunFolder::create(&world.run(name)).unwrap();
+    folder.write_config(&preparation.task.config.to_toml()).unwrap();
+    let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
+    preparation.run(&folder, frozen.as_ref(), &mut |_| {}).unwrap();
+    Source { folder: world.run(name), config }
+}
+
+fn page_of(sources: &[Source]) -> Report {
+    report(sources, &mut |_| {}).unwrap()
+}
