@@ -4,10 +4,12 @@
 //! in one order: the same features give the same picture.
 
 use bhtsne::{Neighbor, tSNE};
+use rand::RngExt;
 use tch::{Kind, Tensor};
 
 use crate::engine::{EngineError, guard};
 use crate::mining;
+use crate::random::{Purpose, stream};
 
 /// Most images in an embedding.
 pub(super) const IMAGES: usize = 1000;
@@ -27,6 +29,9 @@ const THETA: f32 = 0.5;
 /// Spread of the first component at the start: small, so that attraction decides (Kobak and Berens, 2019).
 const START: f64 = 1e-4;
 
+/// Noise at the start, a share of [`START`].
+const NOISE: f64 = 0.01;
+
 /// A position for each row of `features` `[n, D]`, or in words why there is none.
 pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
     let images = features.size().first().map_or(0, |&rows| rows as usize);
@@ -36,6 +41,7 @@ pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
     let perplexity = PERPLEXITY.min((images - 1) as f32 / 3.0).floor();
     let prepared = start(features).and_then(|start| Ok((start, neighbours(features, 3 * perplexity as usize)?)));
     let (start, neighbours) = prepared.map_err(|error| error.to_string())?;
+    let Some(start) = start else { return Err("the features of all images are the same".into()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| error.to_string())?;
     let positions = pool.install(|| {
         let rows = vec![(); images];
@@ -53,18 +59,23 @@ pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
     Ok(positions.as_chunks().0.iter().map(|&[x, y]| (f64::from(x), f64::from(y))).collect())
 }
 
-/// The first two principal components of the unit rows, row by row, scaled to [`START`].
-fn start(features: &Tensor) -> Result<Vec<f32>, EngineError> {
-    guard("finding the principal components of the features", || {
+/// The first two principal components of the unit rows, row by row, scaled to [`START`]; none where the rows are equal.
+///
+/// A little noise sets equal rows apart, which the tree of the approximation cannot tell.
+fn start(features: &Tensor) -> Result<Option<Vec<f32>>, EngineError> {
+    let mut noise = stream(0, Purpose::Shown, 0, 0);
+    let components = guard("finding the principal components of the features", || {
         let unit = mining::unit_rows(&features.to_kind(Kind::Double));
         let centred = &unit - unit.mean_dim([0i64].as_slice(), true, Kind::Double);
         let (left, scales, _) = centred.svd(true, true);
         let width = left.size()[1].min(2);
         let components = left.narrow(1, 0, width) * scales.narrow(0, 0, width);
         let components = components.constant_pad_nd([0, 2 - width]);
-        let spread = components.select(1, 0).std(true).clamp_min(1e-12);
-        floats(&(components * START / spread))
-    })
+        let spread = components.select(1, 0).std(true).double_value(&[]);
+        (spread > 1e-6).then(|| floats(&(components * (START / spread))))
+    })?;
+    let apart = |value| value + (START * NOISE * noise.random_range(-1.0..1.0)) as f32;
+    Ok(components.map(|values| values.into_iter().map(apart).collect()))
 }
 
 /// The `count` nearest rows of each row by Euclidean distance of unit vectors, nearest first, without itself.
@@ -124,9 +135,15 @@ mod tests {
 
     #[test]
     fn rows_that_are_all_equal_and_too_few_rows_are_no_accident() {
-        let equal = embedding(&Tensor::ones([12, 3], (Kind::Float, tch::Device::Cpu)));
-        assert!(equal.is_err() || equal.unwrap().len() == 12);
+        let equal = Tensor::ones([12, 3], (Kind::Float, tch::Device::Cpu));
+        assert!(embedding(&equal).unwrap_err().contains("are the same"));
+        let twice = Tensor::cat(&[two_groups().narrow(0, 0, 10), two_groups().narrow(0, 0, 10)], 0);
+        assert_eq!(embedding(&twice).unwrap().len(), 20);
+        let two_values =
+            Tensor::cat(&[equal.narrow(0, 0, 6), equal.narrow(0, 0, 6) * Tensor::from_slice(&[1.0f32, 0.0, 0.0])], 0);
+        assert_eq!(embedding(&two_values).unwrap().len(), 12);
         assert!(embedding(&two_groups().narrow(0, 0, 7)).unwrap_err().contains("too few"));
-        assert_eq!(embedding(&two_groups().narrow(0, 0, 8).narrow(1, 0, 1)).unwrap().len(), 8);
+        // One positive column: every unit row is 1.
+        assert!(embedding(&two_groups().narrow(0, 0, 8).narrow(1, 0, 1)).is_err());
     }
 }

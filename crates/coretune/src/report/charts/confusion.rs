@@ -52,3 +52,22 @@ pub(in super::super) fn confusion(counts: &[Vec<u64>], names: &[String]) -> Resu
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_names_are_written_where_they_can_be_read() {
+        let drawn = |classes: usize| {
+            let names: Vec<String> = (0..classes).map(|class| format!("<{class}>")).collect();
+            let counts: Vec<Vec<u64>> = (0..classes).map(|row| vec![row as u64; classes]).collect();
+            confusion(&counts, &names).unwrap().content
+        };
+        // The first row has no images: its cells stay empty. Each name stands beside its row and above its column.
+        assert_eq!(drawn(3).matches("<text").count(), 6 + 6);
+        assert!(drawn(3).contains("&lt;2&gt;") && !drawn(3).contains("<2>"));
+        assert_eq!(drawn(MOST_CLASSES).matches("<text").count(), 0);
+        assert!(drawn(MOST_CLASSES).contains("<rect"));
+    }
+}

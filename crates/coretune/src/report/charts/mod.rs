@@ -11,4 +11,4 @@ mod scatter;
 pub(super) use canvas::Drawing;
 pub(super) use confusion::{MOST_CLASSES, confusion};
 pub(super) use lines::{Axes, Line, lines};
-pub(super) use scatter::scatter;
+pub(super) use scatter::{MOST_NAMED, scatter};

@@ -12,13 +12,17 @@ const SIDE: u32 = 440;
 /// Half the size of a mark.
 const MARK: u32 = 3;
 
-/// `classes[i]` is the class of `points[i]`; the legend names each class.
+/// Classes up to which each has a mark of its own and a name in the legend.
+pub(in super::super) const MOST_NAMED: usize = 32;
+
+/// `classes[i]` is the class of `points[i]`; the legend names each class, where there are at most [`MOST_NAMED`].
 pub(in super::super) fn scatter(
     points: &[(f64, f64)],
     classes: &[usize],
     names: &[String],
 ) -> Result<Drawing, ReportError> {
-    let legend = Legend::new(names, SIDE);
+    let named = if names.len() <= MOST_NAMED { names } else { &[] };
+    let legend = Legend::new(named, SIDE);
     let (x, y) = (square_range(points.iter().map(|p| p.0)), square_range(points.iter().map(|p| p.1)));
     draw((SIDE, SIDE + legend.height() + 8), |root| {
         let (above, below) = root.split_vertically(units(SIDE));
@@ -78,4 +82,28 @@ fn square_range(values: impl Iterator<Item = f64> + Clone) -> std::ops::Range<f6
     }
     let margin = (0.04 * (high - low)).max(1e-6);
     low - margin..high + margin
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_named_class_has_a_mark_of_its_own() {
+        let marks: BTreeSet<_> = (0..MOST_NAMED).map(|class| (colour(class).rgb(), shape(class) as u8)).collect();
+        assert_eq!(marks.len(), MOST_NAMED);
+    }
+
+    #[test]
+    fn a_legend_is_left_out_where_it_would_be_larger_than_the_picture() {
+        let points: Vec<(f64, f64)> = (0..200).map(|image| (f64::from(image), f64::from(image % 7))).collect();
+        let texts = |classes: usize| {
+            let names: Vec<String> = (0..classes).map(|class| format!("class {class}")).collect();
+            let classes: Vec<usize> = (0..200).map(|image| image % classes).collect();
+            scatter(&points, &classes, &names).unwrap().content.matches("<text").count()
+        };
+        assert_eq!((texts(10), texts(100)), (10, 0));
+    }
 }

@@ -38,7 +38,9 @@ pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
             "an interval that holds 0 is no more than chance. One seed says little about a method."
         }
         @for run in runs {
-            @for missing in run.missing() { p.missing { (missing.run) ": not shown: " (missing.what) ". Why: " (missing.why) "." } }
+            @for missing in run.missing() {
+                p.missing { (missing.run) ": not shown: " (missing.what) ". Why: " (missing.why) "." }
+            }
         }
         h2 { "Validation" }
         div.figures { @for figure in &figures { (figure) } }

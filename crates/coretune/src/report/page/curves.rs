@@ -74,7 +74,10 @@ fn body(run: &Run) -> Result<Result<Markup, String>, ReportError> {
             figures.push(chart(
                 &drawing,
                 group.title,
-                &html! { b { (group.title) ". " } (group.caption) @if let Some(curve) = equal { " Here " (curve.name) "." } },
+                &html! {
+                    b { (group.title) ". " } (group.caption)
+                    @if let Some(curve) = equal { " Here " (curve.name) "." }
+                },
             ));
         }
     }

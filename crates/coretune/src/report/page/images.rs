@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use tch::Tensor;
 
-use super::super::charts::scatter;
+use super::super::charts::{MOST_NAMED, scatter};
 use super::super::embedding::{self, embedding};
 use super::super::gallery::{self, Mistake, Pair, Shown};
 use super::super::measurements::{Frozen, Measurements};
@@ -30,8 +30,12 @@ fn feature_figures(measurements: &Measurements) -> Result<Markup, ReportError> {
     let images = judged.images.len().min(embedding::IMAGES);
     Ok(html! {
         p.quiet {
-            "t-SNE of the features of " (images) " images of the " (judged.role) " split, chosen by the seed; colour and shape are "
-            "the true class. Distances between groups and sizes of groups mean nothing in such a picture; the table below is measured in the features themselves."
+            "t-SNE of the features of " (images) " images of the " (judged.role) " split, chosen by the seed; colour and "
+            "shape are the true class. Distances between groups and sizes of groups mean nothing in such a picture; the "
+            "table below is measured in the features themselves."
+            @if judged.class_names.len() > MOST_NAMED {
+                " Marks repeat after " (MOST_NAMED) " classes."
+            }
         }
         div.figures { (before) (after) }
         (geometry_table(measurements))
@@ -87,12 +91,19 @@ fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup 
     html! {
         @if mistakes.is_empty() { p { "No image of the split was mistaken." } }
         @else {
-            p.quiet { (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.judged.role) " split. Some may be wrong labels." }
+            p.quiet {
+                (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.judged.role) " split. Some may be "
+                "wrong labels."
+            }
             div.gallery {
                 @for Mistake { image, predicted, confidence } in mistakes {
                     figure {
                         (picture(image, names))
-                        figcaption { b { (names[*predicted]) } " " (words::percent(*confidence)) br; "label: " (names[image.class]) br; "image " (image.index) }
+                        figcaption {
+                            b { (names[*predicted]) } " " (words::percent(*confidence)) br;
+                            "label: " (names[image.class]) br;
+                            "image " (image.index)
+                        }
                     }
                 }
             }

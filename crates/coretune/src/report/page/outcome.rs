@@ -52,20 +52,28 @@ pub(super) fn headline(run: &Run) -> Markup {
         p { (what_was_run(run)) }
         dl.headline {
             @if let Some(Accuracy { split, top1, interval }) = &top1 {
-                div { dt { (split) " top-1" } dd { (words::percent(*top1)) @if let Some(interval) = interval { small { (words::interval(interval)) } } } }
+                (tile(&format!("{split} top-1"), &words::percent(*top1), interval.as_ref().map(words::interval)))
             }
             @if let Some((linear, knn)) = probe(run) {
-                div { dt { "linear probe" } dd { (words::percent(linear)) small { "frozen features; kNN " (words::percent(knn)) } } }
+                @let beside = format!("frozen features; kNN {}", words::percent(knn));
+                (tile("linear probe", &words::percent(linear), Some(beside)))
             }
             @if let Some(summary) = &run.records.summary {
-                div { dt { "best epoch" } dd { (summary.best.epoch) " of " (summary.epochs) small { "validation top-1 " (words::percent(summary.best.val_top1)) } } }
-                div { dt { "time" } dd { (words::duration(summary.wall_seconds)) small { (format!("{:.0} images/s in training", summary.images_per_second)) } } }
+                @let validation = format!("validation top-1 {}", words::percent(summary.best.val_top1));
+                (tile("best epoch", &format!("{} of {}", summary.best.epoch, summary.epochs), Some(validation)))
+                @let speed = format!("{:.0} images/s in training", summary.images_per_second);
+                (tile("time", &words::duration(summary.wall_seconds), Some(speed)))
             }
         }
         p.verdict { (verdict(run)) }
         @if let Some(note) = other_figure(run) { p.missing { (note) } }
         @for missing in run.missing() { p.missing { "Not shown: " (missing.what) ". Why: " (missing.why) "." } }
     }
+}
+
+/// A figure with its name above and a remark below.
+fn tile(name: &str, figure: &str, remark: Option<String>) -> Markup {
+    html! { div { dt { (name) } dd { (figure) @if let Some(remark) = remark { small { (remark) } } } } }
 }
 
 fn what_was_run(run: &Run) -> String {
@@ -151,7 +159,7 @@ fn confusion_figures(measurements: &Measurements) -> Result<Markup, ReportError>
             html! { "Rows: true class; columns: predicted class. Images; the colour is the share of the row." };
         chart(&charts::confusion(counts, names)?, "Confusion matrix", &caption)
     } else {
-        html! { p.quiet { (names.len()) " classes are too many for a matrix that can be read; the pairs below are the most confused." } }
+        html! { p.quiet { (names.len()) " classes are too many for a matrix that can be read." } }
     };
     let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
     for (truth, row) in counts.iter().enumerate() {

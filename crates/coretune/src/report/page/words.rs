@@ -2,9 +2,9 @@
 
 use crate::evaluate::bootstrap::{Comparison, Interval};
 
-/// `79.2 %`
+/// `79.2 %`, which is not broken at the end of a line.
 pub(super) fn percent(fraction: f64) -> String {
-    format!("{:.1} %", 100.0 * fraction)
+    format!("{:.1}\u{a0}%", 100.0 * fraction)
 }
 
 /// `95 %: 73.8 to 84.0`, in percent of a fraction.
