@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Cursor;
-use std::thread;
 
 use image::ImageReader;
 use serde::Serialize;
 
+use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, Role, Split};
 
 /// Images of the largest class for each of the smallest, above which a split is called imbalanced.
@@ -116,7 +116,8 @@ pub fn check(
     for &(role, split) in splits {
         let mut seen = Vec::with_capacity(split.len());
         for stretch in split.images().chunks(STRETCH) {
-            seen.extend(look_at(stretch, depth));
+            let lost = |image: &ImageSource| Err(DataError::Worker { message: image.to_string() });
+            seen.extend(on_threads(stretch, processors(), |image| look_at(image, depth), lost));
             done += stretch.len();
             progress(done, total);
         }
@@ -136,21 +137,7 @@ pub fn check(
     report
 }
 
-/// Opens images on as many threads as there are processors, in their order.
-fn look_at(images: &[ImageSource], depth: Depth) -> Vec<Result<Seen, DataError>> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let share = images.len().div_ceil(workers).max(1);
-    thread::scope(|scope| {
-        let of_part = |part: &[ImageSource]| part.iter().map(|image| look_at_one(image, depth)).collect::<Vec<_>>();
-        let threads: Vec<_> = images.chunks(share).map(|part| (part, scope.spawn(move || of_part(part)))).collect();
-        let lost = |part: &[ImageSource]| {
-            part.iter().map(|image| Err(DataError::Worker { message: image.to_string() })).collect()
-        };
-        threads.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| lost(part))).collect()
-    })
-}
-
-fn look_at_one(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
+fn look_at(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
     match (depth, image) {
         (Depth::Quick, ImageSource::File(path)) => {
             let decoder = ImageReader::open(path).and_then(ImageReader::with_guessed_format);

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread;
 
 use image::RgbImage;
 
+use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource};
 
 /// Images, not yet decoded, and their labels. Clones share everything; a subset shares the encoded bytes.
@@ -118,28 +118,13 @@ impl Split {
     /// # Errors
     /// [`DataError::NotFound`] or [`DataError::Read`] when a file cannot be read.
     pub fn content_hash(&self) -> Result<String, DataError> {
-        let workers = thread::available_parallelism().map_or(1, usize::from);
-        let share = self.len().div_ceil(workers).max(1);
-        let parts: Vec<Result<Vec<blake3::Hash>, DataError>> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                self.images.chunks(share).map(|images| scope.spawn(move || hash_each(images))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(stopped()))).collect()
-        });
+        let hash = |image: &ImageSource| Ok(blake3::hash(&image.bytes()?));
+        let lost = |image: &ImageSource| Err(DataError::Worker { message: image.to_string() });
+        let hashes: Vec<Result<blake3::Hash, DataError>> = on_threads(&self.images, processors(), hash, lost);
         let mut hasher = blake3::Hasher::new();
-        let mut labels = self.labels.iter();
-        for part in parts {
-            for (image, label) in part?.iter().zip(labels.by_ref()) {
-                hasher.update(image.as_bytes()).update(&label.to_le_bytes());
-            }
+        for (hash, label) in hashes.into_iter().zip(self.labels.iter()) {
+            hasher.update(hash?.as_bytes()).update(&label.to_le_bytes());
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
-}
-
-fn hash_each(images: &[ImageSource]) -> Result<Vec<blake3::Hash>, DataError> {
-    images.iter().map(|image| Ok(blake3::hash(&image.bytes()?))).collect()
-}
-
-fn stopped() -> DataError {
-    DataError::Worker { message: "while hashing".to_string() }
 }

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use image::RgbImage;
 
-use crate::data::{DataError, ImageSource};
+use crate::data::{DataError, ImageSource, on_threads};
 use crate::random::{Purpose, stream};
 use crate::transforms::Transform;
 
@@ -20,17 +19,8 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads, decodes and transforms files on several threads, in their order.
     pub(super) fn read(&self, files: &[PathBuf]) -> Vec<Result<RgbImage, DataError>> {
-        let share = files.len().div_ceil(self.workers).max(1);
-        thread::scope(|scope| {
-            let threads: Vec<_> = files
-                .chunks(share)
-                .map(|part| (part, scope.spawn(|| part.iter().map(|file| self.read_one(file)).collect::<Vec<_>>())))
-                .collect();
-            let lost = |part: &[PathBuf]| {
-                part.iter().map(|file| Err(DataError::Worker { message: file.display().to_string() })).collect()
-            };
-            threads.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| lost(part))).collect()
-        })
+        let lost = |file: &PathBuf| Err(DataError::Worker { message: file.display().to_string() });
+        on_threads(files, self.workers, |file| self.read_one(file), lost)
     }
 
     fn read_one(&self, file: &Path) -> Result<RgbImage, DataError> {
