@@ -73,17 +73,21 @@ fn torch_zip(pickle: &[u8]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// One float that is said to be a million.
-fn strided() -> Vec<u8> {
-    torch_zip(
-        b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
-          X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0J@B\x0f\0\x85K\0\x85\x89ccollections\nOrderedDict\n)RtRs.",
-    )
+/// `w`: a tensor of the one float, of this size (a number in pickle).
+fn tensor(size: &[u8]) -> Vec<u8> {
+    let head: &[u8] = b"X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
+        X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0";
+    [head, size, b"\x85K\0\x85\x89ccollections\nOrderedDict\n)RtR"].concat()
 }
 
-/// An object of a class of its own as the root, with everything inside.
+/// One float that is said to be a million.
+fn strided() -> Vec<u8> {
+    torch_zip(&[&b"\x80\x02}"[..], &tensor(b"J@B\x0f\0"), b"s."].concat())
+}
+
+/// An object of a class of its own as the root, with the tensor inside.
 fn foreign() -> Vec<u8> {
-    torch_zip(b"\x80\x02cmy.trainer\nTrainer\n)\x81}X\x05\0\0\0modelK\x01sb.")
+    torch_zip(&[&b"\x80\x02cmy.trainer\nTrainer\n)\x81}"[..], &tensor(b"K\x01"), b"sb."].concat())
 }
 
 /// 160 MiB of zeros.

@@ -218,7 +218,7 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
     if head.get(257..262) == Some(b"ustar") {
         return Ok(Container::TorchTar);
     }
-    if head.windows(LEGACY_MAGIC.len()).take(64).any(|bytes| bytes == LEGACY_MAGIC) {
+    if opens_with(&head, &LEGACY_MAGIC) || opens_with(&head, LEGACY_MAGIC_TEXT) {
         return Ok(Container::TorchLegacy);
     }
     match head.first() {
@@ -230,6 +230,14 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
 
 /// The magic number 0x1950a86a20f9469cfc6c that opens a legacy file, little-endian as pickle protocol 2 writes it.
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// The same in decimal, as protocols 0 and 1 write it.
+const LEGACY_MAGIC_TEXT: &[u8] = b"119547037146038801333356";
+
+/// Whether the magic number stands where the reader of the format looks for it.
+fn opens_with(head: &[u8], magic: &[u8]) -> bool {
+    head[..head.len().min(64)].windows(magic.len()).any(|bytes| bytes == magic)
+}
 
 fn is_text(head: &[u8]) -> bool {
     // The last character may be cut.

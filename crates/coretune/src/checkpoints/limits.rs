@@ -5,17 +5,19 @@
 //! | a tensor, by its shape | the bytes of the file, unpacked |
 //! | all tensors together | four times that (tied weights share a storage) |
 //! | what a zip unpacks to | 64 times the file and 64 MiB |
-//! | values in a pickle | 250,000, or one for 64 bytes of the file |
+//! | values in the pickles, copies included | 250,000, or one for 64 bytes of the file |
+//! | text in the pickles, copies included | 4 MiB and twice the file |
 //! | names of all objects | 1 MiB, or a quarter of the file |
 //! | nesting of a pickle | 1,000 levels, on a stack that holds them |
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use zip::ZipArchive;
 
 use super::TensorInfo;
+use super::pickle_scan::{Allowance, scan};
 
 /// What the limits are taken from.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +27,8 @@ pub(super) struct Limits {
     unpacked: u64,
 }
 
-/// The largest pickle that is looked at: as the crate that reads it.
-const LARGEST_PICKLE: u64 = 100 << 20;
+/// Dimensions of a tensor: as torch.
+const MOST_DIMENSIONS: usize = 64;
 
 impl Limits {
     /// Those of a file of so many bytes that is no archive.
@@ -55,11 +57,15 @@ impl Limits {
     pub(super) fn check_tensors(&self, tensors: &BTreeMap<String, TensorInfo>) -> Result<(), String> {
         let mut total = 0u64;
         for (name, info) in tensors {
+            if info.shape.len() > MOST_DIMENSIONS {
+                return Err(format!("tensor {} has {} dimensions", clipped(name), info.shape.len()));
+            }
             let elements = info.shape.iter().try_fold(1u64, |product, &extent| product.checked_mul(extent as u64));
             let bytes = elements.and_then(|elements| elements.checked_mul(info.element.size() as u64));
             let Some(bytes) = bytes.filter(|&bytes| bytes <= self.unpacked) else {
                 let name = clipped(name);
-                return Err(format!("tensor {name} of shape {:?} is larger than the file", info.shape));
+                let shape = clipped(&format!("{:?}", info.shape));
+                return Err(format!("tensor {name} of shape {shape} is larger than the file"));
             };
             total = total.saturating_add(bytes);
         }
@@ -67,18 +73,31 @@ impl Limits {
         if total > most { Err(format!("its tensors claim {total} bytes, {most} at most can be true")) } else { Ok(()) }
     }
 
-    /// Refuses a pickle that makes more values than the file's size allows.
-    pub(super) fn check_pickle(&self, pickle: &[u8]) -> Result<(), String> {
-        let most = (self.file / 64).max(250_000);
-        let values = operations(pickle, most);
-        if values > most { Err(format!("its pickle makes more than {most} values")) } else { Ok(()) }
+    /// What all pickles of the file together may take.
+    pub(super) fn allowance(&self) -> Allowance {
+        Allowance {
+            values: (self.file / 64).max(250_000),
+            text: self.file.saturating_mul(2).saturating_add(4 << 20),
+            names: (self.file / 4).max(1 << 20),
+        }
     }
+}
 
-    /// Refuses names that together are longer than the file's size allows.
-    pub(super) fn check_names(&self, bytes: u64) -> Result<(), String> {
-        let most = (self.file / 4).max(1 << 20);
-        if bytes > most { Err(format!("the names of its objects take {bytes} bytes")) } else { Ok(()) }
+/// Refuses pickles, one after the other, that make more than the file's size allows.
+pub(super) fn check_pickles(reader: &mut impl BufRead, count: usize, allowance: &mut Allowance) -> Result<(), String> {
+    (0..count).try_for_each(|_| scan(reader, allowance).map(drop))
+}
+
+/// Refuses a zip with such a pickle, under whatever folder the reader will look for it.
+pub(super) fn check_zip<R: Read + Seek>(zip: &mut ZipArchive<R>, allowance: &mut Allowance) -> Result<(), String> {
+    let is_pickle = |name: &str| name.ends_with("data.pkl");
+    for index in 0..zip.len() {
+        if zip.by_index_raw(index).is_ok_and(|entry| entry.name().is_ok_and(|name| is_pickle(&name))) {
+            let entry = zip.by_index(index).map_err(|error| error.to_string())?;
+            check_pickles(&mut BufReader::new(entry), 1, allowance)?;
+        }
     }
+    Ok(())
 }
 
 /// A name for a message: short, without control characters.
@@ -88,118 +107,97 @@ pub(super) fn clipped(name: &str) -> String {
     if name.chars().nth(SHOWN).is_some() { plain + "..." } else { plain }
 }
 
-/// The start of a file in which the pickle of a legacy stream, or of a bare pickle, lies.
-pub(super) fn leading_pickle(file: &mut File) -> std::io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST_PICKLE).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Number of operations of the pickles that begin here, one after the other; counting ends above `most`, at the end, and
-/// at what is no operation (the storages of a legacy file, or damage, which the reader will report).
-fn operations(pickle: &[u8], most: u64) -> u64 {
-    let (mut at, mut count) = (0, 0);
-    while count <= most {
-        match operation_length(&pickle[at..]) {
-            Some(length) if at + length <= pickle.len() => at += length,
-            _ => break,
-        }
-        count += 1;
-    }
-    count
-}
-
-/// Bytes of the operation at the start, its argument included; none where it is no operation or is cut off.
-fn operation_length(bytes: &[u8]) -> Option<usize> {
-    let little_endian = |width: usize| -> Option<usize> {
-        let mut value = [0; 8];
-        value[..width].copy_from_slice(bytes.get(1..=width)?);
-        usize::try_from(u64::from_le_bytes(value)).ok()
-    };
-    let counted = |width: usize| little_endian(width)?.checked_add(1 + width);
-    let lines = |count: usize| {
-        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        ends.map(|(place, _)| place + 1).nth(count - 1)
-    };
-    match bytes.first()? {
-        b'('
-        | b'.'
-        | b'0'
-        | b'1'
-        | b'2'
-        | b'N'
-        | b'R'
-        | b'Q'
-        | b'a'
-        | b'b'
-        | b'd'
-        | b'e'
-        | b's'
-        | b'u'
-        | b't'
-        | b'l'
-        | b'o'
-        | b'}'
-        | b']'
-        | b')'
-        | 0x81
-        | 0x85..=0x89
-        | 0x8f..=0x94
-        | 0x97
-        | 0x98 => Some(1),
-        b'K' | b'h' | b'q' | 0x80 | 0x82 => Some(2),
-        b'M' | 0x83 => Some(3),
-        b'J' | b'j' | b'r' | 0x84 => Some(5),
-        b'G' | 0x95 => Some(9),
-        b'U' | b'C' | 0x8a | 0x8c => counted(1),
-        b'T' | b'X' | b'B' | 0x8b => counted(4),
-        0x8d | 0x8e | 0x96 => counted(8),
-        b'I' | b'L' | b'F' | b'S' | b'V' | b'p' | b'g' | b'P' => lines(1),
-        b'c' | b'i' => lines(2),
-        _ => None,
-    }
-}
+const BLOCK: u64 = 512;
 
 /// Refuses a tar whose entries are anything but files and folders, or longer than the file (a sparse one unpacks to any
-/// size).
-pub(super) fn check_tar(file: &mut File, bytes: u64) -> Result<(), String> {
-    const BLOCK: u64 = 512;
+/// size), or whose pickles make more than the file's size allows.
+pub(super) fn check_tar(file: &mut File, bytes: u64, allowance: &mut Allowance) -> Result<(), String> {
     let mut at = 0;
     let mut header = [0u8; BLOCK as usize];
     while at + BLOCK <= bytes {
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut header)).map_err(|error| error.to_string())?;
+        at += BLOCK;
         if header.iter().all(|&byte| byte == 0) {
             return Ok(());
         }
-        if !matches!(header[156], 0 | b'0' | b'5' | b'7' | b'L' | b'K' | b'x' | b'g') {
-            return Err(format!("an entry of it is no file (type {:?})", char::from(header[156])));
-        }
-        let size = String::from_utf8_lossy(&header[124..136]);
-        let size = u64::from_str_radix(size.trim_matches(['\0', ' ']), 8).map_err(|_| "an entry has no size")?;
+        let field =
+            |from: usize, to: usize| String::from_utf8_lossy(&header[from..to]).trim_matches(['\0', ' ']).to_string();
+        let size = u64::from_str_radix(&field(124, 136), 8).map_err(|_| "an entry has no size")?;
         if size > bytes {
             return Err(format!("an entry of it claims {size} bytes"));
         }
-        at += BLOCK + size.next_multiple_of(BLOCK);
+        let mut content = BufReader::new((&mut *file).take(size));
+        match header[156] {
+            0 | b'0' | b'5' | b'7' => check_table(field(0, 100).trim_start_matches("./"), &mut content, allowance)?,
+            b'x' | b'g' => check_attributes(&mut content)?,
+            other => return Err(format!("an entry of it is no file (type {:?})", char::from(other))),
+        }
+        at += size.next_multiple_of(BLOCK);
     }
     Ok(())
+}
+
+/// Refuses attributes that give the next entry another length or name than its header, which is what is checked.
+fn check_attributes(content: &mut impl Read) -> Result<(), String> {
+    let mut text = Vec::new();
+    content.take(1 << 16).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    let says = |word: &[u8]| text.windows(word.len()).any(|bytes| bytes == word);
+    let changed = text.len() == 1 << 16 || says(b"size") || says(b"path") || says(b"sparse");
+    if changed { Err("an attribute changes the length or name of an entry".into()) } else { Ok(()) }
+}
+
+/// The pickles in an entry that torch reads; between them lie numbers and storages.
+fn check_table(name: &str, content: &mut impl BufRead, allowance: &mut Allowance) -> Result<(), String> {
+    match name {
+        "sys_info" | "pickle" => check_pickles(content, 1, allowance),
+        "tensors" => {
+            let count = scan(content, allowance)?.int.unwrap_or_default();
+            (0..count).try_for_each(|_| {
+                scan(content, allowance)?;
+                let (rank, _) = (number::<4>(content)?, number::<4>(content)?);
+                // Sizes, strides and the offset.
+                skip(content, (rank.min(64) * 2 + 1) * 8)
+            })
+        }
+        "storages" => {
+            let count = scan(content, allowance)?.int.unwrap_or_default();
+            (0..count).try_for_each(|_| {
+                let class = scan(content, allowance)?.class;
+                let elements = number::<8>(content)?;
+                skip(content, elements.saturating_mul(element_size(&class)))
+            })?;
+            // Views.
+            check_pickles(content, 1, allowance)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of an element of a storage class.
+fn element_size(class: &str) -> u64 {
+    match class {
+        "DoubleStorage" | "LongStorage" => 8,
+        "FloatStorage" | "IntStorage" => 4,
+        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
+        _ => 1,
+    }
+}
+
+fn number<const N: usize>(reader: &mut impl Read) -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    reader.read_exact(&mut bytes[..N]).map_err(|error| error.to_string())?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn skip(reader: &mut impl Read, bytes: u64) -> Result<(), String> {
+    let skipped = io::copy(&mut reader.take(bytes), &mut io::sink()).map_err(|error| error.to_string())?;
+    if skipped == bytes { Ok(()) } else { Err("a table of it ends too early".into()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkpoints::Element;
-
-    #[test]
-    fn operations_are_counted_with_their_arguments() {
-        // Protocol, frame, a dictionary with one string of three bytes, stop; then bytes that are none.
-        let pickle = b"\x80\x04\x95\x0c\0\0\0\0\0\0\0}\x8c\x03abcK\x07s.\xff\xff";
-        assert_eq!(operations(pickle, 100), 7);
-        assert_eq!(operations(b"cos\nsystem\n(S'x'\ntR.", 100), 6);
-        assert_eq!(operations(b"X\xff\xff\xff\xffabc", 100), 0);
-        let many = Limits::of_plain(1000);
-        assert!(many.check_pickle(&vec![b'N'; 200_000]).is_ok() && many.check_pickle(&vec![b'N'; 300_000]).is_err());
-    }
 
     #[test]
     fn tensors_must_fit_into_the_file_one_by_one_and_together() {

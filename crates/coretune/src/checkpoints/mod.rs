@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod names;
 mod numpy_archive;
+mod pickle_scan;
 mod recognise;
 pub mod safetensors_file;
 mod torch_file;

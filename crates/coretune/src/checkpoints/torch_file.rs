@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::Path;
 use std::thread;
 
@@ -38,7 +38,6 @@ fn read(path: &Path, container: Container) -> Result<Contents, CheckpointError> 
         return Err(not_a_dictionary(path, &objects));
     };
     let root = PickleValue::Dict(root);
-    limits.check_names(joined_names(&root, 0)).map_err(refused)?;
     let reader = PytorchReader::new(path).map_err(failed)?;
     let container = match reader.metadata().format_type {
         FileFormat::Zip => Container::TorchZip,
@@ -65,26 +64,19 @@ fn limits(path: &Path, container: Container) -> Result<Limits, CheckpointError> 
         Container::TorchZip => {
             let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| refused(error.to_string()))?;
             let limits = Limits::of_zip(bytes, &mut zip).map_err(refused)?;
-            let is_pickle = |name: &str| name == "data.pkl" || name.ends_with("/data.pkl");
-            let name =
-                zip.file_names().filter_map(Result::ok).find(|name| is_pickle(name)).map(|name| name.to_string());
-            if let Some(name) = name {
-                let mut pickle = Vec::new();
-                let entry = zip.by_name(&name).map_err(|error| refused(error.to_string()))?;
-                let most = entry.size();
-                entry.take(most).read_to_end(&mut pickle).map_err(|error| refused(error.to_string()))?;
-                limits.check_pickle(&pickle).map_err(refused)?;
-            }
+            limits::check_zip(&mut zip, &mut limits.allowance()).map_err(refused)?;
             Ok(limits)
         }
         Container::TorchTar => {
-            limits::check_tar(&mut file, bytes).map_err(refused)?;
-            Ok(Limits::of_plain(bytes))
+            let limits = Limits::of_plain(bytes);
+            limits::check_tar(&mut file, bytes, &mut limits.allowance()).map_err(refused)?;
+            Ok(limits)
         }
         _ => {
             let limits = Limits::of_plain(bytes);
-            let pickle = limits::leading_pickle(&mut file).map_err(file_error)?;
-            limits.check_pickle(&pickle).map_err(refused)?;
+            // Of a legacy stream: magic number, protocol, system, objects, keys of the storages.
+            let count = if container == Container::TorchLegacy { 5 } else { 1 };
+            limits::check_pickles(&mut BufReader::new(file), count, &mut limits.allowance()).map_err(refused)?;
             Ok(limits)
         }
     }
@@ -92,19 +84,6 @@ fn limits(path: &Path, container: Container) -> Result<Limits, CheckpointError> 
 
 fn damaged(path: &Path, container: Container, message: String) -> CheckpointError {
     CheckpointError::Damaged { path: path.into(), container: container.name(), message }
-}
-
-/// Bytes of the names of all values, each joined with those above it.
-fn joined_names(value: &PickleValue, above: u64) -> u64 {
-    let below = |name: u64, value: &PickleValue| {
-        let joined = above + 1 + name;
-        joined.saturating_add(joined_names(value, joined))
-    };
-    match value {
-        PickleValue::Dict(entries) => entries.iter().map(|(name, value)| below(name.len() as u64, value)).sum(),
-        PickleValue::List(items) => items.iter().map(|value| below(1, value)).sum(),
-        _ => 0,
-    }
 }
 
 /// A file whose root is one tensor or one object has no named tensors.

@@ -201,7 +201,7 @@ fn a_pickle_of_many_values_or_levels_is_refused_cheaply() {
     let folder = TempDir::new().unwrap();
     let many = [b"\x80\x02](".to_vec(), vec![b'N'; 400_000], b"e.".to_vec()].concat();
     let error = Checkpoint::open(file_of(&torch_zip(&many), &folder)).unwrap_err();
-    assert!(error.to_string().contains("more than 250000 values"), "{error}");
+    assert!(error.to_string().contains("more values than its size allows"), "{error}");
     for levels in [300, 990, 5000] {
         let deep = [b"\x80\x02".to_vec(), vec![b']'; levels], vec![b'a'; levels - 1], b".".to_vec()].concat();
         assert!(Checkpoint::open(file_of(&torch_zip(&deep), &folder)).is_err(), "{levels} levels");
@@ -233,4 +233,43 @@ fn a_sparse_entry_of_a_tar_is_refused() {
 fn what_is_no_regular_file_is_refused_before_it_is_read() {
     let error = Checkpoint::open("/dev/zero").unwrap_err();
     assert!(error.to_string().contains("no regular file"), "{error}");
+}
+
+/// An entry of a tar, with its checksum.
+fn tar_entry(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut entry = vec![0; 512];
+    entry[..name.len()].copy_from_slice(name.as_bytes());
+    entry[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    entry[156] = kind;
+    entry[257..265].copy_from_slice(b"ustar\x0000");
+    entry[148..156].fill(b' ');
+    let sum: u32 = entry.iter().map(|&byte| u32::from(byte)).sum();
+    entry[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    entry.extend(content);
+    entry.resize(entry.len().next_multiple_of(512), 0);
+    entry
+}
+
+#[test]
+fn limits_hold_for_every_pickle_of_a_file() {
+    let many = [&b"\x80\x02}X\x01\0\0\0k]("[..], &vec![b'N'; 400_000], b"es."].concat();
+    let copied = [&b"\x80\x02}X\x01\0\0\0k](]q\0("[..], &[b'N'; 5000], b"eq\0", &b"h\0".repeat(150), b"es."].concat();
+    // Of two pickles the reader takes the one with the shorter folder.
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in [("longer/data.pkl", &b"\x80\x02}."[..]), ("a/data.pkl", &many)] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    let tables = [tar_entry("storages", b'0', b"\x80\x02K\0.\x80\x02]."), tar_entry("tensors", b'0', b"\x80\x02K\0.")];
+    let tar = [tables.concat(), tar_entry("pickle", b'0', &many), vec![0; 1024]].concat();
+    let text = [b"L119547037146038801333356L\n.I1001\n.}.", many.as_slice()].concat();
+    let folder = TempDir::new().unwrap();
+    for file in [zip.finish().unwrap().into_inner(), torch_zip(&copied), tar, text] {
+        let error = Checkpoint::open(file_of(&file, &folder)).unwrap_err();
+        assert!(error.to_string().contains("more values than its size allows"), "{error}");
+    }
+    // An attribute hides that the next entry is shorter than its header says, and what follows it.
+    let hidden = [tar_entry("pax", b'x', b"9 size=0\n"), tar_entry("cover", b'0', &[0; 512])].concat();
+    let error = Checkpoint::open(file_of(&hidden, &folder)).unwrap_err();
+    assert!(error.to_string().contains("an attribute changes"), "{error}");
 }
