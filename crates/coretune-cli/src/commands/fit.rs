@@ -80,6 +80,8 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     }
     config.run.output = saved.validate()?.run.output;
     let preparation = prepare(printer, &config)?;
+    // Other inputs are refused before anything of the run is replaced.
+    record_provenance(printer, &preparation.task, &folder)?;
     if !changes.is_empty() {
         folder.remove_summary()?;
         folder.write_config(&preparation.task.config.to_toml())?;
