@@ -59,6 +59,7 @@ pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Res
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
+    check_provenance(printer, &preparation.task, &folder)?;
     carry_out(printer, preparation, &folder)
 }
 
@@ -81,7 +82,7 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     config.run.output = saved.validate()?.run.output;
     let preparation = prepare(printer, &config)?;
     // Other inputs are refused before anything of the run is replaced.
-    record_provenance(printer, &preparation.task, &folder)?;
+    check_provenance(printer, &preparation.task, &folder)?;
     if !changes.is_empty() {
         folder.remove_summary()?;
         folder.write_config(&preparation.task.config.to_toml())?;
@@ -102,7 +103,6 @@ fn finished_already(printer: &Printer, summary: &Summary, root: &Path) -> Result
 fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) -> Result<(), Failure> {
     signals::ask_to_stop(&preparation.task.stop)?;
     lines::found(printer, &preparation);
-    record_provenance(printer, &preparation.task, folder)?;
     let mut progress = Progress::new(printer.clone());
     let outcome = fine_tune(printer, preparation, folder, &mut progress);
     progress.clear();
@@ -111,8 +111,8 @@ fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) ->
     tell(printer, &finished, folder.root())
 }
 
-/// Records what the run depends on; in a run that goes on, refuses other inputs and tells of another machine.
-fn record_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
+/// In a run that goes on, refuses other inputs and tells of another machine; in a new one, records what it depends on.
+fn check_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
     let now = task.provenance()?;
     let Some(recorded) = folder.read_provenance()? else { return Ok(folder.write_provenance(&now)?) };
     for difference in task.compare_provenance(&recorded, &now)? {

@@ -125,6 +125,12 @@ fn what_names_no_image_is_refused_with_a_way_out() {
         assert_eq!(output.status.code(), Some(2), "{inputs}: {}", stderr(&output));
         assert!(stderr(&output).contains("hint: "), "{}", stderr(&output));
     }
+    let empty = Command::new(env!("CARGO_BIN_EXE_coretune"))
+        .args(["predict", &run, "-"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(empty.status.code(), Some(2), "{}", stderr(&empty));
     let no_run = coretune(&["predict", &world.path("data"), &world.path("data/test")]);
     assert_eq!(no_run.status.code(), Some(2), "{}", stderr(&no_run));
 }

@@ -117,6 +117,20 @@ fn more_epochs_need_to_be_asked_for_by_name() {
 }
 
 #[test]
+fn other_images_are_refused_and_the_finished_run_stays_as_it_was() {
+    let world = World::new();
+    assert_eq!(run(&fit(&world, "run", "1", &[])).status.code(), Some(0));
+    let files = ["config.toml", "summary.json"].map(|name| Path::new(&world.path("run")).join(name));
+    let before = files.each_ref().map(|path| fs::read(path).unwrap());
+    fs::write(world.path("data/test/dark/0.ppm"), fs::read(world.path("data/test/light/0.ppm")).unwrap()).unwrap();
+    let more = ["--epochs", "2", "--allow-change", "train.epochs"];
+    let output = coretune(&[&["fit", "--resume", "--output", &world.path("run")][..], &more].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is not what the run began with"), "{}", stderr(&output));
+    assert!(files.each_ref().map(|path| fs::read(path).unwrap()) == before);
+}
+
+#[test]
 fn two_runs_cannot_write_into_one_folder() {
     let world = World::new();
     let mut child = start(&fit(&world, "run", "500", &[]));

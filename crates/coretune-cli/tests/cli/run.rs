@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 
+use coretune::checkpoints::safetensors_file;
 use serde_json::Value;
 
 use super::world::World;
@@ -152,4 +154,35 @@ fn a_step_can_be_made_of_several_batches() {
     let output = run(&world.fit("large", &["--no-probe", "--accumulate_step", "5"]));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("20"), "{}", stderr(&output));
+}
+
+/// Tensors that a checkpoint lacks are drawn from the seed: features kept from another seed are those of another network.
+#[test]
+fn kept_features_are_not_taken_for_those_of_other_random_tensors() {
+    let world = World::new();
+    let (metadata, mut tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    for name in ["layer1.0.conv1.weight", "layer2.0.conv1.weight"] {
+        assert!(tensors.remove(name).is_some());
+    }
+    let checkpoint = world.path("part.safetensors");
+    safetensors_file::write(&checkpoint, &metadata, &tensors.into_iter().collect::<Vec<_>>()).unwrap();
+    let probe = |cache: &str, seed: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_coretune"))
+            .args(["probe", &checkpoint, "--allow-missing", "*", "--data-dir", &world.path("data"), "--img-size", "16"])
+            .args(["--seed", seed])
+            .env("XDG_CACHE_HOME", world.path(cache))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    };
+    let kept = |cache: &str| {
+        let folder = world.path(&format!("{cache}/coretune/features"));
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    probe("shared", "0");
+    let of_seed_0 = kept("shared");
+    probe("fresh", "1");
+    assert!(kept("fresh").is_disjoint(&of_seed_0), "the test images are the same, the network is not");
+    probe("shared", "0");
+    assert_eq!(kept("shared"), of_seed_0);
 }

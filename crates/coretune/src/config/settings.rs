@@ -2,7 +2,9 @@
 //!
 //! The command line, the documentation ([`super::defaults_table`]) and the checks all read this table.
 
+use super::error::{ConfigError, Origin};
 use super::kind::{Kind, Range, one_of};
+use super::typed::unknown;
 use super::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use crate::models::Family;
 use crate::transforms::Augmentation;
@@ -128,6 +130,14 @@ impl Setting {
     /// The setting of this key.
     pub fn find(key: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// As [`Setting::find`], for a key that was given as the value of `flag`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownKey`], with the nearest known ones.
+    pub fn named_by(flag: &str, key: &str) -> Result<&'static Setting, ConfigError> {
+        Setting::find(key).ok_or_else(|| unknown(Origin::Flag(flag.into()), key))
     }
 
     /// The names that the flag also answers to: those listed, and each with underscores for dashes.

@@ -160,7 +160,7 @@ fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> Conf
     }
 }
 
-fn unknown(origin: Origin, key: &str) -> ConfigError {
+pub(super) fn unknown(origin: Origin, key: &str) -> ConfigError {
     ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
 }
 

@@ -26,7 +26,7 @@ pub struct Estimate {
 }
 
 /// Images of the small steps from which the memory of a whole one is drawn out; the first only warms up.
-const SMALL: [usize; 3] = [2, 4, 8];
+const SMALL: [usize; 4] = [1, 2, 4, 8];
 
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
@@ -47,7 +47,8 @@ impl MemoryByImages {
     fn measure(most: usize, mut work: impl FnMut(usize) -> Result<(), TrainError>) -> Result<Self, TrainError> {
         let mut memory = MemoryByImages { images: 0, bytes: peak_rss_bytes(), per_image: 0 };
         for images in SMALL.map(|images| images.min(most)) {
-            if images > memory.most_images() {
+            // Where a few images are a good part of what fits, fewer tell enough.
+            if images > memory.most_images() / 4 {
                 break;
             }
             work(images)?;
@@ -80,7 +81,7 @@ impl Preparation {
     /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
     pub fn check_memory(&self) -> Result<(), TrainError> {
         let (task, batch) = (&self.task, self.task.config.train.batch_size);
-        if task.device != Device::Cpu || batch <= SMALL[SMALL.len() - 1] || available_memory_bytes() == 0 {
+        if task.device != Device::Cpu || available_memory_bytes() == 0 {
             return Ok(());
         }
         let (size, normalisation) = (task.input.img_size, task.normalisation());

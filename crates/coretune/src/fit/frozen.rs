@@ -162,11 +162,13 @@ impl Task {
     fn feature_key(&self, data: &str, view: View) -> Result<String, TrainError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
         let transform = self.evaluation_transform()?;
+        // Tensors that the checkpoint lacks are drawn from the seed.
+        let drawn = (!self.report.missing.is_empty()).then_some((&self.report.missing, self.config.train.seed));
         let origin = Origin {
             data,
             checkpoint: &self.checkpoint_hash,
             encoder: &self.report.encoder,
-            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view:?}"),
+            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view:?} {drawn:?}"),
             precision: &format!("{} on {:?}", self.precision, self.device),
             libtorch: &versions().libtorch,
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::{Task, summary};
-use crate::config::{ConfigError, RunConfig, SettingChange};
+use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
 use crate::engine::{cpu_type, device_name, threads};
 use crate::run_folder::{MachineRecord, Provenance};
 use crate::train::TrainError;
@@ -28,12 +28,16 @@ const FREE: [&str; 10] = [
 /// The settings in which `now` differs from the run's own, where that changes what is computed.
 ///
 /// # Errors
-/// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys.
+/// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys; [`ConfigError::UnknownKey`]
+/// when one of these is none.
 pub fn changed_settings(
     saved: &RunConfig,
     now: &RunConfig,
     allowed: &[String],
 ) -> Result<Vec<SettingChange>, ConfigError> {
+    for key in allowed {
+        Setting::named_by("--allow-change", key)?;
+    }
     let (saved, now) = (entries(saved), entries(now));
     let differs = |(key, was): &(&String, &Value)| !FREE.contains(&key.as_str()) && now.get(*key) != Some(*was);
     let changes: Vec<SettingChange> = saved

@@ -28,6 +28,9 @@ pub fn expand(arguments: &[OsString]) -> Result<Vec<PathBuf>, PredictError> {
             return Err(PredictError::NoImages { found: argument.to_string_lossy().into_owned() });
         }
     }
+    if files.is_empty() {
+        return Err(PredictError::NoImages { found: "an empty list".into() });
+    }
     Ok(files)
 }
 

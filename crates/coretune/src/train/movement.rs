@@ -41,26 +41,33 @@ impl Snapshot {
         })
     }
 
-    /// After an epoch: frozen tensors that moved are an error, trained ones that did not are told.
-    pub(super) fn check_epoch(
+    /// After an epoch: a frozen tensor that moved is an error.
+    pub(super) fn check_frozen(&self, model: &Model, frozen: Frozen) -> Result<(), TrainError> {
+        let moved =
+            self.moved(model)?.into_iter().find(|(name, role, moved)| *moved && frozen.holds(name, *role, model));
+        match moved {
+            Some((tensor, ..)) => Err(TrainError::FrozenMoved { tensor, during: "the first epoch" }),
+            None => Ok(()),
+        }
+    }
+
+    /// After an epoch in which steps were made: trained tensors that did not move are told.
+    pub(super) fn tell_idle(
         &self,
         model: &Model,
         frozen: Frozen,
         observer: &mut Observer<'_>,
     ) -> Result<(), TrainError> {
-        let mut idle = Vec::new();
-        for (name, role, moved) in self.moved(model)? {
-            match (frozen.holds(&name, role, model), moved) {
-                (true, true) => return Err(TrainError::FrozenMoved { tensor: name, during: "the first epoch" }),
-                (false, false) => idle.push(name),
-                _ => {}
-            }
-        }
+        let moved = self.moved(model)?.into_iter();
+        let idle: Vec<String> = moved
+            .filter(|(name, role, moved)| !moved && !frozen.holds(name, *role, model))
+            .map(|(name, ..)| name)
+            .collect();
         if let Some(first) = idle.first() {
             let count = idle.len();
-            observer(&Event::Note(format!(
-                "{count} tensors did not move in the first epoch though they are trained, {first} first"
-            )));
+            let text =
+                format!("{count} tensors did not move in the first epoch though they are trained, {first} first");
+            observer(&Event::Note(text));
         }
         Ok(())
     }
@@ -102,7 +109,8 @@ mod tests {
             let before = Snapshot::of(&model).unwrap();
             nudge(&model, which);
             let mut notes = Vec::new();
-            let result = before.check_epoch(&model, frozen, &mut |event| notes.push(format!("{event:?}")));
+            let mut note = |event: &Event| notes.push(format!("{event:?}"));
+            let result = before.check_frozen(&model, frozen).and_then(|()| before.tell_idle(&model, frozen, &mut note));
             (result.map_err(|error| error.to_string()), notes)
         };
         let trained = |name: &str, role: Role| {

@@ -65,6 +65,15 @@ mod tests {
         assert_eq!((progress.best.unwrap().epoch, progress.epochs_without_better, progress.epochs), (3, 1, 4));
     }
 
+    /// A loss that came back one bit off, before numbers were read to the last one.
+    #[test]
+    fn figures_are_read_back_as_they_were_written() {
+        let best = Some(epoch(3, 0.1 + 0.2, 0.393_353_259_535_047_63));
+        let progress = Progress { step: 12, epochs: 3, best, epochs_without_better: 0 };
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+    }
+
     #[test]
     fn the_figure_that_selects_can_be_the_loss_or_nothing() {
         let mut by_loss = Progress::default();

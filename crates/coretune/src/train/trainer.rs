@@ -115,7 +115,7 @@ impl Trainer<'_> {
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let mut meter = Meter::start();
-        if self.progress.step == 0 {
+        if self.progress.epochs == 0 {
             self.watch_first_epoch(&mut meter, observer)?;
         }
         while self.progress.epochs < self.plan.epochs && !self.has_lost_patience() {
@@ -129,11 +129,14 @@ impl Trainer<'_> {
         Ok(Outcome { progress, best, images_per_second: meter.overall_rate(), early })
     }
 
-    /// The first epoch, with a look at what moved in it.
+    /// The first epoch, or what is left of it, with a look at what moved.
     fn watch_first_epoch(&mut self, meter: &mut Meter, observer: &mut Observer<'_>) -> Result<(), TrainError> {
-        let start = Snapshot::of(&self.model)?;
+        let (start, first_step) = (Snapshot::of(&self.model)?, self.progress.step);
         self.train_epoch(meter, observer)?;
-        start.check_epoch(&self.model, self.plan.frozen, observer)?;
+        start.check_frozen(&self.model, self.plan.frozen)?;
+        if self.progress.step > first_step {
+            start.tell_idle(&self.model, self.plan.frozen, observer)?;
+        }
         drop(start);
         let trained = Snapshot::of(&self.model)?;
         self.finish_epoch(observer)?;
