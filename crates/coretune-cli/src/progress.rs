@@ -337,8 +337,6 @@ mod tests {
             rate: 0.03,
             loss: 2.31,
             figures: [(figure::CLASSIFICATION, 0.92), (figure::CONTRASTIVE, 0.695)].into_iter().collect(),
-            positives_per_anchor: 5.0,
-            anchors_without_positives: 0,
             images_per_second: 98.4,
             data_wait_share: 0.0,
             seconds: 12.5,

@@ -14,15 +14,19 @@ use serde_json::{Value, json};
 mod mutation;
 
 fn step(step: u64) -> MetricsRecord {
-    let figures = [("classification", 0.9), ("contrastive", 1.4), ("hardest_positive_cosine", 0.1 + 0.2)];
+    let figures = [
+        ("anchors_without_positives", 1.0),
+        ("classification", 0.9),
+        ("contrastive", 1.4),
+        ("hardest_positive_cosine", 0.1 + 0.2),
+        ("positives_per_anchor", 5.4),
+    ];
     MetricsRecord::Step(StepRecord {
         step,
         epoch: 1 + step / 10,
         lr: 0.03,
         loss: 2.3,
         figures: figures.map(|(name, value)| (name.to_string(), value)).into(),
-        positives_per_anchor: 5.4,
-        anchors_without_positives: 1,
         images_per_second: 98.0,
         data_wait_share: 0.01,
         seconds: 12.5,
@@ -263,7 +267,7 @@ fn the_table_has_a_row_per_record_and_a_column_per_figure() {
     let expected = "\
 kind,step,epoch,split,loss,top1,lr,anchors_without_positives,classification,contrastive,data_wait_share,\
 hardest_positive_cosine,images_per_second,positives_per_anchor,seconds
-step,10,2,,2.3,,0.03,1,0.9,1.4,0.01,0.30000000000000004,98.0,5.4,12.5
+step,10,2,,2.3,,0.03,1.0,0.9,1.4,0.01,0.30000000000000004,98.0,5.4,12.5
 evaluation,10,1,validation,0.8,0.741,,,,,,,,,13.0
 ";
     assert_eq!(text(&folder, "metrics.csv"), expected);

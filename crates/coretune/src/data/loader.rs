@@ -18,7 +18,7 @@ use crate::transforms::Transform;
 /// What a step gets.
 #[derive(Debug)]
 pub struct Batch {
-    /// RGB, uint8, [n, h, w, 3], contiguous, on the CPU.
+    /// RGB, uint8, `[views n, h, w, 3]`, contiguous, on the CPU: the first view of every image, then the second.
     pub images: Tensor,
     /// Class of each image.
     pub labels: Vec<i64>,
@@ -37,12 +37,14 @@ pub struct LoaderOptions {
     pub workers: usize,
     /// Finished batches that wait, per worker; 0 counts as 1.
     pub prefetch: usize,
+    /// Times that each image is transformed, every time with other draws; 0 counts as 1.
+    pub views: usize,
 }
 
 impl Default for LoaderOptions {
-    /// One thread that stays two batches ahead, seed and epoch 0.
+    /// One thread that stays two batches ahead, seed and epoch 0, one view.
     fn default() -> Self {
-        LoaderOptions { seed: 0, epoch: 0, workers: 1, prefetch: 2 }
+        LoaderOptions { seed: 0, epoch: 0, workers: 1, prefetch: 2, views: 1 }
     }
 }
 
@@ -164,35 +166,46 @@ impl Work {
 
     /// Decodes and transforms the images at `indices`; `None` when the loader was dropped meanwhile.
     fn make(&self, indices: &[usize]) -> Result<Option<Batch>, DataError> {
-        let mut pixels = Vec::new();
+        let mut views = vec![Vec::new(); self.options.views.max(1)];
         let mut size = None;
         for &index in indices {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let image = self.sample(index)?;
-            let (batch_width, batch_height) = *size.get_or_insert(image.dimensions());
-            let (width, height) = image.dimensions();
-            if (width, height) != (batch_width, batch_height) {
-                let image = self.split.image(index)?.to_string();
-                return Err(DataError::SizesDiffer { image, width, height, batch_width, batch_height });
+            for (image, pixels) in self.sample(index, views.len())?.into_iter().zip(&mut views) {
+                let (batch_width, batch_height) = *size.get_or_insert(image.dimensions());
+                let (width, height) = image.dimensions();
+                if (width, height) != (batch_width, batch_height) {
+                    let image = self.split.image(index)?.to_string();
+                    return Err(DataError::SizesDiffer { image, width, height, batch_width, batch_height });
+                }
+                pixels.reserve_exact(image.len() * indices.len() - pixels.len());
+                pixels.extend_from_slice(&image);
             }
-            pixels.reserve_exact(image.len() * indices.len() - pixels.len());
-            pixels.extend_from_slice(&image);
         }
         let (width, height) = size.unwrap_or_default();
-        let shape = [indices.len() as i64, i64::from(height), i64::from(width), 3];
+        let shape = [(views.len() * indices.len()) as i64, i64::from(height), i64::from(width), 3];
+        let pixels = joined(views);
         let images = engine::guard("making a batch", || Tensor::from_slice(&pixels).view(shape))?;
         let labels = indices.iter().map(|&index| self.split.labels()[index]).collect();
         Ok(Some(Batch { images, labels, indices: indices.to_vec() }))
     }
 
-    fn sample(&self, index: usize) -> Result<RgbImage, DataError> {
+    /// The views of an image, which is decoded once; their draws follow each other in one stream.
+    fn sample(&self, index: usize, views: usize) -> Result<Vec<RgbImage>, DataError> {
         let source = self.split.image(index)?;
         let mut stream = stream(self.options.seed, Purpose::Augmentation, self.options.epoch, index as u64);
-        let transformed = self.transform.apply(source.load()?, &mut stream);
-        transformed.map_err(|error| DataError::Transform { image: source.to_string(), source: error })
+        let image = source.load()?;
+        std::iter::repeat_n(image, views)
+            .map(|image| self.transform.apply(image, &mut stream))
+            .collect::<Result<_, _>>()
+            .map_err(|error| DataError::Transform { image: source.to_string(), source: error })
     }
+}
+
+/// One after the other; a single one is not copied.
+fn joined(mut views: Vec<Vec<u8>>) -> Vec<u8> {
+    if views.len() == 1 { views.swap_remove(0) } else { views.concat() }
 }
 
 /// Images of one size as u8 `[n, h, w, 3]`.

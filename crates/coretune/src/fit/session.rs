@@ -15,7 +15,7 @@ use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::Objective;
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{
-    Event, Observer, Outcome, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
+    Event, FineTuning, Frozen, Observer, Outcome, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
 };
 use crate::transforms::Transform;
 
@@ -65,8 +65,14 @@ impl Preparation {
         let against_probe = frozen.map(compare).transpose()?;
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
-        let measured =
-            Measured { outcome: &outcome, frozen, test: test.as_ref(), temperature, wall_seconds: stopwatch.seconds() };
+        let measured = Measured {
+            best: outcome.progress.best.expect("a run has an epoch or more, and the first is the best so far"),
+            outcome: &outcome,
+            frozen,
+            test: test.as_ref(),
+            temperature,
+            wall_seconds: stopwatch.seconds(),
+        };
         let summary = summary(&task, &measured);
         folder.derive()?;
         folder.write_summary(&summary)?;
@@ -104,27 +110,38 @@ impl Task {
         backbone: Backbone,
         folder: &'a RunFolder,
         frozen: Option<&FrozenFigures>,
-    ) -> Result<Trainer<'a>, TrainError> {
-        let train = &self.config.train;
-        let objective = settings::objective(&self.config.method, train.label_smoothing);
-        let classifier = self.classifier(backbone.feature_width(), frozen)?;
-        let model = self.model(backbone, classifier, &*objective)?;
+    ) -> Result<Trainer<'a, FineTuning>, TrainError> {
         let images = self.training_images()?;
         Ok(Trainer {
-            description: self.description(&model),
-            optimizer: settings::optimizer(&model, train),
+            learner: self.learner(backbone, frozen)?,
             schedule: settings::schedule(&self.config, images.steps_per_epoch()?),
-            average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
             plan: settings::plan(&self.config),
             progress: Progress::default(),
             stopwatch: Stopwatch::start(),
             stop: self.stop.clone(),
+            images,
+            folder,
+        })
+    }
+
+    /// The model before its first step, with all that its steps need.
+    fn learner(&self, backbone: Backbone, frozen: Option<&FrozenFigures>) -> Result<FineTuning, TrainError> {
+        let (train, network) = (&self.config.train, &self.config.model);
+        let objective = settings::objective(&self.config.method, train.label_smoothing);
+        let classifier = self.classifier(backbone.feature_width(), frozen)?;
+        let model = self.model(backbone, classifier, &*objective)?;
+        Ok(FineTuning {
+            description: self.description(&model),
+            optimizer: settings::optimizer(&model, train),
+            average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
+            accumulation: settings::accumulation(train),
+            frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
+            select: train.select,
+            seed: train.seed,
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,
             model,
             objective,
-            images,
-            folder,
         })
     }
 
@@ -166,6 +183,7 @@ impl Task {
             split: self.splits.train.clone(),
             sampling: settings::sampling(&self.config),
             transform: Arc::new(transform),
+            views: 1,
             workers: self.config.workers(),
             seed: self.config.train.seed,
         })

@@ -6,7 +6,7 @@ use crate::config::{self, MethodSection, RunConfig, TrainSection};
 use crate::losses::Focus;
 use crate::models::Model;
 use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
-use crate::train::{Accumulation, Decay, Frozen, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
+use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
 
 /// The fine-tuning method.
 pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
@@ -62,21 +62,17 @@ pub(super) fn sampling(config: &RunConfig) -> Sampling {
     }
 }
 
-/// How long training goes on, and which epoch is kept.
+/// How long training goes on, and how often it is recorded.
 pub(super) fn plan(config: &RunConfig) -> Plan {
     let (train, run) = (&config.train, &config.run);
     Plan {
         epochs: train.epochs as u64,
-        select: train.select,
         patience: train.early_stopping.map(|epochs| epochs as u64),
         log_every: train.log_every as u64,
-        frozen: Frozen { stages: config.model.frozen_stages as usize, batch_norm: config.model.freeze_batch_norm },
-        accumulation: accumulation(train),
         saving: Saving {
             steps: run.save_steps.map(|steps| steps as u64),
             time: run.save_minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok()),
         },
-        seed: train.seed,
     }
 }
 

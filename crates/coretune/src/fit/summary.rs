@@ -7,11 +7,12 @@ use super::evaluation::Evaluation;
 use super::frozen::FrozenFigures;
 use crate::engine::{self, peak_rss_bytes};
 use crate::run_folder::{BestSummary, ProbeSummary, Summary, TestSummary};
-use crate::train::Outcome;
+use crate::train::{Best, Outcome};
 
 /// Everything that the summary quotes.
 pub(super) struct Measured<'a> {
     pub(super) outcome: &'a Outcome,
+    pub(super) best: Best,
     pub(super) frozen: Option<&'a FrozenFigures>,
     pub(super) test: Option<&'a Evaluation>,
     pub(super) temperature: f64,
@@ -19,7 +20,7 @@ pub(super) struct Measured<'a> {
 }
 
 pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
-    let Measured { outcome, frozen, test, temperature, wall_seconds } = measured;
+    let Measured { outcome, best, frozen, test, temperature, wall_seconds } = measured;
     Summary {
         method: task.config.method.name.name().into(),
         model: task.architecture.family.to_string(),
@@ -27,7 +28,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         seed: task.config.train.seed,
         epochs: outcome.progress.epochs,
         steps: outcome.progress.step,
-        best: BestSummary { epoch: outcome.best.epoch, val_top1: outcome.best.top1 },
+        best: BestSummary { epoch: best.epoch, val_top1: best.top1 },
         test: test.map(|test| TestSummary {
             top1: test.classification.top1,
             top5: test.classification.top5,

@@ -19,10 +19,6 @@ pub struct StepRecord {
     /// is left out of the file, which has no number for it.
     #[serde(flatten, serialize_with = "finite_figures")]
     pub figures: BTreeMap<String, f64>,
-    /// Mean number of other images of the anchor's class.
-    pub positives_per_anchor: f64,
-    /// Images alone in their class.
-    pub anchors_without_positives: usize,
     /// Since the line before.
     pub images_per_second: f64,
     /// Share of that time spent waiting for images.
@@ -107,8 +103,6 @@ impl From<&crate::train::StepReport> for StepRecord {
             lr: report.rate,
             loss: report.loss,
             figures: report.figures.iter().map(|(name, value)| ((*name).to_string(), *value)).collect(),
-            positives_per_anchor: report.positives_per_anchor,
-            anchors_without_positives: report.anchors_without_positives,
             images_per_second: report.images_per_second,
             data_wait_share: report.data_wait_share,
             seconds: report.seconds,

@@ -42,6 +42,8 @@ pub struct TrainingImages {
     pub sampling: Sampling,
     /// What is done to an image, drawn anew each time.
     pub transform: Arc<Transform>,
+    /// Views of each image in a batch.
+    pub views: usize,
     /// Threads that read images.
     pub workers: usize,
     /// Seed of order and augmentation.
@@ -67,7 +69,8 @@ impl TrainingImages {
             }
         };
         batches.drain(..skip.min(batches.len()));
-        let options = LoaderOptions { seed: self.seed, epoch, workers: self.workers, ..LoaderOptions::default() };
+        let (seed, workers, views) = (self.seed, self.workers, self.views);
+        let options = LoaderOptions { seed, epoch, workers, views, ..LoaderOptions::default() };
         Ok(Loader::new(self.split.clone(), Arc::clone(&self.transform), batches, options)?)
     }
 }

@@ -18,10 +18,6 @@ pub struct StepReport {
     pub loss: f64,
     /// Terms and other figures of the objective, by name.
     pub figures: BTreeMap<&'static str, f64>,
-    /// Mean number of other rows of an anchor's class in the batch.
-    pub positives_per_anchor: f64,
-    /// Anchors alone in their class.
-    pub anchors_without_positives: usize,
     /// Images a second since the last report that was logged.
     pub images_per_second: f64,
     /// Share of the time since then that the step waited for images.

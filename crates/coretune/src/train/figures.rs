@@ -13,15 +13,17 @@ pub struct DeviceFigures {
     names: Vec<&'static str>,
     /// The total loss, then one value per name: f32 `[1 + names]`.
     values: Tensor,
+    /// Figures that were never on the device.
+    known: Vec<(&'static str, f64)>,
 }
 
 impl DeviceFigures {
     /// Collects the total and the named figures of a loss into one small tensor.
-    pub(super) fn gather(loss: &ObjectiveLoss) -> Self {
+    pub(crate) fn gather(loss: &ObjectiveLoss) -> Self {
         let names = loss.figures.iter().map(|(name, _)| *name).collect();
         let scalars = std::iter::once(loss.total.detach()).chain(loss.figures.iter().map(|(_, value)| value.detach()));
         let scalars: Vec<Tensor> = scalars.map(|value| value.to_kind(Kind::Float)).collect();
-        DeviceFigures { names, values: Tensor::stack(&scalars, 0) }
+        DeviceFigures { names, values: Tensor::stack(&scalars, 0), known: Vec::new() }
     }
 
     /// The mean of the figures of several parts of a batch; a figure that some part lacks is the mean of the others.
@@ -32,7 +34,14 @@ impl DeviceFigures {
         let total = mean(parts.iter().map(|part| part.values.get(0)).collect());
         let of_name = |name: &&str| mean(parts.iter().filter_map(|part| part.of(name)).collect());
         let values: Vec<Tensor> = std::iter::once(total).chain(names.iter().map(of_name)).collect();
-        DeviceFigures { names, values: Tensor::stack(&values, 0) }
+        DeviceFigures { names, values: Tensor::stack(&values, 0), known: Vec::new() }
+    }
+
+    /// Adds a figure that the host knows already.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: f64) -> Self {
+        self.known.push((name, value));
+        self
     }
 
     fn of(&self, name: &str) -> Option<Tensor> {
@@ -48,7 +57,7 @@ impl DeviceFigures {
             values
         })?;
         let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));
-        Ok((total, self.names.iter().copied().zip(figures).collect()))
+        Ok((total, self.names.iter().copied().zip(figures).chain(self.known.iter().copied()).collect()))
     }
 }
 

@@ -1,12 +1,15 @@
 //! Training: the step, the loop around it, and the state that a run leaves behind.
 //!
-//! [`step`] reads like the algorithm box of the paper; [`Trainer`] knows neither the method nor the architecture.
+//! [`step`] reads like the algorithm box of the paper; [`Trainer`] is the loop around any [`Learner`] and knows neither the
+//! method nor the architecture.
 
 mod batches;
 mod error;
 mod evaluator;
 mod events;
 mod figures;
+mod fine_tuning;
+mod learner;
 mod meter;
 mod movement;
 mod optimizer;
@@ -24,6 +27,8 @@ pub use error::{Saved, TrainError};
 pub use evaluator::{Evaluator, Outputs};
 pub use events::{EpochReport, Event, Observer, StepReport};
 pub use figures::{DeviceFigures, PositiveCounts};
+pub use fine_tuning::FineTuning;
+pub use learner::{EpochEnd, EpochPlace, Learner};
 pub use meter::Stopwatch;
 pub use movement::Frozen;
 pub use optimizer::{LayerRates, Optimizer, Rule};

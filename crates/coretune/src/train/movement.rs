@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{Event, Observer, TrainError};
 use crate::engine::{EngineError, guard};
-use crate::models::{Model, Role};
+use crate::models::{Model, Parameters, Role};
 
 /// What a run is told to leave as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,25 +16,26 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    fn holds(self, name: &str, role: Role, model: &Model) -> bool {
+    pub(super) fn holds(self, name: &str, role: Role, model: &Model) -> bool {
         let Some(name) = name.strip_prefix("backbone.") else { return false };
         let in_frozen_stage = model.backbone.stage_of(name).is_some_and(|stage| stage < self.stages);
         in_frozen_stage || (self.batch_norm && role == Role::Buffer)
     }
 }
 
+/// Whether a tensor of this name and role is to stay.
+pub(super) type IsFrozen<'a> = dyn Fn(&str, Role) -> bool + 'a;
+
 /// The tensors of a model as they were at some moment.
 pub(super) struct Snapshot(Vec<Tensor>);
 
 impl Snapshot {
-    pub(super) fn of(model: &Model) -> Result<Self, EngineError> {
-        let parameters = model.parameters();
+    pub(super) fn of(parameters: &Parameters) -> Result<Self, EngineError> {
         Ok(Snapshot(guard("copying the weights", || parameters.iter().map(|p| p.tensor.detach().copy()).collect())?))
     }
 
     /// Each tensor of the model, with its name, role and whether it has moved since.
-    fn moved(&self, model: &Model) -> Result<Vec<(String, Role, bool)>, EngineError> {
-        let parameters = model.parameters();
+    fn moved(&self, parameters: &Parameters) -> Result<Vec<(String, Role, bool)>, EngineError> {
         let pairs = parameters.iter().zip(&self.0);
         guard("comparing weights", || {
             pairs.map(|(now, then)| (now.name.clone(), now.role, !now.tensor.detach().equal(then))).collect()
@@ -42,9 +43,8 @@ impl Snapshot {
     }
 
     /// After an epoch: a frozen tensor that moved is an error.
-    pub(super) fn check_frozen(&self, model: &Model, frozen: Frozen) -> Result<(), TrainError> {
-        let moved =
-            self.moved(model)?.into_iter().find(|(name, role, moved)| *moved && frozen.holds(name, *role, model));
+    pub(super) fn check_frozen(&self, parameters: &Parameters, frozen: &IsFrozen<'_>) -> Result<(), TrainError> {
+        let moved = self.moved(parameters)?.into_iter().find(|(name, role, moved)| *moved && frozen(name, *role));
         match moved {
             Some((tensor, ..)) => Err(TrainError::FrozenMoved { tensor, during: "the first epoch" }),
             None => Ok(()),
@@ -54,13 +54,13 @@ impl Snapshot {
     /// After an epoch in which steps were made: trained tensors that did not move are told.
     pub(super) fn tell_idle(
         &self,
-        model: &Model,
-        frozen: Frozen,
+        parameters: &Parameters,
+        frozen: &IsFrozen<'_>,
         observer: &mut Observer<'_>,
     ) -> Result<(), TrainError> {
-        let moved = self.moved(model)?.into_iter();
+        let moved = self.moved(parameters)?.into_iter();
         let idle: Vec<String> = moved
-            .filter(|(name, role, moved)| !moved && !frozen.holds(name, *role, model))
+            .filter(|(name, role, moved)| !moved && !frozen(name, *role))
             .map(|(name, ..)| name)
             .collect();
         if let Some(first) = idle.first() {
@@ -73,8 +73,8 @@ impl Snapshot {
     }
 
     /// After a validation, which changes nothing, also where it looks at the averaged weights.
-    pub(super) fn check_validation(&self, model: &Model) -> Result<(), TrainError> {
-        match self.moved(model)?.into_iter().find(|(.., moved)| *moved) {
+    pub(super) fn check_validation(&self, parameters: &Parameters) -> Result<(), TrainError> {
+        match self.moved(parameters)?.into_iter().find(|(.., moved)| *moved) {
             Some((tensor, ..)) => Err(TrainError::FrozenMoved { tensor, during: "validation" }),
             None => Ok(()),
         }
@@ -106,11 +106,15 @@ mod tests {
         let frozen = Frozen { stages: 1, batch_norm: true };
         let check = |which: &dyn Fn(&str, Role) -> bool| {
             let model = model();
-            let before = Snapshot::of(&model).unwrap();
+            let before = Snapshot::of(&model.parameters()).unwrap();
             nudge(&model, which);
             let mut notes = Vec::new();
             let mut note = |event: &Event| notes.push(format!("{event:?}"));
-            let result = before.check_frozen(&model, frozen).and_then(|()| before.tell_idle(&model, frozen, &mut note));
+            let is_frozen = |name: &str, role| frozen.holds(name, role, &model);
+            let parameters = model.parameters();
+            let result = before
+                .check_frozen(&parameters, &is_frozen)
+                .and_then(|()| before.tell_idle(&parameters, &is_frozen, &mut note));
             (result.map_err(|error| error.to_string()), notes)
         };
         let trained = |name: &str, role: Role| {
@@ -128,9 +132,9 @@ mod tests {
     #[test]
     fn validation_leaves_every_tensor_as_it_was() {
         let model = model();
-        let before = Snapshot::of(&model).unwrap();
-        before.check_validation(&model).unwrap();
+        let before = Snapshot::of(&model.parameters()).unwrap();
+        before.check_validation(&model.parameters()).unwrap();
         nudge(&model, |name, _| name == "classifier.weight");
-        assert!(before.check_validation(&model).unwrap_err().to_string().contains("validation"));
+        assert!(before.check_validation(&model.parameters()).unwrap_err().to_string().contains("validation"));
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that a later process needs to go on with a run: written, verified, read back.
 //!
-//! The state is a list of named tensors (weights, optimizer, average) and a [`Progress`]. There is no state of random
+//! The state is a list of named tensors (weights, optimizer, averages) and a [`Progress`]. There is no state of random
 //! generators and no position of a sampler in it: every draw and every batch is a function of (seed, epoch, step).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,27 +9,20 @@ use std::path::Path;
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
-use super::saved_model::{KEY, metadata, tensors_of};
-use super::{Progress, TrainError, Trainer, WeightAverage};
+use super::learner::Learner;
+use super::saved_model::KEY;
+use super::{Progress, TrainError, Trainer};
 use crate::checkpoints::{Checkpoint, safetensors_file};
 use crate::engine::guard;
 use crate::models::{Parameters, Role};
 
-impl Trainer<'_> {
-    /// Every tensor of the state by its name in the file.
-    fn state(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = tensors_of(&self.model.parameters());
-        tensors.extend(self.optimizer.state());
-        tensors.extend(self.average.iter().flat_map(WeightAverage::state));
-        tensors
-    }
-
+impl<L: Learner> Trainer<'_, L> {
     /// Writes the state to `last.safetensors`, once it is known to be sound and the metrics up to here are on the disk.
     pub(super) fn save_state(&self) -> Result<(), TrainError> {
         self.check_finite()?;
         self.folder.sync_metrics()?;
-        let metadata = metadata(&self.description, Some(&self.progress));
-        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &self.state())?)
+        let metadata = self.learner.metadata(&self.progress);
+        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &self.learner.state())?)
     }
 
     /// Goes on from a state that a run of the same configuration has saved.
@@ -40,7 +33,7 @@ impl Trainer<'_> {
     pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
         let (metadata, tensors) = safetensors_file::read(path)?;
         let progress = progress_of(&metadata, path)?;
-        let state = self.state();
+        let state = self.learner.state();
         if let Some(name) = tensors.keys().find(|name| !state.iter().any(|(known, _)| known == *name)) {
             let (name, expected, found) = (name.clone(), "nothing".into(), format!("{:?}", tensors[name].size()));
             return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
@@ -48,14 +41,14 @@ impl Trainer<'_> {
         for (name, target) in &state {
             copy_named(name, target, &tensors, path)?;
         }
-        self.optimizer.set_updates(progress.step);
+        self.learner.loaded(progress.step);
         self.progress = progress;
         Ok(())
     }
 
     /// Refuses weights that are no numbers any more: what is saved can always be gone on from.
     pub(super) fn check_finite(&self) -> Result<(), TrainError> {
-        match first_not_finite(&self.model.parameters())? {
+        match first_not_finite(&self.learner.parameters())? {
             None => Ok(()),
             Some(tensor) => Err(TrainError::NonFiniteWeight {
                 tensor,

@@ -4,41 +4,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::events::{EpochReport, Event, Observer, StepReport};
-use super::figures::{DeviceFigures, PositiveCounts};
+use super::events::{Event, Observer, StepReport};
+use super::figures::DeviceFigures;
+use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::movement::Snapshot;
-use super::progress::{Best, Progress};
-use super::saved_model::{ModelDescription, save_model};
-use super::{
-    Accumulation, Evaluator, Frozen, Optimizer, Saved, Schedule, Stop, TrainError, TrainingImages, WeightAverage, step,
-};
-use crate::config::Select;
-use crate::data::{Batch, Split};
-use crate::evaluate::calibration::negative_log_likelihood;
-use crate::models::Model;
-use crate::objectives::Objective;
-use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder, StepRecord};
+use super::progress::Progress;
+use super::{Saved, Schedule, Stop, TrainError, TrainingImages};
+use crate::run_folder::{MetricsRecord, RunFolder, StepRecord};
 
-/// What decides how long training goes on and which epoch is kept.
+/// How long training goes on, and how often it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Passes over the training images.
     pub epochs: u64,
-    /// What makes an epoch the best.
-    pub select: Select,
     /// Epochs without a better one before training stops.
     pub patience: Option<u64>,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
     /// When the state is saved within an epoch; at its end it always is.
     pub saving: Saving,
-    /// What is not to be trained; that it was not is looked at after the first epoch.
-    pub frozen: Frozen,
-    /// How a batch is taken apart where it does not fit into memory.
-    pub accumulation: Accumulation,
-    /// Seed of the objective's random draws.
-    pub seed: u64,
 }
 
 /// How often the state is saved within an epoch.
@@ -50,30 +35,18 @@ pub struct Saving {
     pub time: Option<Duration>,
 }
 
-/// A model being trained: with its optimizer, its average and how far they have come.
-pub struct Trainer<'a> {
-    /// The model.
-    pub model: Model,
-    /// What is minimised.
-    pub objective: Box<dyn Objective>,
-    /// The optimizer.
-    pub optimizer: Optimizer,
+/// The training loop around a [`Learner`]: how far it has come, on what, and where its state goes.
+pub struct Trainer<'a, L> {
+    /// What is trained.
+    pub learner: L,
     /// The learning rate.
     pub schedule: Schedule,
-    /// The weights' average, where one is kept: it is what is validated and kept as the best.
-    pub average: Option<WeightAverage>,
-    /// How far all of these have come.
+    /// How far it has come.
     pub progress: Progress,
-    /// How long, and which epoch is kept.
+    /// How long it goes on.
     pub plan: Plan,
     /// The training images.
     pub images: TrainingImages,
-    /// The images that choose the best epoch.
-    pub validation: Split,
-    /// Evaluates a split.
-    pub evaluator: Evaluator,
-    /// What a file needs to say beside the weights.
-    pub description: ModelDescription,
     /// Where metrics and checkpoints go.
     pub folder: &'a RunFolder,
     /// Time since the run began.
@@ -87,8 +60,6 @@ pub struct Trainer<'a> {
 pub struct Outcome {
     /// How far it came.
     pub progress: Progress,
-    /// The epoch that was kept.
-    pub best: Best,
     /// Images a second in the training of this process, validation left out.
     pub images_per_second: f64,
     /// Whether it ended early for want of a better epoch.
@@ -102,16 +73,12 @@ struct Pending {
     logged: bool,
 }
 
-impl Trainer<'_> {
-    /// Trains on to the end of the plan, saving `last` at the end of every epoch and as often as the plan says, and
-    /// `best` whenever there is a better one.
+impl<L: Learner> Trainer<'_, L> {
+    /// Trains on to the end of the plan, saving the state at the end of every epoch and as often as the plan says.
     ///
     /// # Errors
     /// [`TrainError::Interrupted`] when it was asked to stop: the state is saved, and [`Trainer::load_state`] goes on
     /// from it.
-    ///
-    /// # Panics
-    /// On a plan of no epoch.
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let mut meter = Meter::start();
@@ -124,23 +91,22 @@ impl Trainer<'_> {
         }
         let early = self.progress.epochs < self.plan.epochs;
         observer(&Event::Trained { took: started.elapsed(), early });
-        let progress = self.progress.clone();
-        let best = progress.best.expect("a plan has an epoch or more, and the first is the best so far");
-        Ok(Outcome { progress, best, images_per_second: meter.overall_rate(), early })
+        Ok(Outcome { progress: self.progress.clone(), images_per_second: meter.overall_rate(), early })
     }
 
     /// The first epoch, or what is left of it, with a look at what moved.
     fn watch_first_epoch(&mut self, meter: &mut Meter, observer: &mut Observer<'_>) -> Result<(), TrainError> {
-        let (start, first_step) = (Snapshot::of(&self.model)?, self.progress.step);
+        let (start, first_step) = (Snapshot::of(&self.learner.parameters())?, self.progress.step);
         self.train_epoch(meter, observer)?;
-        start.check_frozen(&self.model, self.plan.frozen)?;
+        let frozen = |name: &str, role| self.learner.is_frozen(name, role);
+        start.check_frozen(&self.learner.parameters(), &frozen)?;
         if self.progress.step > first_step {
-            start.tell_idle(&self.model, self.plan.frozen, observer)?;
+            start.tell_idle(&self.learner.parameters(), &frozen, observer)?;
         }
         drop(start);
-        let trained = Snapshot::of(&self.model)?;
+        let trained = Snapshot::of(&self.learner.parameters())?;
         self.finish_epoch(observer)?;
-        trained.check_validation(&self.model)
+        trained.check_validation(&self.learner.parameters())
     }
 
     fn has_lost_patience(&self) -> bool {
@@ -159,12 +125,13 @@ impl Trainer<'_> {
         while let Some(batch) = loader.next() {
             let batch = batch?;
             let rate = self.schedule.rate(self.progress.step);
-            let figures = self.make_step(&batch, rate)?;
+            let figures = self.learner.step(&batch, self.progress.step, rate)?;
+            self.progress.step += 1;
             meter.count(batch.labels.len(), loader.waited());
             // The step is under way: time to read the figures of the one before.
             self.report(pending.take(), observer)?;
             let logged = self.progress.step.is_multiple_of(self.plan.log_every) || self.progress.step == last_step;
-            let report = self.unread_report(steps, rate, &batch.labels, meter);
+            let report = self.unread_report(steps, rate, meter);
             if logged {
                 meter.end_lap();
             }
@@ -182,18 +149,6 @@ impl Trainer<'_> {
         self.report(pending, observer)
     }
 
-    /// One update of the weights and of their average.
-    fn make_step(&mut self, batch: &Batch, rate: f64) -> Result<DeviceFigures, TrainError> {
-        let (model, objective, accumulation) = (&self.model, &*self.objective, self.plan.accumulation);
-        let draw = (self.plan.seed, self.progress.step);
-        let figures = step(model, objective, &mut self.optimizer, batch, draw, rate, accumulation)?;
-        if let Some(average) = &mut self.average {
-            average.follow();
-        }
-        self.progress.step += 1;
-        Ok(figures)
-    }
-
     fn is_time_to_save(&self, saved: Instant) -> bool {
         let Saving { steps, time } = self.plan.saving;
         steps.is_some_and(|steps| self.progress.step.is_multiple_of(steps))
@@ -208,8 +163,7 @@ impl Trainer<'_> {
     }
 
     /// What is known of a step before its figures are read.
-    fn unread_report(&self, steps_per_epoch: u64, rate: f64, labels: &[i64], meter: &Meter) -> StepReport {
-        let positives = PositiveCounts::of(labels);
+    fn unread_report(&self, steps_per_epoch: u64, rate: f64, meter: &Meter) -> StepReport {
         let (images_per_second, data_wait_share) = meter.rates();
         StepReport {
             step: self.progress.step,
@@ -218,8 +172,6 @@ impl Trainer<'_> {
             rate,
             loss: f64::NAN,
             figures: BTreeMap::new(),
-            positives_per_anchor: positives.per_anchor,
-            anchors_without_positives: positives.anchors_without,
             images_per_second,
             data_wait_share,
             seconds: self.stopwatch.seconds(),
@@ -248,43 +200,22 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Validates the epoch, keeps it when it is the best, and saves the state.
+    /// Lets the learner look at the epoch, and saves the state.
     fn finish_epoch(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         self.check_finite()?;
-        // What is validated and kept is the average, where there is one.
-        self.exchange_average();
-        let validated = self.validate_and_keep();
-        self.exchange_average();
-        let (epoch, best) = match validated {
+        let place = EpochPlace { folder: self.folder, epochs: self.plan.epochs, seconds: self.stopwatch.seconds() };
+        let EpochEnd { record, event } = match self.learner.end_epoch(&mut self.progress, place, observer) {
             Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),
-            validated => validated?,
+            ended => ended?,
         };
-        let Best { epoch, top1, loss } = epoch;
-        let (step, seconds) = (self.progress.step, self.stopwatch.seconds());
-        let record = EvaluationRecord { step, epoch, split: "validation".into(), top1, loss, seconds };
-        self.folder.log(&MetricsRecord::Evaluation(record))?;
+        if let Some(record) = record {
+            self.folder.log(&record)?;
+        }
         self.save_state()?;
-        let best_so_far = self.progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
-        observer(&Event::Epoch(EpochReport { epoch, step, top1, loss, best, best_so_far }));
+        if let Some(event) = event {
+            observer(&event);
+        }
         Ok(())
-    }
-
-    fn exchange_average(&mut self) {
-        if let Some(average) = &mut self.average {
-            average.exchange();
-        }
-    }
-
-    /// The figures of the epoch on the validation split, and whether it is the best so far; if so it is kept.
-    fn validate_and_keep(&mut self) -> Result<(Best, bool), TrainError> {
-        let outputs = self.evaluator.outputs(&self.model, &self.validation, &mut |_, _| {})?;
-        let loss = negative_log_likelihood(&outputs.logits, &outputs.labels, 1.0)?;
-        let validated = Best { epoch: self.progress.epochs + 1, top1: outputs.top1()?, loss };
-        let best = self.progress.note(validated, self.plan.select);
-        if best {
-            save_model(&self.folder.best_checkpoint(), &self.model, &self.description)?;
-        }
-        Ok((validated, best))
     }
 
     /// The state as it was last saved, where it was.

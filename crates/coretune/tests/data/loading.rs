@@ -25,7 +25,7 @@ fn augmentation() -> Arc<Transform> {
 }
 
 fn options(workers: usize) -> LoaderOptions {
-    LoaderOptions { seed: 3, epoch: 5, workers, prefetch: 2 }
+    LoaderOptions { seed: 3, epoch: 5, workers, ..LoaderOptions::default() }
 }
 
 fn pixels(images: &Tensor) -> Vec<u8> {

@@ -38,7 +38,7 @@ fn cifar_10_from_parquet_has_its_published_counts_names_and_mean() {
 
     let transform = Arc::new(Transform::evaluate(32, 1.0, Interpolation::Bilinear).unwrap());
     let batches = sampler::sequential(training.len(), 100).unwrap();
-    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 2 };
+    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, ..LoaderOptions::default() };
     let mut sum = [0.0; 3];
     for batch in Loader::new(training, transform, batches, options).unwrap() {
         let mean = batch.unwrap().images.to_kind(Kind::Double).mean_dim([0i64, 1, 2].as_slice(), false, Kind::Double);
@@ -68,7 +68,7 @@ fn imagenet_folders_have_classes_titles_and_a_validation_split() {
 
     let transform = Arc::new(Transform::train(Augmentation::ResizedCropFlip, 64, Interpolation::Bilinear).unwrap());
     let batches = sampler::balanced(train.labels(), 8, 4, 0, 0).unwrap();
-    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 1 };
+    let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 1, ..LoaderOptions::default() };
     let loader = Loader::new(train, transform, batches[..4].to_vec(), options).unwrap();
     assert_eq!(loader.map(|batch| batch.unwrap().images.size()).collect::<Vec<_>>(), vec![[32, 64, 64, 3]; 4]);
 }

@@ -1,0 +1,122 @@
+//! A classifier being fine-tuned.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use super::figures::{DeviceFigures, PositiveCounts};
+use super::learner::{EpochEnd, EpochPlace, Learner};
+use super::progress::{Best, Progress};
+use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
+use super::{
+    Accumulation, EpochReport, Evaluator, Event, Frozen, Observer, Optimizer, TrainError, WeightAverage, step,
+};
+use crate::config::Select;
+use crate::data::{Batch, Split};
+use crate::evaluate::calibration::negative_log_likelihood;
+use crate::models::{Model, Parameters, Role};
+use crate::objectives::Objective;
+use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
+
+/// A model with its fine-tuning objective: trained on labels, validated each epoch, kept where it is the best.
+pub struct FineTuning {
+    /// The model.
+    pub model: Model,
+    /// What is minimised.
+    pub objective: Box<dyn Objective>,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The weights' average, where one is kept: it is what is validated and kept as the best.
+    pub average: Option<WeightAverage>,
+    /// How a batch is taken apart where it does not fit into memory.
+    pub accumulation: Accumulation,
+    /// What is not to be trained; that it was not is looked at after the first epoch.
+    pub frozen: Frozen,
+    /// What makes an epoch the best.
+    pub select: Select,
+    /// Seed of the objective's random draws.
+    pub seed: u64,
+    /// The images that choose the best epoch.
+    pub validation: Split,
+    /// Evaluates a split.
+    pub evaluator: Evaluator,
+    /// What a file needs to say beside the weights.
+    pub description: ModelDescription,
+}
+
+impl Learner for FineTuning {
+    fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
+        let (model, objective, draw) = (&self.model, &*self.objective, (self.seed, number));
+        let figures = step(model, objective, &mut self.optimizer, batch, draw, rate, self.accumulation)?;
+        if let Some(average) = &mut self.average {
+            average.follow();
+        }
+        let positives = PositiveCounts::of(&batch.labels);
+        Ok(figures
+            .with("positives_per_anchor", positives.per_anchor)
+            .with("anchors_without_positives", positives.anchors_without as f64))
+    }
+
+    fn parameters(&self) -> Parameters {
+        self.model.parameters()
+    }
+
+    fn is_frozen(&self, name: &str, role: Role) -> bool {
+        self.frozen.holds(name, role, &self.model)
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = tensors_of(&self.model.parameters());
+        tensors.extend(self.optimizer.state());
+        tensors.extend(self.average.iter().flat_map(WeightAverage::state));
+        tensors
+    }
+
+    fn loaded(&mut self, steps: u64) {
+        self.optimizer.set_updates(steps);
+    }
+
+    fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
+        metadata(&self.description, Some(progress))
+    }
+
+    fn end_epoch(
+        &mut self,
+        progress: &mut Progress,
+        place: EpochPlace<'_>,
+        _: &mut Observer<'_>,
+    ) -> Result<EpochEnd, TrainError> {
+        // What is validated and kept is the average, where there is one.
+        self.exchange_average();
+        let validated = self.validate_and_keep(progress, place.folder);
+        self.exchange_average();
+        let (Best { epoch, top1, loss }, best) = validated?;
+        let (step, seconds) = (progress.step, place.seconds);
+        let record = EvaluationRecord { step, epoch, split: "validation".into(), top1, loss, seconds };
+        let best_so_far = progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
+        Ok(EpochEnd {
+            record: Some(MetricsRecord::Evaluation(record)),
+            event: Some(Event::Epoch(EpochReport { epoch, step, top1, loss, best, best_so_far })),
+        })
+    }
+}
+
+impl FineTuning {
+    fn exchange_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.exchange();
+        }
+    }
+
+    /// The figures of the epoch on the validation split, and whether it is the best so far; if so it is kept.
+    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<(Best, bool), TrainError> {
+        let outputs = self.evaluator.outputs(&self.model, &self.validation, &mut |_, _| {})?;
+        let loss = negative_log_likelihood(&outputs.logits, &outputs.labels, 1.0)?;
+        let validated = Best { epoch: progress.epochs + 1, top1: outputs.top1()?, loss };
+        let best = progress.note(validated, self.select);
+        if best {
+            save_model(&folder.best_checkpoint(), &self.model, &self.description)?;
+        }
+        Ok((validated, best))
+    }
+}

@@ -1,0 +1,67 @@
+//! What the training loop does not know: the model, its loss, and what makes an epoch good.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use super::{DeviceFigures, Event, Observer, Progress, TrainError};
+use crate::data::Batch;
+use crate::models::{Parameters, Role};
+use crate::run_folder::{MetricsRecord, RunFolder};
+
+/// Something that is trained: a model with its objective and its optimizer.
+///
+/// The loop ([`super::Trainer`]) brings batches, the learning rate, saving, stopping and logging; everything else is here.
+/// The learner's [`state`](Learner::state) and a [`Progress`] are all that a later process needs to go on.
+pub trait Learner {
+    /// One update of the weights; `step` counts from 0. Nothing is read back from the device.
+    fn step(&mut self, batch: &Batch, step: u64, rate: f64) -> Result<DeviceFigures, TrainError>;
+
+    /// Every weight and buffer: looked at for NaN before a save, and for movement after the first epoch.
+    fn parameters(&self) -> Parameters;
+
+    /// Whether this tensor is to stay as it was.
+    fn is_frozen(&self, name: &str, role: Role) -> bool;
+
+    /// Every tensor that the next step depends on, by its name in `last.safetensors`; to load a state they are written
+    /// into.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// The tensors of [`state`](Learner::state) were loaded, and so many steps were made.
+    fn loaded(&mut self, steps: u64);
+
+    /// What the file says beside the tensors.
+    fn metadata(&self, progress: &Progress) -> BTreeMap<String, String>;
+
+    /// Looks at the epoch that was trained to its end, keeps what is worth keeping, and takes note in `progress`.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when it was asked to stop meanwhile: then `progress` is as it was, and a later process
+    /// begins with this look.
+    fn end_epoch(
+        &mut self,
+        progress: &mut Progress,
+        place: EpochPlace<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<EpochEnd, TrainError>;
+}
+
+/// Where and when an epoch ends.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochPlace<'a> {
+    /// Where checkpoints go.
+    pub folder: &'a RunFolder,
+    /// Epochs of the run.
+    pub epochs: u64,
+    /// Time since the run began.
+    pub seconds: f64,
+}
+
+/// What the look at an epoch gave.
+#[derive(Debug)]
+pub struct EpochEnd {
+    /// A line for `metrics.jsonl`.
+    pub record: Option<MetricsRecord>,
+    /// What whoever watches is told, once the state is saved.
+    pub event: Option<Event>,
+}
