@@ -156,6 +156,58 @@ fn a_step_can_be_made_of_several_batches() {
     assert!(stderr(&output).contains("20"), "{}", stderr(&output));
 }
 
+#[test]
+fn a_balanced_batch_is_made_of_the_classes_that_there_are() {
+    let world = World::new();
+    let mut arguments = world.fit("run", &["--no-probe", "--sampler", "balanced"]);
+    let batch = arguments.iter().position(|argument| argument == "--batch-size").unwrap();
+    arguments[batch + 1] = "15".into();
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("14 images a step, 2 classes x 7, not 15"), "{}", stderr(&output));
+    let again = run(&[&arguments[..], &["--resume".to_string()]].concat());
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stdout(&again).contains("is done already"), "{}", stdout(&again));
+    assert_eq!(coretune(&["evaluate", &world.path("run")]).status.code(), Some(0));
+
+    let output = run(&world.fit("none", &["--sampler", "balanced", "--classes-per-batch", "3"]));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hint: give --classes-per-batch of at most 2"), "{}", stderr(&output));
+    assert!(!std::path::Path::new(&world.path("none")).exists());
+}
+
+#[test]
+fn images_that_do_not_fill_a_batch_are_told_of() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--dry-run"]));
+    assert!(stderr(&output).contains("each epoch leaves out 2 images"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_list_with_a_column_of_splits_gives_all_three() {
+    let world = World::new();
+    let mut rows = String::from("image_path,label,split\n");
+    for (split, of) in [("train", 0..6), ("val", 6..8), ("test", 8..10)] {
+        for class in ["dark", "light"] {
+            of.clone().for_each(|index| rows += &format!("train/{class}/{index}.ppm,{class},{split}\n"));
+        }
+    }
+    let list = world.path("data/list.csv");
+    fs::write(&list, &rows).unwrap();
+    let check = stdout(&coretune(&["data", "check", &list]));
+    for line in ["train: 12 images", "validation: 4 images", "test: 4 images"] {
+        assert!(check.contains(line), "no {line:?} in {check}");
+    }
+    fs::write(&list, rows.replace("dark/9.ppm,dark,test", "dark/9.ppm,dark,tets")).unwrap();
+    let output = coretune(&["data", "check", &list]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("list.csv line 19: found the split `tets`, expected train"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 /// Tensors that a checkpoint lacks are drawn from the seed: features kept from another seed are those of another network.
 #[test]
 fn kept_features_are_not_taken_for_those_of_other_random_tensors() {

@@ -96,6 +96,18 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// A line of a text file is unusable.
+    #[error("{} line {line}: found {found}, expected {expected}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// An image that no decoder can read.
     #[error("{image} cannot be decoded: {message}")]
     Decode {
@@ -227,6 +239,9 @@ impl DataError {
             DataError::ClassTooSmall { .. } => {
                 "lower --val-per-class or the labelled budget, or leave --val-per-class out: a tenth of the budget is \
                  then set aside"
+            }
+            DataError::BatchTooLarge { available, unit: "classes", .. } => {
+                return Some(format!("give --classes-per-batch of at most {available}, or leave it out"));
             }
             DataError::BatchTooLarge { available, .. } => {
                 return Some(format!("ask for {available} or less (--batch-size)"));

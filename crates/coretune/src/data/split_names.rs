@@ -42,9 +42,9 @@ impl Role {
     }
 }
 
-/// Whether `name` says by itself what the split is for.
-pub(super) fn is_usual_name(name: &str) -> bool {
-    Role::ALL.iter().any(|role| role.names().contains(&name))
+/// What the split is for, where `name` says it by itself.
+pub(super) fn role_of(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| role.names().contains(&name))
 }
 
 /// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else a usual one
