@@ -177,6 +177,89 @@ fn a_balanced_batch_is_made_of_the_classes_that_there_are() {
 }
 
 #[test]
+fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (folder, best) = (world.path("run"), world.path("run/checkpoints/best.safetensors"));
+    let inspected = coretune(&["inspect", &folder]);
+    assert!(stderr(&inspected).contains("a run folder"), "{}", stderr(&inspected));
+    assert!(stdout(&inspected).contains("recognised   coretune run"), "{}", stdout(&inspected));
+    let probed = coretune(&["probe", &folder, "--data-dir", &world.path("data"), "--img-size", "16"]);
+    assert_eq!(probed.status.code(), Some(0), "{}", stderr(&probed));
+    assert!(stderr(&probed).contains(&format!("the model of its best epoch is taken, {best}")), "{}", stderr(&probed));
+    let again: Vec<String> = world.fit("again", &["--no-probe"]);
+    let again: Vec<String> = again
+        .into_iter()
+        .map(|argument| if argument == world.path("resnet.safetensors") { folder.clone() } else { argument })
+        .collect();
+    assert_eq!(run(&again).status.code(), Some(0));
+
+    let output = coretune(&["evaluate", &best]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(&format!("hint: give the run folder: {folder}\n")), "{}", stderr(&output));
+
+    fs::remove_file(world.path("run/summary.json")).unwrap();
+    let sentence = "this run has not finished: best so far is epoch 1 of 1";
+    let image = world.path("data/test/dark/0.ppm");
+    let export = world.path("model.safetensors");
+    for arguments in
+        [&["evaluate", &folder][..], &["predict", &folder, &image], &["export", &folder, "--output", &export]]
+    {
+        let output = coretune(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains(sentence), "{arguments:?}: {}", stderr(&output));
+    }
+
+    fs::remove_file(&best).unwrap();
+    for arguments in [&["evaluate", &folder][..], &["predict", &folder, &image], &["inspect", &folder]] {
+        let output = coretune(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("holds no model yet"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("coretune fit --resume --output"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn evaluation_on_data_of_other_classes_says_so() {
+    let world = World::new();
+    assert_eq!(run(&world.fit("run", &["--no-probe"])).status.code(), Some(0));
+    fs::rename(world.path("data/test/light"), world.path("data/test/lamp")).unwrap();
+    fs::rename(world.path("data/train/light"), world.path("data/train/lamp")).unwrap();
+    let output = coretune(&["evaluate", &world.path("run")]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("has a class that the run does not know: `lamp` (the run's 2: `dark`, `light`)"), "{text}");
+    for split in ["test", "train"] {
+        fs::remove_dir_all(world.path(&format!("data/{split}/lamp"))).unwrap();
+    }
+    let output = coretune(&["evaluate", &world.path("run")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 of the run's 2 classes are not in"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_reported_and_may_be_left_random() {
+    let world = World::new();
+    let (metadata, mut tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    let name = "layer2.0.conv2.weight";
+    tensors.insert(name.into(), tensors[name].narrow(1, 0, 3).copy());
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    safetensors_file::write(world.path("resnet.safetensors"), &metadata, &tensors).unwrap();
+    let text = stdout(&coretune(&["inspect", &world.path("resnet.safetensors")]));
+    assert!(text.contains(&format!("wrong shape  {name} [16, 3, 3, 3], expected [16, 16, 3, 3]")), "{text}");
+    assert!(text.contains(&format!("--allow-missing '{name}'")), "{text}");
+    let report = json(&coretune(&["inspect", &world.path("resnet.safetensors"), "--json"]));
+    assert_eq!(report["mismatched"][0]["target"], name);
+    let refused = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(refused.status.code(), Some(2));
+    let text = stderr(&refused);
+    assert!(text.contains("[16, 3, 3, 3], expected [16, 16, 3, 3]") && text.contains(name), "{text}");
+    let allowed = run(&world.fit("run", &["--no-probe", "--allow-missing", name]));
+    assert_eq!(allowed.status.code(), Some(0), "{}", stderr(&allowed));
+}
+
+#[test]
 fn images_that_do_not_fill_a_batch_are_told_of() {
     let world = World::new();
     let output = run(&world.fit("run", &["--dry-run"]));

@@ -17,6 +17,7 @@ mod state;
 mod step;
 mod stop;
 mod trainer;
+mod unfinished;
 mod weight_average;
 
 pub use batches::{Sampling, TrainingImages};
@@ -34,4 +35,5 @@ pub use state::{StateComparison, compare_states, saved_progress};
 pub use step::{Accumulation, gradients, step};
 pub use stop::Stop;
 pub use trainer::{Outcome, Plan, Saving, Trainer};
+pub use unfinished::unfinished;
 pub use weight_average::WeightAverage;
