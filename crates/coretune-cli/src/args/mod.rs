@@ -11,6 +11,7 @@ mod usage;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use coretune::config::{Command as Takes, ConfigError, Setting, Typed};
@@ -60,7 +61,7 @@ pub(crate) struct Inspect {
     #[arg(value_name = "CKPT")]
     pub(crate) checkpoint: PathBuf,
     /// Encoder to take where the file holds several [default: auto]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) encoder: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -136,10 +136,18 @@ fn fine_tune(
     if let Some(figures) = &frozen {
         printer.say("frozen", lines::frozen(figures));
     }
-    printer.say("method", lines::method(&task.config, steps));
+    say_method(printer, task, steps);
     printer.say("machine", lines::machine(task));
     let finished = preparation.run(folder, frozen.as_ref(), &mut |event| progress.see(event));
     finished.map_err(|error| Failure::from(error).on_the_way())
+}
+
+/// What is done to the weights, and what of the images is not used for it.
+fn say_method(printer: &Printer, task: &Task, steps: u64) {
+    printer.say("method", lines::method(&task.config, steps));
+    if let Some(unused) = lines::unused(task, steps) {
+        printer.say("note", unused);
+    }
 }
 
 /// The result beside the linear probe, where it lies, and what comes next.
@@ -188,10 +196,9 @@ fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
     for split in &preparation.data.splits {
         printer.say("images", lines::split(split));
     }
-    let config = &preparation.task.config;
-    printer.say("method", lines::method(config, steps));
+    say_method(printer, &preparation.task, steps);
     printer.say("machine", lines::machine(&preparation.task));
-    let config = config.clone();
+    let config = preparation.task.config.clone();
     let estimate = preparation.estimate()?;
     printer.say("model", format_args!("{:.1} M parameters", estimate.parameters as f64 / 1e6));
     printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));

@@ -1,6 +1,7 @@
 //! `coretune inspect CKPT`: what a checkpoint holds, and what of it would be loaded.
 
-use coretune::checkpoints::{self, LoadReport};
+use coretune::checkpoints::{self, LoadReport, Mismatched};
+use coretune::run_folder::RunFolder;
 
 use super::lines;
 use crate::args::Inspect;
@@ -9,6 +10,12 @@ use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
+    if RunFolder::holds_run(&arguments.checkpoint) {
+        printer.say(
+            "note",
+            "this is a run folder: inspected is the model of its best epoch, checkpoints/best.safetensors",
+        );
+    }
     let report = checkpoints::inspect(&arguments.checkpoint, arguments.encoder.as_deref())?;
     printer.json(&report)?;
     describe(&printer, &report)?;
@@ -28,6 +35,9 @@ fn describe(printer: &Printer, report: &LoadReport) -> Result<(), Failure> {
     printer.result("coverage", lines::coverage(report))?;
     if !report.missing.is_empty() {
         printer.result("missing", lines::first_of(&report.missing))?;
+    }
+    for Mismatched { name, expected, found, .. } in &report.mismatched {
+        printer.result("wrong shape", format_args!("{name} {found:?}, expected {expected:?}"))?;
     }
     if !report.heads.is_empty() {
         printer.result("heads", lines::first_of(&report.heads))?;
@@ -57,6 +67,9 @@ fn encoder(report: &LoadReport) -> String {
 fn next(arguments: &Inspect, report: &LoadReport) -> String {
     let path = lines::quoted(&arguments.checkpoint);
     let encoder = arguments.encoder.as_ref().map_or(String::new(), |name| format!(" --encoder {name}"));
-    let missing = if report.missing.is_empty() { "" } else { " --allow-missing PATTERN" };
+    let missing = match report.missing_patterns() {
+        patterns if patterns.is_empty() => patterns,
+        patterns => format!(" --allow-missing '{patterns}'"),
+    };
     format!("coretune fit --pretrained-path {path}{encoder}{missing} --data-dir DIR")
 }

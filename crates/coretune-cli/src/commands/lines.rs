@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use coretune::checkpoints::LoadReport;
-use coretune::config::{HeadInit, Method, Optimizer, RunConfig};
+use coretune::config::{HeadInit, Method, Optimizer, RunConfig, Sampler};
 use coretune::data::SplitDescription;
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
@@ -72,6 +72,29 @@ pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     };
     let (lr, schedule, epochs) = (train.lr, train.sched.name(), count(train.epochs, "epoch"));
     format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))
+}
+
+/// What of the training images or of the batch that was asked for is not used, where that is something.
+pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
+    let (config, images) = (&task.config, task.splits.train.len());
+    let asked = config.train.effective_batch();
+    match config.data.sampler {
+        Sampler::Shuffle => {
+            let left_out = images.saturating_sub(asked.saturating_mul(steps as usize));
+            (left_out > 0).then(|| {
+                format!(
+                    "each epoch leaves out {}, others each time: they do not fill a batch",
+                    count(left_out, "image")
+                )
+            })
+        }
+        Sampler::Balanced => {
+            let (classes, of_each) = config.balanced_batch(task.classes.len());
+            (classes * of_each < asked).then(|| {
+                format!("{} a step, {classes} classes x {of_each}, not {asked}", count(classes * of_each, "image"))
+            })
+        }
+    }
 }
 
 /// `cpu, 2 threads, f32`

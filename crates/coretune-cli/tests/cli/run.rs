@@ -156,6 +156,141 @@ fn a_step_can_be_made_of_several_batches() {
     assert!(stderr(&output).contains("20"), "{}", stderr(&output));
 }
 
+#[test]
+fn a_balanced_batch_is_made_of_the_classes_that_there_are() {
+    let world = World::new();
+    let mut arguments = world.fit("run", &["--no-probe", "--sampler", "balanced"]);
+    let batch = arguments.iter().position(|argument| argument == "--batch-size").unwrap();
+    arguments[batch + 1] = "15".into();
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("14 images a step, 2 classes x 7, not 15"), "{}", stderr(&output));
+    let again = run(&[&arguments[..], &["--resume".to_string()]].concat());
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stdout(&again).contains("is done already"), "{}", stdout(&again));
+    assert_eq!(coretune(&["evaluate", &world.path("run")]).status.code(), Some(0));
+
+    let output = run(&world.fit("none", &["--sampler", "balanced", "--classes-per-batch", "3"]));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hint: give --classes-per-batch of at most 2"), "{}", stderr(&output));
+    assert!(!std::path::Path::new(&world.path("none")).exists());
+}
+
+#[test]
+fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (folder, best) = (world.path("run"), world.path("run/checkpoints/best.safetensors"));
+    let inspected = coretune(&["inspect", &folder]);
+    assert!(stderr(&inspected).contains("a run folder"), "{}", stderr(&inspected));
+    assert!(stdout(&inspected).contains("recognised   coretune run"), "{}", stdout(&inspected));
+    let probed = coretune(&["probe", &folder, "--data-dir", &world.path("data"), "--img-size", "16"]);
+    assert_eq!(probed.status.code(), Some(0), "{}", stderr(&probed));
+    assert!(stderr(&probed).contains(&format!("the model of its best epoch is taken, {best}")), "{}", stderr(&probed));
+    let again: Vec<String> = world.fit("again", &["--no-probe"]);
+    let again: Vec<String> = again
+        .into_iter()
+        .map(|argument| if argument == world.path("resnet.safetensors") { folder.clone() } else { argument })
+        .collect();
+    assert_eq!(run(&again).status.code(), Some(0));
+
+    let output = coretune(&["evaluate", &best]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(&format!("hint: give the run folder: {folder}\n")), "{}", stderr(&output));
+
+    fs::remove_file(world.path("run/summary.json")).unwrap();
+    let sentence = "this run has not finished: best so far is epoch 1 of 1";
+    let image = world.path("data/test/dark/0.ppm");
+    let export = world.path("model.safetensors");
+    for arguments in
+        [&["evaluate", &folder][..], &["predict", &folder, &image], &["export", &folder, "--output", &export]]
+    {
+        let output = coretune(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains(sentence), "{arguments:?}: {}", stderr(&output));
+    }
+
+    fs::remove_file(&best).unwrap();
+    for arguments in [&["evaluate", &folder][..], &["predict", &folder, &image], &["inspect", &folder]] {
+        let output = coretune(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("holds no model yet"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("coretune fit --resume --output"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn evaluation_on_data_of_other_classes_says_so() {
+    let world = World::new();
+    assert_eq!(run(&world.fit("run", &["--no-probe"])).status.code(), Some(0));
+    fs::rename(world.path("data/test/light"), world.path("data/test/lamp")).unwrap();
+    fs::rename(world.path("data/train/light"), world.path("data/train/lamp")).unwrap();
+    let output = coretune(&["evaluate", &world.path("run")]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("has a class that the run does not know: `lamp` (the run's 2: `dark`, `light`)"), "{text}");
+    for split in ["test", "train"] {
+        fs::remove_dir_all(world.path(&format!("data/{split}/lamp"))).unwrap();
+    }
+    let output = coretune(&["evaluate", &world.path("run")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 of the run's 2 classes are not in"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_reported_and_may_be_left_random() {
+    let world = World::new();
+    let (metadata, mut tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    let name = "layer2.0.conv2.weight";
+    tensors.insert(name.into(), tensors[name].narrow(1, 0, 3).copy());
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    safetensors_file::write(world.path("resnet.safetensors"), &metadata, &tensors).unwrap();
+    let text = stdout(&coretune(&["inspect", &world.path("resnet.safetensors")]));
+    assert!(text.contains(&format!("wrong shape  {name} [16, 3, 3, 3], expected [16, 16, 3, 3]")), "{text}");
+    assert!(text.contains(&format!("--allow-missing '{name}'")), "{text}");
+    let report = json(&coretune(&["inspect", &world.path("resnet.safetensors"), "--json"]));
+    assert_eq!(report["mismatched"][0]["target"], name);
+    let refused = run(&world.fit("run", &["--no-probe"]));
+    assert_eq!(refused.status.code(), Some(2));
+    let text = stderr(&refused);
+    assert!(text.contains("[16, 3, 3, 3], expected [16, 16, 3, 3]") && text.contains(name), "{text}");
+    let allowed = run(&world.fit("run", &["--no-probe", "--allow-missing", name]));
+    assert_eq!(allowed.status.code(), Some(0), "{}", stderr(&allowed));
+}
+
+#[test]
+fn images_that_do_not_fill_a_batch_are_told_of() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--dry-run"]));
+    assert!(stderr(&output).contains("each epoch leaves out 2 images"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_list_with_a_column_of_splits_gives_all_three() {
+    let world = World::new();
+    let mut rows = String::from("image_path,label,split\n");
+    for (split, of) in [("train", 0..6), ("val", 6..8), ("test", 8..10)] {
+        for class in ["dark", "light"] {
+            of.clone().for_each(|index| rows += &format!("train/{class}/{index}.ppm,{class},{split}\n"));
+        }
+    }
+    let list = world.path("data/list.csv");
+    fs::write(&list, &rows).unwrap();
+    let check = stdout(&coretune(&["data", "check", &list]));
+    for line in ["train: 12 images", "validation: 4 images", "test: 4 images"] {
+        assert!(check.contains(line), "no {line:?} in {check}");
+    }
+    fs::write(&list, rows.replace("dark/9.ppm,dark,test", "dark/9.ppm,dark,tets")).unwrap();
+    let output = coretune(&["data", "check", &list]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("list.csv line 19: found the split `tets`, expected train"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 /// Tensors that a checkpoint lacks are drawn from the seed: features kept from another seed are those of another network.
 #[test]
 fn kept_features_are_not_taken_for_those_of_other_random_tensors() {

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 
 use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
 use crate::engine::guard;
+use crate::run_folder::RunFolder;
 
 /// The file formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,13 +107,14 @@ impl fmt::Debug for Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a file of any container, recognised by its content; the name does not matter.
+    /// Opens a file of any container, recognised by its content; the name does not matter. Of a run folder, the model of
+    /// its best epoch.
     ///
     /// # Errors
-    /// [`CheckpointError::File`], [`CheckpointError::NotACheckpoint`], [`CheckpointError::Damaged`],
+    /// [`CheckpointError::RunFolder`], [`CheckpointError::File`], [`CheckpointError::NotACheckpoint`], [`CheckpointError::Damaged`],
     /// [`CheckpointError::Foreign`], and [`CheckpointError::NoTensors`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
-        let path = path.as_ref();
+        let path = &file_of(path.as_ref())?;
         let contents = match detect(path)? {
             Container::Safetensors => safetensors_file::open(path)?,
             Container::Npz => numpy_archive::open(path)?,
@@ -193,6 +195,11 @@ impl Checkpoint {
     fn damaged(&self, message: String) -> CheckpointError {
         CheckpointError::Damaged { path: self.path.clone(), container: self.container().name(), message }
     }
+}
+
+/// The model of the best epoch, where `path` is a run folder; else the path itself.
+fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
+    if RunFolder::holds_run(path) { Ok(RunFolder::open_records(path)?.best_model()?) } else { Ok(path.into()) }
 }
 
 /// How much of a file is looked at to tell what it is; the tar magic ends at byte 262.

@@ -1,8 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::{Element, Mismatched};
 use crate::engine::EngineError;
+use crate::run_folder::RunFolderError;
 
 /// Why a checkpoint cannot be used; every variant names the file, what was expected and what was found.
 #[derive(Debug, Error)]
@@ -147,6 +149,14 @@ pub enum CheckpointError {
         /// Shape in the file.
         found: Vec<i64>,
     },
+    /// Tensors of the backbone have another shape than the network that the others make up.
+    #[error("{}", wrong_shapes(path, tensors))]
+    Mismatched {
+        /// The file.
+        path: PathBuf,
+        /// The tensors, at least one.
+        tensors: Vec<Mismatched>,
+    },
     /// Tensors of the backbone are missing.
     #[error("{} covers {loaded} of {expected} backbone tensors; missing: {}", path.display(), first_names(missing))]
     Incomplete {
@@ -167,6 +177,19 @@ pub enum CheckpointError {
         /// Name in the file.
         name: String,
     },
+    /// A weight is a whole number.
+    #[error("{name} in {} holds {element}, expected floating point numbers", path.display())]
+    NotFloatingPoint {
+        /// The file.
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+        /// Its element type.
+        element: Element,
+    },
+    /// A run folder without the model that was asked for.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
     /// libtorch refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -199,8 +222,20 @@ impl CheckpointError {
             }
             Self::Incomplete { missing, .. } => format!(
                 "to train these from random values all the same, name them: --allow-missing '{}'",
-                pattern_for(missing)
+                patterns_for(missing)
             ),
+            Self::Mismatched { tensors, .. } => {
+                let targets: Vec<String> = tensors.iter().map(|tensor| tensor.target.clone()).collect();
+                format!(
+                    "to train {} from random values all the same: --allow-missing '{}'",
+                    if targets.len() == 1 { "it" } else { "them" },
+                    patterns_for(&targets)
+                )
+            }
+            Self::NotFloatingPoint { .. } => {
+                "a quantised model has to be turned back into floating point numbers before it is saved".into()
+            }
+            Self::RunFolder(error) => return error.hint(),
             Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
             Self::File { source, .. } => return crate::run_folder::storage_hint(source.kind()),
             Self::WrittenWrong { .. } => "the disk may be failing: look at the system's log (dmesg)".into(),
@@ -229,8 +264,61 @@ fn or_what(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!("; it holds {}", first_names(others)) }
 }
 
-/// A pattern that covers the first missing name and its neighbours: `layer4.2.*` for `layer4.2.conv1.weight`.
-fn pattern_for(missing: &[String]) -> String {
-    let first = missing.first().map_or("", String::as_str);
-    first.split_once('.').map_or_else(|| first.to_string(), |(head, _)| format!("{head}.*"))
+fn wrong_shapes(path: &Path, tensors: &[Mismatched]) -> String {
+    let Some(first) = tensors.first() else { return format!("{} does not fit", path.display()) };
+    let Mismatched { name, target, expected, found } = first;
+    let more = match tensors.len() {
+        1 => String::new(),
+        count => format!(", and {} more do not fit", count - 1),
+    };
+    format!("{name} in {} has shape {found:?}, expected {expected:?} for {target}{more}", path.display())
+}
+
+/// Patterns that match all of `names` and little else, with commas between: of the names with one first component the
+/// name itself, or what they share: `conv1.weight,layer4.1.*`.
+pub(super) fn patterns_for(names: &[String]) -> String {
+    let mut patterns: Vec<String> = Vec::new();
+    let head = |name: &str| name.split('.').next().unwrap_or_default().to_string();
+    for names in names.chunk_by(|a, b| head(a) == head(b)) {
+        let pattern = match names {
+            [only] => only.clone(),
+            names => format!("{}.*", shared_components(names)),
+        };
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    patterns.join(",")
+}
+
+/// The first components that all names have in common: `layer4.1` of `layer4.1.conv1.weight` and `layer4.1.bn1.bias`.
+fn shared_components(names: &[String]) -> String {
+    let components = |name: &String| name.split('.').map(str::to_string).collect::<Vec<_>>();
+    let mut shared = names.first().map(components).unwrap_or_default();
+    // The last component is never shared by all of several names.
+    shared.pop();
+    for name in names {
+        let own = components(name);
+        let equal = shared.iter().zip(&own).take_while(|(a, b)| a == b).count();
+        shared.truncate(equal);
+    }
+    shared.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NamePattern;
+    use super::*;
+
+    #[test]
+    fn patterns_name_all_that_is_missing_and_little_else() {
+        let names = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(patterns_for(&names(&["conv1.weight"])), "conv1.weight");
+        let missing = names(&["conv1.weight", "bn1.weight", "bn1.bias", "layer4.1.conv1.weight", "layer4.1.bn1.bias"]);
+        let patterns = patterns_for(&missing);
+        assert_eq!(patterns, "conv1.weight,bn1.*,layer4.1.*");
+        let patterns: Vec<NamePattern> = patterns.split(',').map(NamePattern::from).collect();
+        assert!(missing.iter().all(|name| patterns.iter().any(|pattern| pattern.matches(name))));
+        assert_eq!(patterns_for(&names(&["layer4.0.conv1.weight", "layer4.1.conv1.weight"])), "layer4.*");
+    }
 }

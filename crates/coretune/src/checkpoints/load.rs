@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use tch::Tensor;
 
+use super::error::patterns_for;
 use super::recognise::outline;
-use super::{Checkpoint, CheckpointError, LeftOut, NamePattern, OtherObject, Recognised, recognise};
+use super::{Checkpoint, CheckpointError, LeftOut, Mismatched, NamePattern, OtherObject, Recognised, recognise};
 use crate::engine::guard;
 use crate::models::{Architecture, Family, Parameters, Stem};
 
@@ -48,8 +49,10 @@ pub struct LoadReport {
     pub coverage: f64,
     /// Name in the backbone, and name in the file.
     pub loaded: BTreeMap<String, String>,
-    /// Names in the backbone that the file does not hold.
+    /// Names in the backbone that the file does not hold, or holds in another shape.
     pub missing: Vec<String>,
+    /// Tensors of the file whose shape is not the backbone's.
+    pub mismatched: Vec<Mismatched>,
     /// Heads that the file holds and this library has a place for, by our names.
     pub heads: Vec<String>,
     /// Tensors that are not used.
@@ -68,19 +71,25 @@ impl LoadReport {
     pub fn expected(&self) -> usize {
         self.loaded.len() + self.missing.len()
     }
+
+    /// Patterns that match all that is missing, as `--allow-missing` takes them: `conv1.weight,layer4.1.*`.
+    pub fn missing_patterns(&self) -> String {
+        patterns_for(&self.missing)
+    }
 }
 
 /// Opens and recognises a file and reads its whole backbone, to report on it; nothing is refused for being incomplete.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`], [`recognise`] and [`Checkpoint::read`], and [`CheckpointError::NotFinite`].
+/// Those of [`Checkpoint::open`], [`recognise`] and [`Checkpoint::read`], [`CheckpointError::NotFinite`] and
+/// [`CheckpointError::NotFloatingPoint`].
 pub fn inspect(path: impl AsRef<Path>, encoder: Option<&str>) -> Result<LoadReport, CheckpointError> {
     let checkpoint = Checkpoint::open(path)?;
     let recognised = recognise(&checkpoint, encoder)?;
     let backbone = outline(&recognised.architecture)?;
     let report = covered(&checkpoint, &recognised, backbone.parameters(), &[NamePattern::anything()])?;
     for (target, source) in &recognised.backbone {
-        let value = read_finite(&checkpoint, source)?;
+        let value = read_weight(&checkpoint, source, target)?;
         let expected = backbone.parameters().get(target).map(|parameter| parameter.tensor.size());
         check_shape(&checkpoint, source, &value, target, &expected.unwrap_or_default())?;
     }
@@ -91,7 +100,7 @@ pub fn inspect(path: impl AsRef<Path>, encoder: Option<&str>) -> Result<LoadRepo
 /// memory is taken for the network.
 ///
 /// # Errors
-/// [`CheckpointError::Incomplete`] and [`CheckpointError::DoesNotFit`].
+/// [`CheckpointError::Incomplete`], [`CheckpointError::Mismatched`] and [`CheckpointError::DoesNotFit`].
 pub fn check_coverage(
     checkpoint: &Checkpoint,
     recognised: &Recognised,
@@ -108,7 +117,7 @@ pub fn check_coverage(
 /// # Errors
 /// [`CheckpointError::Incomplete`] when other names are missing that no pattern of `allow_missing` matches;
 /// [`CheckpointError::DoesNotFit`] when the file has more layers than the model; [`CheckpointError::Shape`];
-/// [`CheckpointError::NotFinite`]; those of [`Checkpoint::read`]. After an error the parameters are of no use.
+/// [`CheckpointError::Mismatched`], [`CheckpointError::NotFinite`], [`CheckpointError::NotFloatingPoint`]; those of [`Checkpoint::read`]. After an error the parameters are of no use.
 pub fn load_backbone(
     checkpoint: &Checkpoint,
     recognised: &Recognised,
@@ -118,7 +127,7 @@ pub fn load_backbone(
     let report = covered(checkpoint, recognised, parameters, allow_missing)?;
     for parameter in parameters.iter() {
         if let Some(source) = recognised.backbone.get(&parameter.name) {
-            let value = read_finite(checkpoint, source)?;
+            let value = read_weight(checkpoint, source, &parameter.name)?;
             copy(checkpoint, source, &value, &parameter.name, &parameter.tensor)?;
         }
     }
@@ -135,7 +144,11 @@ fn covered(
     refuse_unused(checkpoint, recognised, parameters)?;
     let missing = missing(recognised, parameters);
     let report = report(checkpoint, recognised, parameters, missing);
-    if report.missing.iter().any(|name| !allow_missing.iter().any(|pattern| pattern.matches(name))) {
+    let allowed = |name: &String| allow_missing.iter().any(|pattern| pattern.matches(name));
+    if report.mismatched.iter().any(|tensor| !allowed(&tensor.target)) {
+        return Err(CheckpointError::Mismatched { path: checkpoint.path().into(), tensors: report.mismatched });
+    }
+    if !report.missing.iter().all(allowed) {
         return Err(CheckpointError::Incomplete {
             path: checkpoint.path().into(),
             loaded: report.loaded.len(),
@@ -150,12 +163,16 @@ fn covered(
 /// `classifier.bias`, `projection.0.weight`, ...
 ///
 /// # Errors
-/// [`CheckpointError::NotFinite`] and those of [`Checkpoint::read`].
+/// [`CheckpointError::NotFinite`], [`CheckpointError::NotFloatingPoint`] and those of [`Checkpoint::read`].
 pub fn load_heads(
     checkpoint: &Checkpoint,
     recognised: &Recognised,
 ) -> Result<BTreeMap<String, Tensor>, CheckpointError> {
-    recognised.heads.iter().map(|(target, source)| Ok((target.clone(), read_finite(checkpoint, source)?))).collect()
+    recognised
+        .heads
+        .iter()
+        .map(|(target, source)| Ok((target.clone(), read_weight(checkpoint, source, target)?)))
+        .collect()
 }
 
 /// Fails when the file has a tensor for which the model has no place.
@@ -178,7 +195,7 @@ fn missing(recognised: &Recognised, parameters: &Parameters) -> Vec<String> {
     parameters
         .iter()
         .map(|parameter| &parameter.name)
-        .filter(|name| !recognised.backbone.contains_key(*name) && !name.ends_with(".num_batches_tracked"))
+        .filter(|name| !recognised.backbone.contains_key(*name) && !is_count(name))
         .cloned()
         .collect()
 }
@@ -208,6 +225,7 @@ fn report(
         coverage: 0.0,
         loaded,
         missing,
+        mismatched: recognised.mismatched.clone(),
         heads: recognised.heads.keys().cloned().collect(),
         left_out: recognised.left_out.clone(),
         not_tensors: checkpoint.others().to_vec(),
@@ -216,7 +234,17 @@ fn report(
     report
 }
 
-fn read_finite(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, CheckpointError> {
+/// Batch norm's count of batches: a whole number, and no weight.
+fn is_count(target: &str) -> bool {
+    target.ends_with(".num_batches_tracked")
+}
+
+/// The values of `name`, which stand for `target`: floating point numbers, and finite.
+fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> Result<Tensor, CheckpointError> {
+    let element = checkpoint.tensors().get(name).map(|info| info.element);
+    if let Some(element) = element.filter(|element| !element.is_float() && !is_count(target)) {
+        return Err(CheckpointError::NotFloatingPoint { path: checkpoint.path().into(), name: name.into(), element });
+    }
     let value = checkpoint.read(name)?;
     let finite = guard("checking a tensor for NaN", || value.isfinite().all().int64_value(&[]) != 0)?;
     if finite {

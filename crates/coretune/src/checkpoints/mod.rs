@@ -24,4 +24,4 @@ pub use element::Element;
 pub use error::CheckpointError;
 pub use load::{LoadReport, check_coverage, inspect, load_backbone, load_heads};
 pub use names::NamePattern;
-pub use recognise::{LeftOut, Recognised, recognise};
+pub use recognise::{LeftOut, Mismatched, Recognised, recognise};

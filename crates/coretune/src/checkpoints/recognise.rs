@@ -35,8 +35,23 @@ pub struct Recognised {
     pub backbone: BTreeMap<String, String>,
     /// The same for the heads that have a place here (`classifier.weight`, `projection.0.weight`, ...).
     pub heads: BTreeMap<String, String>,
+    /// Tensors of the backbone whose shape is not the network's; they are in no other list here.
+    pub mismatched: Vec<Mismatched>,
     /// What is not used, and why.
     pub left_out: Vec<LeftOut>,
+}
+
+/// A tensor whose shape is not that of its place in the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mismatched {
+    /// Name in the file.
+    pub name: String,
+    /// Name in the backbone.
+    pub target: String,
+    /// Shape in the backbone.
+    pub expected: Vec<i64>,
+    /// Shape in the file.
+    pub found: Vec<i64>,
 }
 
 /// A group of tensors that are not used.
@@ -58,6 +73,8 @@ struct Found {
     architecture: Architecture,
     /// Our name and the name without wrappers.
     names: BTreeMap<String, String>,
+    /// Those of another shape than the network's, which are not in `names`.
+    mismatched: Vec<Mismatched>,
 }
 
 /// Recognises a checkpoint from names and shapes.
@@ -68,7 +85,7 @@ struct Found {
 /// # Errors
 /// [`CheckpointError::Unrecognised`], [`CheckpointError::Ambiguous`], [`CheckpointError::UnknownEncoder`],
 /// [`CheckpointError::UnknownArchitecture`], [`CheckpointError::NotATensor`], [`CheckpointError::Duplicate`] and
-/// [`CheckpointError::Shape`].
+/// [`CheckpointError::Mismatched`] when most tensors have another shape than the network's.
 pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
     let encoder = encoder.filter(|&encoder| encoder != "auto");
     let search = Search::of(checkpoint);
@@ -156,7 +173,7 @@ impl<'a> Search<'a> {
     fn under(&self, prefix: &str, spellings: &[Spelling], encoder: String) -> Result<Option<Found>, CheckpointError> {
         let fits = |spelling: &&Spelling| spelling.fits(|name| self.names.has(&format!("{prefix}{name}")));
         let Some(spelling) = spellings.iter().find(fits) else { return Ok(None) };
-        let names: BTreeMap<String, String> = self
+        let mut names: BTreeMap<String, String> = self
             .names
             .under(prefix)
             .filter(|name| !is_counter(name))
@@ -169,18 +186,21 @@ impl<'a> Search<'a> {
             found: format!("{found} ({} names)", spelling.name),
         };
         let architecture = architecture_of(&shapes).map_err(unknown)?;
-        self.check(&architecture, &names, spelling, prefix)?;
-        Ok(Some(Found { encoder, prefix: prefix.into(), architecture, names }))
+        let mismatched = self.check(&architecture, &names, spelling, prefix)?;
+        names.retain(|target, _| mismatched.iter().all(|tensor| tensor.target != *target));
+        Ok(Some(Found { encoder, prefix: prefix.into(), architecture, names, mismatched }))
     }
 
-    /// Fails unless every tensor found is one of the network's, of its shape, and no other object stands in for one.
+    /// The tensors of another shape than the network's. Fails unless every tensor found is one of the network's, most
+    /// are of its shape, and no other object stands in for one.
     fn check(
         &self,
         architecture: &Architecture,
         names: &BTreeMap<String, String>,
         spelling: &Spelling,
         prefix: &str,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<Vec<Mismatched>, CheckpointError> {
+        let mut mismatched = Vec::new();
         let network = self.network(architecture)?;
         let expected = &network.shapes;
         for (target, name) in names {
@@ -203,17 +223,17 @@ impl<'a> Search<'a> {
                         found: format!("{source} {found:?} is not part of a {}", architecture.family),
                     });
                 }
-                Some(shape) if *shape != found => {
-                    return Err(CheckpointError::Shape {
-                        path: self.path().into(),
-                        name: source.into(),
-                        target: target.clone(),
-                        expected: shape.clone(),
-                        found,
-                    });
-                }
+                Some(shape) if *shape != found => mismatched.push(Mismatched {
+                    name: source.into(),
+                    target: target.clone(),
+                    expected: shape.clone(),
+                    found,
+                }),
                 Some(_) => {}
             }
+        }
+        if 2 * mismatched.len() > names.len() {
+            return Err(CheckpointError::Mismatched { path: self.path().into(), tensors: mismatched });
         }
         let stand_in = self.others.iter().find(|(name, _)| {
             name.strip_prefix(prefix)
@@ -224,7 +244,7 @@ impl<'a> Search<'a> {
             Some((_, &(name, kind))) => {
                 Err(CheckpointError::NotATensor { path: self.path().into(), name: name.into(), kind: kind.into() })
             }
-            None => Ok(()),
+            None => Ok(mismatched),
         }
     }
 
@@ -283,6 +303,7 @@ impl<'a> Search<'a> {
             architecture: chosen.architecture,
             backbone,
             heads,
+            mismatched: chosen.mismatched,
             left_out,
         })
     }
@@ -329,11 +350,12 @@ impl<'a> Search<'a> {
         heads: &BTreeMap<String, String>,
     ) -> Vec<LeftOut> {
         let used: BTreeSet<&str> = chosen.names.values().map(String::as_str).collect();
-        let heads: BTreeSet<&str> = heads.values().map(String::as_str).collect();
+        let mismatched = chosen.mismatched.iter().map(|tensor| &tensor.name);
+        let named: BTreeSet<&str> = heads.values().chain(mismatched).map(String::as_str).collect();
         let groups: Vec<&Group> = layout.map_or(&[][..], |layout| layout.groups).iter().chain(COMMON_GROUPS).collect();
         let mut counts: Vec<LeftOut> = Vec::new();
         for (name, sources) in self.names.iter() {
-            if used.contains(name.as_str()) || sources.iter().any(|source| heads.contains(source.as_str())) {
+            if used.contains(name.as_str()) || sources.iter().any(|source| named.contains(source.as_str())) {
                 continue;
             }
             let (group, reason) = group_of(name, root, chosen, others, &groups);

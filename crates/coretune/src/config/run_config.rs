@@ -98,7 +98,8 @@ pub struct DataSection {
     #[serde(with = "auto")]
     pub classes_per_batch: Option<usize>,
     /// K of the balanced sampler.
-    pub images_per_class: usize,
+    #[serde(with = "auto")]
+    pub images_per_class: Option<usize>,
 }
 
 /// The objective.
@@ -324,18 +325,18 @@ impl RunConfig {
         })
     }
 
-    /// The balanced sampler fills a batch exactly.
+    /// A batch of the balanced sampler is no larger than the one that was asked for.
     fn check_sampler(&self) -> Result<(), ConfigError> {
-        let (data, batch) = (&self.data, self.train.effective_batch());
-        let images = data.images_per_class;
-        let classes = data.classes_per_batch.unwrap_or(batch / images);
-        let fits = classes >= 2 && classes.checked_mul(images) == Some(batch);
-        refuse_if(data.sampler == Sampler::Balanced && !fits, || ConfigError::Conflict {
+        let batch = self.train.effective_batch();
+        let (classes, images) = self.balanced_batch(usize::MAX);
+        let fits = images >= 1 && classes.checked_mul(images).is_some_and(|balanced| balanced <= batch);
+        refuse_if(self.data.sampler == Sampler::Balanced && !fits, || ConfigError::Conflict {
             first: "data.sampler".into(),
             second: "train.batch_size".into(),
-            expected: "classes_per_batch x images_per_class = images of a step, of 2 classes or more".into(),
+            expected: "classes_per_batch x images_per_class of at most the images of a step, of 2 classes or more"
+                .into(),
             found: format!("{classes} x {images}, {batch} images a step"),
-            hint: "give a --batch-size that --images-per-class divides, and leave out --classes-per-batch",
+            hint: "give a larger --batch-size, or leave out --classes-per-batch or --images-per-class",
         })
     }
 
@@ -369,7 +370,9 @@ impl RunConfig {
         resolved.data.crop_pct = Some(input.crop_pct);
         resolved.data.augment = Some(input.augment);
         if data.sampler == Sampler::Balanced {
-            resolved.data.classes_per_batch = Some(self.classes_per_batch());
+            let (classes, images) = self.balanced_batch(usize::try_from(num_classes).unwrap_or(usize::MAX));
+            resolved.data.classes_per_batch = Some(classes);
+            resolved.data.images_per_class = Some(images);
         }
         resolved.train.warmup_epochs = Some(self.warmup_epochs());
         resolved.run.output = Some(self.output());
@@ -398,9 +401,17 @@ impl RunConfig {
         self.train.warmup_epochs.unwrap_or(SHARE * self.train.epochs as f64)
     }
 
-    /// P of the balanced sampler: as many classes as fill a batch.
-    pub fn classes_per_batch(&self) -> usize {
-        self.data.classes_per_batch.unwrap_or(self.train.effective_batch() / self.data.images_per_class)
+    /// P and K of the balanced sampler over so many classes.
+    ///
+    /// P as given, or as many classes as fill a step with K images each (four, where K is not given), at most
+    /// `num_classes`; K as given, or as many images of each as the step then has room for. P x K may be less than the
+    /// images of a step, never more.
+    pub fn balanced_batch(&self, num_classes: usize) -> (usize, usize) {
+        const USUAL_IMAGES: usize = 4;
+        let (data, batch) = (&self.data, self.train.effective_batch());
+        let fill = batch / data.images_per_class.unwrap_or(USUAL_IMAGES);
+        let classes = data.classes_per_batch.unwrap_or(fill.clamp(2, num_classes.max(2)));
+        (classes, data.images_per_class.unwrap_or(batch / classes))
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.

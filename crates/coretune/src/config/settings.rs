@@ -287,7 +287,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
         .default("shuffle"),
     setting("data.classes_per_batch", "classes-per-batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
-    setting("data.images_per_class", "images-per-class", Kind::Whole(1, ANY), "K of the balanced sampler").default("4"),
+    setting("data.images_per_class", "images-per-class", Kind::Whole(1, ANY), "K of the balanced sampler").auto(),
     setting("method.name", "method", Kind::Choice(Method::names), "objective").default("core-tuning").common(),
     setting("method.pairs", "pairs", Kind::Choice(pair_schemes), "pair scheme of core-tuning").default("own").common(),
     setting("method.eta", "eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")

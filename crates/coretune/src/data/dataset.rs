@@ -12,7 +12,8 @@ pub enum Format {
     /// `<split>/<class>/*`, or `<class>/*` for training images alone; classes sorted by name. A `classes.txt` of lines
     /// `<class> <title>` gives names to show.
     ImageFolder,
-    /// `<split>.csv` with the columns `image_path,label`, paths relative to the file; or one CSV of training images.
+    /// `<split>.csv` with the columns `image_path,label`, paths relative to the file; or one CSV, whose column `split`
+    /// says the split of each row, without which all are training images.
     /// Classes sorted by name, by value where all are integers.
     Csv,
     /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` (CIFAR-10) or `train.bin`, `test.bin` (CIFAR-100,
@@ -112,8 +113,12 @@ impl Dataset {
     /// The same images with labels that are positions in `classes`, those of a run.
     ///
     /// # Errors
-    /// [`DataError::UnknownClass`] when a split has images of a class that is not among `classes`.
+    /// [`DataError::OtherClasses`] when a split has images of classes that are not among `classes`.
     pub fn with_classes(&self, classes: Arc<[String]>) -> Result<Self, DataError> {
+        let unknown = self.classes_beyond(&classes);
+        if !unknown.is_empty() {
+            return Err(DataError::OtherClasses { path: self.root.clone(), unknown, known: classes.to_vec() });
+        }
         let renumber = |role: Role| {
             let Some(split) = self.split(role) else { return Ok(None) };
             let origin = "classes of the run";
@@ -133,6 +138,16 @@ impl Dataset {
             test: renumber(Role::Test)?,
             classes,
         })
+    }
+
+    /// Names of the classes with images that are not among `classes`.
+    fn classes_beyond(&self, classes: &[String]) -> Vec<String> {
+        let has_images = |class: usize| {
+            Role::ALL.into_iter().filter_map(|role| self.split(role)).any(|split| split.class_counts()[class] > 0)
+        };
+        let names = self.classes.iter().enumerate();
+        let beyond = names.filter(|(class, name)| !classes.contains(name) && has_images(*class));
+        beyond.map(|(_, name)| name.clone()).collect()
     }
 }
 

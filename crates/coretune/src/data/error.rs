@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Role;
+use super::split_names::listed;
 use crate::engine::EngineError;
 use crate::transforms::TransformError;
 
@@ -74,6 +75,19 @@ pub enum DataError {
         /// Where the known ones are from, in words.
         origin: &'static str,
     },
+    /// The data has classes that a run does not know.
+    #[error(
+        "{} has {} that the run does not know: {} (the run's {}: {})",
+        path.display(), classes_in_words(unknown.len()), listed(unknown), known.len(), listed(known)
+    )]
+    OtherClasses {
+        /// The data set.
+        path: PathBuf,
+        /// Names of the classes that the run does not know.
+        unknown: Vec<String>,
+        /// Names of the run's classes.
+        known: Vec<String>,
+    },
     /// A file does not keep to its format.
     #[error("{}: found {found}, expected {expected}", path.display())]
     Malformed {
@@ -91,6 +105,18 @@ pub enum DataError {
         path: PathBuf,
         /// Row, counted from 0 without the header.
         row: u64,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A line of a text file is unusable.
+    #[error("{} line {line}: found {found}, expected {expected}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
         /// What belongs there.
         expected: String,
         /// What is there.
@@ -218,6 +244,9 @@ impl DataError {
                 "image files end in jpg, jpeg, png, webp, bmp, gif, tif, tiff, ppm, pgm, pbm or pnm"
             }
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
+            DataError::OtherClasses { .. } => {
+                "give data whose classes have the names of the run's; the run's own are in its config.toml"
+            }
             DataError::ClassTooSmall { available, purpose: "--per-class", .. } => {
                 return Some(format!("ask for --per-class {available} or less, or for a share with --label-fraction"));
             }
@@ -227,6 +256,9 @@ impl DataError {
             DataError::ClassTooSmall { .. } => {
                 "lower --val-per-class or the labelled budget, or leave --val-per-class out: a tenth of the budget is \
                  then set aside"
+            }
+            DataError::BatchTooLarge { available, unit: "classes", .. } => {
+                return Some(format!("give --classes-per-batch of at most {available}, or leave it out"));
             }
             DataError::BatchTooLarge { available, .. } => {
                 return Some(format!("ask for {available} or less (--batch-size)"));
@@ -253,4 +285,8 @@ impl DataError {
     pub(super) fn malformed(path: &std::path::Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         DataError::Malformed { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
     }
+}
+
+fn classes_in_words(count: usize) -> String {
+    if count == 1 { "a class".into() } else { format!("{count} classes") }
 }

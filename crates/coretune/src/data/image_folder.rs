@@ -20,7 +20,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     if folders.is_empty() {
         return Ok(None);
     }
-    let usual = |name: &String| split_names::is_usual_name(name);
+    let usual = |name: &String| split_names::role_of(name).is_some();
     let has_splits = options.names_any() || folders.iter().any(|name| name == "train") || folders.iter().all(usual);
     let names = if has_splits { split_names::assign(root, &folders, options)? } else { Default::default() };
     let mut splits = [None, None, None];

@@ -40,3 +40,4 @@ pub use loader::{Batch, Loader, LoaderOptions};
 pub(crate) use on_threads::on_threads;
 pub use split::Split;
 pub use split_names::Role;
+pub(crate) use split_names::listed;

@@ -42,9 +42,9 @@ impl Role {
     }
 }
 
-/// Whether `name` says by itself what the split is for.
-pub(super) fn is_usual_name(name: &str) -> bool {
-    Role::ALL.iter().any(|role| role.names().contains(&name))
+/// What the split is for, where `name` says it by itself.
+pub(super) fn role_of(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| role.names().contains(&name))
 }
 
 /// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else a usual one
@@ -75,7 +75,7 @@ pub(super) fn assign(
 }
 
 /// At most a handful of names for a message.
-pub(super) fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
     match names.len() {

@@ -9,7 +9,7 @@ use crate::checkpoints::CheckpointError;
 use crate::engine::guard;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
-use crate::train::{ModelDescription, load_model};
+use crate::train::{ModelDescription, load_model, unfinished};
 
 /// Sides of an input that can be true, pixels: what `--img-size` takes.
 const SIDES: std::ops::RangeInclusive<i64> = 8..=4096;
@@ -35,13 +35,11 @@ impl Source {
             return Source::of_file(run.into());
         }
         let folder = RunFolder::open(run)?;
-        let mut source = Source::of_file(folder.best_checkpoint())?;
-        match folder.read_summary()? {
-            Some(summary) => {
-                source.epoch = Some(summary.best.epoch);
-                source.temperature = summary.temperature.filter(|t| t.is_finite() && *t > 0.0);
-            }
-            None => source.notes.push("the run has not finished: this is its best epoch so far".into()),
+        let mut source = Source::of_file(folder.best_model()?)?;
+        source.notes.extend(unfinished(&folder)?);
+        if let Some(summary) = folder.read_summary()? {
+            source.epoch = Some(summary.best.epoch);
+            source.temperature = summary.temperature.filter(|t| t.is_finite() && *t > 0.0);
         }
         Ok(source)
     }

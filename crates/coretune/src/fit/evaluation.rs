@@ -9,12 +9,12 @@ use super::preparation::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, check};
-use crate::data::{Dataset, Role, Split};
+use crate::data::{Dataset, Role, Split, listed};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::run_folder::{RunFolder, Summary};
-use crate::train::{Evaluator, Event, Observer, Outputs, Stop, TrainError, load_model};
+use crate::train::{Evaluator, Event, Observer, Outputs, Stop, TrainError, load_model, unfinished};
 use crate::transforms::Transform;
 
 /// Figures of a model on a split.
@@ -130,13 +130,16 @@ pub fn judge_run(
 ) -> Result<JudgedRun, TrainError> {
     let folder = RunFolder::open(run)?;
     let machine = Machine::choose(&config.run)?;
-    let (mut model, description) = load_model(&folder.best_checkpoint(), machine.device)?;
+    let (mut model, description) = load_model(&folder.best_model()?, machine.device)?;
     model.backbone.set_precision(machine.precision);
-    for note in machine.notes {
+    let mut notes = machine.notes;
+    notes.extend(unfinished(&folder)?);
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+    notes.extend(without_images(&dataset, &description.classes));
+    let dataset = dataset.with_classes(description.classes[..].into())?;
+    for note in notes {
         observer(&Event::Note(note));
     }
-    let dataset =
-        Dataset::open(&config.data.dir, &config.data.options())?.with_classes(description.classes[..].into())?;
     let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
     let mut images = split_of(&dataset, role, config)?;
     if config.data.skip_broken {
@@ -158,6 +161,14 @@ pub fn judge_run(
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
     let (class_names, seed) = (description.classes, config.train.seed);
     Ok(JudgedRun { role, images, class_names, outputs, temperature, seed })
+}
+
+/// That classes of the run are not among those of the data, where that is so.
+fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
+    let lacking: Vec<String> = of_run.iter().filter(|class| !dataset.classes.contains(class)).cloned().collect();
+    let (count, known) = (lacking.len(), of_run.len());
+    let path = dataset.root.display();
+    (count > 0).then(|| format!("{count} of the run's {known} classes are not in {path}: {}", listed(&lacking)))
 }
 
 /// The images of a role. The test split is taken as it is; the others are those of the run's labelled budget.

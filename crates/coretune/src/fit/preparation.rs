@@ -83,6 +83,10 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     check_classes(&splits, config)?;
 
     let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
+    if checkpoint.path() != config.checkpoint.path {
+        let (run, file) = (config.checkpoint.path.display(), checkpoint.path().display());
+        notes.push(format!("{run} is a run folder: the model of its best epoch is taken, {file}"));
+    }
     let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
     let architecture = chosen_architecture(config, recognised.architecture);
     recognised.check_fits(&checkpoint, &architecture)?;
@@ -106,7 +110,7 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     config.run.amp = precision.into();
     config.run.threads = Some(threads::get());
     let task = Task {
-        checkpoint_hash: file_hash(&config.checkpoint.path)?,
+        checkpoint_hash: file_hash(checkpoint.path())?,
         classes: dataset.classes.to_vec(),
         config,
         input,

@@ -55,10 +55,10 @@ pub(super) fn schedule(config: &RunConfig, steps: u64) -> Schedule {
 pub(super) fn sampling(config: &RunConfig) -> Sampling {
     match config.data.sampler {
         config::Sampler::Shuffle => Sampling::Shuffle { batch_size: config.train.effective_batch() },
-        config::Sampler::Balanced => Sampling::Balanced {
-            classes_per_batch: config.classes_per_batch(),
-            images_per_class: config.data.images_per_class,
-        },
+        config::Sampler::Balanced => {
+            let (classes_per_batch, images_per_class) = config.balanced_batch(usize::MAX);
+            Sampling::Balanced { classes_per_batch, images_per_class }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::guard;
 use crate::fit::Machine;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
-use crate::train::{Event, Observer, TrainError, load_model};
+use crate::train::{Event, Observer, TrainError, load_model, unfinished};
 use crate::transforms::Transform;
 
 /// How predictions are made.
@@ -64,7 +64,7 @@ impl Predictor {
     /// Opens a run (its best epoch) or one of our model files.
     pub fn open(run: &Path, machine: &RunSection, options: Options) -> Result<Self, PredictError> {
         let Machine { device, precision, mut notes } = Machine::choose(machine)?;
-        let (file, fitted) = if run.is_file() { (run.to_path_buf(), None) } else { best_epoch(run)? };
+        let (file, fitted) = if run.is_file() { (run.to_path_buf(), None) } else { best_epoch(run, &mut notes)? };
         let (mut model, description) = load_model(&file, device)?;
         model.backbone.set_precision(precision);
         let transform =
@@ -160,9 +160,10 @@ impl Predictor {
     }
 }
 
-/// The best epoch of a run, and the temperature fitted for it.
-fn best_epoch(run: &Path) -> Result<(PathBuf, Option<f64>), TrainError> {
+/// The best epoch of a run, and the temperature fitted for it; a note where the run has not finished.
+fn best_epoch(run: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, Option<f64>), TrainError> {
     let folder = RunFolder::open(run)?;
+    notes.extend(unfinished(&folder)?);
     let temperature = folder.read_summary()?.and_then(|summary| summary.temperature);
-    Ok((folder.best_checkpoint(), temperature.filter(|value| value.is_finite() && *value > 0.0)))
+    Ok((folder.best_model()?, temperature.filter(|value| value.is_finite() && *value > 0.0)))
 }

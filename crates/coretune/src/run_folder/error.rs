@@ -1,7 +1,9 @@
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use super::RunFolder;
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -19,6 +21,12 @@ pub enum RunFolderError {
         path: PathBuf,
         /// What is there, in words.
         found: &'static str,
+    },
+    /// A run that has not come to the end of an epoch, or whose checkpoints were removed.
+    #[error("{path} holds no model yet: there is no checkpoints/best.safetensors")]
+    NoModel {
+        /// The folder.
+        path: PathBuf,
     },
     /// Another process writes into it.
     #[error("another run is writing into {path}")]
@@ -55,13 +63,27 @@ impl RunFolderError {
             RunFolderError::NotEmpty { .. } => {
                 "name another folder: --output DIR; or go on with the run in it: --resume"
             }
+            RunFolderError::NoRun { path, .. } if let Some(run) = run_of(path) => {
+                return Some(format!("give the run folder: {}", run.display()));
+            }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
+            RunFolderError::NoModel { path } => {
+                return Some(format!(
+                    "the first is kept after an epoch; coretune fit --resume --output {} goes on with the run",
+                    path.display()
+                ));
+            }
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
             RunFolderError::Io { source, .. } => return storage_hint(source.kind()),
             RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: --output DIR",
         };
         Some(hint.into())
     }
+}
+
+/// The run folder that a file lies in, such as `RUN/checkpoints/best.safetensors`.
+fn run_of(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).take(2).find(|folder| RunFolder::holds_run(folder))
 }
 
 /// The way out when the system refuses a file.

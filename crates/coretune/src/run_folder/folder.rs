@@ -116,6 +116,15 @@ impl RunFolder {
         self.root.join(CHECKPOINTS).join("best.safetensors")
     }
 
+    /// The model of the best epoch, where one has been kept.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoModel`] when no epoch has been trained to its end.
+    pub fn best_model(&self) -> Result<PathBuf, RunFolderError> {
+        let path = self.best_checkpoint();
+        if path.is_file() { Ok(path) } else { Err(RunFolderError::NoModel { path: self.root.clone() }) }
+    }
+
     /// Where the resolved configuration lies.
     pub fn config(&self) -> PathBuf {
         self.root.join(CONFIG)

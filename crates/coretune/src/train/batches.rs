@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::TrainError;
-use crate::data::{Loader, LoaderOptions, Split, sampler};
+use crate::data::{DataError, Loader, LoaderOptions, Split, sampler};
 use crate::transforms::Transform;
 
 /// How batches are drawn.
@@ -51,9 +51,15 @@ pub struct TrainingImages {
 }
 
 impl TrainingImages {
-    /// Steps that an epoch has.
+    /// Steps that an epoch has; refuses a batch for which there are too few images or, balanced, too few classes.
     pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
         let (batch, images) = (self.sampling.batch_size(), self.split.len());
+        if let Sampling::Balanced { classes_per_batch: asked, .. } = self.sampling {
+            let available = self.split.class_counts().iter().filter(|&&images| images > 0).count();
+            if available < asked {
+                return Err(DataError::BatchTooLarge { asked, available, unit: "classes" }.into());
+            }
+        }
         match images / batch {
             0 => Err(TrainError::BatchTooLarge { batch, images }),
             steps => Ok(steps as u64),

@@ -195,7 +195,9 @@ impl TrainError {
             Self::Checkpoint(error) => error.hint(),
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
-            Self::BatchTooLarge { images, .. } => Some(format!("give --batch-size of at most {images}")),
+            Self::BatchTooLarge { images, .. } => {
+                Some(format!("--batch-size, times --grad-accum-steps where that is given, may be {images} at most"))
+            }
             Self::BatchDoesNotFit { batch, largest, .. } => {
                 // Parts that make up the same step, of which each fits.
                 let parts = batch.div_ceil((*largest).max(2)).next_power_of_two();

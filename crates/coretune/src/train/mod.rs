@@ -20,6 +20,7 @@ mod state;
 mod step;
 mod stop;
 mod trainer;
+mod unfinished;
 mod weight_average;
 
 pub use batches::{Sampling, TrainingImages};
@@ -39,4 +40,5 @@ pub use state::{StateComparison, compare_states, saved_progress};
 pub use step::{Accumulation, gradients, step};
 pub use stop::Stop;
 pub use trainer::{Outcome, Plan, Saving, Trainer};
+pub use unfinished::unfinished;
 pub use weight_average::WeightAverage;

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    CenterCrop, Interpolation, PaddingMode, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomRotation,
-    Resize, ResizeTo, RotationInterpolation, Step, Transform, TransformError,
+    CenterCrop, ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale,
+    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, Resize, ResizeTo, RotationInterpolation, Step, Transform,
+    TransformError,
 };
 
 /// How training images are varied.
@@ -22,13 +23,18 @@ pub enum Augmentation {
     /// Resize to 272/256 of the side, rotate by up to 15 degrees, crop, flip: the published runs of Core-tuning
     /// (METHOD.md section 4).
     CoreTuning,
+    /// What contrastive pre-training does, with the settings of `MoCo` v2: random resized crop, colour jitter, grayscale,
+    /// blur, flip; see [`ContrastiveView::MOCO_V2`].
+    Contrastive,
     /// None: what evaluation does.
     None,
 }
 
 /// A name that is no augmentation.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no augmentation is named `{found}`; there are: resized-crop-flip, pad-crop-flip, core-tuning, none")]
+#[error(
+    "no augmentation is named `{found}`; there are: resized-crop-flip, pad-crop-flip, core-tuning, contrastive, none"
+)]
 pub struct UnknownAugmentation {
     /// The name that came.
     pub found: String,
@@ -36,8 +42,13 @@ pub struct UnknownAugmentation {
 
 impl Augmentation {
     /// All of them.
-    pub const ALL: [Augmentation; 4] =
-        [Augmentation::ResizedCropFlip, Augmentation::PadCropFlip, Augmentation::CoreTuning, Augmentation::None];
+    pub const ALL: [Augmentation; 5] = [
+        Augmentation::ResizedCropFlip,
+        Augmentation::PadCropFlip,
+        Augmentation::CoreTuning,
+        Augmentation::Contrastive,
+        Augmentation::None,
+    ];
 
     /// Name in configurations and on the command line.
     pub fn name(self) -> &'static str {
@@ -45,6 +56,7 @@ impl Augmentation {
             Augmentation::ResizedCropFlip => "resized-crop-flip",
             Augmentation::PadCropFlip => "pad-crop-flip",
             Augmentation::CoreTuning => "core-tuning",
+            Augmentation::Contrastive => "contrastive",
             Augmentation::None => "none",
         }
     }
@@ -62,6 +74,48 @@ impl FromStr for Augmentation {
     fn from_str(name: &str) -> Result<Self, UnknownAugmentation> {
         let unknown = || UnknownAugmentation { found: name.to_string() };
         Augmentation::ALL.into_iter().find(|augmentation| augmentation.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// How one view of an image is made in contrastive pre-training: the settings in which the published recipes differ.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ContrastiveView {
+    /// Smallest share of the image's area that a crop keeps, above 0, up to 1.
+    pub least_area: f64,
+    /// `SimCLR`'s strength s: the jitter changes brightness, contrast and saturation by up to 0.8 s, the hue by 0.2 s.
+    pub jitter_strength: f64,
+    /// Probability of the jitter.
+    pub jitter: f64,
+    /// Probability that the colours go.
+    pub grayscale: f64,
+    /// Probability of the blur, whose kernel is a tenth of the side.
+    pub blur: f64,
+}
+
+impl ContrastiveView {
+    /// `MoCo` v2: area from 0.2, jitter 0.4, 0.4, 0.4, 0.1 with 0.8, grayscale with 0.2, blur with 0.5.
+    pub const MOCO_V2: ContrastiveView =
+        ContrastiveView { least_area: 0.2, jitter_strength: 0.5, jitter: 0.8, grayscale: 0.2, blur: 0.5 };
+
+    /// Random resized crop, colour jitter, grayscale, blur, flip, in this order, for square images of side `size`.
+    pub fn steps(&self, size: u32, interpolation: Interpolation) -> Vec<Step> {
+        let (scale, strength) = ((self.least_area, 1.0), 0.8 * self.jitter_strength);
+        let jitter = ColorJitter {
+            brightness: strength,
+            contrast: strength,
+            saturation: strength,
+            hue: 0.2 * self.jitter_strength,
+            probability: self.jitter,
+        };
+        // An odd kernel, as large as the blur takes at most.
+        let kernel = ((size / 10) | 1).min(255);
+        vec![
+            Step::RandomResizedCrop(RandomResizedCrop { scale, interpolation, ..RandomResizedCrop::new(size) }),
+            Step::ColorJitter(jitter),
+            Step::RandomGrayscale(RandomGrayscale { probability: self.grayscale }),
+            Step::GaussianBlur(GaussianBlur { kernel, sigma: (0.1, 2.0), probability: self.blur }),
+            Step::RandomHorizontalFlip(RandomHorizontalFlip { probability: 0.5 }),
+        ]
     }
 }
 
@@ -84,6 +138,7 @@ impl Transform {
                 let larger = (u64::from(size) * 272).div_ceil(256).min(u64::from(u32::MAX)) as u32;
                 vec![shorter_side(larger), Step::RandomRotation(rotation), crop(0), flip]
             }
+            Augmentation::Contrastive => ContrastiveView::MOCO_V2.steps(size, interpolation),
             Augmentation::None => return Transform::evaluate(size, 1.0, interpolation),
         })
     }

@@ -46,7 +46,7 @@ fn a_gap_is_refused_with_the_names_and_a_way_out() {
     let text = error.to_string();
     assert!(text.contains("covers 108 of 118 backbone tensors"), "{text}");
     assert!(text.contains("layer4.1.conv1.weight"), "{text}");
-    assert!(error.hint().unwrap().contains("--allow-missing 'layer4.*'"), "{:?}", error.hint());
+    assert!(error.hint().unwrap().contains("--allow-missing 'layer4.1.*'"), "{:?}", error.hint());
 
     // inspect reports the gap and refuses nothing.
     let report = inspect(path, None).unwrap();
@@ -72,9 +72,50 @@ fn a_tensor_of_another_shape_is_named() {
     let path = written(&folder, |tensors| {
         *tensor(tensors, "layer2.0.conv2.weight") = Tensor::ones([8, 7, 3, 3], (Kind::Float, Device::Cpu));
     });
-    let text = load(path, &[]).unwrap_err().to_string();
+    let error = load(path.clone(), &[]).unwrap_err();
+    let text = error.to_string();
     assert!(text.contains("layer2.0.conv2.weight"), "{text}");
     assert!(text.contains("[8, 7, 3, 3]") && text.contains("[8, 8, 3, 3]"), "{text}");
+    assert!(error.hint().unwrap().contains("--allow-missing 'layer2.0.conv2.weight'"), "{:?}", error.hint());
+
+    // inspect reports it and refuses nothing; a load takes it as missing where that is allowed.
+    let report = inspect(path.clone(), None).unwrap();
+    assert_eq!((report.missing.len(), report.mismatched.len(), report.left_out.len()), (1, 1, 0));
+    assert_eq!(report.mismatched[0].found, [8, 7, 3, 3]);
+    assert!(report.coverage < 1.0);
+    let report = load(path, &["layer2.0.conv2.*"]).unwrap();
+    assert_eq!(report.missing, ["layer2.0.conv2.weight"]);
+    assert!(!report.loaded.contains_key("layer2.0.conv2.weight"));
+}
+
+#[test]
+fn tensors_that_mostly_have_other_shapes_are_another_network() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, |tensors| {
+        for (name, tensor) in tensors.iter_mut().filter(|(name, _)| name.contains("bn")) {
+            let shape = if name.ends_with("tracked") { vec![2] } else { vec![tensor.size()[0] + 1] };
+            *tensor = Tensor::ones(shape, (Kind::Float, Device::Cpu));
+        }
+    });
+    let error = inspect(path, None).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Mismatched { tensors, .. } if tensors.len() > 20), "{error}");
+}
+
+#[test]
+fn whole_numbers_do_not_stand_for_weights() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, |tensors| {
+        let weight = tensor(tensors, "conv1.weight");
+        *weight = weight.to_kind(Kind::Int);
+    });
+    for error in [load(path.clone(), &["*"]).unwrap_err(), inspect(path, None).unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("conv1.weight") && text.contains("holds int32, expected floating point"), "{text}");
+    }
+    let path = written(&folder, |tensors| {
+        *tensor(tensors, "bn1.num_batches_tracked") = Tensor::from(7i32);
+    });
+    assert!(load(path, &[]).is_ok(), "a count of batches is a whole number");
 }
 
 #[test]

@@ -91,8 +91,9 @@ fn settings_that_exclude_each_other_are_refused_before_anything_is_loaded() {
         &["train.momentum=0"],
         &["train.early_stopping=3", "train.select=last"],
         &["method.head_init=linear-probe", "run.probe=false"],
-        &["data.sampler=balanced", "train.batch_size=30"],
-        &["data.sampler=balanced", "data.classes_per_batch=5"],
+        &["data.sampler=balanced", "data.images_per_class=33"],
+        &["data.sampler=balanced", "data.classes_per_batch=65"],
+        &["data.sampler=balanced", "data.classes_per_batch=5", "data.images_per_class=13"],
     ] {
         let typed = assignments.iter().fold(smallest(), |typed, text| typed.assignment(text).unwrap());
         let error = typed.validate().unwrap_err();

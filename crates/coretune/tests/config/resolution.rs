@@ -48,6 +48,26 @@ fn the_input_follows_the_checkpoint_unless_it_was_given() {
 }
 
 #[test]
+fn a_balanced_batch_has_at_most_the_classes_of_the_data_and_fills_the_step_with_their_images() {
+    let resolved = |assignments: &[&str], num_classes| {
+        let typed = assignments.iter().fold(smallest(), |typed, text| typed.assignment(text).unwrap());
+        let typed = typed.assignment("data.sampler=balanced").unwrap();
+        let (config, _) = typed.validate().unwrap().resolve(&Architecture::published(Family::ResNet18), num_classes);
+        assert_eq!(reread(&config), config);
+        (config.data.classes_per_batch.unwrap(), config.data.images_per_class.unwrap())
+    };
+    assert_eq!(resolved(&[], 100), (16, 4));
+    assert_eq!(resolved(&[], 10), (10, 6));
+    assert_eq!(resolved(&[], 2), (2, 32));
+    assert_eq!(resolved(&["train.grad_accum_steps=4"], 100), (64, 4));
+    assert_eq!(resolved(&["train.batch_size=2"], 10), (2, 1));
+    assert_eq!(resolved(&["data.images_per_class=4"], 10), (10, 4), "K as given: the step is smaller");
+    assert_eq!(resolved(&["data.images_per_class=2"], 100), (32, 2));
+    assert_eq!(resolved(&["data.classes_per_batch=5"], 10), (5, 12));
+    assert_eq!(resolved(&["data.classes_per_batch=16", "data.images_per_class=4"], 100), (16, 4));
+}
+
+#[test]
 fn the_output_is_named_after_data_method_and_seed_unless_it_was_given() {
     let config = smallest().assignment("data.dir=pictures/flowers/").unwrap().validate().unwrap();
     assert_eq!(config.folder().to_str(), Some("runs/flowers-core-tuning-0"));

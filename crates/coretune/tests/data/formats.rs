@@ -157,9 +157,50 @@ fn broken_csv_is_refused_with_the_row() {
         open(&path).unwrap_err().to_string()
     };
     assert!(error("path,class\na,b\n").ends_with("found \"path,class\", expected the columns image_path,label"));
-    assert!(error("image_path,label\na.png,x\nb.png,\n").ends_with("row 1: found nothing, expected a label"));
+    assert!(error("image_path,label\na.png,x\nb.png,\n").ends_with("line 3: found nothing, expected a label"));
     assert!(error("image_path,label\na.png\n").contains("1 fields"));
     assert!(error("image_path,label\n").starts_with("no images in "));
+    assert!(
+        error("image_path,label,split\na.png,x,\n")
+            .ends_with("line 2: found nothing, expected a split: train, val or test")
+    );
+    let unknown = error("image_path,label,split\na.png,x,train\nb.png,x,holdout\n");
+    assert!(unknown.contains("line 3: found the split `holdout`, expected train, val or test"), "{unknown}");
+    let twice = error("image_path,label,split\na.png,x,train\nb.png,x,val\nb.png,x,dev\n");
+    assert!(twice.contains("line 4: found the split `dev`"), "{twice}");
+}
+
+#[test]
+fn a_column_of_a_csv_says_the_split_of_each_row() {
+    let folder = tree(&["a.png", "b.png", "c.png", "d.png"]);
+    let path = folder.path().join("list.csv");
+    let rows = "split,image_path,label\ntrain,a.png,cat\nval,b.png,dog\ntest,c.png,cat\ntrain,d.png,dog\n";
+    fs::write(&path, rows).unwrap();
+    for data in [open(&path).unwrap(), open(&folder).unwrap()] {
+        let colours_of = |split: &Option<Split>| split.as_ref().map(colours);
+        assert_eq!(colours_of(&data.train), Some(vec![0, 3]));
+        assert_eq!(colours_of(&data.validation), Some(vec![1]));
+        assert_eq!(colours_of(&data.test), Some(vec![2]));
+        assert_eq!((data.train.unwrap().labels(), data.validation.unwrap().labels()), (&[0, 1][..], &[1][..]));
+    }
+    let options = DatasetOptions { train_split: Some("val".into()), ..DatasetOptions::default() };
+    let error = Dataset::open(&path, &options).unwrap_err();
+    assert!(error.to_string().contains("class `cat` of the test split"), "named splits are taken: {error}");
+    // A file whose name says the split must not contradict itself.
+    fs::write(folder.path().join("train.csv"), rows).unwrap();
+    fs::write(folder.path().join("test.csv"), "image_path,label\nc.png,cat\n").unwrap();
+    let error = open(&folder).unwrap_err().to_string();
+    assert!(error.contains("train.csv line 3: found the split `val`, expected train in every row"), "{error}");
+}
+
+#[test]
+fn a_split_that_is_named_must_be_in_the_csv() {
+    let folder = tree(&["a.png"]);
+    let path = folder.path().join("list.csv");
+    fs::write(&path, "image_path,label\na.png,cat\n").unwrap();
+    let options = DatasetOptions { test_split: Some("test".into()), ..DatasetOptions::default() };
+    let error = Dataset::open(&path, &options).unwrap_err();
+    assert!(matches!(error, DataError::SplitMissing { .. }), "{error}");
 }
 
 /// Writes one parquet file as Hugging Face does: a group of bytes and path, and labels.
@@ -345,7 +386,7 @@ fn a_run_keeps_its_class_numbers_on_another_folder() {
     let renumbered = data.with_classes(run).unwrap();
     assert_eq!(renumbered.test.unwrap().labels(), [2, 0]);
     let fewer: Arc<[String]> = ["dog", "bee"].map(String::from).into();
-    assert!(matches!(data.with_classes(fewer), Err(DataError::UnknownClass { class, .. }) if class == "cat"));
+    assert!(matches!(data.with_classes(fewer), Err(DataError::OtherClasses { unknown, .. }) if unknown == ["cat"]));
 }
 
 #[test]

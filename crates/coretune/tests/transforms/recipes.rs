@@ -51,6 +51,30 @@ fn evaluation_keeps_224_of_256() {
 }
 
 #[test]
+fn the_contrastive_recipe_is_that_of_moco_v2() {
+    let transform = Transform::train(Augmentation::Contrastive, 224, Interpolation::Bilinear).unwrap();
+    assert_eq!(
+        serde_json::to_value(&transform).unwrap(),
+        serde_json::json!([
+            {"step": "random-resized-crop", "size": 224, "scale": [0.2, 1.0], "ratio": [0.75, 4.0 / 3.0],
+             "interpolation": "bilinear"},
+            {"step": "color-jitter", "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1,
+             "probability": 0.8},
+            {"step": "random-grayscale", "probability": 0.2},
+            {"step": "gaussian-blur", "kernel": 23, "sigma": [0.1, 2.0], "probability": 0.5},
+            {"step": "random-horizontal-flip", "probability": 0.5},
+        ])
+    );
+}
+
+#[test]
+fn the_kernel_of_the_contrastive_blur_is_odd_and_taken_at_every_size() {
+    for size in [1, 8, 32, 96, 200, 4096] {
+        assert!(Transform::train(Augmentation::Contrastive, size, Interpolation::Bicubic).is_ok(), "{size}");
+    }
+}
+
+#[test]
 fn a_transform_survives_being_written_and_read() {
     for name in Augmentation::ALL {
         let transform = Transform::train(name, 32, Interpolation::Bicubic).unwrap();

@@ -1,0 +1,34 @@
+//! What to say of a run that has not come to its end.
+
+use toml::Value;
+
+use super::{TrainError, saved_progress};
+use crate::config::Typed;
+use crate::run_folder::RunFolder;
+
+/// That the run has not finished, and which epoch its model is from; none for a run that has.
+///
+/// # Errors
+/// [`TrainError::RunFolder`] when the summary cannot be read.
+pub fn unfinished(folder: &RunFolder) -> Result<Option<String>, TrainError> {
+    if folder.read_summary()?.is_some() {
+        return Ok(None);
+    }
+    let sentence = match (best_epoch(folder), planned_epochs(folder)) {
+        (Some(best), Some(planned)) => {
+            format!("this run has not finished: best so far is epoch {best} of {planned}")
+        }
+        _ => "this run has not finished: taken is its best epoch so far".into(),
+    };
+    Ok(Some(sentence))
+}
+
+/// The epoch whose model is kept, as the saved state says.
+fn best_epoch(folder: &RunFolder) -> Option<u64> {
+    Some(saved_progress(&folder.last_checkpoint()).ok()?.best?.epoch)
+}
+
+fn planned_epochs(folder: &RunFolder) -> Option<i64> {
+    let config = Typed::defaults().file(&folder.config()).ok()?;
+    config.get("train.epochs").and_then(Value::as_integer)
+}
