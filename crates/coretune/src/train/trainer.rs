@@ -15,6 +15,7 @@ use super::{
 };
 use crate::config::Select;
 use crate::data::{Batch, Split};
+use crate::evaluate::EvaluateError;
 use crate::evaluate::calibration::negative_log_likelihood;
 use crate::models::Model;
 use crate::objectives::Objective;
@@ -80,6 +81,8 @@ pub struct Trainer<'a> {
     pub stopwatch: Stopwatch,
     /// Ends training between two steps.
     pub stop: Stop,
+    /// The last step of this process whose figures have been read.
+    pub last_report: Option<StepReport>,
 }
 
 /// How training ended.
@@ -227,25 +230,30 @@ impl Trainer<'_> {
     }
 
     /// Reads the figures of a step, logs them, and stops at a loss that is no number.
-    fn report(&self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+    fn report(&mut self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         let Some(Pending { figures, report, logged }) = pending else { return Ok(()) };
         let (loss, figures) = figures.read()?;
         let report = StepReport { loss, figures, ..report };
+        self.last_report = Some(report.clone());
         if !loss.is_finite() {
-            let terms = report.figures.iter().map(|(name, value)| format!("{name} {value}"));
-            return Err(TrainError::NonFinite {
-                step: report.step,
-                epoch: report.epoch,
-                loss,
-                terms: terms.collect::<Vec<_>>().join(", "),
-                last_good: self.last_good_checkpoint(),
-            });
+            return Err(self.diverged(format!("the loss is {loss}")));
         }
         if logged {
             self.folder.log(&MetricsRecord::Step(StepRecord::from(&report)))?;
         }
         observer(&Event::Step(report));
         Ok(())
+    }
+
+    /// The error that ends training when `what` is no number any more, with the terms of the last step.
+    pub(super) fn diverged(&self, what: String) -> TrainError {
+        TrainError::NonFinite {
+            what,
+            step: self.last_report.as_ref().map_or(self.progress.step, |report| report.step),
+            epoch: self.progress.epochs + 1,
+            terms: self.last_report.as_ref().map_or_else(|| "no step was made since".into(), StepReport::terms),
+            last_good: self.last_good_checkpoint(),
+        }
     }
 
     /// Validates the epoch, keeps it when it is the best, and saves the state.
@@ -257,6 +265,9 @@ impl Trainer<'_> {
         self.exchange_average();
         let (epoch, best) = match validated {
             Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),
+            Err(TrainError::Evaluate(EvaluateError::NotFinite { tensor, .. })) => {
+                return Err(self.diverged(format!("the {tensor} of validation hold NaN or infinity")));
+            }
             validated => validated?,
         };
         let Best { epoch, top1, loss } = epoch;
@@ -288,7 +299,7 @@ impl Trainer<'_> {
     }
 
     /// The state as it was last saved, where it was.
-    pub(super) fn last_good_checkpoint(&self) -> Option<PathBuf> {
+    fn last_good_checkpoint(&self) -> Option<PathBuf> {
         Some(self.folder.last_checkpoint()).filter(|path| path.exists())
     }
 }
