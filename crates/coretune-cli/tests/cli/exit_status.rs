@@ -1,3 +1,6 @@
+use std::fs;
+
+use super::world::World;
 use super::{coretune, stderr, stdout};
 
 /// The command is refused with exit status 2, and stderr holds all of `parts`, stdout nothing.
@@ -68,5 +71,21 @@ fn settings_that_exclude_each_other_are_refused() {
 fn names_from_other_tools_and_from_the_published_script_are_understood() {
     for arguments in [&["--eta_weight", "-1"], &["--mixup_alpha", "0"], &["--weight_decay", "-1"]] {
         refused(&fit(arguments), &["is out of range"]);
+    }
+}
+
+#[test]
+fn a_run_that_diverges_is_told_with_step_epoch_and_terms_and_saves_nothing() {
+    let world = World::new();
+    // Two steps, then validation: its logits are what blows up first.
+    for (name, lr) in [("logits", "100"), ("sooner", "1e8")] {
+        let arguments = world.fit(name, &["--no-probe", "--lr", lr, "--batch-size", "9"]);
+        let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for part in ["at step ", "(epoch 1): loss ", "classification ", "contrastive ", "hint: lower --lr"] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        assert_eq!(fs::read_dir(world.path(&format!("{name}/checkpoints"))).unwrap().count(), 0, "nothing is saved");
     }
 }

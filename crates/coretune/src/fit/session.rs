@@ -119,6 +119,7 @@ impl Task {
             progress: Progress::default(),
             stopwatch: Stopwatch::start(),
             stop: self.stop.clone(),
+            last_report: None,
             images,
             folder,
         })

@@ -66,27 +66,17 @@ pub enum TrainError {
         /// Images to train on.
         images: usize,
     },
-    /// A loss that is no number any more.
-    #[error("the loss is {loss} at step {step} (epoch {epoch}): {terms}")]
+    /// Training has diverged: a loss, a weight or the logits of validation are no numbers any more.
+    #[error("{what} at step {step} (epoch {epoch}): {terms}")]
     NonFinite {
-        /// The step, counted from 1.
+        /// What is no number, in words.
+        what: String,
+        /// The last step made, counted from 1.
         step: u64,
         /// The epoch, counted from 1.
         epoch: u64,
-        /// The loss.
-        loss: f64,
-        /// Its terms, in words.
+        /// The terms of the last step's loss, in words.
         terms: String,
-        /// The last checkpoint saved before.
-        last_good: Option<PathBuf>,
-    },
-    /// A weight that is no number any more.
-    #[error("{tensor} holds NaN or infinity after step {step}")]
-    NonFiniteWeight {
-        /// The weight.
-        tensor: String,
-        /// Steps made.
-        step: u64,
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
     },
@@ -210,11 +200,9 @@ impl TrainError {
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
             Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
             Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
-            Self::NonFinite { last_good: Some(path), .. } | Self::NonFiniteWeight { last_good: Some(path), .. } => {
-                Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))
-            }
-            Self::NonFinite { last_good: None, .. } | Self::NonFiniteWeight { last_good: None, .. } => {
-                Some("a lower --lr or --clip-grad 1 may help".into())
+            Self::NonFinite { last_good, .. } => {
+                let saved = last_good.as_ref().map(|path| format!("; {} is from before", path.display()));
+                Some(format!("lower --lr; --clip-grad 1 may help too{}", saved.unwrap_or_default()))
             }
             Self::FrozenMoved { .. } => Some("this is a mistake in coretune: please report it with config.toml".into()),
             Self::Interrupted { .. } => Some("the same command with --resume goes on from there".into()),
@@ -235,7 +223,6 @@ impl TrainError {
                 | Self::Model(ModelError::Engine(EngineError::Torch { .. }))
                 | Self::Evaluate(EvaluateError::Engine(EngineError::Torch { .. }))
                 | Self::NonFinite { .. }
-                | Self::NonFiniteWeight { .. }
                 | Self::FrozenMoved { .. }
                 | Self::Interrupted { .. }
         )

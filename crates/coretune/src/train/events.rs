@@ -26,6 +26,19 @@ pub struct StepReport {
     pub seconds: f64,
 }
 
+impl StepReport {
+    /// Loss, terms and figures in words: `loss 2.3, classification 0.9, contrastive 1.4`.
+    pub(super) fn terms(&self) -> String {
+        let figures = self.figures.iter().map(|(name, value)| format!(", {name} {}", short(*value)));
+        format!("loss {}{}", short(self.loss), figures.collect::<String>())
+    }
+}
+
+/// Four digits or so, whatever the size.
+fn short(value: f64) -> String {
+    if (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
 /// Figures of the validation split at the end of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochReport {

@@ -50,11 +50,7 @@ impl<L: Learner> Trainer<'_, L> {
     pub(super) fn check_finite(&self) -> Result<(), TrainError> {
         match first_not_finite(&self.learner.parameters())? {
             None => Ok(()),
-            Some(tensor) => Err(TrainError::NonFiniteWeight {
-                tensor,
-                step: self.progress.step,
-                last_good: self.last_good_checkpoint(),
-            }),
+            Some(tensor) => Err(self.diverged(format!("{tensor} holds NaN or infinity"))),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::meter::{Meter, Stopwatch};
 use super::movement::Snapshot;
 use super::progress::Progress;
 use super::{Saved, Schedule, Stop, TrainError, TrainingImages};
+use crate::evaluate::EvaluateError;
 use crate::run_folder::{MetricsRecord, RunFolder, StepRecord};
 
 /// How long training goes on, and how often it is recorded.
@@ -53,6 +54,8 @@ pub struct Trainer<'a, L> {
     pub stopwatch: Stopwatch,
     /// Ends training between two steps.
     pub stop: Stop,
+    /// The last step of this process whose figures have been read.
+    pub last_report: Option<StepReport>,
 }
 
 /// How training ended.
@@ -179,19 +182,13 @@ impl<L: Learner> Trainer<'_, L> {
     }
 
     /// Reads the figures of a step, logs them, and stops at a loss that is no number.
-    fn report(&self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+    fn report(&mut self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         let Some(Pending { figures, report, logged }) = pending else { return Ok(()) };
         let (loss, figures) = figures.read()?;
         let report = StepReport { loss, figures, ..report };
+        self.last_report = Some(report.clone());
         if !loss.is_finite() {
-            let terms = report.figures.iter().map(|(name, value)| format!("{name} {value}"));
-            return Err(TrainError::NonFinite {
-                step: report.step,
-                epoch: report.epoch,
-                loss,
-                terms: terms.collect::<Vec<_>>().join(", "),
-                last_good: self.last_good_checkpoint(),
-            });
+            return Err(self.diverged(format!("the loss is {loss}")));
         }
         if logged {
             self.folder.log(&MetricsRecord::Step(StepRecord::from(&report)))?;
@@ -200,12 +197,26 @@ impl<L: Learner> Trainer<'_, L> {
         Ok(())
     }
 
+    /// The error that ends training when `what` is no number any more, with the terms of the last step.
+    pub(super) fn diverged(&self, what: String) -> TrainError {
+        TrainError::NonFinite {
+            what,
+            step: self.last_report.as_ref().map_or(self.progress.step, |report| report.step),
+            epoch: self.progress.epochs + 1,
+            terms: self.last_report.as_ref().map_or_else(|| "no step was made since".into(), StepReport::terms),
+            last_good: self.last_good_checkpoint(),
+        }
+    }
+
     /// Lets the learner look at the epoch, and saves the state.
     fn finish_epoch(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         self.check_finite()?;
         let place = EpochPlace { folder: self.folder, epochs: self.plan.epochs, seconds: self.stopwatch.seconds() };
         let EpochEnd { record, event } = match self.learner.end_epoch(&mut self.progress, place, observer) {
             Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),
+            Err(TrainError::Evaluate(EvaluateError::NotFinite { tensor, .. })) => {
+                return Err(self.diverged(format!("the {tensor} of validation hold NaN or infinity")));
+            }
             ended => ended?,
         };
         if let Some(record) = record {
@@ -219,7 +230,7 @@ impl<L: Learner> Trainer<'_, L> {
     }
 
     /// The state as it was last saved, where it was.
-    pub(super) fn last_good_checkpoint(&self) -> Option<PathBuf> {
+    fn last_good_checkpoint(&self) -> Option<PathBuf> {
         Some(self.folder.last_checkpoint()).filter(|path| path.exists())
     }
 }
