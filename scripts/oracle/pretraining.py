@@ -76,7 +76,8 @@ def info_nce_queue(queries, keys, queue, temperature):
     total, hits = torch.zeros(()), 0
     for row in queue_logits(queries, keys, queue, temperature):
         total = total + torch.logsumexp(row, 0) - row[0]
-        hits += all(float(row[0]) > float(negative) for negative in row[1:])
+        positive, *negatives = row.tolist()
+        hits += all(positive > negative for negative in negatives)
     return total / len(queries), torch.tensor(hits / len(queries))
 
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use coretune::objectives::figure;
-use coretune::train::{EpochReport, Event, StepReport};
+use coretune::train::{EpochReport, Event, ProbeReport, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::printer::Printer;
@@ -24,7 +24,29 @@ struct Training {
     epochs: u64,
     pace: Pace,
     step: Option<StepReport>,
-    epoch: Option<EpochReport>,
+    look: Option<Look>,
+}
+
+/// The last look at an epoch.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    Validation(EpochReport),
+    Probe(ProbeReport),
+}
+
+impl Look {
+    /// `val 74.1 % (best, epoch 6: 74.6)`, or `kNN 61.2 %, rank 83 of 512 (epoch 5)`
+    fn figures(&self) -> String {
+        match self {
+            Look::Validation(EpochReport { top1, best_so_far: (epoch, best), .. }) => {
+                format!("val {:.1} % (best, epoch {epoch}: {:.1})", 100.0 * top1, 100.0 * best)
+            }
+            Look::Probe(ProbeReport { epoch, knn_top1, rank, width }) => {
+                let neighbours = knn_top1.map_or_else(String::new, |top1| format!("kNN {:.1} %, ", 100.0 * top1));
+                format!("{neighbours}rank {rank:.0} of {width} (epoch {epoch})")
+            }
+        }
+    }
 }
 
 /// A log gets its first line of figures this long after a piece of work began, then one each time the second has passed.
@@ -44,7 +66,8 @@ impl Progress {
             Event::Progress { done, total } => self.advance_stage(*done, *total),
             Event::EpochStarted { epochs, steps, .. } => self.begin_training(*epochs, *steps),
             Event::Step(report) => self.step(report),
-            Event::Epoch(report) => self.validated(report),
+            Event::Epoch(report) => self.looked_at(Look::Validation(*report), report.epoch),
+            Event::Probed(report) => self.looked_at(Look::Probe(*report), report.epoch),
             Event::Trained { took, early } => self.end_training(*took, *early),
             Event::Note(text) => self.aside(|printer| printer.say("note", text)),
         }
@@ -80,7 +103,7 @@ impl Progress {
             self.clear();
             self.last_line = None;
             let pace = Pace::new(epochs * steps, steps, Instant::now());
-            self.training = Some(Training { epochs, pace, step: None, epoch: None });
+            self.training = Some(Training { epochs, pace, step: None, look: None });
             self.bar = Printer::shows_bars().then(|| bar(&self.printer, epochs * steps));
         }
     }
@@ -97,12 +120,14 @@ impl Progress {
         }
     }
 
-    fn validated(&mut self, report: &EpochReport) {
+    fn looked_at(&mut self, look: Look, epoch: u64) {
         let now = Instant::now();
-        let Some(training) = &mut self.training else { return };
+        let Some(training) = &mut self.training else {
+            return self.printer.say("before", look.figures());
+        };
         training.pace.validated(now);
-        training.epoch = Some(*report);
-        let is_last = report.epoch == training.epochs;
+        training.look = Some(look);
+        let is_last = epoch == training.epochs;
         if self.bar.is_some() {
             self.redraw(now);
             // The last state of the bar stays as a line, in the log too.
@@ -176,9 +201,7 @@ impl Training {
         if let Some(step) = &self.step {
             parts.push(loss(step));
         }
-        if let Some(EpochReport { top1, best_so_far: (epoch, best), .. }) = self.epoch {
-            parts.push(format!("val {:.1} % (best, epoch {epoch}: {:.1})", 100.0 * top1, 100.0 * best));
-        }
+        parts.extend(self.look.as_ref().map(Look::figures));
         if let Some(step) = &self.step {
             parts.push(format!("{:.0} img/s", step.images_per_second));
         }
@@ -349,7 +372,7 @@ mod tests {
         let mut pace = Pace::new(250, 10, start);
         pace.reach(148, start + Duration::from_secs(1));
         let epoch = EpochReport { epoch: 14, step: 140, top1: 0.741, loss: 0.8, best: false, best_so_far: (6, 0.746) };
-        let training = Training { epochs: 25, pace, step: Some(report(148)), epoch: Some(epoch) };
+        let training = Training { epochs: 25, pace, step: Some(report(148)), look: Some(Look::Validation(epoch)) };
         let line = training.label() + &training.figures(start + Duration::from_secs(1));
         assert_eq!(
             line,

@@ -12,6 +12,7 @@ pub mod mining;
 pub mod models;
 pub mod objectives;
 pub mod predict;
+pub mod pretrain;
 pub mod random;
 pub mod report;
 pub mod run_folder;

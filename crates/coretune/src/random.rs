@@ -30,6 +30,10 @@ pub enum Purpose {
     ExportCheck = 9,
     /// Images that a report shows.
     Shown = 10,
+    /// First keys of `MoCo`'s queue.
+    Queue = 11,
+    /// Order of the keys in `MoCo`'s shuffled batch norm; index = step.
+    ShuffledBatchNorm = 12,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

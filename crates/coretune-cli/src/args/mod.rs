@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
     Fit(Fit),
+    /// Make a contrastive checkpoint from images without labels
+    Pretrain(Pretrain),
     /// Repeat a run and say whether its weights come out the same
     Reproduce(Reproduce),
     /// Measure a finished run on a split
@@ -95,6 +97,22 @@ pub(crate) struct Fit {
     /// Print what would be done, with memory and time, and stop
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune pretrain`.
+#[derive(Debug, Args)]
+pub(crate) struct Pretrain {
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    /// Go on with the run in the output folder, if there is one [default: no]
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Setting that --resume may find changed; repeatable [default: none]
+    #[arg(long, value_name = "KEY", requires = "resume")]
+    pub(crate) allow_change: Vec<String>,
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -305,6 +323,7 @@ fn takes(command: &Command) -> Option<Takes> {
     match command {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
+        Command::Pretrain(_) => Some(Takes::Pretrain),
         Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
@@ -321,6 +340,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
     let taking = [
         ("probe", Takes::Probe),
         ("fit", Takes::Fit),
+        ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),
         ("report", Takes::Evaluate),

@@ -79,7 +79,7 @@ fn capitalised(text: &str) -> String {
 }
 
 fn default(setting: &Setting, command: Command) -> String {
-    match (setting.default, setting.kind) {
+    match (setting.default_for(command), setting.kind) {
         _ if command == Command::Evaluate => "default: as in the run".into(),
         (None, _) => "required".into(),
         (Some("[]"), _) => "default: none".into(),

@@ -113,9 +113,9 @@ fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) ->
 
 /// In a run that goes on, refuses other inputs and tells of another machine; in a new one, records what it depends on.
 fn check_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
-    let now = task.provenance()?;
+    let (now, config) = (task.provenance()?, &task.config);
     let Some(recorded) = folder.read_provenance()? else { return Ok(folder.write_provenance(&now)?) };
-    for difference in task.compare_provenance(&recorded, &now)? {
+    for difference in fit::compare_provenance(&recorded, &now, &config.data.dir, Some(&config.checkpoint.path))? {
         printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
     }
     Ok(())

@@ -69,6 +69,7 @@ pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     let optimizer = match train.opt {
         Optimizer::Sgd => "SGD",
         Optimizer::Adamw => "AdamW",
+        Optimizer::Lars => "LARS",
     };
     let (lr, schedule, epochs) = (train.lr, train.sched.name(), count(train.epochs, "epoch"));
     format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))

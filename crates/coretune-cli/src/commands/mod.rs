@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 mod lines;
 pub(crate) mod man;
 pub(crate) mod predict;
+pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod reproduce;

@@ -38,6 +38,16 @@ choice! {
 }
 
 choice! {
+    /// The method of pre-training.
+    PretrainMethod {
+        /// A momentum encoder and a queue of its keys.
+        MocoV2 = "moco-v2",
+        /// The other images of the batch are the negatives.
+        SimClr = "simclr",
+    }
+}
+
+choice! {
     /// How the classifier starts.
     HeadInit {
         /// Small random weights.
@@ -76,6 +86,8 @@ choice! {
         Sgd = "sgd",
         /// Adam with decoupled weight decay.
         Adamw = "adamw",
+        /// Momentum with a rate of its own for each layer.
+        Lars = "lars",
     }
 }
 

@@ -49,6 +49,9 @@ fn default(setting: &Setting) -> String {
     match (setting.default, setting.kind) {
         (None, _) => "must be given".into(),
         (Some("[]"), Kind::Texts(_)) => "none".into(),
-        (Some(text), _) => format!("`{text}`"),
+        (Some(text), _) => match setting.pretraining {
+            Some(pretraining) => format!("`{text}`, in pretrain `{pretraining}`"),
+            None => format!("`{text}`"),
+        },
     }
 }

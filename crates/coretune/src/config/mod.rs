@@ -11,17 +11,19 @@ mod defaults_table;
 mod error;
 mod input;
 mod kind;
+mod pretrain_config;
 mod recipes;
 mod run_config;
 mod settings;
 mod typed;
 mod word;
 
-pub use choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+pub use choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, PretrainMethod, Sampler, Schedule, Select};
 pub use defaults_table::defaults_table;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;
 pub use kind::{Kind, Range};
+pub use pretrain_config::{PretrainConfig, PretrainSection};
 pub use recipes::{RECIPES, Recipe};
 pub use run_config::{
     CheckpointSection, DataSection, MethodSection, ModelSection, RunConfig, RunSection, TrainSection,

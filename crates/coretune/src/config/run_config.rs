@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
 use super::error::ConfigError;
 use super::input::Input;
-use super::settings::SETTINGS;
+use super::settings::{Command, SETTINGS};
 use super::typed::Typed;
 use super::word::{auto, off};
 use crate::data::DatasetOptions;
@@ -232,12 +232,21 @@ impl Typed {
     /// # Panics
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
-        if let Some(setting) = SETTINGS.iter().find(|setting| self.get(setting.key).is_none()) {
-            return Err(ConfigError::Missing { key: setting.key, flag: setting.flag, expected: setting.expected() });
-        }
+        self.check_complete(Command::Fit)?;
         let config = RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
         config.check()?;
         Ok(config)
+    }
+
+    /// Refuses where a setting is missing that `command` takes.
+    pub(super) fn check_complete(&self, command: Command) -> Result<(), ConfigError> {
+        let taken = SETTINGS.iter().filter(|setting| setting.is_taken_by(command));
+        match taken.into_iter().find(|setting| self.get(setting.key).is_none()) {
+            None => Ok(()),
+            Some(setting) => {
+                Err(ConfigError::Missing { key: setting.key, flag: setting.flag, expected: setting.expected() })
+            }
+        }
     }
 }
 
@@ -251,6 +260,45 @@ impl RunSection {
 }
 
 impl TrainSection {
+    /// Epochs of linear warm-up.
+    pub fn warmup(&self) -> f64 {
+        const SHARE: f64 = 0.05;
+        self.warmup_epochs.unwrap_or(SHARE * self.epochs as f64)
+    }
+
+    /// Refuses settings that are each in range and do not go together.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        refuse_if(self.warmup_epochs.is_some_and(|warmup| warmup > self.epochs as f64), || ConfigError::Conflict {
+            first: "train.warmup_epochs".into(),
+            second: "train.epochs".into(),
+            expected: format!("a warm-up of at most {} epochs", self.epochs),
+            found: format!("{} epochs", self.warmup_epochs.unwrap_or(0.0)),
+            hint: "shorten --warmup-epochs, or leave it out for 5 % of the epochs",
+        })?;
+        refuse_if(self.min_lr > self.lr, || ConfigError::Conflict {
+            first: "train.min_lr".into(),
+            second: "train.lr".into(),
+            expected: format!("min_lr of at most {}", self.lr),
+            found: self.min_lr.to_string(),
+            hint: "the cosine falls from --lr to --min-lr",
+        })?;
+        let plain_sgd = self.opt == Optimizer::Sgd && self.momentum == 0.0;
+        refuse_if(self.nesterov && plain_sgd, || ConfigError::Conflict {
+            first: "train.nesterov".into(),
+            second: "train.momentum".into(),
+            expected: "a momentum above 0".into(),
+            found: "0".into(),
+            hint: "add --no-nesterov for SGD without momentum",
+        })?;
+        refuse_if(self.early_stopping.is_some() && self.select == Select::Last, || ConfigError::Conflict {
+            first: "train.early_stopping".into(),
+            second: "train.select".into(),
+            expected: "val_top1 or val_loss".into(),
+            found: "last".into(),
+            hint: "early stopping watches the figure that --select names",
+        })
+    }
+
     /// Images of a step: what mining and contrast see under exact accumulation.
     pub fn effective_batch(&self) -> usize {
         self.batch_size.saturating_mul(self.grad_accum_steps)
@@ -258,6 +306,24 @@ impl TrainSection {
 }
 
 impl DataSection {
+    /// Refuses settings that are each in range and do not go together.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        refuse_if(self.per_class.is_some() && self.label_fraction < 1.0, || ConfigError::Conflict {
+            first: "data.per_class".into(),
+            second: "data.label_fraction".into(),
+            expected: "one of the two".into(),
+            found: format!("per_class {}, label_fraction {}", self.per_class.unwrap_or(0), self.label_fraction),
+            hint: "give --per-class or --label-fraction, not both",
+        })?;
+        refuse_if(self.skip_broken && self.check == DataCheck::Off, || ConfigError::Conflict {
+            first: "data.skip_broken".into(),
+            second: "data.check".into(),
+            expected: "full or quick, which find what is to be left out".into(),
+            found: "off".into(),
+            hint: "leave out --data-check off, or --skip-broken",
+        })
+    }
+
     /// Names of the splits, for opening the data.
     pub fn options(&self) -> DatasetOptions {
         DatasetOptions {
@@ -271,51 +337,9 @@ impl DataSection {
 impl RunConfig {
     /// Refuses settings that are each in range and do not go together.
     fn check(&self) -> Result<(), ConfigError> {
-        let (data, train) = (&self.data, &self.train);
-        refuse_if(data.per_class.is_some() && data.label_fraction < 1.0, || ConfigError::Conflict {
-            first: "data.per_class".into(),
-            second: "data.label_fraction".into(),
-            expected: "one of the two".into(),
-            found: format!("per_class {}, label_fraction {}", data.per_class.unwrap_or(0), data.label_fraction),
-            hint: "give --per-class or --label-fraction, not both",
-        })?;
-        refuse_if(data.skip_broken && data.check == DataCheck::Off, || ConfigError::Conflict {
-            first: "data.skip_broken".into(),
-            second: "data.check".into(),
-            expected: "full or quick, which find what is to be left out".into(),
-            found: "off".into(),
-            hint: "leave out --data-check off, or --skip-broken",
-        })?;
+        self.data.check()?;
         self.check_sampler()?;
-        refuse_if(train.warmup_epochs.is_some_and(|warmup| warmup > train.epochs as f64), || ConfigError::Conflict {
-            first: "train.warmup_epochs".into(),
-            second: "train.epochs".into(),
-            expected: format!("a warm-up of at most {} epochs", train.epochs),
-            found: format!("{} epochs", train.warmup_epochs.unwrap_or(0.0)),
-            hint: "shorten --warmup-epochs, or leave it out for 5 % of the epochs",
-        })?;
-        refuse_if(train.min_lr > train.lr, || ConfigError::Conflict {
-            first: "train.min_lr".into(),
-            second: "train.lr".into(),
-            expected: format!("min_lr of at most {}", train.lr),
-            found: train.min_lr.to_string(),
-            hint: "the cosine falls from --lr to --min-lr",
-        })?;
-        let plain_sgd = train.opt == Optimizer::Sgd && train.momentum == 0.0;
-        refuse_if(train.nesterov && plain_sgd, || ConfigError::Conflict {
-            first: "train.nesterov".into(),
-            second: "train.momentum".into(),
-            expected: "a momentum above 0".into(),
-            found: "0".into(),
-            hint: "add --no-nesterov for SGD without momentum",
-        })?;
-        refuse_if(train.early_stopping.is_some() && train.select == Select::Last, || ConfigError::Conflict {
-            first: "train.early_stopping".into(),
-            second: "train.select".into(),
-            expected: "val_top1 or val_loss".into(),
-            found: "last".into(),
-            hint: "early stopping watches the figure that --select names",
-        })?;
+        self.train.check()?;
         refuse_if(self.method.head_init == HeadInit::LinearProbe && !self.run.probe, || ConfigError::Conflict {
             first: "method.head_init".into(),
             second: "run.probe".into(),
@@ -374,7 +398,7 @@ impl RunConfig {
             resolved.data.classes_per_batch = Some(classes);
             resolved.data.images_per_class = Some(images);
         }
-        resolved.train.warmup_epochs = Some(self.warmup_epochs());
+        resolved.train.warmup_epochs = Some(self.train.warmup());
         resolved.run.output = Some(self.output());
         // A run is evaluated and repeated from other folders than the one it was started in.
         resolved.data.dir = absolute(&self.data.dir);
@@ -393,12 +417,6 @@ impl RunConfig {
     /// Threads that read images.
     pub fn workers(&self) -> usize {
         self.run.reading_threads()
-    }
-
-    /// Epochs of linear warm-up.
-    pub fn warmup_epochs(&self) -> f64 {
-        const SHARE: f64 = 0.05;
-        self.train.warmup_epochs.unwrap_or(SHARE * self.train.epochs as f64)
     }
 
     /// P and K of the balanced sampler over so many classes.
@@ -449,10 +467,10 @@ impl RunConfig {
 }
 
 /// The path from the root; as it stands where the system does not tell the current folder.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-fn refuse_if(wrong: bool, error: impl FnOnce() -> ConfigError) -> Result<(), ConfigError> {
+pub(super) fn refuse_if(wrong: bool, error: impl FnOnce() -> ConfigError) -> Result<(), ConfigError> {
     if wrong { Err(error()) } else { Ok(()) }
 }

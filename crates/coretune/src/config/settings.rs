@@ -5,7 +5,7 @@
 use super::error::{ConfigError, Origin};
 use super::kind::{Kind, Range, one_of};
 use super::typed::unknown;
-use super::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
+use super::{Accumulation, DataCheck, HeadInit, Method, Optimizer, PretrainMethod, Sampler, Schedule, Select};
 use crate::models::Family;
 use crate::transforms::Augmentation;
 
@@ -16,6 +16,8 @@ pub enum Command {
     Probe,
     /// `coretune fit`.
     Fit,
+    /// `coretune pretrain`.
+    Pretrain,
     /// `coretune evaluate`.
     Evaluate,
     /// `coretune predict`.
@@ -41,6 +43,8 @@ pub struct Setting {
     pub word: Option<&'static str>,
     /// The default as typed; without one the setting must be given.
     pub default: Option<&'static str>,
+    /// The default in pre-training, where that is another.
+    pub pretraining: Option<&'static str>,
     /// The value when the flag stands alone.
     pub alone: Option<&'static str>,
     /// What it does, in a line.
@@ -51,14 +55,19 @@ pub struct Setting {
     pub common: bool,
 }
 
+/// Those that train.
+const TRAINING: &[Command] = &[Command::Fit, Command::Pretrain];
+const PRETRAIN: &[Command] = &[Command::Pretrain];
 const FIT: &[Command] = &[Command::Fit];
 const PROBE_FIT: &[Command] = &[Command::Probe, Command::Fit];
+/// Those that make a network.
+const MODELLING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain];
 /// Those that read labels.
-const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate];
+const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate];
 /// Those that open labelled images.
-const OPENING: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate, Command::DataCheck];
+const OPENING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate, Command::DataCheck];
 /// Those that compute.
-const COMPUTING: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate, Command::Predict];
+const COMPUTING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate, Command::Predict];
 
 const fn setting(key: &'static str, flag: &'static str, kind: Kind, meaning: &'static str) -> Setting {
     Setting {
@@ -69,6 +78,7 @@ const fn setting(key: &'static str, flag: &'static str, kind: Kind, meaning: &'s
         kind,
         word: None,
         default: None,
+        pretraining: None,
         alone: None,
         meaning,
         commands: FIT,
@@ -96,6 +106,10 @@ impl Setting {
         self.word = Some(word);
         self
     }
+    const fn pretraining(mut self, text: &'static str) -> Self {
+        self.pretraining = Some(text);
+        self
+    }
     const fn alone(mut self, text: &'static str) -> Self {
         self.alone = Some(text);
         self
@@ -115,6 +129,17 @@ impl Setting {
     const fn common(mut self) -> Self {
         self.common = true;
         self
+    }
+
+    /// The default as typed for `command`; without one the setting must be given.
+    pub fn default_for(&self, command: Command) -> Option<&'static str> {
+        let own = if command == Command::Pretrain { self.pretraining } else { None };
+        own.or(self.default)
+    }
+
+    /// Whether `command` takes it.
+    pub fn is_taken_by(&self, command: Command) -> bool {
+        self.commands.contains(&command)
     }
 
     /// The part of the key before the dot.
@@ -203,16 +228,21 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("[]")
     .commands(PROBE_FIT),
-    setting("model.name", "model", Kind::Choice(families), "backbone; auto: as the checkpoint says")
-        .auto()
-        .commands(PROBE_FIT)
-        .common(),
+    setting(
+        "model.name",
+        "model",
+        Kind::Choice(families),
+        "backbone; auto: as the checkpoint says, in pretrain resnet18",
+    )
+    .auto()
+    .commands(MODELLING)
+    .common(),
     setting("model.stem", "stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
         .auto()
-        .commands(PROBE_FIT),
+        .commands(MODELLING),
     setting("model.width", "width", Kind::Number(Range::AboveUpTo(0.0, 16.0)), "factor on the number of channels")
         .auto()
-        .commands(PROBE_FIT),
+        .commands(MODELLING),
     setting("model.num_classes", "num-classes", Kind::Whole(2, ANY), "classes of the classifier; auto: the data says")
         .auto(),
     setting("model.frozen_stages", "frozen-stages", Kind::Whole(0, 99), "first stages kept as they are (1: the stem)")
@@ -236,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
         .commands(OPENING),
     setting("data.check", "data-check", Kind::Choice(DataCheck::names), "look at every image first")
         .default("full")
-        .commands(&[Command::Probe, Command::Fit, Command::DataCheck]),
+        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck]),
     setting("data.skip_broken", "skip-broken", Kind::Switch, "leave out images that cannot be read")
         .default("false")
         .commands(ALL),
@@ -264,17 +294,17 @@ pub const SETTINGS: &[Setting] = &[
     .common(),
     setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto()
-        .commands(&[Command::Probe, Command::Fit, Command::DataCheck])
+        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck])
         .common(),
     setting("data.mean", "mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
         .auto()
-        .commands(PROBE_FIT),
+        .commands(MODELLING),
     setting("data.std", "std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
         .auto()
-        .commands(PROBE_FIT),
+        .commands(MODELLING),
     setting("data.interpolation", "interpolation", Kind::Choice(interpolations), "resampling of images")
         .default("bilinear")
-        .commands(PROBE_FIT),
+        .commands(MODELLING),
     setting(
         "data.crop_pct",
         "crop-pct",
@@ -282,7 +312,7 @@ pub const SETTINGS: &[Setting] = &[
         "share of the resized side that evaluation keeps",
     )
     .auto()
-    .commands(PROBE_FIT),
+    .commands(MODELLING),
     setting("data.augment", "augment", Kind::Choice(augmentations), "random transforms in training").auto().common(),
     setting("data.sampler", "sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
         .default("shuffle"),
@@ -319,12 +349,89 @@ pub const SETTINGS: &[Setting] = &[
     setting("method.head_init", "head-init", Kind::Choice(HeadInit::names), "start of the classifier")
         .default("random")
         .common(),
-    setting("train.epochs", "epochs", Kind::Whole(1, ANY), "passes over the training images").default("25").common(),
+    setting("pretrain.method", "method", Kind::Choice(PretrainMethod::names), "method of pre-training")
+        .default("moco-v2")
+        .commands(PRETRAIN)
+        .common(),
+    setting("pretrain.temperature", "temperature", Kind::Number(Range::Above(0.0)), "auto: moco-v2 0.2, simclr 0.5")
+        .auto()
+        .commands(PRETRAIN)
+        .common(),
+    setting("pretrain.dim", "dim", Kind::Whole(1, ANY), "outputs of the projection head")
+        .default("128")
+        .commands(PRETRAIN),
+    setting(
+        "pretrain.queue_size",
+        "queue-size",
+        Kind::Whole(1, ANY),
+        "keys in the queue of moco-v2; auto: an eighth of the images, 65536 at most",
+    )
+    .auto()
+    .commands(PRETRAIN)
+    .common(),
+    setting(
+        "pretrain.momentum",
+        "encoder-momentum",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "momentum of the key encoder; auto: 0.99, from 100000 steps on 0.999",
+    )
+    .auto()
+    .commands(PRETRAIN)
+    .common(),
+    setting(
+        "pretrain.bn_groups",
+        "bn-groups",
+        Kind::Whole(1, ANY),
+        "groups of a batch for batch norm, keys shuffled between them; auto: of 32 images",
+    )
+    .auto()
+    .commands(PRETRAIN),
+    setting(
+        "pretrain.least_area",
+        "least-area",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "smallest share of an image that a view shows",
+    )
+    .default("0.2")
+    .commands(PRETRAIN),
+    setting("pretrain.jitter", "jitter", Kind::Number(Range::Between(0.0, 1.0)), "strength of the colour jitter")
+        .default("0.5")
+        .commands(PRETRAIN),
+    setting("pretrain.grayscale", "grayscale", Kind::Number(Range::Between(0.0, 1.0)), "probability of a grey view")
+        .default("0.2")
+        .commands(PRETRAIN),
+    setting(
+        "pretrain.blur",
+        "blur",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "probability of a blurred view; auto: 0.5, up to 64 pixels 0",
+    )
+    .auto()
+    .commands(PRETRAIN),
+    setting("pretrain.probe_epochs", "probe-epochs", Kind::Whole(1, ANY), "epochs between looks at the features")
+        .word("off")
+        .default("5")
+        .commands(PRETRAIN)
+        .common(),
+    setting(
+        "pretrain.probe_images",
+        "probe-images",
+        Kind::Whole(2, ANY),
+        "most images of a split that such a look takes",
+    )
+    .default("10000")
+    .commands(PRETRAIN),
+    setting("train.epochs", "epochs", Kind::Whole(1, ANY), "passes over the training images")
+        .default("25")
+        .common()
+        .commands(TRAINING)
+        .pretraining("200"),
     setting("train.batch_size", "batch-size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
         .default("64")
         .short('b')
         .commands(COMPUTING)
-        .common(),
+        .common()
+        .pretraining("256"),
     setting(
         "train.grad_accum_steps",
         "grad-accum-steps",
@@ -340,28 +447,44 @@ pub const SETTINGS: &[Setting] = &[
         "what contrast sees of them: all together, or one at a time",
     )
     .default("exact"),
-    setting("train.opt", "opt", Kind::Choice(Optimizer::names), "optimizer").default("sgd").common(),
+    setting("train.opt", "opt", Kind::Choice(Optimizer::names), "optimizer").default("sgd").common().commands(TRAINING),
     setting("train.lr", "lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
         .default("0.03")
         .aliases(&["learning-rate"])
-        .common(),
-    setting("train.momentum", "momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd").default("0.9"),
-    setting("train.nesterov", "no-nesterov", Kind::Switch, "Nesterov momentum in sgd").default("true"),
+        .common()
+        .commands(TRAINING)
+        .pretraining("0.06"),
+    setting("train.momentum", "momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd")
+        .default("0.9")
+        .commands(TRAINING),
+    setting("train.nesterov", "no-nesterov", Kind::Switch, "Nesterov momentum in sgd")
+        .default("true")
+        .commands(TRAINING)
+        .pretraining("false"),
     setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
         .default("1e-4")
-        .common(),
-    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr").default("cosine").common(),
+        .common()
+        .commands(TRAINING)
+        .pretraining("5e-4"),
+    setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr")
+        .default("cosine")
+        .common()
+        .commands(TRAINING),
     setting(
         "train.warmup_epochs",
         "warmup-epochs",
         Kind::Number(Range::From(0.0)),
         "epochs of linear warm-up; auto: 5 % of the epochs",
     )
-    .auto(),
-    setting("train.min_lr", "min-lr", Kind::Number(Range::From(0.0)), "where the cosine ends").default("0.0"),
+    .auto()
+    .commands(TRAINING),
+    setting("train.min_lr", "min-lr", Kind::Number(Range::From(0.0)), "where the cosine ends")
+        .default("0.0")
+        .commands(TRAINING),
     setting("train.step_epochs", "step-epochs", Kind::Number(Range::Above(0.0)), "epochs between steps of sched step")
         .default("10.0")
-        .aliases(&["decay-epochs", "lr-step-size"]),
+        .aliases(&["decay-epochs", "lr-step-size"])
+        .commands(TRAINING),
     setting(
         "train.step_gamma",
         "step-gamma",
@@ -369,7 +492,8 @@ pub const SETTINGS: &[Setting] = &[
         "factor of each step of sched step",
     )
     .default("0.1")
-    .aliases(&["decay-rate", "lr-gamma"]),
+    .aliases(&["decay-rate", "lr-gamma"])
+    .commands(TRAINING),
     setting(
         "train.layer_decay",
         "layer-decay",
@@ -384,7 +508,9 @@ pub const SETTINGS: &[Setting] = &[
         "factor on lr of classifier and projection head",
     )
     .default("1.0"),
-    setting("train.clip_grad", "clip-grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient").off(),
+    setting("train.clip_grad", "clip-grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient")
+        .off()
+        .commands(TRAINING),
     setting(
         "train.label_smoothing",
         "label-smoothing",
@@ -409,7 +535,9 @@ pub const SETTINGS: &[Setting] = &[
     .off(),
     setting("train.select", "select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
     setting("train.seed", "seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").commands(ALL).common(),
-    setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl").default("10"),
+    setting("train.log_every", "log-every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl")
+        .default("10")
+        .commands(TRAINING),
     setting("run.probe", "no-probe", Kind::Switch, "kNN and linear probe of the checkpoint").default("true").common(),
     setting("run.device", "device", Kind::Device, "where to compute").default("auto").commands(COMPUTING).common(),
     setting("run.amp", "amp", Kind::Choice(precisions), "use of bf16")
@@ -429,7 +557,9 @@ pub const SETTINGS: &[Setting] = &[
     .auto()
     .short('j')
     .commands(COMPUTING),
-    setting("run.save_steps", "save-steps", Kind::Whole(1, ANY), "steps between saved states within an epoch").off(),
+    setting("run.save_steps", "save-steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
+        .off()
+        .commands(TRAINING),
     setting(
         "run.save_minutes",
         "save-minutes",
@@ -437,7 +567,11 @@ pub const SETTINGS: &[Setting] = &[
         "minutes between saved states within an epoch",
     )
     .word("off")
-    .default("10.0"),
-    setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED").auto().common(),
-    setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off(),
+    .default("10.0")
+    .commands(TRAINING),
+    setting("run.output", "output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED")
+        .auto()
+        .common()
+        .commands(TRAINING),
+    setting("run.experiment", "experiment", Kind::Text("NAME"), "subfolder of the output").off().commands(TRAINING),
 ];

@@ -11,7 +11,7 @@ use super::error::{ConfigError, Origin};
 use super::kind::Refusal;
 use super::recipes;
 use super::run_config::RunSection;
-use super::settings::{SETTINGS, Setting};
+use super::settings::{Command, SETTINGS, Setting};
 
 /// A configuration in the making.
 ///
@@ -28,9 +28,17 @@ impl Typed {
     /// # Panics
     /// When a default in the table does not fit its own type.
     pub fn defaults() -> Self {
+        Typed::defaults_of(Command::Fit)
+    }
+
+    /// The defaults of [`SETTINGS`] for a command.
+    ///
+    /// # Panics
+    /// When a default in the table does not fit its own type.
+    pub fn defaults_of(command: Command) -> Self {
         let mut typed = Typed { entries: BTreeMap::new() };
         for setting in SETTINGS {
-            if let Some(text) = setting.default {
+            if let Some(text) = setting.default_for(command) {
                 let put = typed.put_text(Origin::Default, setting, text);
                 put.unwrap_or_else(|error| panic!("the default of {} does not fit it: {error:?}", setting.key));
             }

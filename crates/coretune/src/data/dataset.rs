@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::assemble::{Found, assemble, number_by_name};
 use super::split_names::listed;
-use super::{DataError, Role, Split, cifar, csv_list, idx, image_folder, parquet_file};
+use super::{DataError, ImageSource, Role, Split, cifar, csv_list, idx, image_folder, parquet_file};
 
 /// How a data set is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,36 @@ impl Dataset {
             }
         }
         Err(DataError::Unrecognised { path: path.to_path_buf(), found: contents(path)? })
+    }
+
+    /// As [`Dataset::open`], and also a folder of images without folders of classes: they are of one class, `images`.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    pub fn open_unlabelled(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
+        let path = path.as_ref();
+        let refused = match Dataset::open(path, options) {
+            Err(error @ (DataError::Unrecognised { .. } | DataError::NoImages { .. })) if path.is_dir() => error,
+            opened => return opened,
+        };
+        let folder = options.train_split.as_deref().unwrap_or("train");
+        let train = Some(path.join(folder)).filter(|folder| folder.is_dir()).unwrap_or_else(|| path.to_path_buf());
+        let images = image_folder::images_below(&train)?;
+        if images.is_empty() {
+            return Err(refused);
+        }
+        let classes: Arc<[String]> = Arc::from(["images".to_string()]);
+        let labels = vec![0; images.len()];
+        let images = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
+        Ok(Dataset {
+            root: path.to_path_buf(),
+            format: Format::ImageFolder,
+            titles: classes.clone(),
+            train: Some(Split::new(images, labels, classes.clone())?),
+            classes,
+            validation: None,
+            test: None,
+        })
     }
 
     /// The split of a role.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::{EvaluateError, labelled_matrix, normalised, one_hot};
+use super::{EvaluateError, finite_matrix, labelled_matrix, normalised, one_hot};
 use crate::engine::guard;
 
 /// Rows that are compared with each other at a time; bounds the memory to a few matrices of this size.
@@ -45,6 +45,22 @@ pub fn geometry(features: &Tensor, labels: &[i64], classes: i64) -> Result<Geome
             let spread = spread(&features, &labels, classes);
             Geometry { uniformity: uniformity(&features), ..spread }
         })
+    })?)
+}
+
+/// Effective rank of `features` `[n, D]`: exp of the entropy of their singular values, each divided by the sum and raised
+/// by 1e-7 (`RankMe`, Garrido et al., ICML 2023, arXiv:2210.02885, equation 1). Between 1, where all rows lie on a line, and
+/// min(n, D).
+///
+/// # Errors
+/// No row, or a feature that is not finite.
+pub fn effective_rank(features: &Tensor) -> Result<f64, EvaluateError> {
+    finite_matrix("features", features)?;
+    Ok(guard("measuring the rank of the features", || {
+        let (_, singular, _) = features.to_kind(Kind::Double).svd(true, false);
+        let share = &singular / singular.sum(Kind::Double).clamp_min(f64::MIN_POSITIVE) + 1e-7;
+        let entropy = -(&share * share.log()).sum(Kind::Double).double_value(&[]);
+        entropy.exp()
     })?)
 }
 

@@ -18,6 +18,10 @@ pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use preparation::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};
-pub use resume::changed_settings;
+pub(crate) use resume::provenance;
+pub use resume::{changed_entries, changed_settings, compare_provenance};
 pub use session::Finished;
+pub(crate) use settings::{plan, rule, schedule};
+pub(crate) use splits::budget;
 pub use splits::{Splits, ValidationSource};
+pub(crate) use summary::versions;

@@ -1,13 +1,14 @@
 //! Going on with a run: what of its configuration and of its inputs may have changed meanwhile.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
-use toml::Value;
+use tch::Device;
+use toml::{Table, Value};
 
 use super::{Task, summary};
 use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
-use crate::engine::{cpu_type, device_name, threads};
+use crate::engine::{Precision, cpu_type, device_name, threads};
 use crate::run_folder::{MachineRecord, Provenance};
 use crate::train::TrainError;
 
@@ -35,6 +36,14 @@ pub fn changed_settings(
     now: &RunConfig,
     allowed: &[String],
 ) -> Result<Vec<SettingChange>, ConfigError> {
+    changed_entries(saved.to_table(), now.to_table(), allowed)
+}
+
+/// [`changed_settings`], of sections of keys.
+///
+/// # Errors
+/// Those of [`changed_settings`].
+pub fn changed_entries(saved: Table, now: Table, allowed: &[String]) -> Result<Vec<SettingChange>, ConfigError> {
     for key in allowed {
         Setting::named_by("--allow-change", key)?;
     }
@@ -54,8 +63,7 @@ pub fn changed_settings(
 }
 
 /// `section.key` and value of every setting.
-fn entries(config: &RunConfig) -> BTreeMap<String, Value> {
-    let table = config.to_table();
+fn entries(table: Table) -> BTreeMap<String, Value> {
     let of_section = |(section, keys): (String, Value)| match keys {
         Value::Table(keys) => keys.into_iter().map(|(name, value)| (format!("{section}.{name}"), value)).collect(),
         value => vec![(section, value)],
@@ -74,44 +82,59 @@ impl Task {
         if let Some(test) = &splits.test {
             data.insert("test".into(), test.content_hash()?);
         }
-        Ok(Provenance {
-            data,
-            checkpoint: self.checkpoint_hash.clone(),
-            seed: self.config.train.seed,
-            machine: MachineRecord {
-                cpu: cpu_type(),
-                device: device_name(self.device),
-                precision: self.precision.to_string(),
-                threads: threads::get(),
-            },
-            versions: summary::versions(),
-        })
+        let checkpoint = Some(self.checkpoint_hash.clone());
+        Ok(provenance(data, checkpoint, self.config.train.seed, self.device, self.precision))
     }
+}
 
-    /// Compares the inputs and the machine with those that a run recorded; gives what stands in the way of the same
-    /// bits, in words.
-    ///
-    /// # Errors
-    /// [`TrainError::InputChanged`] when the images or the checkpoint are others.
-    pub fn compare_provenance(&self, recorded: &Provenance, now: &Provenance) -> Result<Vec<String>, TrainError> {
-        let path = |what: &str| -> PathBuf {
-            if what == "checkpoint" { self.config.checkpoint.path.clone() } else { self.config.data.dir.clone() }
-        };
-        let changed = |what: &'static str, expected: &str, found: &str| {
-            let (expected, found) = (expected.to_string(), found.to_string());
-            Err(TrainError::InputChanged { what, path: path(what), expected, found })
-        };
-        if recorded.checkpoint != now.checkpoint {
-            return changed("checkpoint", &recorded.checkpoint, &now.checkpoint);
-        }
-        for (split, what) in [("train", "training data"), ("validation", "validation data"), ("test", "test data")] {
-            let [expected, found] = [recorded, now].map(|origin| origin.data.get(split).map_or("none", String::as_str));
-            if expected != found {
-                return changed(what, expected, found);
-            }
-        }
-        Ok(differences(recorded, now))
+/// What a run depends on, computed here and now from inputs of these hashes.
+pub(crate) fn provenance(
+    data: BTreeMap<String, String>,
+    checkpoint: Option<String>,
+    seed: u64,
+    device: Device,
+    precision: Precision,
+) -> Provenance {
+    Provenance {
+        data,
+        checkpoint,
+        seed,
+        machine: MachineRecord {
+            cpu: cpu_type(),
+            device: device_name(device),
+            precision: precision.to_string(),
+            threads: threads::get(),
+        },
+        versions: summary::versions(),
     }
+}
+
+/// Compares the inputs and the machine with those that a run recorded; gives what stands in the way of the same bits, in
+/// words. `data` and `checkpoint` are where the inputs lie, for messages.
+///
+/// # Errors
+/// [`TrainError::InputChanged`] when the images or the checkpoint are others.
+pub fn compare_provenance(
+    recorded: &Provenance,
+    now: &Provenance,
+    data: &Path,
+    checkpoint: Option<&Path>,
+) -> Result<Vec<String>, TrainError> {
+    let changed = |what: &'static str, path: &Path, expected: &str, found: &str| {
+        let (path, expected, found) = (path.to_path_buf(), expected.to_string(), found.to_string());
+        Err(TrainError::InputChanged { what, path, expected, found })
+    };
+    let [expected, found] = [recorded, now].map(|origin| origin.checkpoint.as_deref().unwrap_or("none"));
+    if expected != found {
+        return changed("checkpoint", checkpoint.unwrap_or(Path::new("")), expected, found);
+    }
+    for (split, what) in [("train", "training data"), ("validation", "validation data"), ("test", "test data")] {
+        let [expected, found] = [recorded, now].map(|origin| origin.data.get(split).map_or("none", String::as_str));
+        if expected != found {
+            return changed(what, data, expected, found);
+        }
+    }
+    Ok(differences(recorded, now))
 }
 
 /// Where two machines differ in what bits depend on: `processor: A, now B`.

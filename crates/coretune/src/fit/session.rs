@@ -1,7 +1,6 @@
 //! Trains, evaluates, and leaves everything in the run folder.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::evaluation::{Evaluation, evaluate_outputs};
 use super::frozen::FrozenFigures;
@@ -15,7 +14,8 @@ use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::Objective;
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{
-    Event, FineTuning, Frozen, Observer, Outcome, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
+    Event, FineTuning, Frozen, Observer, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage,
+    load_model,
 };
 use crate::transforms::Transform;
 
@@ -45,7 +45,11 @@ impl Preparation {
         observer: &mut Observer<'_>,
     ) -> Result<Finished, TrainError> {
         let Preparation { task, backbone, .. } = self;
-        let (outcome, stopwatch) = task.train(backbone, folder, frozen, observer)?;
+        let mut trainer = task.trainer(backbone, folder, frozen)?;
+        let outcome = trainer.carry_on(observer)?;
+        let stopwatch = trainer.stopwatch;
+        // The memory of the optimizer is not needed any more.
+        drop(trainer);
 
         observer(&Event::Stage("evaluation of the best epoch"));
         let (mut best, _) = load_model(&folder.best_checkpoint(), task.device)?;
@@ -81,29 +85,6 @@ impl Preparation {
 }
 
 impl Task {
-    /// Trains from where the folder's state stands to the end, and leaves the folder's tables true however it ends.
-    fn train(
-        &self,
-        backbone: Backbone,
-        folder: &RunFolder,
-        frozen: Option<&FrozenFigures>,
-        observer: &mut Observer<'_>,
-    ) -> Result<(Outcome, Stopwatch), TrainError> {
-        let mut trainer = self.trainer(backbone, folder, frozen)?;
-        if folder.last_checkpoint().exists() {
-            trainer.load_state(&folder.last_checkpoint())?;
-        }
-        let Progress { step, epochs, .. } = trainer.progress;
-        let spent = folder.truncate_metrics(step, epochs)?.map_or(0.0, |record| record.seconds());
-        trainer.stopwatch = Stopwatch::after(Duration::try_from_secs_f64(spent).unwrap_or_default());
-        let outcome = trainer.run(observer);
-        if outcome.is_err() {
-            // The error that ended training is the one to tell.
-            drop(folder.derive());
-        }
-        Ok((outcome?, trainer.stopwatch))
-    }
-
     /// The trainer of this task at its first step.
     pub(super) fn trainer<'a>(
         &self,
@@ -114,8 +95,8 @@ impl Task {
         let images = self.training_images()?;
         Ok(Trainer {
             learner: self.learner(backbone, frozen)?,
-            schedule: settings::schedule(&self.config, images.steps_per_epoch()?),
-            plan: settings::plan(&self.config),
+            schedule: settings::schedule(&self.config.train, images.steps_per_epoch()?),
+            plan: settings::plan(&self.config.train, &self.config.run),
             progress: Progress::default(),
             stopwatch: Stopwatch::start(),
             stop: self.stop.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{self, MethodSection, RunConfig, TrainSection};
+use crate::config::{self, MethodSection, RunConfig, RunSection, TrainSection};
 use crate::losses::Focus;
 use crate::models::Model;
 use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
@@ -25,23 +25,28 @@ pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn
     }
 }
 
-/// The optimizer over a model's weights.
-pub(super) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
-    let rule = match train.opt {
+/// The rule by which weights are updated.
+pub(crate) fn rule(train: &TrainSection) -> Rule {
+    match train.opt {
         config::Optimizer::Sgd => Rule::Sgd { momentum: train.momentum, nesterov: train.nesterov },
         config::Optimizer::Adamw => Rule::AdamW,
-    };
+        config::Optimizer::Lars => Rule::Lars { momentum: train.momentum },
+    }
+}
+
+/// The optimizer over a model's weights.
+pub(super) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
+    let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
     Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad)
 }
 
 /// The learning rate over a run whose epochs have `steps` steps.
-pub(super) fn schedule(config: &RunConfig, steps: u64) -> Schedule {
-    let train = &config.train;
+pub(crate) fn schedule(train: &TrainSection, steps: u64) -> Schedule {
     let in_steps = |epochs: f64| (epochs * steps as f64).round() as u64;
     Schedule {
         base: train.lr,
-        warmup_steps: in_steps(config.warmup_epochs()),
+        warmup_steps: in_steps(train.warmup()),
         total_steps: train.epochs as u64 * steps,
         decay: match train.sched {
             config::Schedule::Cosine => Decay::Cosine { least: train.min_lr },
@@ -63,8 +68,7 @@ pub(super) fn sampling(config: &RunConfig) -> Sampling {
 }
 
 /// How long training goes on, and how often it is recorded.
-pub(super) fn plan(config: &RunConfig) -> Plan {
-    let (train, run) = (&config.train, &config.run);
+pub(crate) fn plan(train: &TrainSection, run: &RunSection) -> Plan {
     Plan {
         epochs: train.epochs as u64,
         patience: train.early_stopping.map(|epochs| epochs as u64),

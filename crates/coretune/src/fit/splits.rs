@@ -98,7 +98,8 @@ fn no_training_split(dataset: &Dataset) -> DataError {
     DataError::SplitMissing { path: dataset.root.clone(), split: "train".into(), found: there.join(" and ") }
 }
 
-fn budget(data: &DataSection) -> Budget {
+/// The labelled budget that was asked for.
+pub(crate) fn budget(data: &DataSection) -> Budget {
     match data.per_class {
         Some(per_class) => Budget::PerClass(per_class),
         None if data.label_fraction < 1.0 => Budget::Fraction(data.label_fraction),

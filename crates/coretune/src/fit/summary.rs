@@ -46,7 +46,8 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
     }
 }
 
-pub(super) fn versions() -> BTreeMap<String, String> {
+/// Versions that figures depend on, by name.
+pub(crate) fn versions() -> BTreeMap<String, String> {
     let engine = engine::versions();
     BTreeMap::from([
         ("coretune".to_string(), env!("CARGO_PKG_VERSION").to_string()),

@@ -1,10 +1,12 @@
 //! Loss functions: pure functions of tensors, each with its formula.
 
+mod contrastive;
 mod focal_contrastive;
 mod pair_scheme;
 mod reference_contrastive;
 mod soft_cross_entropy;
 
+pub use contrastive::{InstanceDiscrimination, info_nce, nt_xent};
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
 pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};
 pub use reference_contrastive::reference_contrastive;

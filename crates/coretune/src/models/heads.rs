@@ -105,6 +105,11 @@ impl ProjectionHead {
         })
     }
 
+    /// The device that the weights are on.
+    pub fn device(&self) -> Device {
+        self.output.weight.device()
+    }
+
     /// Width D of what the head reads.
     pub fn inputs(&self) -> i64 {
         self.hidden.inputs()

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod backbone;
+mod encoder;
 mod error;
 mod heads;
 mod initial;
@@ -15,6 +16,7 @@ mod resnet;
 
 pub use architecture::{Architecture, Family, Stem, UnknownFamily};
 pub use backbone::Backbone;
+pub use encoder::Encoder;
 pub use error::ModelError;
 pub use heads::{Linear, ProjectionHead};
 pub use layers::Mode;

@@ -44,6 +44,16 @@ impl Parameters {
         handle
     }
 
+    /// Appends the entries of another list, each in the role that `role` gives to its own.
+    ///
+    /// # Panics
+    /// When a name is taken.
+    pub fn extend(&mut self, others: Parameters, role: impl Fn(Role) -> Role) {
+        for Parameter { name, tensor, role: own } in others.entries {
+            let _ = self.add(name, tensor, role(own));
+        }
+    }
+
     /// All entries in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Parameter> {
         self.entries.iter()

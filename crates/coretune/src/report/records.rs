@@ -53,7 +53,7 @@ impl Records {
     pub(super) fn validation_curve(&self, figure: impl Fn(&EvaluationRecord) -> f64) -> Curve {
         let point = |record: &MetricsRecord| match record {
             MetricsRecord::Evaluation(record) => Some((record.epoch as f64, figure(record))),
-            MetricsRecord::Step(_) => None,
+            MetricsRecord::Step(_) | MetricsRecord::Probe(_) => None,
         };
         self.metrics.iter().filter_map(point).collect()
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{MetricsRecord, Provenance, RunFolderError, Summary, derived, metrics, tensorboard};
+use super::{MetricsRecord, PretrainSummary, Provenance, RunFolderError, Summary, derived, metrics, tensorboard};
 
 const CHECKPOINTS: &str = "checkpoints";
 const CONFIG: &str = "config.toml";
@@ -204,6 +204,19 @@ impl RunFolder {
     /// Saves the summary: from then on the run is finished.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
         self.write_json(SUMMARY, SUMMARY_IS, summary)
+    }
+
+    /// Writes `summary.json` of a pre-training run.
+    pub fn write_pretrain_summary(&self, summary: &PretrainSummary) -> Result<(), RunFolderError> {
+        self.write_json(SUMMARY, SUMMARY_IS, summary)
+    }
+
+    /// The summary of a pre-training run; none before it has ended.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when the file is no such summary.
+    pub fn read_pretrain_summary(&self) -> Result<Option<PretrainSummary>, RunFolderError> {
+        self.read_json(SUMMARY, SUMMARY_IS)
     }
 
     /// The summary; none when the run has not finished.

@@ -46,6 +46,30 @@ pub struct EvaluationRecord {
     pub seconds: f64,
 }
 
+/// What the features of an encoder are worth while it is pre-trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRecord {
+    /// Steps made.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Which images.
+    pub split: String,
+    /// Top-1 of the nearest neighbours (E7), a fraction; none without labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn_top1: Option<f64>,
+    /// Mean squared distance of two images of a class (E3); none without labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<f64>,
+    /// E3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uniformity: Option<f64>,
+    /// Effective rank of the features.
+    pub rank: f64,
+    /// Time since the run began, over all the processes that it took.
+    pub seconds: f64,
+}
+
 /// A line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -54,6 +78,8 @@ pub enum MetricsRecord {
     Step(StepRecord),
     /// An evaluation.
     Evaluation(EvaluationRecord),
+    /// A look at the features in pre-training.
+    Probe(ProbeRecord),
 }
 
 impl MetricsRecord {
@@ -62,6 +88,7 @@ impl MetricsRecord {
         match self {
             MetricsRecord::Step(record) => record.step,
             MetricsRecord::Evaluation(record) => record.step,
+            MetricsRecord::Probe(record) => record.step,
         }
     }
 
@@ -70,16 +97,18 @@ impl MetricsRecord {
         match self {
             MetricsRecord::Step(record) => record.seconds,
             MetricsRecord::Evaluation(record) => record.seconds,
+            MetricsRecord::Probe(record) => record.seconds,
         }
     }
 
-    /// Whether this belongs to a run that has made `steps` steps and validated `epochs` epochs.
+    /// Whether this belongs to a run that has made `steps` steps and looked at `epochs` epochs.
     ///
     /// A state can be saved between the last step of an epoch and its validation, so steps alone do not tell.
     pub(super) fn lies_within(&self, steps: u64, epochs: u64) -> bool {
         match self {
             MetricsRecord::Step(record) => record.step <= steps,
             MetricsRecord::Evaluation(record) => record.epoch <= epochs,
+            MetricsRecord::Probe(record) => record.epoch <= epochs,
         }
     }
 }

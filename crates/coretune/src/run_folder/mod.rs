@@ -25,6 +25,6 @@ pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;
 pub use folder::RunFolder;
-pub use metrics::{EvaluationRecord, MetricsRecord, StepRecord};
+pub use metrics::{EvaluationRecord, MetricsRecord, ProbeRecord, StepRecord};
 pub use provenance::{MachineRecord, Provenance};
-pub use summary::{BestSummary, ProbeSummary, Summary, TestSummary};
+pub use summary::{BestSummary, PretrainSummary, ProbeSummary, Summary, TestSummary};

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Provenance {
     /// BLAKE3 of the images and labels of each split, as it was used: `train`, `validation`, `test`.
     pub data: BTreeMap<String, String>,
-    /// BLAKE3 of the checkpoint that training started from.
-    pub checkpoint: String,
+    /// BLAKE3 of the checkpoint that training started from; null in pre-training.
+    pub checkpoint: Option<String>,
     /// Seed of every random draw.
     pub seed: u64,
     /// The machine.

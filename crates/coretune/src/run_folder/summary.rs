@@ -71,3 +71,32 @@ pub struct ProbeSummary {
     /// Top-1 of the linear probe (B10).
     pub linear_top1: f64,
 }
+
+/// The result of a pre-training run. Accuracies are fractions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PretrainSummary {
+    /// Pre-training method, such as `moco-v2`.
+    pub method: String,
+    /// Backbone, such as `resnet18`.
+    pub model: String,
+    /// Where the images came from.
+    pub data: String,
+    /// Images trained on.
+    pub images: usize,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Epochs trained.
+    pub epochs: u64,
+    /// Steps made.
+    pub steps: u64,
+    /// The last look at the features; null where they were never looked at.
+    pub probe: Option<super::ProbeRecord>,
+    /// Training images per second, looks at the features left out.
+    pub images_per_second: f64,
+    /// Time from start to end.
+    pub wall_seconds: f64,
+    /// Most memory the process ever held.
+    pub peak_rss_bytes: u64,
+    /// Of coretune and of what the figures depend on.
+    pub versions: BTreeMap<String, String>,
+}

@@ -27,6 +27,7 @@ fn summary(record: &MetricsRecord) -> Vec<u8> {
     let group = match record {
         MetricsRecord::Step(_) => "train",
         MetricsRecord::Evaluation(EvaluationRecord { split, .. }) => split,
+        MetricsRecord::Probe(_) => "probe",
     };
     let mut summary = Vec::new();
     for (name, figure) in fields(record) {

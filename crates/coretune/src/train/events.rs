@@ -56,6 +56,19 @@ pub struct EpochReport {
     pub best_so_far: (u64, f64),
 }
 
+/// What the features are worth at the end of an epoch of pre-training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProbeReport {
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Top-1 of the nearest neighbours (E7), a fraction; none without labels.
+    pub knn_top1: Option<f64>,
+    /// Effective rank of the features.
+    pub rank: f64,
+    /// Width of the features, which the rank cannot exceed.
+    pub width: i64,
+}
+
 /// Something that happened while training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -72,6 +85,8 @@ pub enum Event {
     Step(StepReport),
     /// An epoch was trained and validated.
     Epoch(EpochReport),
+    /// An epoch of pre-training was looked at.
+    Probed(ProbeReport),
     /// A stretch of work outside of training began, such as measuring the frozen checkpoint.
     Stage(&'static str),
     /// A stretch of such work has got this far.

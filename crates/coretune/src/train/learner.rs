@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
-use super::{DeviceFigures, Event, Observer, Progress, TrainError};
+use super::{DeviceFigures, Event, Observer, Progress, StepReport, TrainError};
 use crate::data::Batch;
 use crate::models::{Parameters, Role};
 use crate::run_folder::{MetricsRecord, RunFolder};
@@ -32,6 +32,11 @@ pub trait Learner {
 
     /// What the file says beside the tensors.
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String>;
+
+    /// What there is to say about the figures of a step, as soon as they are read.
+    fn remark(&mut self, _report: &StepReport) -> Option<String> {
+        None
+    }
 
     /// Looks at the epoch that was trained to its end, keeps what is worth keeping, and takes note in `progress`.
     ///

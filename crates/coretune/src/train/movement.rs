@@ -59,10 +59,8 @@ impl Snapshot {
         observer: &mut Observer<'_>,
     ) -> Result<(), TrainError> {
         let moved = self.moved(parameters)?.into_iter();
-        let idle: Vec<String> = moved
-            .filter(|(name, role, moved)| !moved && !frozen(name, *role))
-            .map(|(name, ..)| name)
-            .collect();
+        let idle: Vec<String> =
+            moved.filter(|(name, role, moved)| !moved && !frozen(name, *role)).map(|(name, ..)| name).collect();
         if let Some(first) = idle.first() {
             let count = idle.len();
             let text =

@@ -16,8 +16,17 @@ pub enum Rule {
     },
     /// Adam with decoupled weight decay (betas 0.9 and 0.999, epsilon 1e-8).
     AdamW,
+    /// Layer-wise adaptive rates (You et al. 2017, arXiv:1708.03888) as `SimCLR` uses them: a matrix's gradient, weight decay
+    /// included, is scaled to a thousandth of the matrix's own norm, then `b <- momentum b + g` and a step along b. Vectors
+    /// (biases, batch norm) are neither scaled nor decayed.
+    Lars {
+        /// Share of the old direction.
+        momentum: f64,
+    },
 }
 
+/// Norm of a LARS step at learning rate 1, relative to the norm of the weights.
+const LARS_TRUST: f64 = 1e-3;
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
@@ -38,6 +47,17 @@ impl LayerRates {
             None => self.head_factor,
         }
     }
+}
+
+/// A tensor to be trained.
+#[derive(Debug)]
+pub struct Trained {
+    /// Its name, for the file of the state.
+    pub name: String,
+    /// The tensor itself.
+    pub weight: Tensor,
+    /// Its learning rate relative to the others'.
+    pub rate_factor: f64,
 }
 
 /// A trained tensor with what the optimizer remembers of it.
@@ -64,17 +84,27 @@ impl Optimizer {
     /// An optimizer with empty memory. `weight_decay` acts on all weights; gradients are scaled so that their joint norm
     /// is at most `clip_norm`.
     pub fn new(model: &Model, rule: Rule, rates: LayerRates, weight_decay: f64, clip_norm: Option<f64>) -> Self {
-        let memories = match rule {
-            Rule::Sgd { .. } => 1,
-            Rule::AdamW => 2,
-        };
         let parameters = model.parameters();
         let trained = parameters.iter().filter(|p| p.role == Role::Weight && p.tensor.requires_grad());
-        let slots = trained.map(|parameter| Slot {
+        let trained = trained.map(|parameter| Trained {
             name: parameter.name.clone(),
-            rate_factor: rates.of(&parameter.name, &model.backbone),
-            moments: (0..memories).map(|_| parameter.tensor.detach().zeros_like()).collect(),
             weight: parameter.tensor.shallow_clone(),
+            rate_factor: rates.of(&parameter.name, &model.backbone),
+        });
+        Optimizer::over(trained, rule, weight_decay, clip_norm)
+    }
+
+    /// An optimizer with empty memory over any tensors; see [`Optimizer::new`].
+    pub fn over(trained: impl Iterator<Item = Trained>, rule: Rule, weight_decay: f64, clip_norm: Option<f64>) -> Self {
+        let memories = match rule {
+            Rule::Sgd { .. } | Rule::Lars { .. } => 1,
+            Rule::AdamW => 2,
+        };
+        let slots = trained.map(|Trained { name, weight, rate_factor }| Slot {
+            name,
+            rate_factor,
+            moments: (0..memories).map(|_| weight.detach().zeros_like()).collect(),
+            weight,
         });
         Optimizer { rule, weight_decay, clip_norm, slots: slots.collect(), updates: 0 }
     }
@@ -101,6 +131,7 @@ impl Optimizer {
                 match rule {
                     Rule::Sgd { momentum, nesterov } => slot.sgd(gradient, rate, decay, momentum, nesterov),
                     Rule::AdamW => slot.adam_w(&gradient, rate, decay, updates),
+                    Rule::Lars { momentum } => slot.lars(gradient, rate, decay, momentum),
                 }
             }
         });
@@ -114,7 +145,7 @@ impl Optimizer {
     /// What the optimizer remembers, as `optimizer.<moment>.<weight>`.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let names: &[&str] = match self.rule {
-            Rule::Sgd { .. } => &["momentum"],
+            Rule::Sgd { .. } | Rule::Lars { .. } => &["momentum"],
             Rule::AdamW => &["first_moment", "second_moment"],
         };
         let of_slot = |slot: &Slot| {
@@ -140,6 +171,20 @@ impl Slot {
             direction = if nesterov { plus_scaled(direction, &buffer, momentum) } else { buffer };
         }
         let _ = plus_scaled(self.weight.shallow_clone(), &direction, -rate);
+    }
+
+    fn lars(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64) {
+        let mut direction = gradient;
+        if self.weight.dim() > 1 {
+            direction = plus_scaled(direction, &self.weight, decay);
+            let (weight, step) = (self.weight.norm(), direction.norm());
+            // Weights of zeros, or no gradient at all, would never move, or move without bound.
+            let either_is_zero = (&weight * &step).eq(0.0);
+            let trust = (weight * LARS_TRUST / step).masked_fill(&either_is_zero, 1.0);
+            direction = direction.g_mul_(&trust);
+        }
+        let buffer = self.moments[0].g_mul_scalar_(momentum).g_add_(&direction);
+        let _ = plus_scaled(self.weight.shallow_clone(), &buffer, -rate);
     }
 
     fn adam_w(&mut self, gradient: &Tensor, rate: f64, decay: f64, updates: u64) {

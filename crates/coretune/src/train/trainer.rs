@@ -77,6 +77,26 @@ struct Pending {
 }
 
 impl<L: Learner> Trainer<'_, L> {
+    /// Goes on from the state in the folder, where there is one, to the end of the plan; the folder's tables are true
+    /// however it ends.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::load_state`] and [`Trainer::run`].
+    pub fn carry_on(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
+        if self.folder.last_checkpoint().exists() {
+            self.load_state(&self.folder.last_checkpoint())?;
+        }
+        let Progress { step, epochs, .. } = self.progress;
+        let spent = self.folder.truncate_metrics(step, epochs)?.map_or(0.0, |record| record.seconds());
+        self.stopwatch = Stopwatch::after(Duration::try_from_secs_f64(spent).unwrap_or_default());
+        let outcome = self.run(observer);
+        if outcome.is_err() {
+            // The error that ended training is the one to tell.
+            drop(self.folder.derive());
+        }
+        outcome
+    }
+
     /// Trains on to the end of the plan, saving the state at the end of every epoch and as often as the plan says.
     ///
     /// # Errors
@@ -193,7 +213,11 @@ impl<L: Learner> Trainer<'_, L> {
         if logged {
             self.folder.log(&MetricsRecord::Step(StepRecord::from(&report)))?;
         }
+        let remark = self.learner.remark(&report);
         observer(&Event::Step(report));
+        if let Some(remark) = remark {
+            observer(&Event::Note(remark));
+        }
         Ok(())
     }
 

@@ -77,6 +77,6 @@ fn the_output_is_named_after_data_method_and_seed_unless_it_was_given() {
 
 #[test]
 fn warm_up_takes_a_twentieth_of_the_epochs_unless_it_was_given() {
-    assert_eq!(smallest().assignment("train.epochs=40").unwrap().validate().unwrap().warmup_epochs(), 2.0);
-    assert_eq!(smallest().assignment("train.warmup_epochs=0").unwrap().validate().unwrap().warmup_epochs(), 0.0);
+    assert_eq!(smallest().assignment("train.epochs=40").unwrap().validate().unwrap().train.warmup(), 2.0);
+    assert_eq!(smallest().assignment("train.warmup_epochs=0").unwrap().validate().unwrap().train.warmup(), 0.0);
 }

@@ -37,7 +37,7 @@ pub(super) fn provenance(run: &Run) -> Section {
         let mut rows: Vec<Vec<String>> =
             provenance.data.iter().map(|(split, hash)| vec![format!("data, {split} (BLAKE3)"), hash.clone()]).collect();
         rows.extend([
-            vec!["checkpoint (BLAKE3)".into(), provenance.checkpoint.clone()],
+            vec!["checkpoint (BLAKE3)".into(), provenance.checkpoint.clone().unwrap_or_else(|| "none".into())],
             vec!["seed".into(), provenance.seed.to_string()],
             vec!["processor".into(), machine.cpu.clone()],
             vec!["device".into(), machine.device.clone()],

@@ -1,0 +1,142 @@
+//! `coretune pretrain`: a contrastive checkpoint from images without labels.
+
+use std::path::{Path, PathBuf};
+
+use coretune::config::{Command, PretrainConfig, SettingChange, Typed};
+use coretune::engine::{device_name, threads};
+use coretune::fit;
+use coretune::pretrain::PretrainTask;
+use coretune::run_folder::{PretrainSummary, RunFolder};
+use coretune::train::saved_progress;
+use toml::Value;
+
+use super::lines;
+use crate::args::{Flags, Pretrain};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::signals;
+
+pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.json);
+    let typed = flags.over(arguments.layers.over(Typed::defaults_of(Command::Pretrain))?)?;
+    if arguments.resume {
+        let root = output_of(&typed)?;
+        if RunFolder::holds_run(&root) {
+            return resume(&printer, arguments, flags, &root);
+        }
+        printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
+    }
+    begin(&printer, &typed.validate_pretraining()?)
+}
+
+/// The folder of the run that is meant: the output, when one was given, needs nothing else to be known.
+fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
+    let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
+    match (given("run.output", "auto"), given("run.experiment", "off")) {
+        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
+        (Some(output), None) => Ok(output),
+        (None, _) => Ok(typed.validate_pretraining()?.folder()),
+    }
+}
+
+/// Opens the images, and shows how the look at them goes.
+fn prepare(printer: &Printer, config: &PretrainConfig) -> Result<PretrainTask, Failure> {
+    let mut progress = Progress::new(printer.clone());
+    let task = PretrainTask::prepare(config, &mut |event| progress.see(event));
+    progress.clear();
+    Ok(task?)
+}
+
+/// A new run.
+fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
+    let task = prepare(printer, config)?;
+    let folder = RunFolder::create(&task.config.folder())?;
+    folder.write_config(&task.config.to_toml())?;
+    printer.log_to(&folder.root().join("log.txt"))?;
+    folder.write_provenance(&task.provenance()?)?;
+    carry_out(printer, &task, &folder)
+}
+
+/// Goes on with the run in `root`: with its own configuration, under what was typed.
+fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -> Result<(), Failure> {
+    let folder = RunFolder::resume(root)?;
+    let saved = Typed::defaults_of(Command::Pretrain).file(&folder.config())?;
+    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate_pretraining()?;
+    let saved = saved.validate_pretraining()?;
+    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.allow_change)?;
+    if let (Some(summary), true) = (folder.read_pretrain_summary()?, changes.is_empty()) {
+        printer.json(&summary)?;
+        return printer
+            .result("finished", format_args!("{} is done already: {}", lines::quoted(root), worth(&summary)));
+    }
+    config.run.output = saved.run.output;
+    let task = prepare(printer, &config)?;
+    let differences = match folder.read_provenance()? {
+        Some(recorded) => fit::compare_provenance(&recorded, &task.provenance()?, &config.data.dir, None)?,
+        None => Vec::new(),
+    };
+    printer.log_to(&root.join("log.txt"))?;
+    let last = folder.last_checkpoint();
+    let step = if last.exists() { saved_progress(&last)?.step } else { 0 };
+    printer.say("resumed", format_args!("{} after step {step}", lines::quoted(root)));
+    for difference in &differences {
+        printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
+    }
+    for SettingChange { key, was, now } in &changes {
+        printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
+    }
+    if !changes.is_empty() {
+        folder.remove_summary()?;
+        folder.write_config(&task.config.to_toml())?;
+    }
+    carry_out(printer, &task, &folder)
+}
+
+/// Training; the result in words or JSON.
+fn carry_out(printer: &Printer, task: &PretrainTask, folder: &RunFolder) -> Result<(), Failure> {
+    signals::ask_to_stop(&task.stop)?;
+    found(printer, task)?;
+    let mut progress = Progress::new(printer.clone());
+    let outcome = task.run(folder, &mut |event| progress.see(event));
+    progress.clear();
+    let summary = outcome
+        .map_err(|error| Failure::from(error).on_the_way())
+        .inspect_err(|failure| printer.log("error", &failure.sentence))?;
+    printer.json(&summary)?;
+    let (run, last) = (lines::quoted(folder.root()), lines::quoted(&folder.last_checkpoint()));
+    printer.result("result", worth(&summary))?;
+    printer.result("saved", format_args!("{run}   {} epochs", summary.epochs))?;
+    printer.result("next", format_args!("coretune probe {last} --data-dir LABELLED"))
+}
+
+/// Says what was found before anything is computed.
+fn found(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
+    let config = &task.config;
+    let images = lines::count(task.images.len(), "image");
+    printer.say("data", format_args!("{}: {images}", config.data.dir.display()));
+    for note in &task.notes {
+        printer.warn(note);
+    }
+    let (family, width) = (task.architecture.family, task.architecture.width);
+    printer.say("model", format_args!("{family}, width {width}, {} pixels", task.input.img_size));
+    let train = &config.train;
+    let steps = lines::count(task.steps_per_epoch()? as usize, "step");
+    let (method, epochs) = (config.pretrain.method.name(), lines::count(train.epochs, "epoch"));
+    let (opt, lr, sched) = (train.opt.name(), train.lr, train.sched.name());
+    let temperature = config.temperature();
+    printer.say("method", format_args!("{method}   tau {temperature}; {opt}, lr {lr} {sched}; {epochs} of {steps}"));
+    let device = device_name(task.device);
+    printer.say("machine", format_args!("{device}, {}, {}", lines::count(threads::get(), "thread"), task.precision));
+    Ok(())
+}
+
+/// `kNN 61.2 % on test, rank 83`
+fn worth(summary: &PretrainSummary) -> String {
+    let Some(probe) = &summary.probe else { return "the features were not looked at".into() };
+    let rank = probe.rank;
+    match probe.knn_top1 {
+        Some(top1) => format!("kNN {} on {}, effective rank {rank:.0}", lines::percent(top1), probe.split),
+        None => format!("effective rank {rank:.0} (there are no labels for more)"),
+    }
+}

@@ -1,0 +1,232 @@
+//! What a pre-training run is told to do.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::choices::PretrainMethod;
+use super::error::ConfigError;
+use super::input::Input;
+use super::run_config::{DataSection, ModelSection, RunSection, TrainSection, absolute, refuse_if};
+use super::settings::{Command, Setting};
+use super::typed::Typed;
+use super::word::{auto, off};
+use crate::models::{Architecture, Family, Stem};
+use crate::transforms::{ContrastiveView, default_crop_fraction};
+
+/// The method of pre-training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PretrainSection {
+    /// Which.
+    pub method: PretrainMethod,
+    /// tau; `None`: 0.2 (`moco-v2`), 0.5 (`simclr`).
+    #[serde(with = "auto")]
+    pub temperature: Option<f64>,
+    /// Outputs of the projection head.
+    pub dim: i64,
+    /// Keys in the queue; `None`: an eighth of the images, 65536 at most.
+    #[serde(with = "auto")]
+    pub queue_size: Option<usize>,
+    /// Momentum of the key encoder; `None`: 0.99, in long runs 0.999.
+    #[serde(with = "auto")]
+    pub momentum: Option<f64>,
+    /// Groups of a batch that batch norm sees one at a time; `None`: of 32 images each.
+    #[serde(with = "auto")]
+    pub bn_groups: Option<usize>,
+    /// Smallest share of an image's area that a view shows.
+    pub least_area: f64,
+    /// Strength of the colour jitter, `SimCLR`'s s.
+    pub jitter: f64,
+    /// Probability that a view is grey.
+    pub grayscale: f64,
+    /// Probability that a view is blurred; `None`: 0.5, for images up to 64 pixels 0.
+    #[serde(with = "auto")]
+    pub blur: Option<f64>,
+    /// Epochs between looks at the features.
+    #[serde(with = "off")]
+    pub probe_epochs: Option<u64>,
+    /// Most images of a split that such a look takes.
+    pub probe_images: usize,
+}
+
+/// What a pre-training run is told to do: sections shared with fine-tuning, of which only the keys that
+/// `coretune pretrain` takes count, and its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PretrainConfig {
+    /// The network.
+    pub model: ModelSection,
+    /// The images.
+    pub data: DataSection,
+    /// The method.
+    pub pretrain: PretrainSection,
+    /// The optimisation.
+    pub train: TrainSection,
+    /// The machine and the folder.
+    pub run: RunSection,
+}
+
+impl Typed {
+    /// The configuration of a pre-training run, when every setting is given and all go together.
+    ///
+    /// # Panics
+    /// When the table of settings and [`PretrainConfig`] disagree, which a test excludes.
+    pub fn validate_pretraining(&self) -> Result<PretrainConfig, ConfigError> {
+        self.check_complete(Command::Pretrain)?;
+        let config =
+            PretrainConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl PretrainConfig {
+    /// Refuses settings that are each in range and do not go together.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.data.check()?;
+        self.train.check()?;
+        let (batch, pretrain) = (self.train.batch_size, &self.pretrain);
+        let moco = pretrain.method == PretrainMethod::MocoV2;
+        let queue = pretrain.queue_size.unwrap_or(batch);
+        refuse_if(moco && !queue.is_multiple_of(batch), || ConfigError::Conflict {
+            first: "pretrain.queue_size".into(),
+            second: "train.batch_size".into(),
+            expected: "a queue of whole batches".into(),
+            found: format!("{queue} keys, {batch} images a step"),
+            hint: "give a --queue-size that is a multiple of --batch-size, or leave it out",
+        })?;
+        let groups = pretrain.bn_groups.unwrap_or(1);
+        refuse_if(moco && (!batch.is_multiple_of(groups) || batch < 2 * groups), || ConfigError::Conflict {
+            first: "pretrain.bn_groups".into(),
+            second: "train.batch_size".into(),
+            expected: "groups of equal size, of two images or more".into(),
+            found: format!("{groups} groups of {batch} images"),
+            hint: "give --bn-groups that divides --batch-size, or leave it out",
+        })
+    }
+
+    /// Closes what was left to the images and the machine. `smallest_side` is that of the first image, in pixels,
+    /// `images` how many there are. The copy returned is the one that is saved.
+    pub fn resolve(&self, smallest_side: u32, images: usize) -> (PretrainConfig, Architecture, Input) {
+        let architecture = Architecture {
+            family: self.model.name.unwrap_or(Family::ResNet18),
+            stem: self.model.stem.unwrap_or(if smallest_side <= SMALL { Stem::Small } else { Stem::Imagenet }),
+            width: self.model.width.unwrap_or(1.0),
+        };
+        let usual = Input::usual(&architecture);
+        let img_size = self.data.img_size.unwrap_or(usual.img_size);
+        let input = Input {
+            img_size,
+            mean: self.data.mean.unwrap_or(usual.mean),
+            std: self.data.std.unwrap_or(usual.std),
+            crop_pct: self.data.crop_pct.unwrap_or_else(|| default_crop_fraction(img_size as u32)),
+            interpolation: self.data.interpolation,
+            ..usual
+        };
+        let mut resolved = self.clone();
+        resolved.model.name = Some(architecture.family);
+        resolved.model.stem = Some(architecture.stem);
+        resolved.model.width = Some(architecture.width);
+        resolved.data.img_size = Some(input.img_size);
+        resolved.data.mean = Some(input.mean);
+        resolved.data.std = Some(input.std);
+        resolved.data.crop_pct = Some(input.crop_pct);
+        resolved.data.dir = absolute(&self.data.dir);
+        resolved.pretrain.temperature = Some(self.temperature());
+        resolved.pretrain.queue_size = Some(self.queue_size(images));
+        resolved.pretrain.momentum = Some(self.encoder_momentum(images));
+        resolved.pretrain.bn_groups = Some(self.bn_groups());
+        resolved.pretrain.blur = Some(self.pretrain.blur.unwrap_or(if img_size <= SMALL.into() { 0.0 } else { 0.5 }));
+        resolved.train.warmup_epochs = Some(self.train.warmup());
+        resolved.run.output = Some(self.output());
+        (resolved, architecture, input)
+    }
+
+    /// How a view is made of an image of side `img_size`; see [`PretrainConfig::resolve`] for what was left open.
+    pub fn view(&self) -> ContrastiveView {
+        let PretrainSection { least_area, jitter, grayscale, blur, .. } = self.pretrain;
+        ContrastiveView {
+            least_area,
+            jitter_strength: jitter,
+            grayscale,
+            blur: blur.unwrap_or(0.0),
+            ..ContrastiveView::MOCO_V2
+        }
+    }
+
+    /// tau.
+    pub fn temperature(&self) -> f64 {
+        self.pretrain.temperature.unwrap_or(match self.pretrain.method {
+            PretrainMethod::MocoV2 => 0.2,
+            PretrainMethod::SimClr => 0.5,
+        })
+    }
+
+    /// Keys of earlier batches: many, but so few that an image is rarely its own negative.
+    pub fn queue_size(&self, images: usize) -> usize {
+        const SHARE: usize = 8;
+        const MOST: usize = 65_536;
+        let batch = self.train.batch_size;
+        self.pretrain.queue_size.unwrap_or_else(|| ((images / SHARE).min(MOST) / batch).max(1) * batch)
+    }
+
+    /// m: the shorter the run, the faster the key encoder has to follow.
+    pub fn encoder_momentum(&self, images: usize) -> f64 {
+        const LONG: usize = 100_000;
+        let steps = self.train.epochs.saturating_mul(images / self.train.batch_size);
+        self.pretrain.momentum.unwrap_or(if steps >= LONG { 0.999 } else { 0.99 })
+    }
+
+    /// Groups of 32 images, as on each device of the published runs; of the whole batch where it cannot be parted so.
+    pub fn bn_groups(&self) -> usize {
+        const IMAGES: usize = 32;
+        let batch = self.train.batch_size;
+        let usual = if batch.is_multiple_of(IMAGES) { batch / IMAGES } else { 1 };
+        self.pretrain.bn_groups.unwrap_or(usual)
+    }
+
+    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    fn output(&self) -> PathBuf {
+        self.run.output.clone().unwrap_or_else(|| {
+            let data = self.data.dir.file_stem().map_or("data".into(), |name| name.to_string_lossy());
+            Path::new("runs").join(format!("{data}-{}-{}", self.pretrain.method.name(), self.train.seed))
+        })
+    }
+
+    /// The folder of the run: the output, and the experiment in it.
+    pub fn folder(&self) -> PathBuf {
+        match &self.run.experiment {
+            Some(experiment) => self.output().join(experiment),
+            None => self.output(),
+        }
+    }
+
+    /// The settings that `coretune pretrain` takes, as sections of keys.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    pub fn to_table(&self) -> Table {
+        let mut table = Table::try_from(self).expect("strings, numbers and lists have a spelling in TOML");
+        for (section, keys) in &mut table {
+            if let Value::Table(keys) = keys {
+                keys.retain(|name, _| {
+                    Setting::find(&format!("{section}.{name}"))
+                        .is_some_and(|setting| setting.is_taken_by(Command::Pretrain))
+                });
+            }
+        }
+        table
+    }
+
+    /// The configuration as a file that [`Typed::file`] reads back to the same value.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    pub fn to_toml(&self) -> String {
+        let body = toml::to_string(&self.to_table()).expect("strings, numbers and lists have a spelling in TOML");
+        format!("# Every setting of the run; coretune pretrain --config with this file repeats it.\n\n{body}")
+    }
+}
+
+/// Longest side of images for which the small stem is made, pixels.
+const SMALL: u32 = 64;

@@ -1,0 +1,242 @@
+//! A pre-training run from end to end: opened and checked, trained, summed up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tch::Device;
+
+use super::learner::{PretrainedDescription, Pretraining};
+use super::{LiveProbe, Method, MoCo, MoCoSettings, SimClr};
+use crate::config::{DataCheck, Input, PretrainConfig, PretrainMethod};
+use crate::data::check::{Depth, Problem, check};
+use crate::data::{DataError, Dataset, Role, Split};
+use crate::engine::{Precision, device_name, peak_rss_bytes, threads};
+use crate::fit::{self, Machine};
+use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
+use crate::run_folder::{MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder};
+use crate::train::{
+    Evaluator, Event, Observer, Optimizer, Progress, Sampling, Stop, Stopwatch, TrainError, Trained, Trainer,
+    TrainingImages,
+};
+use crate::transforms::Transform;
+
+/// What is to be done, opened and checked.
+pub struct PretrainTask {
+    /// The configuration with every value filled in.
+    pub config: PretrainConfig,
+    /// How an image becomes the input.
+    pub input: Input,
+    /// The images that are trained on.
+    pub images: Split,
+    /// The network.
+    pub architecture: Architecture,
+    /// Where it runs.
+    pub device: Device,
+    /// Number format of the convolutions.
+    pub precision: Precision,
+    /// Ends the work between two batches.
+    pub stop: Stop,
+    /// What the user should know before it begins.
+    pub notes: Vec<String>,
+    dataset: Dataset,
+}
+
+impl PretrainTask {
+    /// Opens the images that `config` names, looks at them, and refuses what cannot work.
+    ///
+    /// # Errors
+    /// What is wrong with the images or the machine; [`TrainError::BatchTooLarge`] when the images do not fill a batch.
+    pub fn prepare(config: &PretrainConfig, observer: &mut Observer<'_>) -> Result<Self, TrainError> {
+        let Machine { device, precision, mut notes } = Machine::choose(&config.run)?;
+        let dataset = Dataset::open_unlabelled(&config.data.dir, &config.data.options())?;
+        let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
+            path: dataset.root.clone(),
+            split: "train".into(),
+            found: "other splits".into(),
+        })?;
+        let images = all.budget(fit::budget(&config.data), config.train.seed)?;
+        let (batch, available) = (config.train.batch_size, images.len());
+        if available < batch {
+            return Err(TrainError::BatchTooLarge { batch, images: available });
+        }
+        let (width, height) = images.load(0)?.dimensions();
+        let (mut config, architecture, input) = config.resolve(width.min(height), images.len());
+        let images = checked(images, &config, input.img_size as u32, &mut notes, observer)?;
+        config.run.device = device_name(device);
+        config.run.amp = precision.into();
+        config.run.threads = Some(threads::get());
+        let stop = Stop::default();
+        Ok(PretrainTask { config, input, images, architecture, device, precision, stop, notes, dataset })
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
+        self.training_images()?.steps_per_epoch()
+    }
+
+    /// What the run depends on beyond its configuration, as it is here and now.
+    pub fn provenance(&self) -> Result<Provenance, TrainError> {
+        let data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
+        Ok(fit::provenance(data, None, self.config.train.seed, self.device, self.precision))
+    }
+
+    /// Trains to the end, with a look at the features before the first step, and writes the summary. Where the folder
+    /// holds a saved state, training goes on from it.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when it was asked to stop ([`PretrainTask::stop`]): with the state saved, the same call
+    /// goes on from there.
+    pub fn run(&self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<PretrainSummary, TrainError> {
+        let mut trainer = self.trainer(folder)?;
+        let is_new = folder.metrics()?.is_empty() && !folder.last_checkpoint().exists();
+        if is_new && self.config.pretrain.probe_epochs.is_some() {
+            observer(&Event::Stage("features of random weights"));
+            let record = trainer.learner.look(0, 0, trainer.stopwatch.seconds())?;
+            observer(&Event::Probed(trainer.learner.report(&record)));
+            folder.log(&MetricsRecord::Probe(record))?;
+        }
+        let outcome = trainer.carry_on(observer)?;
+        let summary = PretrainSummary {
+            method: self.config.pretrain.method.name().into(),
+            model: self.architecture.family.to_string(),
+            data: self.config.data.dir.display().to_string(),
+            images: self.images.len(),
+            seed: self.config.train.seed,
+            epochs: outcome.progress.epochs,
+            steps: outcome.progress.step,
+            probe: last_probe(folder)?,
+            images_per_second: outcome.images_per_second,
+            wall_seconds: trainer.stopwatch.seconds(),
+            peak_rss_bytes: peak_rss_bytes(),
+            versions: fit::versions(),
+        };
+        folder.derive()?;
+        folder.write_pretrain_summary(&summary)?;
+        Ok(summary)
+    }
+
+    /// The trainer of this task at its first step.
+    fn trainer<'a>(&self, folder: &'a RunFolder) -> Result<Trainer<'a, Pretraining>, TrainError> {
+        let train = &self.config.train;
+        let images = self.training_images()?;
+        Ok(Trainer {
+            learner: self.learner()?,
+            schedule: fit::schedule(train, images.steps_per_epoch()?),
+            plan: fit::plan(train, &self.config.run),
+            progress: Progress::default(),
+            stopwatch: Stopwatch::start(),
+            stop: self.stop.clone(),
+            last_report: None,
+            images,
+            folder,
+        })
+    }
+
+    fn learner(&self) -> Result<Pretraining, TrainError> {
+        let (train, input) = (&self.config.train, &self.input);
+        let method = self.method()?;
+        let parameters = method.parameters();
+        let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
+            Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
+        });
+        let (dataset, most) = (&self.dataset, self.config.pretrain.probe_images);
+        Ok(Pretraining {
+            optimizer: Optimizer::over(trained, fit::rule(train), train.weight_decay, train.clip_grad),
+            probe: LiveProbe::new(&self.images, dataset, most, train.seed, self.evaluator()?)?,
+            probe_epochs: self.config.pretrain.probe_epochs,
+            description: PretrainedDescription {
+                method: self.config.pretrain.method.name().into(),
+                architecture: self.architecture,
+                mean: input.mean,
+                std: input.std,
+                img_size: input.img_size,
+            },
+            collapse_told: false,
+            method,
+        })
+    }
+
+    fn method(&self) -> Result<Box<dyn Method>, TrainError> {
+        let (config, images) = (&self.config, self.images.len());
+        let encoder = || -> Result<Encoder, TrainError> {
+            let seed = config.train.seed;
+            let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
+            backbone.set_precision(self.precision);
+            let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
+            let Input { mean, std, .. } = self.input;
+            Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
+        };
+        Ok(match config.pretrain.method {
+            PretrainMethod::SimClr => Box::new(SimClr::new(encoder()?, config.temperature())),
+            PretrainMethod::MocoV2 => {
+                let settings = MoCoSettings {
+                    temperature: config.temperature(),
+                    momentum: config.encoder_momentum(images),
+                    queue_length: config.queue_size(images) as i64,
+                    groups: config.bn_groups(),
+                    seed: config.train.seed,
+                };
+                Box::new(MoCo::new(encoder()?, encoder()?, settings)?)
+            }
+        })
+    }
+
+    fn training_images(&self) -> Result<TrainingImages, TrainError> {
+        let view = self.config.view().steps(self.input.img_size as u32, self.input.interpolation);
+        Ok(TrainingImages {
+            split: self.images.clone(),
+            sampling: Sampling::Shuffle { batch_size: self.config.train.batch_size },
+            transform: Arc::new(Transform::new(view)?),
+            views: 2,
+            workers: self.config.run.reading_threads(),
+            seed: self.config.train.seed,
+        })
+    }
+
+    fn evaluator(&self) -> Result<Evaluator, TrainError> {
+        const BATCH: usize = 128;
+        let Input { img_size, crop_pct, interpolation, .. } = self.input;
+        Ok(Evaluator {
+            transform: Arc::new(Transform::evaluate(img_size as u32, crop_pct, interpolation)?),
+            batch_size: self.config.train.batch_size.min(BATCH),
+            workers: self.config.run.reading_threads(),
+            stop: self.stop.clone(),
+        })
+    }
+}
+
+/// The images without those that cannot be read, where that was asked for; else they stop the run.
+fn checked(
+    images: Split,
+    config: &PretrainConfig,
+    img_size: u32,
+    notes: &mut Vec<String>,
+    observer: &mut Observer<'_>,
+) -> Result<Split, TrainError> {
+    let depth = match config.data.check {
+        DataCheck::Full => Depth::Full,
+        DataCheck::Quick => Depth::Quick,
+        DataCheck::Off => return Ok(images),
+    };
+    observer(&Event::Stage("check of the images"));
+    let mut progress = |done, total| observer(&Event::Progress { done, total });
+    let report = check(&[(Role::Train, &images)], depth, Some(img_size), config.data.skip_broken, &mut progress);
+    // Nothing that is found of classes matters here.
+    let of_images = |problem: Problem| matches!(problem, Problem::Unreadable | Problem::Small);
+    let stops: Vec<String> =
+        report.stops().filter(|finding| of_images(finding.problem)).map(ToString::to_string).collect();
+    if !stops.is_empty() {
+        return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true }.into());
+    }
+    notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
+    match report.broken.first() {
+        Some(broken) if !broken.is_empty() => Ok(images.without(broken)?),
+        _ => Ok(images),
+    }
+}
+
+fn last_probe(folder: &RunFolder) -> Result<Option<ProbeRecord>, TrainError> {
+    let mut records = folder.metrics()?;
+    records.retain(|record| matches!(record, MetricsRecord::Probe(_)));
+    Ok(records.pop().and_then(|record| if let MetricsRecord::Probe(record) = record { Some(record) } else { None }))
+}
