@@ -1,0 +1,82 @@
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::{coretune, stderr, stdout};
+
+/// Runs `coretune data fetch` where no address can be reached and no package either.
+fn cut_off(arguments: &[&str], cache: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coretune"));
+    command.args(["data", "fetch"]).args(arguments).env("XDG_CACHE_HOME", cache).env("PATH", cache);
+    for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"] {
+        // Nothing listens on the port of discard.
+        command.env(proxy, "http://127.0.0.1:9");
+    }
+    command.env_remove("NO_PROXY").env_remove("no_proxy").output().expect("the binary starts")
+}
+
+#[test]
+fn the_list_names_size_classes_licence_and_address() {
+    let output = coretune(&["data", "fetch", "--list"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in ["fashion-mnist", "30.9 MB", "10 classes", "licence: MIT", "https://github.com/zalandoresearch"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+    let output = coretune(&["data", "fetch", "--list", "--json"]);
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cifar = list.as_array().unwrap().iter().find(|set| set["name"] == "cifar100").unwrap();
+    assert_eq!(cifar["classes"], 100);
+    assert_eq!(cifar["files"][0]["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_name_that_is_not_known_is_refused_with_the_nearest_one() {
+    let output = coretune(&["data", "fetch", "cifar-10"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("called cifar-10 can be fetched\n\nhint: did you mean cifar10?"),
+        "{}",
+        stderr(&output)
+    );
+    let output = coretune(&["data", "fetch", "my holiday"]);
+    assert!(stderr(&output).contains("hint: coretune data fetch --list"), "{}", stderr(&output));
+    assert_eq!(coretune(&["data", "fetch"]).status.code(), Some(2));
+}
+
+#[test]
+fn where_nothing_can_be_reached_it_says_what_to_put_where() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = cut_off(&["cifar10"], cache.path());
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let folder = cache.path().join("coretune/data/cifar10").display().to_string();
+    let digest = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd";
+    let hint = format!("hint: put cifar-10-binary.tar.gz (SHA-256 {digest}) into {folder} and run the command again");
+    assert!(text.contains(&hint), "{text}");
+    assert!(text.contains("tried      https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"), "{text}");
+    assert!(stdout(&output).is_empty());
+
+    let output = cut_off(&["fashion-mnist"], cache.path());
+    assert!(stderr(&output).contains("install the Debian package dataset-fashion-mnist"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_file_that_is_another_one_and_a_folder_of_other_things_are_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("data");
+    let fetch = || cut_off(&["cifar10", "--output", output.to_str().unwrap()], folder.path());
+    std::fs::create_dir(&output).unwrap();
+    std::fs::write(output.join("cifar-10-binary.tar.gz"), b"<html>").unwrap();
+    let ended = fetch();
+    assert_eq!(ended.status.code(), Some(2), "{}", stderr(&ended));
+    assert!(stderr(&ended).contains("expected c4a38c50"), "{}", stderr(&ended));
+    std::fs::write(output.join("notes.txt"), b"mine").unwrap();
+    let ended = fetch();
+    assert_eq!(ended.status.code(), Some(2), "{}", stderr(&ended));
+    assert!(stderr(&ended).contains("holds other files: `notes.txt`"), "{}", stderr(&ended));
+    assert!(output.join("notes.txt").exists() && output.join("cifar-10-binary.tar.gz").exists());
+}
