@@ -112,15 +112,15 @@ impl Work {
         now.duration_since(self.shown) >= since
     }
 
-    /// `train-images-idx3-ubyte.gz   12.1 of 26.4 MB   8.1 MB/s   0:02 left`
+    /// `train-images-idx3-ubyte.gz   12.1 MB of 26.4 MB   8.1 MB/s   0:02 left`
     fn figures(&self, now: Instant) -> String {
         let seconds = now.duration_since(self.began).as_secs_f64();
         let per_second = self.done.saturating_sub(self.there) as f64 / seconds.max(1e-3);
         let left = self.total.saturating_sub(self.done) as f64 / per_second.max(1.0);
         format!(
-            "{}   {:.1} of {}   {}/s   {} left",
+            "{}   {} of {}   {}/s   {} left",
             self.file,
-            self.done as f64 / 1e6,
+            size(self.done),
             size(self.total),
             size(per_second as u64),
             clock(Duration::from_secs_f64(left))
@@ -136,9 +136,9 @@ impl Work {
     }
 }
 
-/// `26.4 MB`.
+/// `26.4 MB`, `29.5 kB`.
 pub(crate) fn size(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+    if bytes < 100_000 { format!("{:.1} kB", bytes as f64 / 1e3) } else { format!("{:.1} MB", bytes as f64 / 1e6) }
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
         let start = Instant::now();
         let mut work = Work::new(Doing::Fetching, "a.gz", 2_000_000, start);
         (work.done, work.total) = (12_000_000, 27_000_000);
-        assert_eq!(work.figures(start + Duration::from_secs(2)), "a.gz   12.0 of 27.0 MB   5.0 MB/s   0:03 left");
+        assert_eq!(work.figures(start + Duration::from_secs(2)), "a.gz   12.0 MB of 27.0 MB   5.0 MB/s   0:03 left");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A SHA-256 stands here only if it was taken from a published pin or from the bytes themselves. Files: the pins of
 //! TensorFlow Datasets 4.9.10 (`checksums.tsv`, `url_checksums`). Contents of Fashion-MNIST: measured on Debian's
 //! package, whose files become the pinned ones, byte for byte, when the name and time of the original gzip headers are
-//! put back.
+//! put back; they are also those of the authors' repository, by its blob ids.
 
 use super::FetchError;
 
@@ -130,7 +130,10 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
             packed(
                 file(
                     "train-images-idx3-ubyte.gz",
-                    &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz"],
+                    &[
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz",
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-images-idx3-ubyte.gz",
+                    ],
                     26_421_880,
                     "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                 ),
@@ -139,7 +142,10 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
             packed(
                 file(
                     "train-labels-idx1-ubyte.gz",
-                    &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz"],
+                    &[
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz",
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-labels-idx1-ubyte.gz",
+                    ],
                     29_515,
                     "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
                 ),
@@ -148,7 +154,10 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
             packed(
                 file(
                     "t10k-images-idx3-ubyte.gz",
-                    &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-images-idx3-ubyte.gz"],
+                    &[
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-images-idx3-ubyte.gz",
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-images-idx3-ubyte.gz",
+                    ],
                     4_422_102,
                     "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
                 ),
@@ -157,7 +166,10 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
             packed(
                 file(
                     "t10k-labels-idx1-ubyte.gz",
-                    &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz"],
+                    &[
+                        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
+                        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-labels-idx1-ubyte.gz",
+                    ],
                     5_148,
                     "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
                 ),
