@@ -5,6 +5,7 @@ use std::io;
 
 use coretune::checkpoints::CheckpointError;
 use coretune::config::ConfigError;
+use coretune::data::fetch::FetchError;
 use coretune::export::ExportError;
 use coretune::predict::PredictError;
 use coretune::report::ReportError;
@@ -92,6 +93,17 @@ impl From<CheckpointError> for Failure {
         let CheckpointError::DoesNotFit { path, expected, found } = error else { return failure };
         let details = vec![("path", path.display().to_string()), ("expected", expected), ("found", found)];
         Failure { sentence: "the checkpoint does not fit the model".into(), details, ..failure }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
+        let failure = Failure::because(status, &error, error.hint());
+        let FetchError::NotObtained { tried, .. } = error else { return failure };
+        tried
+            .into_iter()
+            .fold(failure, |failure, tried| failure.detail("tried", format!("{}\n{}", tried.source, tried.outcome)))
     }
 }
 

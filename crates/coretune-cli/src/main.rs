@@ -8,6 +8,7 @@ mod printer;
 mod progress;
 mod signals;
 mod status;
+mod transfer;
 
 use std::env;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run() -> Result<(), Failure> {
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
         Command::Data(Data::Check(arguments)) => commands::data_check::run(&arguments, &flags),
+        Command::Data(Data::Fetch(arguments)) => commands::data_fetch::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments, &flags),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments, &flags),

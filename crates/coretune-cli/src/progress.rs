@@ -50,8 +50,8 @@ impl Look {
 }
 
 /// A log gets its first line of figures this long after a piece of work began, then one each time the second has passed.
-const FIRST_LINE: Duration = Duration::from_secs(5);
-const BETWEEN_LINES: Duration = Duration::from_secs(30);
+pub(crate) const FIRST_LINE: Duration = Duration::from_secs(5);
+pub(crate) const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 impl Progress {
     /// Shows nothing yet.
@@ -223,7 +223,7 @@ fn loss(step: &StepReport) -> String {
     }
 }
 
-fn bar(printer: &Printer, length: u64) -> ProgressBar {
+pub(crate) fn bar(printer: &Printer, length: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     let (template, characters) = if printer.colours_words() {
         ("{prefix} {bar:24.cyan/dim}  {msg}", "━╸━")

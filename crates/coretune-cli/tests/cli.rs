@@ -3,6 +3,7 @@
 mod cli {
     mod bad_input;
     mod data_check;
+    mod data_fetch;
     mod exit_status;
     mod export;
     mod help;

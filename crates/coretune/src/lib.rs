@@ -18,3 +18,4 @@ pub mod report;
 pub mod run_folder;
 pub mod train;
 pub mod transforms;
+mod user_cache;

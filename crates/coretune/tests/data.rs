@@ -6,6 +6,7 @@ mod mutation;
 mod data {
     mod check;
     mod decoding;
+    mod fetch;
     mod formats;
     mod loading;
     mod mutations;

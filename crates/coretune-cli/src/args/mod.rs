@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Reproduce(Reproduce),
     /// Measure a finished run on a split
     Evaluate(Evaluate),
-    /// Look at labelled images before anything is trained on them
+    /// Fetch public data sets; look at labelled images before anything is trained on them
     #[command(subcommand)]
     Data(Data),
     /// Say of images what they show
@@ -176,6 +176,8 @@ pub(crate) struct Export {
 pub(crate) enum Data {
     /// Find broken images, empty classes, leaks between splits, imbalance
     Check(DataCheck),
+    /// Fetch a public data set, verified, and print the folder to give to --data-dir
+    Fetch(DataFetch),
 }
 
 /// `coretune data check`.
@@ -184,6 +186,23 @@ pub(crate) struct DataCheck {
     /// Labelled images
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune data fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct DataFetch {
+    /// Data set, as --list calls it: fashion-mnist, cifar10, cifar100, imagenette, ...
+    #[arg(value_name = "NAME", required_unless_present = "list", conflicts_with = "list")]
+    pub(crate) name: Option<String>,
+    /// New or empty folder for it [default: NAME in ~/.cache/coretune/data]
+    #[arg(long, value_name = "DIR", conflicts_with = "list")]
+    pub(crate) output: Option<PathBuf>,
+    /// Say what can be fetched: size, classes, licence, address
+    #[arg(long)]
+    pub(crate) list: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -329,6 +348,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
         Command::Inspect(_)
         | Command::Reproduce(_)
+        | Command::Data(Data::Fetch(_))
         | Command::Export(_)
         | Command::Completions(_)
         | Command::Man(_) => None,

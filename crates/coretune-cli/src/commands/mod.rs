@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod data_check;
+pub(crate) mod data_fetch;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod fit;

@@ -18,6 +18,7 @@ mod dataset;
 mod decode;
 mod description;
 mod error;
+pub mod fetch;
 mod idx;
 mod image_folder;
 mod image_source;

@@ -1,7 +1,6 @@
 //! Features of a data set: computed once, kept on disk under what they depend on.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
@@ -12,6 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::EvaluateError;
 use crate::engine::{EngineError, guard, shape};
+use crate::user_cache;
 
 /// Bytes that a cache keeps unless told otherwise: 2 GB.
 pub const DEFAULT_LIMIT: u64 = 2_000_000_000;
@@ -77,8 +77,7 @@ impl FeatureCache {
     ///
     /// None where neither `XDG_CACHE_HOME` nor `HOME` names an absolute folder.
     pub fn of_user() -> Option<Self> {
-        let folder = user_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))?;
-        Some(FeatureCache::new(folder, DEFAULT_LIMIT))
+        Some(FeatureCache::new(user_cache::folder("features")?, DEFAULT_LIMIT))
     }
 
     /// Where the files lie.
@@ -162,12 +161,6 @@ impl CacheFile {
     }
 }
 
-fn user_folder(cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |folder: OsString| Some(PathBuf::from(folder)).filter(|path| path.is_absolute());
-    let cache = cache_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".cache")))?;
-    Some(cache.join("coretune").join("features"))
-}
-
 /// The time of the last change doubles as that of the last use; where it cannot be set, files only leave a little early.
 fn mark_as_used(path: &Path) {
     if let Ok(file) = fs::File::options().append(true).open(path) {
@@ -218,19 +211,4 @@ fn decode(bytes: &[u8], key: &str) -> Option<Features> {
 
 fn digest(features: &[u8], labels: &[u8]) -> String {
     blake3::Hasher::new().update(features).update(labels).finalize().to_hex().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_lies_where_the_desktop_standard_says() {
-        let os = |text: &str| Some(OsString::from(text));
-        let found = |cache, home| user_folder(cache, home).map(|path| path.display().to_string());
-        assert_eq!(found(os("/c"), os("/h")).as_deref(), Some("/c/coretune/features"));
-        assert_eq!(found(os("relative"), os("/h")).as_deref(), Some("/h/.cache/coretune/features"));
-        assert_eq!(found(None, os("/h")).as_deref(), Some("/h/.cache/coretune/features"));
-        assert_eq!(found(None, None), None);
-    }
 }
