@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
-use coretune::fit::{self, Finished, Preparation, Task};
-use coretune::run_folder::{RunFolder, Summary};
-use coretune::train::saved_progress;
+use coretune::fit::{self, Finished, Preparation, Standing, Task};
+use coretune::run_folder::{ChangeRecord, RunFolder, Summary};
 use toml::Value;
 
 use super::lines;
@@ -22,7 +21,7 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
     if arguments.resume {
         let root = output_of(&typed)?;
-        if RunFolder::holds_run(&root) {
+        if RunFolder::holds_run(&root) || !RunFolder::is_free(&root)? {
             return resume(&printer, arguments, flags, &root);
         }
         printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
@@ -59,35 +58,84 @@ pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Res
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
-    check_provenance(printer, &preparation.task, &folder)?;
+    list_skipped(printer, &preparation, &folder)?;
+    record_provenance(&preparation.task, &folder)?;
     carry_out(printer, preparation, &folder)
 }
 
-/// Goes on with the run in `root`: with its own configuration, under what was typed.
+/// Names every image that was left out in a file of the run.
+fn list_skipped(printer: &Printer, preparation: &Preparation, folder: &RunFolder) -> Result<(), Failure> {
+    if preparation.skipped.is_empty() {
+        return Ok(());
+    }
+    let file = folder.write_skipped(&preparation.skipped)?;
+    let images = lines::count(preparation.skipped.len(), "image");
+    printer.say("skipped", format_args!("{images}, listed in {}", lines::quoted(&file)));
+    Ok(())
+}
+
+/// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.
 fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let folder = RunFolder::resume(root)?;
-    let saved = Typed::defaults().file(&folder.config())?;
-    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
-    let changes = fit::changed_settings(&saved.validate()?, &config, &arguments.allow_change)?;
+    let (config, changes) = configuration(arguments, flags, &folder)?;
     if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
         return finished_already(printer, &summary, root);
     }
+    let standing = fit::standing(&folder, config.train.log_every)?;
+    tell_standing(printer, root, &standing, &changes);
+    let preparation = prepare(printer, &config)?;
+    let notes = compare_provenance(&preparation.task, &folder)?;
+
     printer.log_to(&root.join("log.txt"))?;
-    let last = folder.last_checkpoint();
-    let step = if last.exists() { saved_progress(&last)?.step } else { 0 };
-    printer.say("resumed", format_args!("{} after step {step}", lines::quoted(root)));
-    for SettingChange { key, was, now } in &changes {
+    for note in notes {
+        printer.warn(note);
+    }
+    list_skipped(printer, &preparation, &folder)?;
+    record_provenance(&preparation.task, &folder)?;
+    take_changes(&folder, &preparation.task.config, standing.step, &changes)?;
+    carry_out(printer, preparation, &folder)
+}
+
+/// The run's own configuration under what was typed, and what that changes.
+fn configuration(
+    arguments: &Fit,
+    flags: &Flags,
+    folder: &RunFolder,
+) -> Result<(RunConfig, Vec<SettingChange>), Failure> {
+    let saved = Typed::defaults().file(&folder.config())?;
+    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
+    let saved = saved.validate()?;
+    let changes = fit::changed_settings(&saved, &config, &arguments.allow_change)?;
+    config.run.output = saved.run.output;
+    Ok((config, changes))
+}
+
+fn tell_standing(printer: &Printer, root: &Path, standing: &Standing, changes: &[SettingChange]) {
+    printer.say("resumed", format_args!("{} after step {}", lines::quoted(root), standing.step));
+    for note in &standing.notes {
+        printer.warn(note);
+    }
+    for SettingChange { key, was, now } in changes {
         printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
     }
-    config.run.output = saved.validate()?.run.output;
-    let preparation = prepare(printer, &config)?;
-    // Other inputs are refused before anything of the run is replaced.
-    check_provenance(printer, &preparation.task, &folder)?;
-    if !changes.is_empty() {
-        folder.remove_summary()?;
-        folder.write_config(&preparation.task.config.to_toml())?;
+}
+
+/// Makes changed settings those of the run. A run that has not made a step begins with them.
+fn take_changes(folder: &RunFolder, config: &RunConfig, step: u64, changes: &[SettingChange]) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
     }
-    carry_out(printer, preparation, &folder)
+    let record = |SettingChange { key, was, now }: &SettingChange| ChangeRecord {
+        step,
+        key: key.clone(),
+        was: was.clone(),
+        now: now.clone(),
+    };
+    if step > 0 {
+        folder.record_changes(&changes.iter().map(record).collect::<Vec<_>>())?;
+    }
+    folder.remove_summary()?;
+    Ok(folder.write_config(&config.to_toml())?)
 }
 
 fn finished_already(printer: &Printer, summary: &Summary, root: &Path) -> Result<(), Failure> {
@@ -111,14 +159,19 @@ fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) ->
     tell(printer, &finished, folder.root())
 }
 
-/// In a run that goes on, refuses other inputs and tells of another machine; in a new one, records what it depends on.
-fn check_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
-    let now = task.provenance()?;
-    let Some(recorded) = folder.read_provenance()? else { return Ok(folder.write_provenance(&now)?) };
-    for difference in task.compare_provenance(&recorded, &now)? {
-        printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
+/// Refuses inputs other than those that the run began with; what else keeps the weights from being the same, in words.
+fn compare_provenance(task: &Task, folder: &RunFolder) -> Result<Vec<String>, Failure> {
+    let Some(recorded) = folder.read_provenance()? else { return Ok(Vec::new()) };
+    let differences = task.compare_provenance(&recorded, &task.provenance()?)?;
+    Ok(differences.iter().map(|what| format!("{what}; the weights will not be the same to the last bit")).collect())
+}
+
+/// Records what the run depends on, where that is not there yet.
+fn record_provenance(task: &Task, folder: &RunFolder) -> Result<(), Failure> {
+    match folder.read_provenance()? {
+        Some(_) => Ok(()),
+        None => Ok(folder.write_provenance(&task.provenance()?)?),
     }
-    Ok(())
 }
 
 /// Probe first, then training.

@@ -18,6 +18,6 @@ pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use preparation::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};
-pub use resume::changed_settings;
+pub use resume::{Standing, changed_settings, standing};
 pub use session::Finished;
 pub use splits::{Splits, ValidationSource};

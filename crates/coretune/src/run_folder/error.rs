@@ -20,6 +20,14 @@ pub enum RunFolderError {
         /// What is there, in words.
         found: &'static str,
     },
+    /// A run that has begun lacks what going on with it needs.
+    #[error("the run in {} cannot go on: {found}", path.display())]
+    CannotGoOn {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or damaged, in words.
+        found: String,
+    },
     /// Another process writes into it.
     #[error("another run is writing into {path}")]
     InUse {
@@ -55,7 +63,14 @@ impl RunFolderError {
             RunFolderError::NotEmpty { .. } => {
                 "name another folder: --output DIR; or go on with the run in it: --resume"
             }
+            RunFolderError::NoRun { found: "it is a file", .. } => {
+                "name a folder that `coretune fit --output DIR` has written; a checkpoint from elsewhere goes into \
+                 coretune inspect, probe or fit --pretrained-path"
+            }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
+            RunFolderError::CannotGoOn { .. } => {
+                "put the file back from a copy of the folder, or start anew into another folder: --output DIR"
+            }
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
             RunFolderError::Io { source, .. } => return storage_hint(source.kind()),
             RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: --output DIR",
