@@ -85,10 +85,7 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
     drop(folder);
     fs::remove_file(root.join("config.toml")).unwrap();
     let error = RunFolder::resume(&root).unwrap_err();
-    assert!(
-        matches!(error, RunFolderError::CannotGoOn { .. }) && !error.hint().unwrap().contains("--resume"),
-        "{error}"
-    );
+    assert!(matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().contains("--resume"), "{error}");
 }
 
 #[test]

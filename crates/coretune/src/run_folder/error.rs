@@ -3,6 +3,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// Found where a run should go on that was never begun.
+pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
+
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
 pub enum RunFolderError {
@@ -63,6 +66,7 @@ impl RunFolderError {
             RunFolderError::NotEmpty { .. } => {
                 "name another folder: --output DIR; or go on with the run in it: --resume"
             }
+            RunFolderError::NoRun { found: NO_CONFIG, .. } => "start the run in another folder: --output DIR",
             RunFolderError::NoRun { found: "it is a file", .. } => {
                 "name a folder that `coretune fit --output DIR` has written; a checkpoint from elsewhere goes into \
                  coretune inspect, probe or fit --pretrained-path"

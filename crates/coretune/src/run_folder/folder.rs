@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::NO_CONFIG;
 use super::{ChangeRecord, MetricsRecord, Provenance, RunFolderError, Summary, derived, metrics, tensorboard};
 
 const CHECKPOINTS: &str = "checkpoints";
@@ -55,12 +56,12 @@ impl RunFolder {
     /// Opens the folder of a run to go on with it; half-written files of a process that was killed are removed.
     ///
     /// # Errors
-    /// [`RunFolderError::CannotGoOn`] when what is in it is no run, [`RunFolderError::InUse`] when it is still going on.
+    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when it is still going on.
     pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
         if !RunFolder::holds_run(root) {
-            let found = if root.is_dir() { "it holds files, but no config.toml" } else { "there is no such folder" };
-            return Err(RunFolderError::CannotGoOn { path: root.into(), found: found.into() });
+            let found = if root.is_dir() { NO_CONFIG } else { "no such folder" };
+            return Err(RunFolderError::NoRun { path: root.into(), found });
         }
         let lock = lock(root)?;
         let checkpoints = root.join(CHECKPOINTS);
