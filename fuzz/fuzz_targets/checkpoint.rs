@@ -1,17 +1,8 @@
-//! Any bytes as a checkpoint: opened, every tensor read, a backbone looked for.
+//! Any bytes as a checkpoint.
 #![no_main]
 
-use coretune::checkpoints::{Checkpoint, inspect};
+mod bodies;
+
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("checkpoint");
-    std::fs::write(&path, bytes).expect("a file");
-    if let Ok(checkpoint) = Checkpoint::open(&path) {
-        for name in checkpoint.tensors().keys() {
-            let _ = checkpoint.read_as_stored(name);
-        }
-        let _ = inspect(&path, None);
-    }
-});
+fuzz_target!(|bytes: &[u8]| bodies::checkpoint(bytes));

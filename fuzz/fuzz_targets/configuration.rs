@@ -1,15 +1,8 @@
-//! Any text as a configuration file, and as an assignment.
+//! Any text as a configuration.
 #![no_main]
 
-use coretune::config::Typed;
+mod bodies;
+
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("config.toml");
-    std::fs::write(&path, text).expect("a file");
-    if let Ok(typed) = Typed::defaults().file(&path) {
-        let _ = typed.validate();
-    }
-    let _ = Typed::defaults().assignment(text);
-});
+fuzz_target!(|text: &str| bodies::configuration(text));

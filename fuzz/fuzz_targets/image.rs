@@ -1,8 +1,8 @@
 //! Any bytes as an image file.
 #![no_main]
 
+mod bodies;
+
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let _ = coretune::data::decode(bytes, &"fuzz");
-});
+fuzz_target!(|bytes: &[u8]| bodies::image(bytes));

@@ -88,7 +88,23 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
     assert!(!root.join("checkpoints/last.safetensors.partial").exists());
     drop(folder);
     fs::remove_file(root.join("config.toml")).unwrap();
-    assert!(matches!(RunFolder::resume(&root), Err(RunFolderError::NoRun { .. })));
+    let error = RunFolder::resume(&root).unwrap_err();
+    assert!(matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().contains("--resume"), "{error}");
+}
+
+#[test]
+fn what_is_missing_of_the_metrics_is_named() {
+    let (_parent, folder) = new_folder();
+    let gap = |steps, epochs, log_every| folder.gap_in_metrics(steps, epochs, log_every).unwrap();
+    assert_eq!(gap(0, 0, 1), None);
+    assert_eq!(gap(3, 0, 2).unwrap(), "steps from 2 on, up to 3");
+    for number in [2, 4, 5, 6, 10] {
+        folder.log(&step(number)).unwrap();
+    }
+    assert_eq!(gap(7, 0, 2), None, "steps are logged at a distance, and at the end of an epoch");
+    assert_eq!(gap(11, 0, 2).unwrap(), "steps from 8 on, up to 9");
+    assert_eq!(gap(6, 0, 1).unwrap(), "steps from 1 on, up to 1");
+    assert_eq!(gap(6, 1, 2).unwrap(), "the evaluation of epoch 1");
 }
 
 #[test]

@@ -21,15 +21,23 @@ pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
         val_split: text("data.val_split"),
         test_split: text("data.test_split"),
     };
-    let dataset = Dataset::open(&arguments.dir, &options).map_err(coretune::train::TrainError::from)?;
+    let (dataset, unknown) =
+        Dataset::open_known(&arguments.dir, &options).map_err(coretune::train::TrainError::from)?;
     for split in &dataset.describe().splits {
         printer.result("images", lines::split(split))?;
     }
-    let depth = match text("data.check").as_deref() {
-        Some("off") => return Ok(()),
-        Some("quick") => Depth::Quick,
-        _ => Depth::Full,
+    let mut report = match text("data.check").as_deref() {
+        Some("off") if unknown.is_empty() => return Ok(()),
+        Some("off") => Report::default(),
+        Some("quick") => look(&printer, &dataset, Depth::Quick, &typed),
+        _ => look(&printer, &dataset, Depth::Full, &typed),
     };
+    report.add_unknown(&unknown);
+    printer.json(&report)?;
+    tell(&printer, &report)
+}
+
+fn look(printer: &Printer, dataset: &Dataset, depth: Depth, typed: &Typed) -> Report {
     let splits: Vec<_> = [Role::Train, Role::Validation, Role::Test]
         .into_iter()
         .filter_map(|role| Some((role, dataset.split(role)?)))
@@ -37,11 +45,10 @@ pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
     let img_size = typed.get("data.img_size").and_then(Value::as_integer).and_then(|size| u32::try_from(size).ok());
     let mut progress = Progress::new(printer.clone());
     progress.see(&Event::Stage("check of the images"));
-    let report =
-        check(&splits, depth, img_size, false, &mut |done, total| progress.see(&Event::Progress { done, total }));
+    let mut seen = |done, total| progress.see(&Event::Progress { done, total });
+    let report = check(&splits, depth, img_size, false, &mut seen);
     progress.clear();
-    printer.json(&report)?;
-    tell(&printer, &report)
+    report
 }
 
 /// A line for each finding; an error when one of them would stop a run.

@@ -1,16 +1,14 @@
 //! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
 use coretune::fit::{self, Finished, Preparation, Task};
 use coretune::run_folder::{RunFolder, Summary};
-use coretune::train::saved_progress;
-use toml::Value;
 
-use super::lines;
+use super::{lines, resuming};
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -21,11 +19,10 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
     if arguments.resume {
-        let root = output_of(&typed)?;
-        if RunFolder::holds_run(&root) {
+        let root = resuming::output_of(&typed, || Ok(typed.validate()?.folder()))?;
+        if resuming::holds_run(&printer, &root)? {
             return resume(&printer, arguments, flags, &root);
         }
-        printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
     }
     begin(&printer, &typed.validate()?, arguments.dry_run)
 }
@@ -36,16 +33,6 @@ pub(super) fn prepare(printer: &Printer, config: &RunConfig) -> Result<Preparati
     let preparation = fit::prepare_watched(config, &mut |event| progress.see(event));
     progress.clear();
     Ok(preparation?)
-}
-
-/// The folder of the run that is meant: the output, when one was given, needs nothing else to be known.
-fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
-    let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
-    match (given("run.output", "auto"), given("run.experiment", "off")) {
-        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
-        (Some(output), None) => Ok(output),
-        (None, _) => Ok(typed.validate()?.folder()),
-    }
 }
 
 /// A new run.
@@ -59,35 +46,57 @@ pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Res
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
-    check_provenance(printer, &preparation.task, &folder)?;
+    list_skipped(printer, &preparation, &folder)?;
+    resuming::record_provenance(&folder, &preparation.task.provenance()?)?;
     carry_out(printer, preparation, &folder)
 }
 
-/// Goes on with the run in `root`: with its own configuration, under what was typed.
+/// Names every image that was left out in a file of the run.
+fn list_skipped(printer: &Printer, preparation: &Preparation, folder: &RunFolder) -> Result<(), Failure> {
+    if preparation.skipped.is_empty() {
+        return Ok(());
+    }
+    let file = folder.write_skipped(&preparation.skipped)?;
+    let images = lines::count(preparation.skipped.len(), "image");
+    printer.say("skipped", format_args!("{images}, listed in {}", lines::quoted(&file)));
+    Ok(())
+}
+
+/// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.
 fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let folder = RunFolder::resume(root)?;
-    let saved = Typed::defaults().file(&folder.config())?;
-    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
-    let changes = fit::changed_settings(&saved.validate()?, &config, &arguments.allow_change)?;
+    let (config, changes) = configuration(arguments, flags, &folder)?;
     if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
         return finished_already(printer, &summary, root);
     }
-    printer.log_to(&root.join("log.txt"))?;
-    let last = folder.last_checkpoint();
-    let step = if last.exists() { saved_progress(&last)?.step } else { 0 };
-    printer.say("resumed", format_args!("{} after step {step}", lines::quoted(root)));
-    for SettingChange { key, was, now } in &changes {
-        printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
-    }
-    config.run.output = saved.validate()?.run.output;
+    let standing = fit::standing(&folder, config.train.log_every)?;
+    resuming::tell_standing(printer, root, &standing, &changes);
     let preparation = prepare(printer, &config)?;
-    // Other inputs are refused before anything of the run is replaced.
-    check_provenance(printer, &preparation.task, &folder)?;
-    if !changes.is_empty() {
-        folder.remove_summary()?;
-        folder.write_config(&preparation.task.config.to_toml())?;
+    let (inputs, checkpoint) = (preparation.task.provenance()?, Some(config.checkpoint.path.as_path()));
+    let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, checkpoint)?;
+
+    printer.log_to(&root.join("log.txt"))?;
+    for note in notes {
+        printer.warn(note);
     }
+    list_skipped(printer, &preparation, &folder)?;
+    resuming::record_provenance(&folder, &inputs)?;
+    resuming::take_changes(&folder, &preparation.task.config.to_toml(), standing.step, &changes)?;
     carry_out(printer, preparation, &folder)
+}
+
+/// The run's own configuration under what was typed, and what that changes.
+fn configuration(
+    arguments: &Fit,
+    flags: &Flags,
+    folder: &RunFolder,
+) -> Result<(RunConfig, Vec<SettingChange>), Failure> {
+    let saved = Typed::defaults().file(&folder.config())?;
+    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
+    let saved = saved.validate()?;
+    let changes = fit::changed_settings(&saved, &config, &arguments.allow_change)?;
+    config.run.output = saved.run.output;
+    Ok((config, changes))
 }
 
 fn finished_already(printer: &Printer, summary: &Summary, root: &Path) -> Result<(), Failure> {
@@ -109,16 +118,6 @@ fn carry_out(printer: &Printer, preparation: Preparation, folder: &RunFolder) ->
     let finished = outcome.inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&finished.summary)?;
     tell(printer, &finished, folder.root())
-}
-
-/// In a run that goes on, refuses other inputs and tells of another machine; in a new one, records what it depends on.
-fn check_provenance(printer: &Printer, task: &Task, folder: &RunFolder) -> Result<(), Failure> {
-    let (now, config) = (task.provenance()?, &task.config);
-    let Some(recorded) = folder.read_provenance()? else { return Ok(folder.write_provenance(&now)?) };
-    for difference in fit::compare_provenance(&recorded, &now, &config.data.dir, Some(&config.checkpoint.path))? {
-        printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
-    }
-    Ok(())
 }
 
 /// Probe first, then training.

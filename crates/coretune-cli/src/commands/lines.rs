@@ -44,7 +44,8 @@ fn data(task: &Task) -> String {
 pub(crate) fn split(split: &SplitDescription) -> String {
     let SplitDescription { role, images, smallest, largest, .. } = split;
     let (least, most) = (smallest.images, largest.images);
-    format!("{role}: {images} images, {least} ({}) to {most} ({}) of a class", smallest.class, largest.class)
+    let images = count(*images, "image");
+    format!("{role}: {images}, {least} ({}) to {most} ({}) of a class", smallest.class, largest.class)
 }
 
 /// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`

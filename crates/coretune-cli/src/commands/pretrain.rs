@@ -1,16 +1,14 @@
 //! `coretune pretrain`: a contrastive checkpoint from images without labels.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use coretune::config::{Command, PretrainConfig, SettingChange, Typed};
 use coretune::engine::{device_name, threads};
 use coretune::fit;
 use coretune::pretrain::PretrainTask;
 use coretune::run_folder::{PretrainSummary, RunFolder};
-use coretune::train::saved_progress;
-use toml::Value;
 
-use super::lines;
+use super::{lines, resuming};
 use crate::args::{Flags, Pretrain};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -21,23 +19,12 @@ pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let typed = flags.over(arguments.layers.over(Typed::defaults_of(Command::Pretrain))?)?;
     if arguments.resume {
-        let root = output_of(&typed)?;
-        if RunFolder::holds_run(&root) {
+        let root = resuming::output_of(&typed, || Ok(typed.validate_pretraining()?.folder()))?;
+        if resuming::holds_run(&printer, &root)? {
             return resume(&printer, arguments, flags, &root);
         }
-        printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
     }
     begin(&printer, &typed.validate_pretraining()?)
-}
-
-/// The folder of the run that is meant: the output, when one was given, needs nothing else to be known.
-fn output_of(typed: &Typed) -> Result<PathBuf, Failure> {
-    let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
-    match (given("run.output", "auto"), given("run.experiment", "off")) {
-        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
-        (Some(output), None) => Ok(output),
-        (None, _) => Ok(typed.validate_pretraining()?.folder()),
-    }
 }
 
 /// Opens the images, and shows how the look at them goes.
@@ -58,39 +45,42 @@ fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
     carry_out(printer, &task, &folder)
 }
 
-/// Goes on with the run in `root`: with its own configuration, under what was typed.
+/// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.
 fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let folder = RunFolder::resume(root)?;
-    let saved = Typed::defaults_of(Command::Pretrain).file(&folder.config())?;
-    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate_pretraining()?;
-    let saved = saved.validate_pretraining()?;
-    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.allow_change)?;
+    let (config, changes) = configuration(arguments, flags, &folder)?;
     if let (Some(summary), true) = (folder.read_pretrain_summary()?, changes.is_empty()) {
         printer.json(&summary)?;
         return printer
             .result("finished", format_args!("{} is done already: {}", lines::quoted(root), worth(&summary)));
     }
-    config.run.output = saved.run.output;
+    let standing = fit::standing(&folder, config.train.log_every)?;
+    resuming::tell_standing(printer, root, &standing, &changes);
     let task = prepare(printer, &config)?;
-    let differences = match folder.read_provenance()? {
-        Some(recorded) => fit::compare_provenance(&recorded, &task.provenance()?, &config.data.dir, None)?,
-        None => Vec::new(),
-    };
+    let inputs = task.provenance()?;
+    let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, None)?;
+
     printer.log_to(&root.join("log.txt"))?;
-    let last = folder.last_checkpoint();
-    let step = if last.exists() { saved_progress(&last)?.step } else { 0 };
-    printer.say("resumed", format_args!("{} after step {step}", lines::quoted(root)));
-    for difference in &differences {
-        printer.warn(format_args!("{difference}; the weights will not be the same to the last bit"));
+    for note in notes {
+        printer.warn(note);
     }
-    for SettingChange { key, was, now } in &changes {
-        printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
-    }
-    if !changes.is_empty() {
-        folder.remove_summary()?;
-        folder.write_config(&task.config.to_toml())?;
-    }
+    resuming::record_provenance(&folder, &inputs)?;
+    resuming::take_changes(&folder, &task.config.to_toml(), standing.step, &changes)?;
     carry_out(printer, &task, &folder)
+}
+
+/// The run's own configuration under what was typed, and what that changes.
+fn configuration(
+    arguments: &Pretrain,
+    flags: &Flags,
+    folder: &RunFolder,
+) -> Result<(PretrainConfig, Vec<SettingChange>), Failure> {
+    let saved = Typed::defaults_of(Command::Pretrain).file(&folder.config())?;
+    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate_pretraining()?;
+    let saved = saved.validate_pretraining()?;
+    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.allow_change)?;
+    config.run.output = saved.run.output;
+    Ok((config, changes))
 }
 
 /// Training; the result in words or JSON.

@@ -1,9 +1,9 @@
 //! `coretune reproduce RUN`: the same run again, and whether its weights come out the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coretune::config::Typed;
-use coretune::run_folder::RunFolder;
+use coretune::run_folder::{ChangeRecord, RunFolder};
 use coretune::train::{StateComparison, compare_states};
 
 use super::{fit, lines};
@@ -18,10 +18,12 @@ pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
         let text = format!("{} has not been run to its end", arguments.run.display());
         return Err(Failure::refused(text).hint("coretune fit --resume --output RUN ends it first"));
     }
+    refuse_changed(&original)?;
     let mut config = Typed::defaults().file(&original.config())?.validate()?;
     config.run.experiment = None;
     config.run.output = Some(arguments.output.clone().unwrap_or_else(|| beside(&arguments.run)));
     let again = config.folder();
+    refuse_taken(&again, &arguments.run)?;
     fit::begin(&printer.words_only(), &config, false)?;
     let again = RunFolder::open(&again)?;
     let comparison = compare_states(&original.last_checkpoint(), &again.last_checkpoint())?;
@@ -29,8 +31,33 @@ pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     tell(&printer, &comparison)
 }
 
+/// A run whose settings were changed on the way is not what its `config.toml` says, and cannot be repeated from it.
+fn refuse_changed(run: &RunFolder) -> Result<(), Failure> {
+    let changes = run.changes()?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let path = lines::quoted(run.root());
+    let sentence = format!("{path} cannot be repeated: its settings were changed on the way, by --allow-change");
+    let failure = changes.iter().fold(Failure::refused(sentence), |failure, ChangeRecord { step, key, was, now }| {
+        failure.detail("changed", format!("{key} = {was} up to step {step}, then {now}"))
+    });
+    let config = lines::quoted(&run.config());
+    Err(failure.hint(format!("a new run of its last settings can be: coretune fit --config {config} --output DIR")))
+}
+
+/// The place of the repetition has to be free.
+fn refuse_taken(again: &Path, run: &Path) -> Result<(), Failure> {
+    if RunFolder::is_free(again)? {
+        return Ok(());
+    }
+    let sentence = format!("{} is not empty, as after an earlier repetition", lines::quoted(again));
+    let run = lines::quoted(run);
+    Err(Failure::refused(sentence).hint(format!("remove it, or name another: coretune reproduce {run} --output DIR")))
+}
+
 /// `RUN-reproduced`.
-fn beside(run: &std::path::Path) -> PathBuf {
+fn beside(run: &Path) -> PathBuf {
     let mut name = run.file_name().map(std::ffi::OsStr::to_os_string).unwrap_or_default();
     name.push("-reproduced");
     run.with_file_name(name)

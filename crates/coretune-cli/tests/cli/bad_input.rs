@@ -85,6 +85,13 @@ fn strided() -> Vec<u8> {
     torch_zip(&[&b"\x80\x02}"[..], &tensor(b"J@B\x0f\0"), b"s."].concat())
 }
 
+/// One float, as `torch.save` writes it.
+fn torch_file(world: &World) -> String {
+    let path = world.path("torch.pth");
+    write(&path, &torch_zip(&[&b"\x80\x02}"[..], &tensor(b"K\x01"), b"s."].concat()));
+    path
+}
+
 /// An object of a class of its own as the root, with the tensor inside.
 fn foreign() -> Vec<u8> {
     torch_zip(&[&b"\x80\x02cmy.trainer\nTrainer\n)\x81}"[..], &tensor(b"K\x01"), b"sb."].concat())
@@ -173,7 +180,7 @@ fn data(world: &World) -> Vec<Case> {
         case("no such data", fit("c", &world.path("none"), &[]), 2, &["none", "hint"]),
         case("an empty folder", fit("d", &world.path("nothing"), &[]), 2, &["nothing", "hint"]),
         case("one class only", fit("e", &one, &[]), 2, &["one class, only", "hint"]),
-        case("a class in test that train lacks", fit("f", &more, &[]), 2, &["`c`", "hint"]),
+        case("a class in test that train lacks", fit("f", &more, &[]), 2, &["c (1 image)", "hint"]),
         case(
             "a batch larger than the data",
             world.fit("g", &["--no-probe", "--set", "train.grad_accum_steps=100"]),
@@ -206,6 +213,18 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
         case("a configuration that is no TOML", config("m", "syntax.toml"), 2, &["line", "TOML"]),
         case("a flag that does not exist", world.fit("n", &["--learning-rat", "1"]), 2, &["--learning-rat", "hint"]),
         case("a run that is none", vec!["evaluate".into(), own.clone()], 2, &["no run folder", "hint"]),
+        case(
+            "a checkpoint from elsewhere for a run",
+            vec!["predict".into(), world.path("resnet.safetensors"), own.clone()],
+            2,
+            &["no run of coretune fit", "hint"],
+        ),
+        case(
+            "a torch file for a run",
+            vec!["export".into(), torch_file(world), "--output".into(), world.path("x.onnx")],
+            2,
+            &["it is a torch zip file", "hint"],
+        ),
         case("no image to predict", vec!["predict".into(), own, world.path("none/*.jpg")], 2, &["none/*.jpg", "hint"]),
         case("a loss that is no number", world.fit("o", &["--no-probe", "--lr", "1e30"]), 1, &["step", "hint"]),
     ]

@@ -53,3 +53,61 @@ fn an_empty_class_folder_is_named() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("forgotten"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_class_that_only_test_has_is_found_beside_the_rest_and_counted() {
+    let world = World::new();
+    for index in 0..2 {
+        fs::create_dir_all(world.path("data/test/odd")).unwrap();
+        fs::copy(world.path("data/test/dark/0.ppm"), world.path(&format!("data/test/odd/{index}.ppm"))).unwrap();
+    }
+    fs::copy(world.path("data/train/dark/0.ppm"), world.path("data/test/dark/0.ppm")).unwrap();
+    fs::write(world.path("data/train/dark/3.ppm"), b"P6 16 16 255\nshort").unwrap();
+    let output = coretune(&["data", "check", &world.path("data")]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for line in [
+        "1 image of train cannot be read",
+        "1 class of test without an image to train on: odd (2 images)",
+        "1 image of test lies in train too",
+    ] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+    for check in ["full", "off"] {
+        let arguments = world.fit("run", &["--no-probe", "--data-check", check]);
+        let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(2), "{check}: {}", stderr(&output));
+        assert!(stderr(&output).contains("odd (2 images)"), "{check}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn skipped_images_are_replaced_within_the_budget_and_all_listed() {
+    let world = World::new();
+    for index in 0..4 {
+        fs::write(world.path(&format!("data/train/dark/{index}.ppm")), b"P6 16 16 255\nshort").unwrap();
+    }
+    fs::write(world.path("data/test/light/2.ppm"), b"P6 16 16 255\nshort").unwrap();
+    let arguments = world.fit("run", &["--no-probe", "--skip-broken", "--per-class", "6"]);
+    let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("10 train, 2 validation") && text.contains("7 test"), "{text}");
+    assert!(text.contains("listed in ") && text.contains("skipped.txt"), "{text}");
+    let skipped = fs::read_to_string(world.path("run/skipped.txt")).unwrap();
+    // Of the class, six of ten can be read, and they are the budget: each broken one was drawn and found.
+    assert_eq!(skipped.lines().count(), 5, "{skipped}");
+    for split in ["train", "val"] {
+        let evaluated = coretune(&["evaluate", &world.path("run"), "--split", split]);
+        assert_eq!(evaluated.status.code(), Some(0), "{}", stderr(&evaluated));
+    }
+}
+
+#[test]
+fn parts_of_one_batch_are_said_to_change_nothing() {
+    let world = World::new();
+    let arguments = world.fit("run", &["--no-probe", "--accumulation", "split", "--dry-run"]);
+    let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--accumulation split changes nothing"), "{}", stderr(&output));
+}

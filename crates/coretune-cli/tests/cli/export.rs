@@ -86,7 +86,7 @@ fn what_cannot_be_exported_is_refused_with_a_way_out() {
     let checkpoint = world.path("resnet.safetensors");
     let output = coretune(&["export", &checkpoint, "--output", &world.path("a.onnx")]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("is no checkpoint of a run"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is no run of coretune fit"), "{}", stderr(&output));
     assert!(!Path::new(&world.path("a.onnx")).exists());
 }
 

@@ -181,3 +181,86 @@ fn a_run_is_reproduced_bit_for_bit_and_a_changed_one_is_not() {
     assert_eq!(comparison["equal"], false);
     assert!(comparison["largest_difference"].as_f64().unwrap() > 0.0);
 }
+
+/// A run of two epochs that was stopped in its second, in a folder of this name.
+fn stopped(world: &World, name: &str) -> String {
+    let root = world.path(name);
+    let mut child = start(&fit(world, name, "40", &[]));
+    wait_for_lines(&mut child, Path::new(&root), 7);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    root
+}
+
+/// `fit --resume` is refused with all of `parts`, and what lies in the folder stays as it was.
+fn resume_is_refused(root: &str, parts: &[&str]) {
+    let content = |root: &str| {
+        let files = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = content(root);
+    let output = coretune(&["fit", "--resume", "--output", root]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(text.contains("hint: ") && !text.contains("go on with the run in it: --resume"), "{text}");
+    let mut after = content(root);
+    after.retain(|path, _| before.contains_key(path));
+    assert!(after == before, "{root} was touched");
+}
+
+#[test]
+fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
+    let world = World::new();
+    let root = stopped(&world, "run");
+    let file = |name: &str| Path::new(&root).join(name);
+    let without = |name: &str, parts: &[&str]| {
+        let whole = fs::read(file(name)).unwrap();
+        fs::remove_file(file(name)).unwrap();
+        resume_is_refused(&root, parts);
+        fs::write(file(name), whole).unwrap();
+    };
+    without("checkpoints/best.safetensors", &["best.safetensors is missing", "is the best so far"]);
+    without("provenance.json", &["provenance.json is missing", "another folder: --output DIR"]);
+    without("config.toml", &["no config.toml", "another folder: --output DIR"]);
+    let state = last(&root);
+    fs::write(file("checkpoints/last.safetensors"), &state[..state.len() - 100]).unwrap();
+    resume_is_refused(&root, &["its saved state cannot be read", "best.safetensors", "another folder: --output DIR"]);
+    fs::write(file("checkpoints/last.safetensors"), state).unwrap();
+
+    let lines = fs::read_to_string(file("metrics.jsonl")).unwrap();
+    let kept: String = lines.split_inclusive('\n').filter(|line| !line.contains("\"step\":2,")).collect();
+    assert!(kept.len() < lines.len());
+    fs::write(file("metrics.jsonl"), kept).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_coretune"))
+        .args(["fit", "--resume", "--output", &root])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_lines(&mut child, Path::new(&root), metrics(Path::new(&root)).len() + 4);
+    child.kill().unwrap();
+    let text = stderr(&child.wait_with_output().unwrap());
+    assert!(text.contains("metrics.jsonl lacks steps from 2 on, up to 2"), "{text}");
+}
+
+#[test]
+fn a_run_of_changed_settings_is_not_repeated_and_a_place_is_used_once() {
+    let world = World::new();
+    let root = world.path("run");
+    assert_eq!(run(&fit(&world, "run", "1", &[])).status.code(), Some(0));
+    assert_eq!(coretune(&["reproduce", &root]).status.code(), Some(0));
+    let again = coretune(&["reproduce", &root]);
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+    assert!(stderr(&again).contains("coretune reproduce") && stderr(&again).contains("--output DIR"));
+
+    let longer = ["fit", "--resume", "--output", &root, "--epochs", "2", "--allow-change", "train.epochs"];
+    assert_eq!(coretune(&longer).status.code(), Some(0));
+    let changed = coretune(&["reproduce", &root, "--output", &world.path("other")]);
+    let text = stderr(&changed);
+    assert_eq!(changed.status.code(), Some(2), "{text}");
+    assert!(text.contains("train.epochs = 1 up to step 4, then 2") && text.contains("--allow-change"), "{text}");
+    assert!(!Path::new(&world.path("other")).exists(), "nothing is computed");
+}

@@ -65,7 +65,8 @@ impl Element {
             Element::Int16 => build(bytes, Kind::Int16),
             Element::Int8 => build(bytes, Kind::Int8),
             Element::UInt8 => build(bytes, Kind::Uint8),
-            Element::Bool => build(bytes, Kind::Bool),
+            // A byte other than 0 and 1 is no bool in C++, whatever a file says.
+            Element::Bool => build(&bytes.iter().map(|&byte| u8::from(byte != 0)).collect::<Vec<u8>>(), Kind::Bool),
             Element::UInt32 => {
                 let wide = bytes.as_chunks::<4>().0.iter().map(|&four| i64::from(u32::from_ne_bytes(four)));
                 build(&wide.flat_map(i64::to_ne_bytes).collect::<Vec<u8>>(), Kind::Int64)

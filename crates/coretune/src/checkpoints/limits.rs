@@ -28,7 +28,7 @@ pub(super) struct Limits {
 }
 
 /// Dimensions of a tensor: as torch.
-const MOST_DIMENSIONS: usize = 64;
+pub(super) const MOST_DIMENSIONS: usize = 64;
 
 impl Limits {
     /// Those of a file of so many bytes that is no archive.

@@ -16,6 +16,7 @@ use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::{Contents, Source};
+use super::limits::{MOST_DIMENSIONS, clipped};
 use super::{Checkpoint, CheckpointError, Container, Element, OtherObject, TensorInfo};
 use crate::engine::{EngineError, guard};
 
@@ -77,6 +78,12 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
     let mut ordered: Vec<(String, Span)> =
         header.tensors.iter().map(|(name, span)| (name.clone(), copy_of(span))).collect();
     ordered.sort_by_key(|(_, span)| span.data_offsets);
+    let is_plain =
+        |span: &Span| span.shape.len() <= MOST_DIMENSIONS && span.shape.iter().all(|&e| i64::try_from(e).is_ok());
+    if let Some((name, span)) = ordered.iter().find(|(_, span)| !is_plain(span)) {
+        let (name, shape) = (clipped(name), clipped(&format!("{:?}", span.shape)));
+        return Err(damaged(format!("tensor {name} has {} dimensions, {shape}", span.shape.len())));
+    }
     let checked = Metadata::new(None, ordered).map_err(|error| damaged(error.to_string()))?;
     let expected_len = data_start.saturating_add(checked.data_len() as u64);
     if expected_len != file_len {
@@ -133,7 +140,7 @@ fn element(dtype: Dtype) -> Option<Element> {
 pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMap<String, Tensor>), CheckpointError> {
     let checkpoint = Checkpoint::open(&path)?;
     if checkpoint.container() != Container::Safetensors {
-        let found = format!("it is a {} file, expected safetensors", checkpoint.container());
+        let found = format!("it is a {} file, not safetensors", checkpoint.container());
         return Err(CheckpointError::NotACheckpoint { path: path.as_ref().into(), found });
     }
     let tensors = checkpoint

@@ -1,9 +1,10 @@
 //! From what the readers list to a [`Dataset`]: one list of classes, labels as positions in it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::check::UnknownClass;
 use super::{DataError, Dataset, Format, ImageSource, Role, Split};
 
 /// More classes than any labelled data set has; a label beyond is a mistake, not a reason to make a list.
@@ -30,7 +31,8 @@ pub(super) struct Listing {
     pub(super) names: Option<Vec<String>>,
 }
 
-pub(super) fn assemble(root: &Path, found: Found) -> Result<Dataset, DataError> {
+/// The data set, without the images of classes that training lacks, and these classes.
+pub(super) fn assemble(root: &Path, found: Found) -> Result<(Dataset, Vec<UnknownClass>), DataError> {
     for listing in found.splits.iter().flatten() {
         if listing.images.is_empty() {
             return Err(DataError::NoImages { path: listing.path.clone() });
@@ -41,18 +43,47 @@ pub(super) fn assemble(root: &Path, found: Found) -> Result<Dataset, DataError> 
     }
     let classes: Arc<[String]> = classes_of(&found)?.into();
     let titles = classes.iter().map(|class| found.titles.get(class).unwrap_or(class).clone()).collect();
-    let origin = if found.splits[0].is_some() { "classes of train" } else { "known classes" };
     let mut splits = [None, None, None];
+    let mut unknown = Vec::new();
     for ((role, listing), split) in Role::ALL.into_iter().zip(found.splits).zip(&mut splits) {
         let Some(listing) = listing else { continue };
-        let labels = match &listing.names {
-            Some(names) => number_by_name(&listing.labels, names, &classes, (&listing.path, role, origin))?,
-            None => checked_numbers(listing.labels, &classes, (&listing.path, role, origin))?,
-        };
-        *split = Some(Split::new(listing.images, labels, classes.clone())?);
+        let path = listing.path.clone();
+        let (known, others) = known_images(listing, &classes);
+        let of_class = |(class, images)| UnknownClass { split: role, path: path.clone(), class, images };
+        unknown.extend(others.into_iter().map(of_class));
+        *split = Some(Split::new(known.images, known.labels, classes.clone())?);
     }
     let [train, validation, test] = splits;
-    Ok(Dataset { root: root.to_path_buf(), format: found.format, classes, titles, train, validation, test })
+    let root = root.to_path_buf();
+    Ok((Dataset { root, format: found.format, classes, titles, train, validation, test }, unknown))
+}
+
+/// The images whose class is among `classes`, with labels that are positions there; the other classes with the number of
+/// their images.
+fn known_images(listing: Listing, classes: &[String]) -> (Listing, BTreeMap<String, usize>) {
+    let Listing { path, images, labels, names } = listing;
+    let numbers = names.as_deref().map(|names| positions(names, classes));
+    let (mut known, mut unknown) = (Listing { path, images: vec![], labels: vec![], names: None }, BTreeMap::new());
+    for (image, label) in images.into_iter().zip(labels) {
+        let number = match &numbers {
+            Some(numbers) => numbers[label as usize],
+            None => Some(label).filter(|label| (0..classes.len() as i64).contains(label)),
+        };
+        if let Some(number) = number {
+            known.images.push(image);
+            known.labels.push(number);
+        } else {
+            let name = names.as_ref().map_or_else(|| label.to_string(), |names| names[label as usize].clone());
+            *unknown.entry(name).or_default() += 1;
+        }
+    }
+    (known, unknown)
+}
+
+/// The position of each name in `classes`, where it is there.
+fn positions(names: &[String], classes: &[String]) -> Vec<Option<i64>> {
+    let position: HashMap<&String, i64> = classes.iter().zip(0..).collect();
+    names.iter().map(|name| position.get(name).copied()).collect()
 }
 
 /// The names that the data set says, else those of the training split (of all, where there is none).
@@ -87,26 +118,10 @@ pub(super) fn number_by_name(
     classes: &[String],
     (path, split, origin): (&Path, Role, &'static str),
 ) -> Result<Vec<i64>, DataError> {
-    let position: HashMap<&String, i64> = classes.iter().zip(0..).collect();
-    let numbers: Vec<Option<i64>> = names.iter().map(|name| position.get(name).copied()).collect();
+    let numbers = positions(names, classes);
     let unknown = |label: i64| {
         let (class, known) = (names[label as usize].clone(), classes.len());
         DataError::UnknownClass { path: path.to_path_buf(), split, class, known, origin }
     };
     labels.iter().map(|&label| numbers[label as usize].ok_or_else(|| unknown(label))).collect()
-}
-
-fn checked_numbers(
-    labels: Vec<i64>,
-    classes: &[String],
-    (path, split, origin): (&Path, Role, &'static str),
-) -> Result<Vec<i64>, DataError> {
-    let known = classes.len();
-    match labels.iter().find(|label| !(0..known as i64).contains(label)) {
-        None => Ok(labels),
-        Some(class) => {
-            let class = class.to_string();
-            Err(DataError::UnknownClass { path: path.to_path_buf(), split, class, known, origin })
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Which labels may be used: the labelled budget, and the validation split that is cut when none is given.
 
+use std::collections::HashSet;
+
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub enum ValidationFrom {
     },
 }
 
+/// Images that cannot be read, by their names.
+pub(crate) type Broken = HashSet<String>;
+
 /// Of every ten images of a class in the order of its permutation, the one that validates. The second, so that a class
 /// with two images has one.
 const VALIDATES: usize = 1;
@@ -47,14 +52,28 @@ impl Split {
     /// [`DataError::ClassTooSmall`] when a class that has images has fewer than asked for; [`DataError::Argument`]
     /// when a share or number is out of range.
     pub fn budget(&self, budget: Budget, seed: u64) -> Result<Split, DataError> {
-        if budget == Budget::Everything {
+        self.budget_of_whole(budget, seed, &Broken::default())
+    }
+
+    /// [`Split::budget`] of the images that are not `broken`: in its class's permutation, the next takes the place of a
+    /// broken one. A share is still one of all images.
+    pub(crate) fn budget_of_whole(&self, budget: Budget, seed: u64, broken: &Broken) -> Result<Split, DataError> {
+        if budget == Budget::Everything && broken.is_empty() {
             return Ok(self.clone());
         }
         let mut chosen = Vec::new();
-        for (class, members) in permuted_members(self, seed).into_iter().enumerate() {
-            chosen.extend_from_slice(&members[..allowed(budget, &self.classes()[class], members.len())?]);
+        for (class, members) in permuted_members(self, seed).iter().enumerate() {
+            let whole = self.without_broken(members, broken);
+            let allowed = allowed(budget, &self.classes()[class], members.len(), whole.len())?;
+            chosen.extend_from_slice(&whole[..allowed]);
         }
         self.in_original_order(chosen)
+    }
+
+    /// Those of `members` that are not broken, in the same order.
+    fn without_broken(&self, members: &[usize], broken: &Broken) -> Vec<usize> {
+        let is_whole = |index: &usize| broken.is_empty() || !broken.contains(&self.images()[*index].to_string());
+        members.iter().copied().filter(is_whole).collect()
     }
 
     fn in_original_order(&self, mut chosen: Vec<usize>) -> Result<Split, DataError> {
@@ -77,19 +96,30 @@ pub fn carve_validation(
     from: ValidationFrom,
     seed: u64,
 ) -> Result<(Split, Split), DataError> {
+    carve_of_whole(train, budget, from, seed, &Broken::default())
+}
+
+/// [`carve_validation`] from the images that are not `broken`, as [`Split::budget_of_whole`] leaves them out.
+pub(crate) fn carve_of_whole(
+    train: &Split,
+    budget: Budget,
+    from: ValidationFrom,
+    seed: u64,
+    broken: &Broken,
+) -> Result<(Split, Split), DataError> {
     let (mut training, mut validation) = (Vec::new(), Vec::new());
-    for (class, members) in permuted_members(train, seed).into_iter().enumerate() {
-        let name = &train.classes()[class];
+    for (class, members) in permuted_members(train, seed).iter().enumerate() {
+        let (name, whole) = (&train.classes()[class], train.without_broken(members, broken));
         match from {
             ValidationFrom::Budget => {
-                let allowed = allowed(budget, name, members.len())?;
-                for (position, &index) in members[..allowed].iter().enumerate() {
+                let allowed = allowed(budget, name, members.len(), whole.len())?;
+                for (position, &index) in whole[..allowed].iter().enumerate() {
                     let part = if position % 10 == VALIDATES { &mut validation } else { &mut training };
                     part.push(index);
                 }
             }
             ValidationFrom::Rest { per_class } => {
-                let (budgeted, rest) = budget_and_rest(budget, per_class, name, &members)?;
+                let (budgeted, rest) = budget_and_rest(budget, per_class, name, members.len(), &whole)?;
                 training.extend_from_slice(budgeted);
                 validation.extend_from_slice(rest);
             }
@@ -102,11 +132,13 @@ pub fn carve_validation(
     Ok((train.in_original_order(training)?, train.in_original_order(validation)?))
 }
 
-/// The first images of the permutation and its last `per_class`.
+/// Of the class's permutation without broken images, the first images and the last `per_class`; with the broken ones the
+/// class has `images`.
 fn budget_and_rest<'a>(
     budget: Budget,
     per_class: usize,
     name: &str,
+    images: usize,
     members: &'a [usize],
 ) -> Result<(&'a [usize], &'a [usize]), DataError> {
     let available = members.len();
@@ -119,7 +151,7 @@ fn budget_and_rest<'a>(
     }
     let allowed = match budget {
         Budget::Everything => available.saturating_sub(per_class).max(1),
-        _ => allowed(budget, name, available)?,
+        _ => allowed(budget, name, images, available)?,
     };
     let asked = allowed.saturating_add(per_class);
     if asked > available {
@@ -138,12 +170,12 @@ fn permuted_members(split: &Split, seed: u64) -> Vec<Vec<usize>> {
     members
 }
 
-/// How many of the `available` images of a class may be used.
-fn allowed(budget: Budget, class: &str, available: usize) -> Result<usize, DataError> {
+/// How many images of a class may be used, which has `images`, of them `available` that can be read.
+fn allowed(budget: Budget, class: &str, images: usize, available: usize) -> Result<usize, DataError> {
     match budget {
         Budget::Everything => Ok(available),
         Budget::Fraction(share) if share > 0.0 && share <= 1.0 => {
-            Ok(((share * available as f64).round() as usize).max(1).min(available))
+            Ok(((share * images as f64).round() as usize).max(1).min(available))
         }
         Budget::Fraction(share) => {
             let (name, expected) = ("label fraction", "above 0, at most 1".to_string());
@@ -224,7 +256,7 @@ mod tests {
     #[test]
     fn a_class_that_is_too_small_is_named_with_a_way_out() {
         let error = split(&[40, 100, 63]).budget(Budget::PerClass(50), 0).unwrap_err();
-        assert_eq!(error.to_string(), "class `class 0` has 40 images, 50 are needed (--per-class)");
+        assert_eq!(error.to_string(), "class `class 0` has 40 of the 50 images that are needed (--per-class)");
         assert_eq!(error.hint().unwrap(), "ask for --per-class 40 or less, or for a share with --label-fraction");
         for budget in [Budget::Fraction(0.0), Budget::Fraction(1.5), Budget::Fraction(f64::NAN), Budget::PerClass(0)] {
             assert!(matches!(split(&[3]).budget(budget, 0), Err(DataError::Argument { .. })));
@@ -262,7 +294,10 @@ mod tests {
             assert!(names(&training).is_disjoint(&names(&validation)));
         }
         let error = carve_validation(&whole, Budget::PerClass(31), from, 0).unwrap_err();
-        assert_eq!(error.to_string(), "class `class 0` has 40 images, 41 are needed (the budget and --val-per-class)");
+        assert_eq!(
+            error.to_string(),
+            "class `class 0` has 40 of the 41 images that are needed (the budget and --val-per-class)"
+        );
     }
 
     #[test]
@@ -271,5 +306,26 @@ mod tests {
         let (training, validation) =
             carve_validation(&split(&[1, 2]), Budget::Everything, ValidationFrom::Budget, 0).unwrap();
         assert_eq!((training.class_counts(), validation.class_counts()), (vec![1, 1], vec![0, 1]));
+    }
+
+    #[test]
+    fn the_next_image_takes_the_place_of_a_broken_one_and_no_other_moves() {
+        let whole = split(&[40, 100]);
+        let rest = ValidationFrom::Rest { per_class: 10 };
+        for budget in [Budget::PerClass(10), Budget::Fraction(0.2), Budget::Everything] {
+            let before = whole.budget(budget, 5).unwrap();
+            let broken: Broken = names(&before).into_iter().take(3).collect();
+            let after = whole.budget_of_whole(budget, 5, &broken).unwrap();
+            let kept: BTreeSet<String> = names(&before).into_iter().filter(|name| !broken.contains(name)).collect();
+            assert!(kept.is_subset(&names(&after)) && names(&after).iter().all(|name| !broken.contains(name)));
+            let lost = if budget == Budget::Everything { 3 } else { 0 };
+            assert_eq!(after.len(), before.len() - lost, "{budget:?}");
+            let (training, validation) = carve_of_whole(&whole, budget, rest, 5, &broken).unwrap();
+            assert_eq!(validation.class_counts(), [10, 10]);
+            assert!(names(&training).iter().chain(&names(&validation)).all(|name| !broken.contains(name)));
+        }
+        let small = whole.budget_of_whole(Budget::PerClass(5), 5, &Broken::from(["00000".to_string()])).unwrap();
+        let large = whole.budget_of_whole(Budget::PerClass(9), 5, &Broken::from(["00000".to_string()])).unwrap();
+        assert!(names(&small).is_subset(&names(&large)));
     }
 }

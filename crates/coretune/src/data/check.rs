@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Cursor;
+use std::path::PathBuf;
 
 use image::ImageReader;
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub enum Problem {
     Unreadable,
     /// Classes without training images.
     EmptyClass,
+    /// Classes that the training split lacks.
+    UnknownClass,
     /// Classes that the test or validation split lacks.
     ClassNotTested,
     /// Images of one split that lie in another too, byte for byte.
@@ -93,7 +96,52 @@ struct Seen {
     size: (u32, u32),
 }
 
+/// Images of a class that the training split lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownClass {
+    /// The split that has it.
+    pub split: Role,
+    /// File or folder of the split.
+    pub path: PathBuf,
+    /// Name of the class.
+    pub class: String,
+    /// Its images there.
+    pub images: usize,
+}
+
 impl Report {
+    /// Adds what the listing of the data has found: classes that the training split lacks.
+    pub fn add_unknown(&mut self, unknown: &[UnknownClass]) {
+        for role in Role::ALL {
+            let classes = unknown.iter().filter(|class| class.split == role);
+            let named = classes.map(|class| format!("{} ({})", class.class, images(class.images))).collect();
+            self.findings.extend(finding(Problem::UnknownClass, Severity::Stops, role, named, ""));
+        }
+        self.sort();
+    }
+
+    /// Adds what an earlier look has found unreadable, of images that were left out since.
+    pub(crate) fn add_unreadable(&mut self, earlier: &Report) {
+        for one in earlier.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
+            let same = |finding: &&mut Finding| finding.problem == one.problem && finding.split == one.split;
+            match self.findings.iter_mut().find(same) {
+                None => self.findings.push(one.clone()),
+                Some(finding) => {
+                    finding.count += one.count;
+                    finding.examples.splice(0..0, one.examples.iter().cloned());
+                    finding.examples.truncate(EXAMPLES);
+                }
+            }
+        }
+        self.unreadable.splice(0..0, earlier.unreadable.iter().cloned());
+        self.sort();
+    }
+
+    /// Those that stop first, then by problem.
+    fn sort(&mut self) {
+        self.findings.sort_by_key(|finding| (finding.severity == Severity::Warns, finding.problem));
+    }
+
     /// The findings that stop a run.
     pub fn stops(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Stops)
@@ -133,7 +181,7 @@ pub fn check(
         let contents = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.as_ref().ok()?.content?, index)));
         seen_before.push((role, contents.collect()));
     }
-    report.findings.sort_by_key(|finding| (finding.severity == Severity::Warns, finding.problem));
+    report.sort();
     report
 }
 
@@ -215,7 +263,7 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     let (least, most) = (present.iter().min().copied().unwrap_or(0), present.iter().max().copied().unwrap_or(0));
     let name = |wanted: usize| {
         let class = counts.iter().position(|&count| count == wanted).unwrap_or_default();
-        format!("{} ({wanted} images)", split.classes()[class])
+        format!("{} ({})", split.classes()[class], images(wanted))
     };
     let imbalanced = if least > 0 && most > IMBALANCE * least { vec![name(least), name(most)] } else { Vec::new() };
     let measure = format!("{IMBALANCE} to 1");
@@ -235,20 +283,26 @@ fn finding(problem: Problem, severity: Severity, split: Role, all: Vec<String>, 
     (count > 0).then(|| Finding { problem, severity, split, count, examples, measure: measure.into() })
 }
 
+/// `1 image`, `2 images`.
+fn images(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "image" } else { "images" })
+}
+
 impl fmt::Display for Finding {
     /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { problem, split, count, examples, measure, .. } = self;
-        let things = |thing: &str, plural: &str| if *count == 1 { thing.to_string() } else { plural.to_string() };
-        let images = format!("{count} {} of {split}", things("image", "images"));
-        let classes = format!("{count} {}", things("class", "classes"));
+        let (lie, are) = if *count == 1 { ("lies", "is") } else { ("lie", "are") };
+        let images = format!("{} of {split}", images(*count));
+        let classes = format!("{count} {}", if *count == 1 { "class" } else { "classes" });
         match problem {
             Problem::Unreadable => write!(f, "{images} cannot be read")?,
             Problem::EmptyClass => write!(f, "{classes} without an image to train on")?,
+            Problem::UnknownClass => write!(f, "{classes} of {split} without an image to train on")?,
             Problem::ClassNotTested => write!(f, "{classes} of train without an image in {split}")?,
-            Problem::Shared => write!(f, "{images} lie in {measure} too, byte for byte")?,
+            Problem::Shared => write!(f, "{images} {lie} in {measure} too, byte for byte")?,
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
-            Problem::Small => write!(f, "{images} are smaller than the input of {measure}")?,
+            Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
         }
         write!(f, ": {}", examples.join(", "))?;
         match count.saturating_sub(examples.len()) {

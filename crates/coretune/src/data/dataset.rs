@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::{Found, assemble, number_by_name};
+use super::check::UnknownClass;
 use super::split_names::listed;
 use super::{DataError, ImageSource, Role, Split, cifar, csv_list, idx, image_folder, parquet_file};
 
@@ -90,6 +91,26 @@ impl Dataset {
     /// [`DataError::NotFound`], [`DataError::Unrecognised`], [`DataError::SplitMissing`], [`DataError::NoImages`],
     /// [`DataError::UnknownClass`], or what is wrong with a file.
     pub fn open(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
+        let (dataset, unknown) = Dataset::open_known(path, options)?;
+        match unknown.into_iter().next() {
+            None => Ok(dataset),
+            Some(UnknownClass { path, split, class, .. }) => {
+                let (known, has_train) = (dataset.classes.len(), dataset.train.is_some());
+                let origin = if has_train { "classes of train" } else { "known classes" };
+                Err(DataError::UnknownClass { path, split, class, known, origin })
+            }
+        }
+    }
+
+    /// [`Dataset::open`] without the images of classes that training lacks, and these classes, for
+    /// [`Report::add_unknown`](super::check::Report::add_unknown).
+    ///
+    /// # Errors
+    /// As [`Dataset::open`], but for [`DataError::UnknownClass`].
+    pub fn open_known(
+        path: impl AsRef<Path>,
+        options: &DatasetOptions,
+    ) -> Result<(Self, Vec<UnknownClass>), DataError> {
         let path = path.as_ref();
         std::fs::metadata(path).map_err(DataError::read(path))?;
         let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];

@@ -161,7 +161,7 @@ pub enum DataError {
         found: String,
     },
     /// More labels were asked for than a class has.
-    #[error("class `{class}` has {available} images, {asked} are needed ({purpose})")]
+    #[error("class `{class}` has {available} of the {asked} images that are needed ({purpose})")]
     ClassTooSmall {
         /// Name of the class.
         class: String,
@@ -265,9 +265,11 @@ impl DataError {
             }
             DataError::SizesDiffer { .. } => "end the transform with a crop of fixed size",
             DataError::Unfit { broken_only: true, .. } => {
-                "replace or remove the files, or go on without them: --skip-broken"
+                "replace or remove the files (coretune data check DIR --json lists all), or go on without: --skip-broken"
             }
-            DataError::Unfit { .. } => "remove the folders of empty classes, or put training images there",
+            DataError::Unfit { .. } => {
+                "every class needs training images: put some there, or remove the class from every split"
+            }
             DataError::Decode { .. } => "replace or remove the file",
             _ => return None,
         };

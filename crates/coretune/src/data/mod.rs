@@ -29,6 +29,7 @@ pub mod sampler;
 mod split;
 mod split_names;
 
+pub(crate) use budget::{Broken, carve_of_whole};
 pub use budget::{Budget, ValidationFrom, carve_validation};
 pub use dataset::{Dataset, DatasetOptions, Format};
 pub use decode::{PIXEL_LIMIT, decode};

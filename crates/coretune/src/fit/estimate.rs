@@ -28,6 +28,9 @@ pub struct Estimate {
 /// Images of the small steps from which the memory of a whole one is drawn out; the first only warms up.
 const SMALL: [usize; 4] = [1, 2, 4, 8];
 
+/// Height and width of images that are never tried without a guess before, pixels.
+const LARGE: i64 = 512;
+
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
 
@@ -84,21 +87,39 @@ impl Preparation {
         if task.device != Device::Cpu || available_memory_bytes() == 0 {
             return Ok(());
         }
-        let (size, normalisation) = (task.input.img_size, task.normalisation());
-        let memory = MemoryByImages::measure(batch, |images| {
-            Ok(guard("measuring the memory of a step", || {
-                let pixels = Tensor::zeros([images as i64, size, size, 3], (Kind::Uint8, task.device));
-                let pixels = normalisation.apply(&pixels, task.device);
-                let sum = self.backbone.features(&pixels, Mode::Rehearse).sum(Kind::Float);
-                let weights = self.backbone.parameters().iter().map(|entry| &entry.tensor);
-                let trained: Vec<&Tensor> = weights.filter(|weight| weight.requires_grad()).collect();
-                if sum.requires_grad() {
-                    drop(Tensor::run_backward(&[&sum], &trained, false, false));
-                }
-            })?)
-        })?;
+        let size = task.input.img_size;
+        let refused = |largest| Err(TrainError::BatchDoesNotFit { batch, largest, img_size: size });
+        if size > LARGE && self.bytes_of_large_image(size)? > available_memory_bytes() {
+            return refused(0);
+        }
+        let memory = MemoryByImages::measure(batch, |images| self.rehearse(images, size))?;
         let largest = memory.most_images();
-        if batch <= largest { Ok(()) } else { Err(TrainError::BatchDoesNotFit { batch, largest, img_size: size }) }
+        if batch <= largest { Ok(()) } else { refused(largest) }
+    }
+
+    /// The memory of one image too large to be tried: activations grow with its area, drawn out from smaller ones.
+    fn bytes_of_large_image(&self, size: i64) -> Result<u64, TrainError> {
+        self.rehearse(1, LARGE / 2)?;
+        let before = peak_rss_bytes();
+        self.rehearse(1, LARGE)?;
+        let area = |size: i64| (size * size) as f64;
+        let bytes = peak_rss_bytes().saturating_sub(before) as f64;
+        Ok((bytes * area(size) / (area(LARGE) - area(LARGE / 2))) as u64)
+    }
+
+    /// Forward and backward passes on black images; nothing in the model changes.
+    fn rehearse(&self, images: usize, size: i64) -> Result<(), TrainError> {
+        let (device, normalisation) = (self.task.device, self.task.normalisation());
+        Ok(guard("measuring the memory of a step", || {
+            let pixels = Tensor::zeros([images as i64, size, size, 3], (Kind::Uint8, device));
+            let pixels = normalisation.apply(&pixels, device);
+            let sum = self.backbone.features(&pixels, Mode::Rehearse).sum(Kind::Float);
+            let weights = self.backbone.parameters().iter().map(|entry| &entry.tensor);
+            let trained: Vec<&Tensor> = weights.filter(|weight| weight.requires_grad()).collect();
+            if sum.requires_grad() {
+                drop(Tensor::run_backward(&[&sum], &trained, false, false));
+            }
+        })?)
     }
 
     /// Makes steps on a few images, and a whole one only where the memory for it is there; draws them out over the run.
@@ -193,6 +214,7 @@ mod tests {
         let hint = |batch, largest| TrainError::BatchDoesNotFit { batch, largest, img_size: 224 }.hint().unwrap();
         assert!(hint(256, 100).contains("about 100 would; --batch-size 64 --grad-accum-steps 4"));
         assert!(hint(64, 33).contains("--batch-size 32 --grad-accum-steps 2"));
-        assert!(hint(64, 0).contains("--batch-size 2 --grad-accum-steps 32"));
+        assert!(hint(64, 2).contains("--batch-size 2 --grad-accum-steps 32"));
+        assert!(hint(64, 1).contains("smaller --img-size than 224") && !hint(64, 0).contains("--grad-accum-steps"));
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::preparation::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
-use crate::data::check::{Depth, Problem, check};
+use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
@@ -141,13 +141,9 @@ pub fn judge_run(
         observer(&Event::Note(note));
     }
     let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
-    let mut images = split_of(&dataset, role, config)?;
-    if config.data.skip_broken {
-        let report = check(&[(role, &images)], Depth::Full, None, true, &mut |_, _| {});
-        for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
-            observer(&Event::Note(finding.to_string()));
-        }
-        images = images.without(&report.broken.concat())?;
+    let (images, report) = split_of(&dataset, role, config)?;
+    for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
+        observer(&Event::Note(finding.to_string()));
     }
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
     let evaluator = Evaluator {
@@ -171,12 +167,25 @@ fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
     (count > 0).then(|| format!("{count} of the run's {known} classes are not in {path}: {}", listed(&lacking)))
 }
 
-/// The images of a role. The test split is taken as it is; the others are those of the run's labelled budget.
-fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<Split, TrainError> {
+/// The images of a role, without broken ones where the run skips these, and what was found in them. The test split is
+/// taken as it is; the others are those of the run's labelled budget.
+fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split, Report), TrainError> {
+    let (data, seed) = (&config.data, config.train.seed);
     if role == Role::Test {
-        let path = config.data.dir.clone();
-        return dataset.test.clone().ok_or(TrainError::NoTestSplit { path });
+        let path = data.dir.clone();
+        let test = dataset.test.clone().ok_or(TrainError::NoTestSplit { path })?;
+        let report = if data.skip_broken { unreadable(&test) } else { Report::default() };
+        return Ok((test.without(&report.broken.concat())?, report));
     }
-    let splits = Splits::choose(dataset, &config.data, config.train.seed)?;
-    Ok(if role == Role::Train { splits.train } else { splits.validation })
+    let (splits, report) = if data.skip_broken {
+        let dataset = Dataset { test: None, ..dataset.clone() };
+        Splits::choose_and_look(&dataset, data, seed, None, &mut |_, _| {})?
+    } else {
+        (Splits::choose(dataset, data, seed)?, Report::default())
+    };
+    Ok((if role == Role::Train { splits.train } else { splits.validation }, report))
+}
+
+fn unreadable(test: &Split) -> Report {
+    check(&[(Role::Test, test)], Depth::Full, None, true, &mut |_, _| {})
 }

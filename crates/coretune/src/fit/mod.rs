@@ -19,7 +19,7 @@ pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use preparation::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};
 pub(crate) use resume::provenance;
-pub use resume::{changed_entries, changed_settings, compare_provenance};
+pub use resume::{Standing, changed_entries, changed_settings, compare_provenance, standing};
 pub use session::Finished;
 pub(crate) use settings::{plan, rule, schedule};
 pub(crate) use splits::budget;

@@ -7,7 +7,7 @@ use tch::Device;
 
 use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
-use crate::config::{Input, RunConfig, RunSection};
+use crate::config::{Accumulation, Input, RunConfig, RunSection};
 use crate::data::{Dataset, Description};
 use crate::engine::{DeviceChoice, Precision, device_name, threads};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
@@ -48,6 +48,8 @@ pub struct Preparation {
     pub data: Description,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
+    /// Every image that is left out because it cannot be read, with the reason.
+    pub skipped: Vec<String>,
 }
 
 /// Where and in which precision a command computes.
@@ -78,9 +80,8 @@ pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
 /// [`prepare`], telling how far the look at the images has come.
 pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Result<Preparation, TrainError> {
     let Machine { device, precision, mut notes } = Machine::choose(&config.run)?;
-    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
-    let splits = Splits::choose(&dataset, &config.data, config.train.seed)?;
-    check_classes(&splits, config)?;
+    let (dataset, unknown) = Dataset::open_known(&config.data.dir, &config.data.options())?;
+    check_classes(&Splits::choose(&dataset, &config.data, config.train.seed)?, config)?;
 
     let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
     if checkpoint.path() != config.checkpoint.path {
@@ -95,7 +96,7 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     check_coverage(&checkpoint, &recognised, &architecture, &patterns)?;
     let mut backbone = Backbone::new(&architecture, config.train.seed, device)?;
     backbone.set_precision(precision);
-    let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &patterns)?;
+    let loaded = load_backbone(&checkpoint, &recognised, backbone.parameters(), &patterns)?;
     backbone.freeze_stages(config.model.frozen_stages as usize)?;
     if config.model.freeze_batch_norm {
         backbone.freeze_batch_norm();
@@ -104,8 +105,11 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     let (mut config, input) = config.resolve(&architecture, dataset.classes.len() as i64);
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
-    let (splits, findings) = splits.checked(&config.data, input.img_size as u32, &mut progress)?;
-    notes.extend(findings.iter().map(ToString::to_string));
+    let (seed, img_size) = (config.train.seed, Some(input.img_size as u32));
+    let (splits, mut report) = Splits::choose_and_look(&dataset, &config.data, seed, img_size, &mut progress)?;
+    report.add_unknown(&unknown);
+    Splits::refuse_unfit(&report, &config.data)?;
+    notes.extend(report.findings.iter().map(ToString::to_string));
     config.run.device = device_name(device);
     config.run.amp = precision.into();
     config.run.threads = Some(threads::get());
@@ -116,7 +120,7 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
         input,
         splits,
         architecture,
-        report,
+        report: loaded,
         device,
         precision,
         stop: Stop::default(),
@@ -124,7 +128,12 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     if task.config.data.val_per_class.is_some() && task.splits.validation_source == ValidationSource::OwnSplit {
         notes.push("--val-per-class is not used: the data has a validation split of its own".into());
     }
-    Ok(Preparation { task, backbone, data: dataset.describe(), notes })
+    if task.config.train.accumulation == Accumulation::Split && task.config.train.grad_accum_steps == 1 {
+        notes.push(
+            "--accumulation split changes nothing: a step is one batch, unless --grad-accum-steps says more".into(),
+        );
+    }
+    Ok(Preparation { task, backbone, data: dataset.describe(), notes, skipped: report.unreadable })
 }
 
 /// Refuses training images of one class, and a number of classes other than the user expects.

@@ -9,14 +9,16 @@ use toml::{Table, Value};
 use super::{Task, summary};
 use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
 use crate::engine::{Precision, cpu_type, device_name, threads};
-use crate::run_folder::{MachineRecord, Provenance};
-use crate::train::TrainError;
+use crate::run_folder::{MachineRecord, Provenance, RunFolder, RunFolderError};
+use crate::train::{TrainError, saved_progress};
 
 /// Settings that do not change what is computed. That the inputs are the same is known by their content.
-const FREE: [&str; 10] = [
+const FREE: [&str; 12] = [
     "checkpoint.path",
     "data.check",
     "data.dir",
+    "pretrain.probe_epochs",
+    "pretrain.probe_images",
     "run.experiment",
     "run.output",
     "run.probe",
@@ -69,6 +71,53 @@ fn entries(table: Table) -> BTreeMap<String, Value> {
         value => vec![(section, value)],
     };
     table.into_iter().flat_map(of_section).collect()
+}
+
+/// Where a run stands that is to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Steps that its saved state has made; 0 when nothing is saved yet.
+    pub step: u64,
+    /// What is not as it should be and changes no result, in words.
+    pub notes: Vec<String>,
+}
+
+/// Looks at what going on with a run needs, which has logged every `log_every` steps; nothing is written.
+///
+/// # Errors
+/// [`RunFolderError::CannotGoOn`] when the saved state is damaged, or lacks the best epoch or the record of its inputs.
+pub fn standing(folder: &RunFolder, log_every: usize) -> Result<Standing, TrainError> {
+    if !folder.last_checkpoint().exists() {
+        return Ok(Standing { step: 0, notes: Vec::new() });
+    }
+    let refused = |found: String| RunFolderError::CannotGoOn { path: folder.root().into(), found };
+    let progress = saved_progress(&folder.last_checkpoint()).map_err(|error| refused(damage(folder, &error)))?;
+    if let Some(best) = &progress.best
+        && !folder.best_checkpoint().is_file()
+    {
+        let file = folder.best_checkpoint();
+        return Err(
+            refused(format!("{} is missing, and epoch {} is the best so far", file.display(), best.epoch)).into()
+        );
+    }
+    if folder.read_provenance()?.is_none() {
+        let found = "provenance.json is missing, so nobody knows whether images and checkpoint are still the same";
+        return Err(refused(found.into()).into());
+    }
+    let gap = folder.gap_in_metrics(progress.step, progress.epochs, log_every as u64)?;
+    let note = |gap| format!("{} lacks {gap}: curves and tables will lack them too", folder.metrics_file().display());
+    Ok(Standing { step: progress.step, notes: gap.map(note).into_iter().collect() })
+}
+
+/// What is said of a saved state that cannot be read.
+fn damage(folder: &RunFolder, error: &TrainError) -> String {
+    let best = folder.best_checkpoint();
+    let left = if best.is_file() {
+        format!("; the best epoch is still there, for evaluate, predict and export: {}", best.display())
+    } else {
+        String::new()
+    };
+    format!("its saved state cannot be read, and there is no earlier one: {error}{left}")
 }
 
 impl Task {

@@ -25,12 +25,15 @@ pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn
     }
 }
 
+/// As in `SimCLR`.
+const LARS_TRUST: f64 = 1e-3;
+
 /// The rule by which weights are updated.
 pub(crate) fn rule(train: &TrainSection) -> Rule {
     match train.opt {
         config::Optimizer::Sgd => Rule::Sgd { momentum: train.momentum, nesterov: train.nesterov },
         config::Optimizer::Adamw => Rule::AdamW,
-        config::Optimizer::Lars => Rule::Lars { momentum: train.momentum },
+        config::Optimizer::Lars => Rule::Lars { momentum: train.momentum, trust: LARS_TRUST },
     }
 }
 

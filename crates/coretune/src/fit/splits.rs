@@ -1,8 +1,10 @@
 //! Which images are trained on, chosen with, and tested on.
 
+use std::collections::HashSet;
+
 use crate::config::{DataCheck, DataSection};
-use crate::data::check::{Depth, Finding, Problem, check};
-use crate::data::{Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_validation};
+use crate::data::check::{Depth, Problem, Report, check};
+use crate::data::{Broken, Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_of_whole};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,17 +33,29 @@ pub struct Splits {
 impl Splits {
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
     pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
+        Splits::of_whole(dataset, data, seed, &Broken::default())
+    }
+
+    /// [`Splits::choose`] from the images that are not `broken`; where none is, it is the same choice.
+    fn of_whole(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
         let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
-        let (budget, test) = (budget(data), dataset.test.clone());
-        if let Some(validation) = dataset.validation.clone() {
+        let budget = budget(data);
+        let whole = |split: &Split| split.budget_of_whole(Budget::Everything, seed, broken);
+        let test = dataset.test.as_ref().map(whole).transpose()?;
+        if let Some(validation) = dataset.validation.as_ref().map(whole).transpose()? {
             let validation_source = ValidationSource::OwnSplit;
-            return Ok(Splits { train: all.budget(budget, seed)?, validation, validation_source, test });
+            return Ok(Splits {
+                train: all.budget_of_whole(budget, seed, broken)?,
+                validation,
+                validation_source,
+                test,
+            });
         }
         let (from, validation_source) = match data.val_per_class {
             Some(per_class) => (ValidationFrom::Rest { per_class }, ValidationSource::RestOfTrain),
             None => (ValidationFrom::Budget, ValidationSource::CutFromBudget),
         };
-        let (train, validation) = carve_validation(all, budget, from, seed)?;
+        let (train, validation) = carve_of_whole(all, budget, from, seed, broken)?;
         Ok(Splits { train, validation, validation_source, test })
     }
 
@@ -51,36 +65,64 @@ impl Splits {
         own.into_iter().chain(self.test.as_ref().map(|test| (Role::Test, test))).collect()
     }
 
-    /// Looks at every image as closely as `data` says, and leaves out those that cannot be read where it says so.
-    ///
-    /// # Errors
-    /// [`DataError::Unfit`] when what is found stops a run.
-    pub(super) fn checked(
-        self,
+    /// Chooses, and looks at every image that is chosen as closely as `data` says. With `--skip-broken`, images that
+    /// cannot be read are left out and chosen for anew, until all can be read. `img_size` is the input, where it is known.
+    pub(super) fn choose_and_look(
+        dataset: &Dataset,
         data: &DataSection,
-        img_size: u32,
+        seed: u64,
+        img_size: Option<u32>,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<(Self, Vec<Finding>), DataError> {
+    ) -> Result<(Self, Report), DataError> {
+        let mut splits = Splits::choose(dataset, data, seed)?;
         let depth = match data.check {
             DataCheck::Full => Depth::Full,
             DataCheck::Quick => Depth::Quick,
-            DataCheck::Off => return Ok((self, Vec::new())),
+            DataCheck::Off => return Ok((splits, Report::default())),
         };
-        let report = check(&self.present(), depth, Some(img_size), data.skip_broken, progress);
-        if report.stops().next().is_some() {
-            let findings = report.stops().map(ToString::to_string).collect();
-            let broken_only = report.stops().all(|finding| finding.problem == Problem::Unreadable);
-            return Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only });
+        let mut report = check(&splits.present(), depth, img_size, data.skip_broken, progress);
+        let mut broken = splits.broken(&report);
+        while data.skip_broken && !report.broken.iter().all(Vec::is_empty) {
+            let before = splits.names();
+            splits = Splits::of_whole(dataset, data, seed, &broken)?;
+            if splits.present().iter().any(|(_, split)| split.is_empty()) {
+                return Err(DataError::NoImages { path: data.dir.clone() });
+            }
+            if splits.names().is_subset(&before) {
+                break;
+            }
+            let earlier = report;
+            report = check(&splits.present(), depth, img_size, true, progress);
+            broken.extend(splits.broken(&report));
+            report.add_unreadable(&earlier);
         }
-        let mut broken = report.broken.iter();
-        let mut whole = |split: Split| match broken.next() {
-            Some(broken) if !broken.is_empty() => split.without(broken),
-            _ => Ok(split),
+        Ok((splits, report))
+    }
+
+    /// Refuses what a look at the images has found where it stops a run.
+    ///
+    /// # Errors
+    /// [`DataError::Unfit`].
+    pub(super) fn refuse_unfit(report: &Report, data: &DataSection) -> Result<(), DataError> {
+        if report.stops().next().is_none() {
+            return Ok(());
+        }
+        let findings = report.stops().map(ToString::to_string).collect();
+        let broken_only = report.stops().all(|finding| finding.problem == Problem::Unreadable);
+        Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only })
+    }
+
+    /// Names of the images that a look at these splits has found unreadable.
+    fn broken(&self, report: &Report) -> Broken {
+        let of_split = |((_, split), broken): ((Role, &Split), &Vec<usize>)| -> Vec<String> {
+            broken.iter().map(|&index| split.images()[index].to_string()).collect()
         };
-        let Splits { train, validation, validation_source, test } = self;
-        let (train, validation) = (whole(train)?, whole(validation)?);
-        let test = test.map(&mut whole).transpose()?;
-        Ok((Splits { train, validation, validation_source, test }, report.findings))
+        self.present().into_iter().zip(&report.broken).flat_map(of_split).collect()
+    }
+
+    /// Names of all images.
+    fn names(&self) -> HashSet<String> {
+        self.present().into_iter().flat_map(|(_, split)| split.images().iter().map(ToString::to_string)).collect()
     }
 
     /// The split that figures are quoted on, and its name: the test split, or without one the validation split.

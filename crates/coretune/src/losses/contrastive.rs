@@ -69,11 +69,12 @@ pub fn nt_xent(projections: &Tensor, temperature: f64) -> Result<InstanceDiscrim
 /// Cross-entropy of `logits` `[n, m]` with the positive's column as the class.
 fn discrimination(logits: &Tensor, positive_column: &Tensor, positive_cosine: &Tensor) -> InstanceDiscrimination {
     let (column, detached) = (positive_column.unsqueeze(1), logits.detach());
-    let (positive, others) = (detached.gather(1, &column, false), detached.scatter_value(1, &column, f64::NEG_INFINITY));
+    let (positive, others) =
+        (detached.gather(1, &column, false), detached.scatter_value(1, &column, f64::NEG_INFINITY));
     // A tie is no hit: an encoder that gives one vector for all would otherwise be right each time.
     let nearest = others.amax([1i64].as_slice(), true).lt_tensor(&positive);
     InstanceDiscrimination {
-        loss: logits.cross_entropy_for_logits(positive_column),
+        loss: -logits.log_softmax(1, logits.kind()).gather(1, &column, false).mean(None),
         accuracy: nearest.to_kind(Kind::Float).mean(None),
         positive_cosine: positive_cosine.detach().mean(None),
     }

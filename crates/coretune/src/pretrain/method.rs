@@ -1,6 +1,6 @@
 //! What `MoCo` and `SimCLR` have in common.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::engine::EngineError;
 use crate::losses::InstanceDiscrimination;
@@ -54,9 +54,12 @@ pub(super) fn with_figures(
     Ok(ObjectiveLoss { total: loss, figures })
 }
 
-/// See [`figure::SPREAD`].
-fn spread(projections: &Tensor) -> Tensor {
+/// [`figure::SPREAD`] of rows `[n, d]`, which need not be normalised: a scalar.
+///
+/// # Panics
+/// On an exception of libtorch: call inside [`crate::engine::guard`].
+pub fn spread(projections: &Tensor) -> Tensor {
     let width = projections.size()[1] as f64;
-    let unit = unit_rows(&projections.detach()).to_kind(Kind::Float);
+    let unit = unit_rows(&projections.detach());
     unit.std_dim([0i64].as_slice(), false, false).mean(None) * width.sqrt()
 }

@@ -50,22 +50,15 @@ impl MoCo {
         Ok(MoCo { query, key, queue, settings, keys: None })
     }
 
+    /// Changes both encoders, as in freezing their batch norm.
+    pub fn for_each_encoder(&mut self, mut change: impl FnMut(&mut Encoder)) {
+        change(&mut self.query);
+        change(&mut self.key);
+    }
+
     /// The keys of earlier batches.
     pub fn queue(&self) -> &Queue {
         &self.queue
-    }
-
-    /// k <- m k + (1 - m) q, over weights; each encoder has running statistics of its own.
-    pub fn follow(&self) -> Result<(), ModelError> {
-        let (keys, queries) = (self.key.parameters(""), self.query.parameters(""));
-        Ok(guard("following the query encoder", || {
-            no_grad(|| {
-                let pairs = keys.iter().zip(queries.iter()).filter(|(key, _)| key.role == Role::Weight);
-                for (key, query) in pairs {
-                    let _ = key.tensor.shallow_clone().lerp_(&query.tensor, 1.0 - self.settings.momentum);
-                }
-            });
-        })?)
     }
 
     /// Keys `[n, d]` of images, without graph, each computed among others than its query was.
@@ -103,7 +96,7 @@ impl Method for MoCo {
     fn loss(&mut self, views: &Tensor, step: u64) -> Result<ObjectiveLoss, ModelError> {
         let images = views.size()[0] / 2;
         let (first, second) = (views.narrow(0, 0, images), views.narrow(0, images, images));
-        self.follow()?;
+        momentum_update(&self.key.parameters(""), &self.query.parameters(""), self.settings.momentum)?;
         let keys = self.keys_of(&second, step)?;
         let queries = self.in_groups(&self.query, &first)?;
         let temperature = self.settings.temperature;
@@ -130,4 +123,16 @@ impl Method for MoCo {
     fn counters(&self) -> Vec<(String, Tensor)> {
         vec![("module.queue_ptr".into(), self.queue.pointer().shallow_clone())]
     }
+}
+
+/// k <- m k + (1 - m) q over the weights, in place; each encoder has running statistics of its own. Both lists name the
+/// same tensors in the same order.
+pub fn momentum_update(key: &Parameters, query: &Parameters, momentum: f64) -> Result<(), ModelError> {
+    Ok(guard("following the query encoder", || {
+        no_grad(|| {
+            for (key, query) in key.iter().zip(query.iter()).filter(|(key, _)| key.role == Role::Weight) {
+                let _ = key.tensor.shallow_clone().lerp_(&query.tensor, 1.0 - momentum);
+            }
+        });
+    })?)
 }

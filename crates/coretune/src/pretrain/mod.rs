@@ -13,8 +13,8 @@ mod task;
 
 pub use learner::{PretrainedDescription, Pretraining};
 pub use live_probe::LiveProbe;
-pub use method::{Method, figure};
-pub use moco::{MoCo, MoCoSettings};
+pub use method::{Method, figure, spread};
+pub use moco::{MoCo, MoCoSettings, momentum_update};
 pub use queue::Queue;
 pub use simclr::SimClr;
 pub use task::PretrainTask;

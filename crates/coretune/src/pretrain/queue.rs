@@ -32,6 +32,19 @@ impl Queue {
         })
     }
 
+    /// A queue of given keys `[d, K]`, normalised, of which the one in column `pointer` is replaced next.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] when they are no matrix, [`EngineError::Value`] for a column that they do not have.
+    pub fn from_keys(keys: &Tensor, pointer: i64) -> Result<Self, EngineError> {
+        let (_, length) = shape::matrix("keys", keys)?;
+        if !(0..length).contains(&pointer) {
+            let expected = format!("a column of {length}");
+            return Err(EngineError::Value { name: "pointer", expected, found: pointer.to_string() });
+        }
+        guard("building the queue", || Queue { keys: keys.detach().copy(), pointer: Tensor::from_slice(&[pointer]) })
+    }
+
     /// Keys f32 `[d, K]`.
     pub fn keys(&self) -> &Tensor {
         &self.keys

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::RunFolder;
+/// Found where a run should go on that was never begun.
+pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -27,6 +29,14 @@ pub enum RunFolderError {
     NoModel {
         /// The folder.
         path: PathBuf,
+    },
+    /// A run that has begun lacks what going on with it needs.
+    #[error("the run in {} cannot go on: {found}", path.display())]
+    CannotGoOn {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or damaged, in words.
+        found: String,
     },
     /// Another process writes into it.
     #[error("another run is writing into {path}")]
@@ -63,8 +73,13 @@ impl RunFolderError {
             RunFolderError::NotEmpty { .. } => {
                 "name another folder: --output DIR; or go on with the run in it: --resume"
             }
+            RunFolderError::NoRun { found: NO_CONFIG, .. } => "start the run in another folder: --output DIR",
             RunFolderError::NoRun { path, .. } if let Some(run) = run_of(path) => {
                 return Some(format!("give the run folder: {}", run.display()));
+            }
+            RunFolderError::NoRun { found: "it is a file", .. } => {
+                "name a folder that `coretune fit --output DIR` has written; a checkpoint from elsewhere goes into \
+                 coretune inspect, probe or fit --pretrained-path"
             }
             RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
             RunFolderError::NoModel { path } => {
@@ -72,6 +87,9 @@ impl RunFolderError {
                     "the first is kept after an epoch; coretune fit --resume --output {} goes on with the run",
                     path.display()
                 ));
+            }
+            RunFolderError::CannotGoOn { .. } => {
+                "put the file back from a copy of the folder, or start anew into another folder: --output DIR"
             }
             RunFolderError::Content { .. } => "was it edited, or written by another program?",
             RunFolderError::Io { source, .. } => return storage_hint(source.kind()),

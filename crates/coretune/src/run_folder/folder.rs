@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{MetricsRecord, PretrainSummary, Provenance, RunFolderError, Summary, derived, metrics, tensorboard};
+use super::error::NO_CONFIG;
+use super::{
+    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, RunFolderError, Summary, derived, metrics, tensorboard,
+};
 
 const CHECKPOINTS: &str = "checkpoints";
+const CHANGES: &str = "changes.jsonl";
+const CHANGES_ARE: &str = "list of changed settings";
 const CONFIG: &str = "config.toml";
 const LOCK: &str = ".lock";
 const LOG: &str = "log.txt";
@@ -15,6 +20,7 @@ const METRICS: &str = "metrics.jsonl";
 const METRICS_ARE: &str = "list of metrics";
 const PROVENANCE: &str = "provenance.json";
 const PROVENANCE_IS: &str = "provenance of a run";
+const SKIPPED: &str = "skipped.txt";
 const SUMMARY: &str = "summary.json";
 const SUMMARY_IS: &str = "summary of a run";
 const TABLE: &str = "metrics.csv";
@@ -42,7 +48,7 @@ impl RunFolder {
         if root.exists() && !root.is_dir() {
             return Err(RunFolderError::NoRun { path: root.into(), found: "a file has that name" });
         }
-        if root.is_dir() && !is_as_good_as_empty(root).map_err(io)? {
+        if !RunFolder::is_free(root)? {
             return Err(RunFolderError::NotEmpty { path: root.into() });
         }
         fs::create_dir_all(root.join(CHECKPOINTS)).map_err(io)?;
@@ -56,7 +62,7 @@ impl RunFolder {
     pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
         if !RunFolder::holds_run(root) {
-            let found = if root.is_dir() { "it has no config.toml" } else { "no such folder" };
+            let found = if root.is_dir() { NO_CONFIG } else { "no such folder" };
             return Err(RunFolderError::NoRun { path: root.into(), found });
         }
         let lock = lock(root)?;
@@ -71,6 +77,15 @@ impl RunFolder {
     /// Whether a run was begun in this folder.
     pub fn holds_run(root: &Path) -> bool {
         root.join(CONFIG).is_file()
+    }
+
+    /// Whether a new run can be made here: nothing is there, or nothing that counts.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the folder cannot be read.
+    pub fn is_free(root: &Path) -> Result<bool, RunFolderError> {
+        let io = |source| RunFolderError::Io { path: root.into(), action: "read", source };
+        Ok(!root.exists() || (root.is_dir() && is_as_good_as_empty(root).map_err(io)?))
     }
 
     /// Opens the folder of a run that was created before.
@@ -156,6 +171,33 @@ impl RunFolder {
         self.read_json(PROVENANCE, PROVENANCE_IS)
     }
 
+    /// Appends settings that are others from here on, before `config.toml` says so.
+    pub fn record_changes(&self, changes: &[ChangeRecord]) -> Result<(), RunFolderError> {
+        for change in changes {
+            let line = serde_json::to_string(change);
+            let line = line.map_err(|error| self.content(CHANGES, CHANGES_ARE, error.to_string()))?;
+            self.append(CHANGES, &line)?;
+        }
+        Ok(())
+    }
+
+    /// The settings that were changed on the way; none in a run whose `config.toml` holds from its first step.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when a line is no such record.
+    pub fn changes(&self) -> Result<Vec<ChangeRecord>, RunFolderError> {
+        let text = self.read(CHANGES)?.unwrap_or_default();
+        let records: Result<_, _> = text.lines().map(serde_json::from_str).collect();
+        records.map_err(|error| self.content(CHANGES, CHANGES_ARE, error.to_string()))
+    }
+
+    /// Lists the images that were left out, with the reason for each; gives the file.
+    pub fn write_skipped(&self, images: &[String]) -> Result<PathBuf, RunFolderError> {
+        let lines = images.join("\n") + "\n";
+        self.write(SKIPPED, lines.as_bytes())?;
+        Ok(self.root.join(SKIPPED))
+    }
+
     /// Appends a line to `log.txt`.
     pub fn say(&self, line: &str) -> Result<(), RunFolderError> {
         self.append(LOG, line)
@@ -175,6 +217,20 @@ impl RunFolder {
     pub fn metrics(&self) -> Result<Vec<MetricsRecord>, RunFolderError> {
         let text = self.read(METRICS)?.unwrap_or_default();
         metrics::parse(&text).map_err(|found| self.content(METRICS, METRICS_ARE, found))
+    }
+
+    /// Where `metrics.jsonl` lies.
+    pub fn metrics_file(&self) -> PathBuf {
+        self.root.join(METRICS)
+    }
+
+    /// What is missing of the metrics of a run that has made `steps` steps, validated `epochs` epochs and logged every
+    /// `log_every` steps, in words.
+    ///
+    /// # Errors
+    /// As [`RunFolder::metrics`].
+    pub fn gap_in_metrics(&self, steps: u64, epochs: u64, log_every: u64) -> Result<Option<String>, RunFolderError> {
+        Ok(metrics::gap(&self.metrics()?, steps, epochs, log_every))
     }
 
     /// Waits until the disk has every line of `metrics.jsonl`, so that no saved state is ahead of its metrics.

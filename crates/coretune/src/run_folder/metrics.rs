@@ -92,6 +92,15 @@ impl MetricsRecord {
         }
     }
 
+    /// The epoch, counted from 1.
+    fn epoch(&self) -> u64 {
+        match self {
+            MetricsRecord::Step(record) => record.epoch,
+            MetricsRecord::Evaluation(record) => record.epoch,
+            MetricsRecord::Probe(record) => record.epoch,
+        }
+    }
+
     /// Time since the run began.
     pub fn seconds(&self) -> f64 {
         match self {
@@ -118,6 +127,27 @@ pub(super) fn parse(text: &str) -> Result<Vec<MetricsRecord>, String> {
     let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
     let record = |(number, line)| serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1));
     whole_lines.lines().enumerate().map(record).collect()
+}
+
+/// The first thing that is missing of what a run records that has made `steps` steps, validated `epochs` epochs, and
+/// logged every `log_every` steps and at the end of each epoch; in words.
+pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, log_every: u64) -> Option<String> {
+    let (logged, evaluated): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| matches!(record, MetricsRecord::Step(_)));
+    let evaluated: Vec<u64> = evaluated.iter().map(|record| record.epoch()).collect();
+    if let Some(epoch) = (1..=epochs).find(|epoch| !evaluated.contains(epoch)) {
+        return Some(format!("the evaluation of epoch {epoch}"));
+    }
+    let mut before = 0;
+    let within = logged.iter().map(|record| record.step()).filter(|&step| step <= steps);
+    for step in within.chain([steps + 1]) {
+        let due = before + log_every.max(1);
+        if step > due {
+            return Some(format!("steps from {due} on, up to {}", step - 1));
+        }
+        before = step;
+    }
+    None
 }
 
 fn finite_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {

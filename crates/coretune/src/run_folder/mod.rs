@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `config.toml` | the resolved configuration | before the first step |
 //! | `provenance.json` | the [`Provenance`]: hashes of the inputs, machine, versions | before the first step |
+//! | `changes.jsonl` | a [`ChangeRecord`] per line | when a resumed run takes other settings |
+//! | `skipped.txt` | images that were left out, a line each | before the first step |
 //! | `metrics.jsonl` | a [`MetricsRecord`] per line | appended to, a line at a time |
 //! | `log.txt` | what was said to the user | appended to, a line at a time |
 //! | `checkpoints/{last,best}.safetensors` | weights and state | by the trainer |
@@ -13,6 +15,7 @@
 //! A file that is written whole is written beside as `<name>.partial` and renamed, so that it is never half there. While a run goes
 //! on, its process holds a lock on `.lock`, so that no other run writes into the folder.
 
+mod changes;
 mod derived;
 mod error;
 mod folder;
@@ -21,6 +24,7 @@ mod provenance;
 mod summary;
 mod tensorboard;
 
+pub use changes::ChangeRecord;
 pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;

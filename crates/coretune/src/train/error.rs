@@ -134,7 +134,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A file that is no checkpoint of a run.
-    #[error("{path} is no checkpoint of a run: {found}")]
+    #[error("{path} is no run of coretune fit, nor a checkpoint of one: {found}")]
     NotARunCheckpoint {
         /// The file.
         path: PathBuf,
@@ -188,9 +188,13 @@ impl TrainError {
             Self::BatchTooLarge { images, .. } => {
                 Some(format!("--batch-size, times --grad-accum-steps where that is given, may be {images} at most"))
             }
+            // Batch norm takes the statistics of two images or more.
+            Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(
+                "not even two of them would: give a smaller --img-size than {img_size}, or a smaller --model"
+            )),
             Self::BatchDoesNotFit { batch, largest, .. } => {
                 // Parts that make up the same step, of which each fits.
-                let parts = batch.div_ceil((*largest).max(2)).next_power_of_two();
+                let parts = batch.div_ceil(*largest).next_power_of_two();
                 Some(format!(
                     "about {largest} would; --batch-size {} --grad-accum-steps {parts} makes the same step in parts",
                     (batch / parts).max(2)
@@ -209,9 +213,12 @@ impl TrainError {
             Self::InputChanged { .. } => {
                 Some("give the original with --data-dir or --pretrained-path, or start a new run".into())
             }
-            Self::NotARunCheckpoint { .. } | Self::TensorMismatch { .. } => {
-                Some("coretune inspect says what the file holds".into())
-            }
+            Self::NotARunCheckpoint { .. } => Some(
+                "name the run folder that coretune fit has written; a checkpoint from elsewhere goes into coretune \
+                 inspect, probe or fit --pretrained-path"
+                    .into(),
+            ),
+            Self::TensorMismatch { .. } => Some("coretune inspect says what the file holds".into()),
         }
     }
 

@@ -64,7 +64,7 @@ impl Snapshot {
         if let Some(first) = idle.first() {
             let count = idle.len();
             let text =
-                format!("{count} tensors did not move in the first epoch though they are trained, {first} first");
+                format!("tensors that did not move in the first epoch though they are trained: {count}, {first} first");
             observer(&Event::Note(text));
         }
         Ok(())

@@ -17,16 +17,16 @@ pub enum Rule {
     /// Adam with decoupled weight decay (betas 0.9 and 0.999, epsilon 1e-8).
     AdamW,
     /// Layer-wise adaptive rates (You et al. 2017, arXiv:1708.03888) as `SimCLR` uses them: a matrix's gradient, weight decay
-    /// included, is scaled to a thousandth of the matrix's own norm, then `b <- momentum b + g` and a step along b. Vectors
+    /// included, is scaled to `trust` of the matrix's own norm, then `b <- momentum b + g` and a step along b. Vectors
     /// (biases, batch norm) are neither scaled nor decayed.
     Lars {
         /// Share of the old direction.
         momentum: f64,
+        /// Norm of a step at learning rate 1, relative to that of the weights.
+        trust: f64,
     },
 }
 
-/// Norm of a LARS step at learning rate 1, relative to the norm of the weights.
-const LARS_TRUST: f64 = 1e-3;
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
@@ -131,7 +131,7 @@ impl Optimizer {
                 match rule {
                     Rule::Sgd { momentum, nesterov } => slot.sgd(gradient, rate, decay, momentum, nesterov),
                     Rule::AdamW => slot.adam_w(&gradient, rate, decay, updates),
-                    Rule::Lars { momentum } => slot.lars(gradient, rate, decay, momentum),
+                    Rule::Lars { momentum, trust } => slot.lars(gradient, rate, decay, momentum, trust),
                 }
             }
         });
@@ -173,15 +173,15 @@ impl Slot {
         let _ = plus_scaled(self.weight.shallow_clone(), &direction, -rate);
     }
 
-    fn lars(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64) {
+    fn lars(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64, trust: f64) {
         let mut direction = gradient;
         if self.weight.dim() > 1 {
             direction = plus_scaled(direction, &self.weight, decay);
             let (weight, step) = (self.weight.norm(), direction.norm());
             // Weights of zeros, or no gradient at all, would never move, or move without bound.
             let either_is_zero = (&weight * &step).eq(0.0);
-            let trust = (weight * LARS_TRUST / step).masked_fill(&either_is_zero, 1.0);
-            direction = direction.g_mul_(&trust);
+            let scale = (weight * trust / step).masked_fill(&either_is_zero, 1.0);
+            direction = direction.g_mul_(&scale);
         }
         let buffer = self.moments[0].g_mul_scalar_(momentum).g_add_(&direction);
         let _ = plus_scaled(self.weight.shallow_clone(), &buffer, -rate);

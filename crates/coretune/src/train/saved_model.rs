@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::TrainError;
 use super::state::{check_named, copy_named};
-use crate::checkpoints::safetensors_file;
+use crate::checkpoints::{CheckpointError, safetensors_file};
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
 
@@ -87,9 +87,12 @@ pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) ->
 
 /// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
 pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescription), TrainError> {
-    let (metadata, tensors) = safetensors_file::read(path)?;
     let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
-    let text = metadata.get(KEY).ok_or_else(|| not_ours(format!("no metadata {KEY:?}")))?;
+    let (metadata, tensors) = safetensors_file::read(path).map_err(|error| match error {
+        CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
+        error => error.into(),
+    })?;
+    let text = metadata.get(KEY).ok_or_else(|| not_ours("it does not say which model it holds".into()))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;

@@ -145,14 +145,37 @@ fn an_object_in_the_place_of_a_tensor_is_refused() {
     assert!(checkpoint.read("encoder.layer1.9.bn1.bias").is_err());
 }
 
+/// A safetensors file with this header and so many bytes of 2.
+fn with_header(header: &str, data: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(vec![2; data]);
+    bytes
+}
+
+/// The header of one float in so many dimensions.
+fn many_dimensions(count: usize) -> String {
+    let shape = vec!["1"; count].join(",");
+    format!(r#"{{"a":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,4]}}}}"#)
+}
+
+#[test]
+fn a_bool_of_any_byte_is_false_or_true() {
+    let folder = TempDir::new().unwrap();
+    let header = r#"{"a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]}}"#;
+    let mut file = with_header(header, 3);
+    *file.last_mut().unwrap() = 0;
+    let checkpoint = Checkpoint::open(file_of(&file, &folder)).unwrap();
+    let bools = checkpoint.read("a").unwrap();
+    assert_eq!(Vec::<bool>::try_from(&bools).unwrap(), [true, true, false]);
+    // The bytes themselves: a 2 in a bool counts as two.
+    assert_eq!(bools.sum(tch::Kind::Int64).int64_value(&[]), 2);
+    let many = Checkpoint::open(file_of(&with_header(&many_dimensions(64), 4), &folder)).unwrap();
+    assert_eq!(many.read_as_stored("a").unwrap().dim(), 64);
+}
+
 #[test]
 fn a_safetensors_header_that_lies_is_refused() {
-    let with_header = |header: &str, data: usize| {
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(vec![0; data]);
-        bytes
-    };
     for (header, data) in [
         (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7),
         (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 9),
@@ -160,7 +183,10 @@ fn a_safetensors_header_that_lies_is_refused() {
         (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8),
         (r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#, 8),
         (r#"{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}"#, 8),
+        (r#"{"a":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]}}"#, 0),
         (r#"{"a":"#, 8),
+        (&many_dimensions(65), 4),
+        (&many_dimensions(5000), 4),
     ] {
         let error = try_all(&with_header(header, data)).unwrap_err();
         assert!(matches!(error, CheckpointError::Damaged { .. }), "{header}: {error}");

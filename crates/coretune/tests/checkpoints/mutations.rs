@@ -4,6 +4,7 @@
 //! `CORETUNE_MUTATIONS=10000 cargo nextest run -p coretune mutated --no-capture` makes so many, and measures memory.
 
 use std::fs;
+use std::io::{Cursor, Read, Write};
 use std::panic::catch_unwind;
 
 use coretune::checkpoints::{Checkpoint, inspect};
@@ -102,4 +103,53 @@ fn names_of_sources_are_those_of_the_containers() {
         .map(|name| Checkpoint::open(file_of(&bytes(name), &folder)).unwrap().container().name())
         .collect();
     assert_eq!(containers.len(), 5, "{containers:?}");
+}
+
+/// The entries of a zip: name and content.
+fn entries(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut zip = zip::ZipArchive::new(Cursor::new(whole)).unwrap();
+    let count = zip.len();
+    let entry = |index: usize| {
+        let mut entry = zip.by_index(index).unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.name().unwrap().to_string(), content)
+    };
+    (0..count).map(entry).collect()
+}
+
+/// A zip of these entries, not compressed, with checksums that are right.
+fn zipped(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in entries {
+        zip.start_file(name.as_str(), stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// Bytes of a zip that are altered fail its checksum, so most mutations of whole files end there. These reach the pickle.
+#[test]
+fn torch_zips_mutated_inside_open_or_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let (mut past_the_zip, count) = (0, 120);
+    for name in ["torchvision_half.pth", "lightly_cifar.ckpt"] {
+        let whole = entries(&bytes(name));
+        assert!(take(&file_of(&zipped(&whole), &folder)), "{name} is whole");
+        let pickle = whole.iter().position(|(name, _)| name.ends_with("data.pkl")).unwrap();
+        for number in 0..count {
+            let mut random = stream(SEED, Purpose::Subset, 3, number);
+            let mut altered = whole.clone();
+            // As often the pickle as any entry.
+            let at = if random.random_range(0..2) == 0 { pickle } else { random.random_range(0..altered.len()) };
+            for _ in 0..random.random_range(1..4) {
+                alter(&mut altered[at].1, &whole[pickle].1, &mut random);
+            }
+            let path = file_of(&zipped(&altered), &folder);
+            let outcome = catch_unwind(|| take(&path));
+            past_the_zip += u64::from(outcome.unwrap_or_else(|_| panic!("mutation {number} inside {name}")));
+        }
+    }
+    assert!(past_the_zip > 0, "none got past the zip");
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use coretune::config::RunConfig;
-use coretune::fit::{Finished, changed_settings, prepare};
-use coretune::run_folder::RunFolder;
+use coretune::fit::{Finished, changed_settings, compare_provenance, prepare};
+use coretune::run_folder::{Provenance, RunFolder};
 use coretune::train::{Event, Stop, TrainError};
 use serde_json::Value;
 
@@ -132,17 +132,15 @@ fn settings_that_change_the_result_need_to_be_allowed_by_name() {
 #[test]
 fn other_images_or_another_checkpoint_are_refused_and_another_machine_is_told() {
     let world = World::new(12, 4);
-    let provenance = || {
-        let task = prepare(&world.config(&[])).unwrap().task;
-        (task.provenance().unwrap(), task)
-    };
-    let (recorded, task) = provenance();
-    assert!(task.compare_provenance(&recorded, &provenance().0).unwrap().is_empty());
+    let provenance = || prepare(&world.config(&[])).unwrap().task.provenance().unwrap();
+    let compare = |recorded: &Provenance, now: &Provenance| compare_provenance(recorded, now, Path::new("data"), None);
+    let recorded = provenance();
+    assert!(compare(&recorded, &provenance()).unwrap().is_empty());
     let mut elsewhere = recorded.clone();
     elsewhere.machine.cpu = "another".into();
     elsewhere.machine.threads += 1;
-    assert_eq!(task.compare_provenance(&elsewhere, &recorded).unwrap().len(), 2);
+    assert_eq!(compare(&elsewhere, &recorded).unwrap().len(), 2);
     fs::copy(world.data().join("test/red/0.png"), world.data().join("test/red/1.png")).unwrap();
-    let error = task.compare_provenance(&recorded, &provenance().0).unwrap_err();
+    let error = compare(&recorded, &provenance()).unwrap_err();
     assert!(error.to_string().starts_with("test data") && error.hint().is_some(), "{error}");
 }

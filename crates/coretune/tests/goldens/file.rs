@@ -14,8 +14,14 @@ pub(crate) struct Golden {
 
 impl Golden {
     /// Opens the case; floating point tensors are handed out as `kind`.
+    #[allow(dead_code, reason = "only the goldens of fine-tuning lie there")]
     pub(crate) fn open(case: &str, kind: Kind) -> Self {
-        let path = folder().join(format!("{case}.safetensors"));
+        Golden::open_in(&folder(), case, kind)
+    }
+
+    /// The same, of a case in any folder.
+    pub(crate) fn open_in(folder: &Path, case: &str, kind: Kind) -> Self {
+        let path = folder.join(format!("{case}.safetensors"));
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a safetensors header");
         let metadata = header.metadata().as_ref().expect("metadata");
@@ -44,6 +50,12 @@ impl Golden {
         Vec::try_from(self.stored(name)).expect("integers")
     }
 
+    /// A single integer.
+    #[allow(dead_code, reason = "only the oracle of pre-training has such")]
+    pub(crate) fn integer(&self, name: &str) -> i64 {
+        self.stored(name).int64_value(&[])
+    }
+
     /// A float tensor as numbers.
     pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
         Vec::try_from(self.stored(name)).expect("numbers")
@@ -67,6 +79,7 @@ impl Golden {
     }
 
     /// Indices must be equal exactly.
+    #[allow(dead_code, reason = "only the goldens of fine-tuning have indices")]
     pub(crate) fn assert_indices(&self, name: &str, ours: &Tensor) {
         let ours: Vec<i64> = Vec::try_from(ours).expect("indices");
         assert_eq!(ours, self.integers(name), "{} {name} in {:?}", self.case, self.kind);

@@ -1,0 +1,90 @@
+//! Going on with a run, of whichever kind: everything is looked at first; then the folder is written to.
+
+use std::path::{Path, PathBuf};
+
+use coretune::config::{SettingChange, Typed};
+use coretune::fit::{Standing, compare_provenance};
+use coretune::run_folder::{ChangeRecord, Provenance, RunFolder};
+use toml::Value;
+
+use super::lines;
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// The folder of the run that is meant: the output, when one was given, needs nothing else to be known; else
+/// `configured` says it.
+pub(super) fn output_of(
+    typed: &Typed,
+    configured: impl FnOnce() -> Result<PathBuf, Failure>,
+) -> Result<PathBuf, Failure> {
+    let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
+    match (given("run.output", "auto"), given("run.experiment", "off")) {
+        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
+        (Some(output), None) => Ok(output),
+        (None, _) => configured(),
+    }
+}
+
+/// Whether a run is to be gone on with in `root`; where there is nothing yet, says that it begins here.
+pub(super) fn holds_run(printer: &Printer, root: &Path) -> Result<bool, Failure> {
+    if RunFolder::holds_run(root) || !RunFolder::is_free(root)? {
+        return Ok(true);
+    }
+    printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
+    Ok(false)
+}
+
+/// Where the run stands, and what changes from here on.
+pub(super) fn tell_standing(printer: &Printer, root: &Path, standing: &Standing, changes: &[SettingChange]) {
+    printer.say("resumed", format_args!("{} after step {}", lines::quoted(root), standing.step));
+    for note in &standing.notes {
+        printer.warn(note);
+    }
+    for SettingChange { key, was, now } in changes {
+        printer.warn(format_args!("{key} was {was} so far and is {now} from here on"));
+    }
+}
+
+/// Refuses inputs other than those that the run began with; what else keeps the weights from being the same, in words.
+pub(super) fn other_bits(
+    folder: &RunFolder,
+    now: &Provenance,
+    data: &Path,
+    checkpoint: Option<&Path>,
+) -> Result<Vec<String>, Failure> {
+    let Some(recorded) = folder.read_provenance()? else { return Ok(Vec::new()) };
+    let differences = compare_provenance(&recorded, now, data, checkpoint)?;
+    Ok(differences.iter().map(|what| format!("{what}; the weights will not be the same to the last bit")).collect())
+}
+
+/// Records what the run depends on, where that is not there yet.
+pub(super) fn record_provenance(folder: &RunFolder, now: &Provenance) -> Result<(), Failure> {
+    match folder.read_provenance()? {
+        Some(_) => Ok(()),
+        None => Ok(folder.write_provenance(now)?),
+    }
+}
+
+/// Makes changed settings those of the run, whose configuration then is `config`. A run that has not made a step begins
+/// with them.
+pub(super) fn take_changes(
+    folder: &RunFolder,
+    config: &str,
+    step: u64,
+    changes: &[SettingChange],
+) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let record = |SettingChange { key, was, now }: &SettingChange| ChangeRecord {
+        step,
+        key: key.clone(),
+        was: was.clone(),
+        now: now.clone(),
+    };
+    if step > 0 {
+        folder.record_changes(&changes.iter().map(record).collect::<Vec<_>>())?;
+    }
+    folder.remove_summary()?;
+    Ok(folder.write_config(config)?)
+}

@@ -1,0 +1,172 @@
+//! A pre-training run from end to end: its files, its names, and going on bit for bit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coretune::checkpoints::{Checkpoint, recognise, safetensors_file};
+use coretune::config::{Command, PretrainConfig, Typed};
+use coretune::models::Architecture;
+use coretune::pretrain::PretrainTask;
+use coretune::run_folder::{MetricsRecord, RunFolder};
+use coretune::train::{Event, TrainError};
+use image::{Rgb, RgbImage};
+
+/// Images of two classes, or without classes.
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new(classes: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, class) in classes.iter().enumerate() {
+            for index in 0..24u32 {
+                let image = RgbImage::from_fn(16, 16, |x, y| {
+                    let wave = ((x * (2 + index % 5) + y * (3 * number as u32 + 1)) % 256) as u8;
+                    Rgb([wave.wrapping_mul(7), 60 * number as u8, wave.wrapping_add(index as u8 * 9)])
+                });
+                let path = folder.path().join("data").join(class).join(format!("{index}.png"));
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                image.save(path).unwrap();
+            }
+        }
+        World { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self, more: &[&str]) -> PretrainConfig {
+        let data = format!("data.dir={}", self.path("data").display());
+        let usual = ["model.width=0.125", "train.epochs=3", "train.batch_size=8", "pretrain.probe_epochs=1"];
+        let typed = Typed::defaults_of(Command::Pretrain);
+        let settings = [data.as_str(), "train.log_every=1", "pretrain.bn_groups=2", "run.threads=1"];
+        let settings = settings.into_iter().chain(usual).chain(more.iter().copied());
+        settings.fold(typed, |typed, text| typed.assignment(text).unwrap()).validate_pretraining().unwrap()
+    }
+
+    fn run(&self, name: &str, more: &[&str]) -> RunFolder {
+        let folder = RunFolder::create(&self.path(name)).unwrap();
+        PretrainTask::prepare(&self.config(more), &mut |_| {}).unwrap().run(&folder, &mut |_| {}).unwrap();
+        folder
+    }
+}
+
+fn last(folder: &RunFolder) -> Vec<u8> {
+    fs::read(folder.last_checkpoint()).unwrap()
+}
+
+fn probes(folder: &RunFolder) -> Vec<(u64, Option<f64>)> {
+    let record = |record: &MetricsRecord| match record {
+        MetricsRecord::Probe(probe) => Some((probe.epoch, probe.knn_top1)),
+        _ => None,
+    };
+    folder.metrics().unwrap().iter().filter_map(record).collect()
+}
+
+/// The architecture that a file is recognised as, and its method.
+fn recognised(path: &Path) -> (String, Architecture) {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    let recognised = recognise(&checkpoint, None).unwrap();
+    recognised.check_fits(&checkpoint, &recognised.architecture).unwrap();
+    (recognised.method.to_string(), recognised.architecture)
+}
+
+#[test]
+fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
+    let world = World::new(&["train/a", "train/b", "test/a", "test/b"]);
+    for (method, name) in [("moco-v2", "MoCo v1/v2"), ("simclr", "SimCLR")] {
+        let folder = world.run(method, &[&format!("pretrain.method={method}")]);
+        let (found, architecture) = recognised(&folder.last_checkpoint());
+        assert!(found.contains(name), "{found}");
+        assert_eq!(architecture, PretrainTask::prepare(&world.config(&[]), &mut |_| {}).unwrap().architecture);
+        let summary = folder.read_pretrain_summary().unwrap().unwrap();
+        assert_eq!((summary.epochs, summary.steps, summary.images), (3, 18, 48));
+        let of_probes = probes(&folder);
+        assert_eq!(of_probes.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert!(of_probes.iter().all(|(_, top1)| top1.is_some()));
+        assert_eq!(summary.probe.unwrap().knn_top1, of_probes[3].1);
+    }
+}
+
+#[test]
+fn images_without_classes_are_enough() {
+    let world = World::new(&["."]);
+    let folder = world.run("run", &[]);
+    assert!(probes(&folder).iter().all(|(_, top1)| top1.is_none()));
+    let probe = folder.read_pretrain_summary().unwrap().unwrap().probe.unwrap();
+    assert!(probe.rank >= 1.0 && probe.uniformity.unwrap() <= 0.0);
+}
+
+#[test]
+fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
+    let world = World::new(&["train/a", "train/b"]);
+    for method in ["pretrain.method=moco-v2", "pretrain.method=simclr"] {
+        let whole = world.run(&format!("{method} whole"), &[method]);
+        for stop_after in [1, 6, 11] {
+            let folder = RunFolder::create(&world.path(&format!("{method} {stop_after}"))).unwrap();
+            let task = PretrainTask::prepare(&world.config(&[method]), &mut |_| {}).unwrap();
+            let stop = task.stop.clone();
+            let mut steps = 0;
+            let error = task.run(&folder, &mut |event| {
+                if let Event::Step(_) = event {
+                    steps += 1;
+                    if steps == stop_after {
+                        stop.request();
+                    }
+                }
+            });
+            assert!(matches!(error, Err(TrainError::Interrupted { saved: Some(_) })), "{error:?}");
+            let again = PretrainTask::prepare(&world.config(&[method]), &mut |_| {}).unwrap();
+            again.run(&folder, &mut |_| {}).unwrap();
+            assert!(last(&folder) == last(&whole), "{method}, stopped after {stop_after}");
+            assert_eq!(folder.metrics().unwrap().len(), whole.metrics().unwrap().len());
+            assert_eq!(probes(&folder), probes(&whole));
+        }
+    }
+}
+
+#[test]
+fn the_state_holds_the_queue_its_place_and_both_encoders() {
+    let world = World::new(&["train/a", "train/b"]);
+    let folder = world.run("run", &["pretrain.queue_size=16"]);
+    let (_, tensors) = safetensors_file::read(&folder.last_checkpoint()).unwrap();
+    assert_eq!(tensors["module.queue"].size(), [128, 16]);
+    // 18 steps of 8 keys, in a queue of 16.
+    assert_eq!(tensors["module.queue_ptr"].int64_value(&[0]), (18 * 8) % 16);
+    for name in [
+        "module.encoder_q.conv1.weight",
+        "module.encoder_k.fc.2.bias",
+        "optimizer.momentum.module.encoder_q.fc.0.weight",
+    ] {
+        assert!(tensors.contains_key(name), "{name}");
+    }
+    assert!(!tensors.keys().any(|name| name.starts_with("optimizer") && name.contains("encoder_k")));
+}
+
+#[test]
+fn the_resolved_configuration_repeats_the_run() {
+    let world = World::new(&["train/a", "train/b"]);
+    let task = PretrainTask::prepare(&world.config(&[]), &mut |_| {}).unwrap();
+    let path = world.path("config.toml");
+    fs::write(&path, task.config.to_toml()).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("queue_size = 8") && !text.contains("num_classes") && !text.contains("[method]"), "{text}");
+    let again = Typed::defaults_of(Command::Pretrain).file(&path).unwrap().validate_pretraining().unwrap();
+    assert_eq!(again.to_table(), task.config.to_table());
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_computed() {
+    let world = World::new(&["train/a", "train/b"]);
+    let refused = |more: &[&str]| {
+        let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
+        let typed = more.iter().fold(typed, |typed, text| typed.assignment(text).unwrap());
+        typed.validate_pretraining().unwrap_err()
+    };
+    assert!(refused(&["pretrain.queue_size=100", "train.batch_size=64"]).hint().unwrap().contains("--queue-size"));
+    assert!(refused(&["pretrain.bn_groups=3"]).hint().unwrap().contains("--bn-groups"));
+    let error = PretrainTask::prepare(&world.config(&["train.batch_size=64"]), &mut |_| {}).err().unwrap();
+    assert!(matches!(error, TrainError::BatchTooLarge { batch: 64, images: 48 }), "{error}");
+}
