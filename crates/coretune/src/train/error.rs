@@ -208,7 +208,10 @@ impl TrainError {
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
-            Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
+            Self::ClassCount { .. } => Some(
+                "leave out --num-classes (in a file: model.num_classes = \"auto\"): the data says how many there are"
+                    .into(),
+            ),
             Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
             Self::NonFinite { last_good: Some(path), .. } | Self::NonFiniteWeight { last_good: Some(path), .. } => {
                 Some(format!("{} is from before; a lower --lr or --clip-grad 1 may help", path.display()))
