@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -336,7 +337,9 @@ fn a_list_with_a_column_of_splits_gives_all_three() {
     let mut rows = String::from("image_path,label,split\n");
     for (split, of) in [("train", 0..6), ("val", 6..8), ("test", 8..10)] {
         for class in ["dark", "light"] {
-            of.clone().for_each(|index| rows += &format!("train/{class}/{index}.ppm,{class},{split}\n"));
+            for index in of.clone() {
+                writeln!(rows, "train/{class}/{index}.ppm,{class},{split}").unwrap();
+            }
         }
     }
     let list = world.path("data/list.csv");
