@@ -112,7 +112,7 @@ fn places_where_no_folder_can_be_are_refused_with_a_way_out() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
     fs::write(&file, "kept").unwrap();
-    assert!(matches!(RunFolder::create(&file), Err(RunFolderError::NoRun { .. })));
+    assert!(matches!(RunFolder::create(&file), Err(RunFolderError::IsFile { .. })));
     let below = RunFolder::create(&file.join("run")).unwrap_err();
     assert!(matches!(below, RunFolderError::Io { .. }) && below.hint().is_some(), "{below:?}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "kept");

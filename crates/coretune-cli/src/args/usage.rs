@@ -34,6 +34,11 @@ pub(super) fn ended(error: &Error, called: &str) -> Ended {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             Ended::Usage(Failure::refused("no command is given").hint("coretune --help lists the commands"))
         }
+        ErrorKind::ArgumentConflict if is_repeated(error) => {
+            let flag = error.get(ContextKind::InvalidArg).and_then(first).unwrap_or_default();
+            let name = flag.split_whitespace().next().unwrap_or_default();
+            Ended::Usage(Failure::refused(format!("{name} is given twice")).hint("give it once"))
+        }
         _ => Ended::Usage(Failure::refused(sentence(error)).hint(hint(error, called))),
     }
 }
@@ -46,7 +51,22 @@ fn sentence(error: &Error) -> String {
     words.join(" ").trim_start_matches("error: ").to_string()
 }
 
+/// Whether a flag stands in conflict with itself.
+fn is_repeated(error: &Error) -> bool {
+    let text = |kind| error.get(kind).and_then(first);
+    text(ContextKind::InvalidArg) == text(ContextKind::PriorArg)
+}
+
+/// Whether an argument that nothing takes is a number: mostly one of a list that was typed with spaces.
+fn is_stray_number(error: &Error) -> bool {
+    let argument = error.get(ContextKind::InvalidArg).and_then(first);
+    error.kind() == ErrorKind::UnknownArgument && argument.is_some_and(|text| text.parse::<f64>().is_ok())
+}
+
 fn hint(error: &Error, called: &str) -> String {
+    if is_stray_number(error) {
+        return "lists take commas, no spaces: --mean 0.5,0.5,0.5".into();
+    }
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
         .into_iter()
         .find_map(|kind| error.get(kind).and_then(first));

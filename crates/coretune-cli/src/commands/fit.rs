@@ -24,7 +24,11 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
             return resume(&printer, arguments, flags, &root);
         }
     }
-    begin(&printer, &typed.validate()?, arguments.dry_run)
+    let config = typed.validate()?;
+    for unused in typed.unused(config.method.name) {
+        printer.say("note", unused);
+    }
+    begin(&printer, &config, arguments.dry_run)
 }
 
 /// Opens data and checkpoint, and shows how the look at the images goes.
@@ -37,10 +41,11 @@ pub(super) fn prepare(printer: &Printer, config: &RunConfig) -> Result<Preparati
 
 /// A new run.
 pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Result<(), Failure> {
-    let preparation = prepare(printer, config)?;
     if dry_run {
-        return self::dry_run(printer, preparation);
+        return self::dry_run(printer, prepare(printer, config)?);
     }
+    RunFolder::check_new(&config.folder())?;
+    let preparation = prepare(printer, config)?;
     preparation.task.steps_per_epoch()?;
     preparation.check_memory()?;
     let folder = RunFolder::create(&preparation.task.config.folder())?;

@@ -88,3 +88,24 @@ fn a_run_that_diverges_is_told_with_step_epoch_and_terms_and_saves_nothing() {
         assert_eq!(fs::read_dir(world.path(&format!("{name}/checkpoints"))).unwrap().count(), 0, "nothing is saved");
     }
 }
+
+#[test]
+fn a_word_that_is_none_is_refused_with_the_words_that_are_taken() {
+    let device = ["run.device does not take this word", "auto, cpu, cuda or cuda:N", "\"cuda:x\""];
+    refused(&fit(&["--device", "cuda:x"]), &device);
+    let interpolation = ["data.interpolation does not take this word", "hint: did you mean bilinear?"];
+    refused(&fit(&["--set", "data.interpolation=bilinaer"]), &interpolation);
+    refused(&fit(&["--recipe", "few-label"]), &["no recipe is called few-label", "hint: did you mean few-labels?"]);
+    refused(&fit(&["--set", "lr=0.1"]), &["--set takes section.key=value", "hint: did you mean train.lr?"]);
+}
+
+#[test]
+fn what_was_typed_by_mistake_is_told_as_such() {
+    refused(
+        &fit(&["--mean", "0.5", "0.5", "0.5"]),
+        &["unexpected argument '0.5'", "hint: lists take commas, no spaces"],
+    );
+    refused(&fit(&["--lr", "1", "--lr", "2"]), &["error: --lr is given twice", "hint: give it once"]);
+    refused(&fit(&["--temperature", "100"]), &["method.temperature is out of range", "at most 10"]);
+    refused(&["inspect", "moco.pth", "--encoder", ""], &["--encoder"]);
+}

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -260,6 +261,70 @@ fn a_tensor_of_another_shape_is_reported_and_may_be_left_random() {
 }
 
 #[test]
+fn the_run_folder_is_looked_at_before_the_images() {
+    let world = World::new();
+    fs::write(world.path("data/train/dark/3.ppm"), b"P6 16 16 255\nshort").unwrap();
+    fs::write(world.path("file"), b"mine").unwrap();
+    fs::create_dir_all(world.path("taken/things")).unwrap();
+    let output = run(&world.fit("taken", &[]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is not empty"), "{}", stderr(&output));
+    let output = run(&world.fit("file", &[]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot be a run folder: it is a file"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hint: a run is a folder of several files"), "{}", stderr(&output));
+}
+
+#[test]
+fn settings_that_the_method_does_not_look_at_are_named() {
+    let world = World::new();
+    let more = ["--no-probe", "--method", "cross-entropy", "--eta", "2", "--set", "method.pairs=soft"];
+    let output = run(&world.fit("run", &more));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for key in ["method.eta", "method.pairs"] {
+        let note = format!("{key} is not used: cross-entropy does not look at it");
+        assert!(stderr(&output).contains(&note), "no {note:?} in {}", stderr(&output));
+    }
+    assert!(!stderr(&output).contains("method.alpha is not used"), "{}", stderr(&output));
+}
+
+#[test]
+fn one_label_of_each_class_leaves_none_to_validate_with() {
+    let world = World::new();
+    let (checkpoint, data) = (world.path("resnet.safetensors"), world.path("data"));
+    let probe = |more: &[&str]| {
+        let own = ["probe", &checkpoint, "--data-dir", &data, "--img-size", "16", "--per-class", "1"];
+        coretune(&[&own[..], more].concat())
+    };
+    let output = probe(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("one labelled image of each class (2 in all) leaves none"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--val-per-class"), "{}", stderr(&output));
+    assert_eq!(probe(&["--val-per-class", "2"]).status.code(), Some(0), "the way out works");
+}
+
+#[test]
+fn batches_in_parts_that_are_too_large_are_told_the_product_that_fits() {
+    let world = World::new();
+    let output = run(&world.fit("run", &["--grad-accum-steps", "5"]));
+    assert_eq!(output.status.code(), Some(2));
+    let hint = "hint: --batch-size, times --grad-accum-steps where that is given, may be 18 at most";
+    assert!(stderr(&output).contains(hint), "{}", stderr(&output));
+}
+
+#[test]
+fn a_dry_run_takes_the_flags_of_the_budget_and_of_the_check() {
+    let world = World::new();
+    fs::write(world.path("data/test/dark/3.ppm"), b"no image").unwrap();
+    let more = ["--dry-run", "--per-class", "5", "--data-check", "quick", "--skip-broken"];
+    let output = run(&world.fit("run", &more));
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("data: 8 train, 2 validation (set aside from the labels), 7 test"), "{text}");
+    assert!(text.contains("1 image of test cannot be read"), "{text}");
+}
+
+#[test]
 fn images_that_do_not_fill_a_batch_are_told_of() {
     let world = World::new();
     let output = run(&world.fit("run", &["--dry-run"]));
@@ -272,7 +337,9 @@ fn a_list_with_a_column_of_splits_gives_all_three() {
     let mut rows = String::from("image_path,label,split\n");
     for (split, of) in [("train", 0..6), ("val", 6..8), ("test", 8..10)] {
         for class in ["dark", "light"] {
-            of.clone().for_each(|index| rows += &format!("train/{class}/{index}.ppm,{class},{split}\n"));
+            for index in of.clone() {
+                writeln!(rows, "train/{class}/{index}.ppm,{class},{split}").unwrap();
+            }
         }
     }
     let list = world.path("data/list.csv");

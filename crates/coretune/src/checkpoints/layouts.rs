@@ -182,6 +182,16 @@ pub(super) const LAYOUTS: &[Layout] = &[
         groups: &[PROJECTION, QUEUE],
     },
     Layout {
+        name: "simclr",
+        method: "SimCLR",
+        containers: STATE_DICT,
+        requires: &[&["backbone.fc.0."], &["backbone.fc.2."]],
+        encoders: &[encoder("backbone", &["backbone."])],
+        spellings: &[TORCHVISION, MOBILENET],
+        heads: NO_HEADS,
+        groups: &[PROJECTION],
+    },
+    Layout {
         name: "dino",
         method: "DINO",
         containers: &[""],

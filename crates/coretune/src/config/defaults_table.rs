@@ -1,7 +1,10 @@
 use std::fmt::Write;
 
+use super::Input;
 use super::kind::Kind;
 use super::settings::{SETTINGS, Setting};
+use crate::models::{Architecture, Family};
+use crate::transforms::default_crop_fraction;
 
 /// The page `docs/defaults.md`: every setting with its flag, default and meaning, section by section.
 pub fn defaults_table() -> String {
@@ -25,8 +28,49 @@ pub fn defaults_table() -> String {
             setting.meaning
         );
     }
-    page
+    page + &automatic()
 }
+
+/// What `auto` stands for, setting by setting.
+fn automatic() -> String {
+    let (small, large) = (Family::MobileNetV2Small, Family::ResNet50);
+    let [small, large] = [small, large].map(|family| Input::usual(&Architecture::published(family)));
+    let colour = |[red, green, blue]: [f64; 3]| format!("{red},{green},{blue}");
+    let by_network = |of: fn(&Input) -> String| format!("{} for small images, else {}", of(&small), of(&large));
+    let input = [
+        ("img_size", by_network(|input| input.img_size.to_string())),
+        ("mean", format!("{} for small images, else {}", colour(small.mean), colour(large.mean))),
+        ("std", format!("{} for small images, else {}", colour(small.std), colour(large.std))),
+        ("augment", by_network(|input| input.augment.name().into())),
+        ("crop_pct", format!("{} up to 64 pixels, else {}", default_crop_fraction(64), default_crop_fraction(65))),
+    ];
+    let mut table = String::from(AUTOMATIC);
+    for (name, becomes) in input {
+        let _ = writeln!(table, "| `data.{name}` | {becomes} |");
+    }
+    table + MORE_AUTOMATIC
+}
+
+const AUTOMATIC: &str = "
+## What auto becomes
+
+*For small images*: the backbone is `mobilenet_v2_32` or has the small stem. `coretune fit --dry-run` prints what a run would
+take.
+
+| setting | becomes |
+|---|---|
+| `checkpoint.encoder`, `model.name`, `model.stem`, `model.width` | what the checkpoint holds; `coretune inspect` says it |
+| `model.num_classes` | the number of classes in the data |
+";
+
+const MORE_AUTOMATIC: &str = "\
+| `data.classes_per_batch`, `data.images_per_class` | as many classes as fill a step with 4 images each, at most those of the data; as many images of each as there is then room for |
+| `train.warmup_epochs` | 5 % of the epochs |
+| `run.device` | the first CUDA device that works, else cpu |
+| `run.amp` | bf16 on CUDA and on processors that multiply bf16 themselves (avx512_bf16, amx_bf16), else off |
+| `run.threads`, `run.workers` | all cores; half of them, 4 at most |
+| `run.output` | `runs/DATA-METHOD-SEED` |
+";
 
 const PREFACE: &str = "\
 # Settings and their defaults
@@ -36,6 +80,10 @@ Generated from the table in `crates/coretune/src/config/settings.rs`; a test kee
 Layers, the later one wins: defaults, `--recipe`, `--config`, `--set section.key=value`, flags. `auto` leaves the choice
 to the checkpoint, the data or the machine; `off` means none. The resolved copy of a run is its `config.toml`, and gives
 the same run when handed to `--config`.
+
+Lists take commas and no spaces: `--mean 0.5,0.5,0.5`, `--allow-missing 'layer4.*,conv1.weight'`. Two flags have a meaning
+without a value: `--amp` is `--amp bf16` (bf16 whatever it costs), `--model-ema` is `--model-ema 0.999`. A switch named
+`--no-...` turns its setting off; what is named without turns it on.
 ";
 
 fn flags(setting: &Setting) -> String {

@@ -96,6 +96,20 @@ pub enum ConfigError {
         /// What came.
         found: String,
     },
+    /// A word that is none of those that the setting takes.
+    #[error("{key} does not take this word")]
+    Choice {
+        /// Where it was typed.
+        origin: Origin,
+        /// The key, with its section.
+        key: &'static str,
+        /// What the setting takes.
+        expected: String,
+        /// What came.
+        found: String,
+        /// The word that is most like it.
+        near: Option<&'static str>,
+    },
     /// A setting without default was not given.
     #[error("{key} is not given")]
     Missing {
@@ -131,6 +145,8 @@ pub enum ConfigError {
     Assignment {
         /// What was typed.
         found: String,
+        /// Settings with a name like it, the nearest first.
+        near: Vec<&'static str>,
     },
     /// A recipe that is neither known by name nor a file.
     #[error("no recipe is called {name}")]
@@ -139,6 +155,8 @@ pub enum ConfigError {
         name: String,
         /// The recipes there are.
         known: Vec<&'static str>,
+        /// The one that is most like it.
+        near: Option<&'static str>,
     },
 }
 
@@ -151,7 +169,9 @@ impl ConfigError {
                 vec![("in", format!("{origin}, line {line}")), ("cause", message.clone())]
             }
             Self::UnknownKey { origin, .. } => vec![("in", origin.to_string())],
-            Self::Type { origin, expected, found, .. } | Self::Range { origin, expected, found, .. } => {
+            Self::Type { origin, expected, found, .. }
+            | Self::Range { origin, expected, found, .. }
+            | Self::Choice { origin, expected, found, .. } => {
                 vec![("in", origin.to_string()), ("expected", expected.clone()), ("found", found.clone())]
             }
             Self::Missing { expected, .. } => vec![("expected", expected.clone()), ("found", "nothing".into())],
@@ -160,7 +180,7 @@ impl ConfigError {
                 changes.iter().map(|change| ("changed", line(change))).collect()
             }
             Self::Conflict { expected, found, .. } => vec![("expected", expected.clone()), ("found", found.clone())],
-            Self::Assignment { found } => vec![("found", found.clone())],
+            Self::Assignment { found, .. } => vec![("found", found.clone())],
             Self::UnknownRecipe { known, .. } => vec![("expected", format!("{}, or a file", known.join(", ")))],
         }
     }
@@ -179,7 +199,11 @@ impl ConfigError {
                     changes.iter().map(|change| format!("--allow-change {}", change.key)).collect();
                 Some(format!("leave the flags out, or go on with other settings by name: {}", allow.join(" ")))
             }
+            Self::Assignment { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or "))),
             Self::Assignment { .. } => Some("for example --set train.lr=0.01".into()),
+            Self::Choice { near: Some(near), .. } | Self::UnknownRecipe { near: Some(near), .. } => {
+                Some(format!("did you mean {near}?"))
+            }
             _ => None,
         }
     }

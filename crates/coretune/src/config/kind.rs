@@ -79,6 +79,8 @@ pub(super) enum Refusal {
     Type { expected: String, found: String },
     /// The right type, outside the range.
     Range { expected: String, found: String },
+    /// A word that is none of those that are taken.
+    Choice { word: String },
 }
 
 impl Kind {
@@ -132,7 +134,7 @@ impl Kind {
             (Kind::Text(_) | Kind::Path(_), value @ Value::String(_)) | (Kind::Switch, value @ Value::Boolean(_)) => {
                 Ok(value)
             }
-            (Kind::Device, Value::String(text)) => self.check_that(is_device(&text), Value::String(text)),
+            (Kind::Device, Value::String(text)) => check_word(is_device(&text), text),
             (Kind::Whole(low, high), Value::Integer(number)) => {
                 self.check_that((low..=high).contains(&number), Value::Integer(number))
             }
@@ -142,9 +144,7 @@ impl Kind {
             (Kind::Number(range), Value::Float(number)) => {
                 self.check_that(range.contains(number), Value::Float(number))
             }
-            (Kind::Choice(names), Value::String(name)) => {
-                self.check_that(names().contains(&name.as_str()), Value::String(name))
-            }
+            (Kind::Choice(names), Value::String(name)) => check_word(names().contains(&name.as_str()), name),
             (Kind::Colour(range), Value::Array(parts)) if parts.len() == 3 => parts
                 .into_iter()
                 .map(|part| Kind::Number(range).check(part))
@@ -173,6 +173,10 @@ impl Kind {
             Kind::Texts(_) => "a list of strings".into(),
         }
     }
+}
+
+fn check_word(accepted: bool, word: String) -> Result<Value, Refusal> {
+    if accepted { Ok(Value::String(word)) } else { Err(Refusal::Choice { word }) }
 }
 
 /// `a, b or c`.

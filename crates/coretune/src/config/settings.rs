@@ -177,6 +177,15 @@ impl Setting {
         names
     }
 
+    /// The words that stand for values, where the setting takes only such.
+    pub(super) fn words(&self) -> Vec<&'static str> {
+        match self.kind {
+            Kind::Choice(names) => names().into_iter().chain(self.word).collect(),
+            Kind::Device => vec!["auto", "cpu", "cuda"],
+            _ => Vec::new(),
+        }
+    }
+
     /// What is accepted, in words, with the word that stands for no value.
     pub fn expected(&self) -> String {
         match (self.kind, self.word) {
@@ -331,7 +340,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "method.temperature",
         "temperature",
-        Kind::Number(Range::Above(0.0)),
+        Kind::Number(Range::AboveUpTo(0.0, 10.0)),
         "temperature of the contrastive loss",
     )
     .default("0.07"),

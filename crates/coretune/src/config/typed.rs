@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::choices::Method;
 use super::error::{ConfigError, Origin};
 use super::kind::Refusal;
 use super::recipes;
@@ -51,7 +52,11 @@ impl Typed {
         match recipes::find(name_or_path) {
             Some(recipe) => self.document(Origin::Recipe(recipe.name.into()), recipe.text),
             None if Path::new(name_or_path).is_file() => self.file(Path::new(name_or_path)),
-            None => Err(ConfigError::UnknownRecipe { name: name_or_path.into(), known: recipes::names() }),
+            None => {
+                let known = recipes::names();
+                let near = nearest(name_or_path, known.iter().copied());
+                Err(ConfigError::UnknownRecipe { name: name_or_path.into(), known, near })
+            }
         }
     }
 
@@ -63,11 +68,11 @@ impl Typed {
 
     /// One `section.key=value` of `--set`.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
-        let malformed = || ConfigError::Assignment { found: text.into() };
-        let (key, value) = text.split_once('=').ok_or_else(malformed)?;
+        let malformed = |near| ConfigError::Assignment { found: text.into(), near };
+        let (key, value) = text.split_once('=').ok_or_else(|| malformed(Vec::new()))?;
         let key = key.trim();
         if !key.contains('.') {
-            return Err(malformed());
+            return Err(malformed(near(key)));
         }
         let setting = Setting::find(key).ok_or_else(|| unknown(Origin::Assignment, key))?;
         self.put_text(Origin::Assignment, setting, value.trim())?;
@@ -92,6 +97,26 @@ impl Typed {
     /// The value of a key, when some layer gave one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).map(|(value, _)| value)
+    }
+
+    /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
+    pub fn unused(&self, method: Method) -> Vec<String> {
+        let typed = |key: &&&str| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
+        let unused: &[&str] = match method {
+            Method::CoreTuning => &[],
+            Method::Scl => &["method.pairs", "method.alpha", "method.focal", "method.detach_focal"],
+            Method::CrossEntropy => &[
+                "method.pairs",
+                "method.eta",
+                "method.alpha",
+                "method.temperature",
+                "method.focal",
+                "method.detach_focal",
+                "method.contrast_dim",
+            ],
+        };
+        let sentence = |key: &&str| format!("{key} is not used: {} does not look at it", method.name());
+        unused.iter().filter(typed).map(sentence).collect()
     }
 
     /// Where the value of a key came from.
@@ -165,6 +190,10 @@ fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> Conf
     match refusal {
         Refusal::Type { found, .. } => ConfigError::Type { origin, key, expected, found },
         Refusal::Range { found, .. } => ConfigError::Range { origin, key, expected, found },
+        Refusal::Choice { word } => {
+            let (near, found) = (nearest(&word, setting.words().into_iter()), format!("the string {word:?}"));
+            ConfigError::Choice { origin, key, expected, found, near }
+        }
     }
 }
 
@@ -172,9 +201,18 @@ pub(super) fn unknown(origin: Origin, key: &str) -> ConfigError {
     ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
 }
 
+/// The word that is most like `typed`, where one is like it.
+fn nearest(typed: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let scored = words.map(|word| (strsim::normalized_damerau_levenshtein(word, typed), word));
+    let alike = scored.filter(|(likeness, _)| *likeness >= ALIKE);
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
+}
+
+/// How like a known word another has to be to be taken for a typing error of it.
+const ALIKE: f64 = 0.7;
+
 /// Settings whose key, name or flag is like `key`, the nearest first.
 fn near(key: &str) -> Vec<&'static str> {
-    const ALIKE: f64 = 0.7;
     let name = key.rsplit('.').next().unwrap_or(key);
     let likeness = |setting: &Setting| {
         let flags = setting.all_aliases();

@@ -88,8 +88,8 @@ impl Split {
 /// budget: no image ever trains in one run and validates in another of the same series, unless the rest was used.
 ///
 /// # Errors
-/// [`DataError::ClassTooSmall`] when a class cannot give both parts, or no class has two images;
-/// [`DataError::Argument`] when a share or number is out of range.
+/// [`DataError::ClassTooSmall`] when a class cannot give both parts, [`DataError::NothingToValidate`] when no class has
+/// two images, [`DataError::Argument`] when a share or number is out of range.
 pub fn carve_validation(
     train: &Split,
     budget: Budget,
@@ -126,8 +126,7 @@ pub(crate) fn carve_of_whole(
         }
     }
     if validation.is_empty() {
-        let (class, purpose) = (train.classes().first().cloned().unwrap_or_default(), DataError::TRAIN_AND_VALIDATE);
-        return Err(DataError::ClassTooSmall { class, available: training.len().min(1), asked: 2, purpose });
+        return Err(DataError::NothingToValidate { images: training.len() });
     }
     Ok((train.in_original_order(training)?, train.in_original_order(validation)?))
 }

@@ -186,28 +186,32 @@ pub fn check(
 }
 
 fn look_at(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
-    match (depth, image) {
-        (Depth::Quick, ImageSource::File(path)) => {
-            let decoder = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-            let size = decoder.map_err(DataError::read(path))?.into_dimensions();
-            let message = |error: image::ImageError| error.to_string();
-            let size = size.map_err(|error| DataError::Decode { image: image.to_string(), message: message(error) })?;
-            Ok(Seen { content: None, size })
-        }
-        (Depth::Quick, ImageSource::Encoded { bytes, .. }) => {
-            let size = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map(ImageReader::into_dimensions);
-            let message = match size {
-                Ok(Ok(size)) => return Ok(Seen { content: None, size }),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            Err(DataError::Decode { image: image.to_string(), message })
-        }
-        (Depth::Quick, ImageSource::Raw(_)) => Ok(Seen { content: None, size: image.load()?.dimensions() }),
-        (Depth::Full, _) => {
+    match depth {
+        Depth::Quick => Ok(Seen { content: None, size: size_in_header(image)? }),
+        Depth::Full => {
             let size = image.load()?.dimensions();
             Ok(Seen { content: Some(blake3::hash(&image.bytes()?)), size })
         }
+    }
+}
+
+/// Width and height as the header says them; neither is 0.
+fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataError> {
+    let undecodable = |message: String| DataError::Decode { image: image.to_string(), message };
+    let size = match image {
+        ImageSource::File(path) => {
+            let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+            reader.map_err(DataError::read(path))?.into_dimensions()
+        }
+        ImageSource::Encoded { bytes, .. } => {
+            let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+            reader.map_err(|error| undecodable(error.to_string()))?.into_dimensions()
+        }
+        ImageSource::Raw(_) => Ok(image.load()?.dimensions()),
+    };
+    match size.map_err(|error| undecodable(error.to_string()))? {
+        (width, height) if width == 0 || height == 0 => Err(undecodable(format!("it is {width} x {height} pixels"))),
+        size => Ok(size),
     }
 }
 

@@ -63,7 +63,7 @@ fn decode_by_format(bytes: &[u8]) -> Result<RgbImage, Failure> {
 
 fn check_size(width: u64, height: u64) -> Result<(), Failure> {
     match width * height {
-        0 => Err(Failure::Message("it has no pixels".to_string())),
+        0 => Err(Failure::Message(format!("it is {width} x {height} pixels"))),
         1..=PIXEL_LIMIT => Ok(()),
         _ => Err(Failure::Size(width, height)),
     }

@@ -172,6 +172,12 @@ pub enum DataError {
         /// What for, in words.
         purpose: &'static str,
     },
+    /// A labelled budget of one image per class, of which none can be set aside.
+    #[error("one labelled image of each class ({images} in all) leaves none to validate with")]
+    NothingToValidate {
+        /// Images in the budget.
+        images: usize,
+    },
     /// A batch needs more than there is.
     #[error("a batch of {asked} {unit} cannot be made from {available}")]
     BatchTooLarge {
@@ -226,9 +232,6 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Purpose of the two images that a class needs when a part of the budget validates.
-    pub(super) const TRAIN_AND_VALIDATE: &'static str = "one to train, one to validate";
-
     /// A way out that the command line can print, where there is one.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
@@ -250,7 +253,7 @@ impl DataError {
             DataError::ClassTooSmall { available, purpose: "--per-class", .. } => {
                 return Some(format!("ask for --per-class {available} or less, or for a share with --label-fraction"));
             }
-            DataError::ClassTooSmall { purpose: Self::TRAIN_AND_VALIDATE, .. } => {
+            DataError::NothingToValidate { .. } => {
                 "raise the labelled budget to 2 per class, or take validation images from the rest with --val-per-class"
             }
             DataError::ClassTooSmall { .. } => {

@@ -1,15 +1,15 @@
 //! What a run will take, from a few steps of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::{Preparation, settings};
+use super::{Preparation, Splits, settings};
 use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
 use crate::models::{Linear, Mode};
-use crate::train::{Accumulation, TrainError, step};
+use crate::train::{Accumulation, TrainError, TrainingImages, step};
 
 /// What a run will take, roughly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Estimate {
     /// Memory of this process in training, bytes: measured where a whole step was made, else drawn out from steps on a
     /// few images. The host's, also where a GPU computes.
     pub memory_bytes: u64,
-    /// Time of training, validation and test, and of the probe, seconds.
+    /// Time of training, validation and test, and of the probe's features, seconds. Fitting the linear probe is not in it.
     pub seconds: f64,
 }
 
@@ -33,6 +33,11 @@ const LARGE: i64 = 512;
 
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
+
+/// Steps of a real epoch that are timed, reading the images included, where the memory for them is there.
+const TIMED_STEPS: usize = 3;
+/// After this long no further step is timed.
+const ENOUGH: Duration = Duration::from_secs(20);
 
 /// What a second forward pass adds to a step, for the same reason.
 const SECOND_FORWARD_SHARE: f64 = 1.0 / 3.0;
@@ -137,31 +142,29 @@ impl Preparation {
         // Of a step in parts, one part is in memory at a time.
         let at_a_time = config.train.batch_size.min(batch.labels.len());
 
-        let mut seconds_of_step = |size: usize| -> Result<f64, TrainError> {
-            let (part, started) = (first_images(&batch, size), Instant::now());
-            step(&model, &*objective, &mut optimizer, &part, (seed, 0), RATE, Accumulation::Whole)?.read()?;
-            Ok(started.elapsed().as_secs_f64())
+        let accumulation = settings::accumulation(&config.train);
+        let mut make_step = |batch: &Batch, accumulation| -> Result<(), TrainError> {
+            step(&model, &*objective, &mut optimizer, batch, (seed, 0), RATE, accumulation)?.read()?;
+            Ok(())
         };
         let mut image_seconds = 0.0;
         let memory = MemoryByImages::measure(at_a_time, |size| {
-            image_seconds = seconds_of_step(size)? / size as f64;
+            let (part, started) = (first_images(&batch, size), Instant::now());
+            make_step(&part, Accumulation::Whole)?;
+            image_seconds = started.elapsed().as_secs_f64() / size as f64;
             Ok(())
         })?;
         let mut memory_bytes = memory.with(at_a_time);
         if at_a_time <= memory.most_images() {
-            image_seconds = seconds_of_step(at_a_time)?.min(seconds_of_step(at_a_time)?) / at_a_time as f64;
+            image_seconds = seconds_per_image(&images, |batch| make_step(batch, accumulation))?;
             memory_bytes = peak_rss_bytes();
-        }
-        if matches!(settings::accumulation(&config.train), Accumulation::Exact { .. }) {
+        } else if matches!(accumulation, Accumulation::Exact { .. }) {
             image_seconds *= 1.0 + SECOND_FORWARD_SHARE;
         }
 
         let epochs = config.train.epochs as u64;
         let trained = (epochs * steps_per_epoch * batch.labels.len() as u64) as f64;
-        let validated = epochs as f64 * task.splits.validation.len() as f64;
-        let tested = task.splits.test.as_ref().map_or(0.0, |test| test.len() as f64);
-        // Test images are looked at by the probe and by the fine-tuned model.
-        let evaluated = validated + 2.0 * tested;
+        let evaluated = evaluated_images(&task.splits, epochs, config.run.probe) as f64;
         Ok(Estimate {
             parameters: model.parameters().weight_count(),
             steps: epochs * steps_per_epoch,
@@ -169,6 +172,33 @@ impl Preparation {
             seconds: image_seconds * (trained + EVALUATION_SHARE * evaluated),
         })
     }
+}
+
+/// Images that are looked at without training: by the probe (those of training twice, once mirrored), after each epoch,
+/// and at the end.
+fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
+    let train = splits.train.len() as u64;
+    let validation = splits.validation.len() as u64;
+    let test = splits.test.as_ref().map_or(0, |test| test.len() as u64);
+    let probed = if probe { 2 * train + validation + test } else { 0 };
+    probed + epochs * validation + validation + test
+}
+
+/// Time of an image in training: from the moment that the first is asked for, over a few steps of a real epoch.
+fn seconds_per_image(
+    images: &TrainingImages,
+    mut make_step: impl FnMut(&Batch) -> Result<(), TrainError>,
+) -> Result<f64, TrainError> {
+    let (started, mut seen) = (Instant::now(), 0);
+    for batch in images.epoch(0, 0)?.take(TIMED_STEPS) {
+        let batch = batch?;
+        make_step(&batch)?;
+        seen += batch.labels.len();
+        if started.elapsed() > ENOUGH {
+            break;
+        }
+    }
+    Ok(started.elapsed().as_secs_f64() / seen.max(1) as f64)
 }
 
 /// Learning rate of these steps: nothing is to be learned.
@@ -185,7 +215,12 @@ fn first_images(batch: &Batch, size: usize) -> Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::data::{ImageSource, Split};
+    use crate::fit::ValidationSource;
 
     /// Memory that was really touched, so that it counts.
     fn held(bytes: usize) -> Vec<u8> {
@@ -207,6 +242,21 @@ mod tests {
         assert_eq!(memory.with(8), memory.bytes);
         assert_eq!(memory.with(18) - memory.bytes, 10 * memory.per_image);
         assert!(memory.most_images() > 8);
+    }
+
+    #[test]
+    fn the_probe_looks_at_training_images_twice_and_every_split_is_looked_at_once_more_at_the_end() {
+        let split = |images: usize| {
+            let classes: Arc<[String]> = ["a", "b"].map(String::from).into();
+            let image = |index: usize| ImageSource::File(Path::new(&format!("{index}.png")).into());
+            let labels = (0..images as i64).map(|index| index % 2).collect();
+            Split::new((0..images).map(image).collect(), labels, classes).unwrap()
+        };
+        let (train, validation, test) = (split(100), split(20), Some(split(7)));
+        let splits = Splits { train, validation, validation_source: ValidationSource::OwnSplit, test };
+        assert_eq!(evaluated_images(&splits, 3, false), 3 * 20 + 20 + 7);
+        assert_eq!(evaluated_images(&splits, 3, true), 3 * 20 + 2 * (20 + 7) + 200);
+        assert_eq!(evaluated_images(&Splits { test: None, ..splits }, 3, true), 3 * 20 + 2 * 20 + 200);
     }
 
     #[test]

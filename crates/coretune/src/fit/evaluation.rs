@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::preparation::Machine;
+use super::machine::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, Report, check};

@@ -6,17 +6,20 @@
 mod estimate;
 mod evaluation;
 mod frozen;
+mod images;
+mod machine;
 mod preparation;
 mod resume;
 mod session;
 mod settings;
 mod splits;
+mod starting_point;
 mod summary;
 
 pub use estimate::Estimate;
 pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_run, judge_run};
 pub use frozen::{FrozenFigures, RandomFigures};
-pub(crate) use preparation::Machine;
+pub(crate) use machine::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};
 pub(crate) use resume::provenance;
 pub use resume::{Standing, changed_entries, changed_settings, compare_provenance, standing};

@@ -70,7 +70,7 @@ impl Preparation {
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
         let measured = Measured {
-            best: outcome.progress.best.expect("a run has an epoch or more, and the first is the best so far"),
+            best: outcome.progress.best.ok_or(TrainError::NoEpoch)?,
             outcome: &outcome,
             frozen,
             test: test.as_ref(),

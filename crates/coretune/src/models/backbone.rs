@@ -12,6 +12,10 @@ use crate::engine::{self, Precision};
 /// The largest factor on the number of channels: 16 times the published one is 256 times its weights.
 const WIDEST: f64 = 16.0;
 
+/// libtorch 2.11 writes past the end of its memory in the backward pass of a 1x1 convolution with a stride that reads fewer
+/// channels, in channels-last layout on a CPU.
+const NARROWEST: i64 = 8;
+
 /// A backbone `G_e` (METHOD.md section 1): images `[n, 3, h, w]` to pooled features `[n, D]`.
 #[derive(Debug)]
 pub struct Backbone {
@@ -47,6 +51,9 @@ impl Backbone {
         let width = architecture.width;
         if !(width > 0.0 && width <= WIDEST) {
             return Err(ModelError::Width { found: width, most: WIDEST });
+        }
+        if let Some(channels) = resnet::narrowest_shortcut(architecture).filter(|&channels| channels < NARROWEST) {
+            return Err(ModelError::Narrow { width, channels, least: NARROWEST });
         }
         engine::guard("building the backbone", || {
             let mut builder = Builder::new(values, device);

@@ -13,6 +13,16 @@ pub enum ModelError {
         /// The largest factor accepted.
         most: f64,
     },
+    /// A network so narrow that libtorch cannot train it.
+    #[error("a width of {width} leaves {channels} channels to a shortcut, which takes {least} or more")]
+    Narrow {
+        /// The factor on the number of channels.
+        width: f64,
+        /// Channels that it leaves.
+        channels: i64,
+        /// Channels that are needed.
+        least: i64,
+    },
     /// A head would have no rows or no columns.
     #[error("a {layer} of {outputs} outputs and {inputs} inputs cannot be built")]
     EmptyLayer {
@@ -61,6 +71,9 @@ impl ModelError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ModelError::Width { .. } => Some("--width 1 is the network as published".into()),
+            ModelError::Narrow { width, channels, least } => {
+                Some(format!("--width {} is the narrowest", width * *least as f64 / *channels as f64))
+            }
             ModelError::Stage { stages, .. } => Some(format!("--frozen-stages takes 0 to {stages}")),
             _ => None,
         }

@@ -50,6 +50,13 @@ fn depths(family: Family) -> Option<Depths> {
     Some(Depths { blocks, block, groups, width_per_group })
 }
 
+/// Channels that the narrowest 1x1 convolution with a stride reads: the shortcut into the second stage. `None` for a family
+/// that is no ResNet.
+pub(super) fn narrowest_shortcut(architecture: &Architecture) -> Option<i64> {
+    let depths = depths(architecture.family)?;
+    Some(architecture.channels(64) * depths.block.expansion())
+}
+
 /// The stages of a ResNet and the width of its features; `None` for a family that is no ResNet.
 pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Option<(Vec<Stage>, i64)> {
     let depths = depths(architecture.family)?;

@@ -2,7 +2,6 @@
 
 use tch::Tensor;
 
-use crate::engine::EngineError;
 use crate::losses::InstanceDiscrimination;
 use crate::mining::unit_rows;
 use crate::models::{Encoder, ModelError, Parameters};
@@ -41,17 +40,17 @@ pub trait Method {
 }
 
 /// The loss with the figures that every method logs; `projections` are rows of the encoder that gradients train.
-pub(super) fn with_figures(
-    discrimination: InstanceDiscrimination,
-    projections: &Tensor,
-) -> Result<ObjectiveLoss, EngineError> {
+///
+/// # Panics
+/// On an exception of libtorch: call inside [`crate::engine::guard`].
+pub(super) fn with_figures(discrimination: InstanceDiscrimination, projections: &Tensor) -> ObjectiveLoss {
     let InstanceDiscrimination { loss, accuracy, positive_cosine } = discrimination;
     let figures = vec![
         (figure::ACCURACY, accuracy),
         (figure::POSITIVE_COSINE, positive_cosine),
         (figure::SPREAD, spread(projections)),
     ];
-    Ok(ObjectiveLoss { total: loss, figures })
+    ObjectiveLoss { total: loss, figures }
 }
 
 /// [`figure::SPREAD`] of rows `[n, d]`, which need not be normalised: a scalar.

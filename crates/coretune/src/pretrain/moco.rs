@@ -102,7 +102,7 @@ impl Method for MoCo {
         let temperature = self.settings.temperature;
         let loss = guard("computing the loss", || info_nce(&queries, &keys, self.queue.keys(), temperature))??;
         self.keys = Some(guard("normalising keys", || unit_rows(&keys))?);
-        Ok(guard("computing figures", || with_figures(loss, &queries))??)
+        Ok(guard("computing figures", || with_figures(loss, &queries))?)
     }
 
     fn updated(&mut self) -> Result<(), ModelError> {

@@ -31,7 +31,7 @@ impl Method for SimClr {
         // Both views together: batch norm sees all 2n rows.
         let projections = self.encoder.projections(views, Mode::Train)?;
         let loss = guard("computing the loss", || nt_xent(&projections, self.temperature))??;
-        Ok(guard("computing figures", || with_figures(loss, &projections))??)
+        Ok(guard("computing figures", || with_figures(loss, &projections))?)
     }
 
     fn updated(&mut self) -> Result<(), ModelError> {

@@ -10,7 +10,7 @@ use super::{LiveProbe, Method, MoCo, MoCoSettings, SimClr};
 use crate::config::{DataCheck, Input, PretrainConfig, PretrainMethod};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Role, Split};
-use crate::engine::{Precision, device_name, peak_rss_bytes, threads};
+use crate::engine::{Precision, peak_rss_bytes};
 use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::run_folder::{MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder};
@@ -47,7 +47,7 @@ impl PretrainTask {
     /// # Errors
     /// What is wrong with the images or the machine; [`TrainError::BatchTooLarge`] when the images do not fill a batch.
     pub fn prepare(config: &PretrainConfig, observer: &mut Observer<'_>) -> Result<Self, TrainError> {
-        let Machine { device, precision, mut notes } = Machine::choose(&config.run)?;
+        let machine = Machine::choose(&config.run)?;
         let dataset = Dataset::open_unlabelled(&config.data.dir, &config.data.options())?;
         let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
             path: dataset.root.clone(),
@@ -61,10 +61,9 @@ impl PretrainTask {
         }
         let (width, height) = images.load(0)?.dimensions();
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len());
+        machine.record(&mut config.run);
+        let Machine { device, precision, mut notes } = machine;
         let images = checked(images, &config, input.img_size as u32, &mut notes, observer)?;
-        config.run.device = device_name(device);
-        config.run.amp = precision.into();
-        config.run.threads = Some(threads::get());
         let stop = Stop::default();
         Ok(PretrainTask { config, input, images, architecture, device, precision, stop, notes, dataset })
     }

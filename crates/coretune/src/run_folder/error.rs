@@ -16,6 +16,12 @@ pub enum RunFolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file has the name of the folder.
+    #[error("{path} cannot be a run folder: it is a file")]
+    IsFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// What should be the folder of a run is none.
     #[error("{path} is no run folder: {found}")]
     NoRun {
@@ -74,6 +80,7 @@ impl RunFolderError {
                 "name another folder: --output DIR; or go on with the run in it: --resume"
             }
             RunFolderError::NoRun { found: NO_CONFIG, .. } => "start the run in another folder: --output DIR",
+            RunFolderError::IsFile { .. } => "a run is a folder of several files; name a new one: --output DIR",
             RunFolderError::NoRun { path, .. } if let Some(run) = run_of(path) => {
                 return Some(format!("give the run folder: {}", run.display()));
             }

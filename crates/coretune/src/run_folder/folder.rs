@@ -41,18 +41,26 @@ impl RunFolder {
     /// Makes the folder of a new run, with the folders above it.
     ///
     /// # Errors
-    /// [`RunFolderError::NotEmpty`] when something lies in it, [`RunFolderError::NoRun`] when a file has its name,
-    /// [`RunFolderError::InUse`] when another process is faster, [`RunFolderError::Io`] when it cannot be made or written.
+    /// Those of [`RunFolder::check_new`], [`RunFolderError::InUse`] when another process is faster,
+    /// [`RunFolderError::Io`] when it cannot be made or written.
     pub fn create(root: &Path) -> Result<Self, RunFolderError> {
+        RunFolder::check_new(root)?;
         let io = |source| RunFolderError::Io { path: root.into(), action: "created", source };
-        if root.exists() && !root.is_dir() {
-            return Err(RunFolderError::NoRun { path: root.into(), found: "a file has that name" });
-        }
-        if !RunFolder::is_free(root)? {
-            return Err(RunFolderError::NotEmpty { path: root.into() });
-        }
         fs::create_dir_all(root.join(CHECKPOINTS)).map_err(io)?;
         Ok(RunFolder { root: root.into(), _lock: Some(lock(root)?) })
+    }
+
+    /// Whether a new run may be begun in this folder, which is not made yet: to be asked before long work.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NotEmpty`] when something lies in it, [`RunFolderError::IsFile`] when a file has its name.
+    pub fn check_new(root: &Path) -> Result<(), RunFolderError> {
+        let io = |source| RunFolderError::Io { path: root.into(), action: "read", source };
+        match (root.exists(), root.is_dir()) {
+            (true, false) => Err(RunFolderError::IsFile { path: root.into() }),
+            (_, true) if !is_as_good_as_empty(root).map_err(io)? => Err(RunFolderError::NotEmpty { path: root.into() }),
+            _ => Ok(()),
+        }
     }
 
     /// Opens the folder of a run to go on with it; half-written files of a process that was killed are removed.

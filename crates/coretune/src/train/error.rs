@@ -106,6 +106,9 @@ pub enum TrainError {
         /// Hash of what is there.
         found: String,
     },
+    /// A run that ended without an epoch.
+    #[error("no epoch was trained")]
+    NoEpoch,
     /// A classifier that should start from a probe which was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
@@ -178,7 +181,7 @@ impl TrainError {
             Self::Engine(error)
             | Self::Model(ModelError::Engine(error))
             | Self::Evaluate(EvaluateError::Engine(error)) => error.hint(),
-            Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } => None,
+            Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } | Self::NoEpoch => None,
             Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
@@ -202,7 +205,10 @@ impl TrainError {
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
-            Self::ClassCount { .. } => Some("leave out --num-classes: the data says how many there are".into()),
+            Self::ClassCount { .. } => Some(
+                "leave out --num-classes (in a file: model.num_classes = \"auto\"): the data says how many there are"
+                    .into(),
+            ),
             Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
             Self::NonFinite { last_good, .. } => {
                 let saved = last_good.as_ref().map(|path| format!("; {} is from before", path.display()));

@@ -65,14 +65,31 @@ fn a_value_out_of_range_is_refused() {
         "data.label_fraction=1.5",
         "data.std=0,1,1",
         "method.temperature=0",
-        "method.name=coretuning",
-        "run.device=gpu",
-        "model.name=resnet19",
+        "method.temperature=100",
         "data.dir=\"\"",
     ] {
         let error = smallest().assignment(text).unwrap_err();
         assert!(matches!(error, ConfigError::Range { .. }), "{text}: {error:?}");
         assert!(!detail(&error, "expected").is_empty() && !detail(&error, "found").is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_word_that_is_none_is_refused_with_the_nearest_one() {
+    for (text, nearest) in [
+        ("method.name=coretuning", Some("core-tuning")),
+        ("model.name=resnet19", Some("resnet18")),
+        ("data.augment=autp", Some("auto")),
+        ("run.device=gpu", None),
+    ] {
+        let error = smallest().assignment(text).unwrap_err();
+        let ConfigError::Choice { near, expected, found, .. } = &error else { panic!("{text}: {error:?}") };
+        assert!(!expected.is_empty() && found.contains(text.split_once('=').unwrap().1), "{text}: {error:?}");
+        match nearest {
+            // Two are equally near to resnet19.
+            Some(word) => assert!(near.is_some_and(|near| near[..4] == word[..4]), "{text}: {error:?}"),
+            None => assert_eq!(*near, None),
+        }
     }
 }
 

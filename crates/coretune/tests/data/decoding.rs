@@ -20,6 +20,12 @@ fn largest_difference(name: &str) -> u8 {
 }
 
 #[test]
+fn an_image_without_pixels_is_refused_with_its_size() {
+    let error = decode(b"P6 0 400 255\n", &"thin.ppm").unwrap_err();
+    assert_eq!(error.to_string(), "thin.ppm cannot be decoded: it is 0 x 400 pixels");
+}
+
+#[test]
 fn lossless_files_of_every_kind_read_as_pillow_reads_them() {
     let names = [
         "alpha.png",

@@ -101,6 +101,17 @@ fn every_family_can_be_narrowed() {
     }
 }
 
+/// libtorch's backward pass would write past the end of its memory.
+#[test]
+fn a_network_too_narrow_for_libtorch_is_refused() {
+    let of = |family, width| Backbone::outline(&Architecture { family, stem: Stem::Small, width });
+    for width in [0.01, 0.0625, 0.1] {
+        let error = of(Family::ResNet18, width).unwrap_err();
+        assert!(matches!(error, ModelError::Narrow { .. }) && error.hint().is_some(), "{error}");
+    }
+    assert!(of(Family::ResNet18, 0.125).is_ok() && of(Family::ResNet50, 0.0625).is_ok());
+}
+
 #[test]
 fn a_width_that_makes_no_network_is_refused() {
     for width in [0.0, -1.0, f64::NAN, f64::INFINITY, 100.0] {

@@ -4,13 +4,13 @@ use coretune::models::{
 use tch::{Device, Kind, Tensor};
 
 fn backbone() -> Backbone {
-    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.0625 };
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
     Backbone::new(&architecture, 0, Device::Cpu).unwrap()
 }
 
 fn model() -> Model {
-    let classifier = Linear::classifier(32, 5, 0, Device::Cpu).unwrap();
-    let projection = ProjectionHead::new(32, ProjectionHead::WIDTH, 0, Device::Cpu).unwrap();
+    let classifier = Linear::classifier(64, 5, 0, Device::Cpu).unwrap();
+    let projection = ProjectionHead::new(64, ProjectionHead::WIDTH, 0, Device::Cpu).unwrap();
     Model::new(backbone(), classifier, Some(projection), Normalisation::IMAGENET).unwrap()
 }
 
@@ -64,10 +64,10 @@ fn what_is_written_into_a_listed_tensor_changes_the_model() {
 
 #[test]
 fn a_head_for_another_width_is_refused() {
-    let classifier = Linear::classifier(33, 5, 0, Device::Cpu).unwrap();
+    let classifier = Linear::classifier(65, 5, 0, Device::Cpu).unwrap();
     let error = Model::new(backbone(), classifier, None, Normalisation::IMAGENET).unwrap_err();
-    assert!(matches!(error, ModelError::FeatureWidth { expected: 32, found: 33, .. }));
-    assert!(matches!(Linear::classifier(32, 0, 0, Device::Cpu), Err(ModelError::EmptyLayer { .. })));
+    assert!(matches!(error, ModelError::FeatureWidth { expected: 64, found: 65, .. }));
+    assert!(matches!(Linear::classifier(64, 0, 0, Device::Cpu), Err(ModelError::EmptyLayer { .. })));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn simclr_contrasts_both_views_of_the_whole_batch() {
 fn a_collapse_shows_in_accuracy_and_spread() {
     let rows = Tensor::ones([6, 4], (Kind::Float, Device::Cpu));
     let found = nt_xent(&rows, 0.5).unwrap();
-    assert_eq!(found.accuracy.double_value(&[]), 0.0);
+    assert!(found.accuracy.double_value(&[]) < 1e-9);
     assert!((found.positive_cosine.double_value(&[]) - 1.0).abs() < 1e-6);
     assert!(coretune::pretrain::spread(&rows).double_value(&[]) < 1e-6);
     let axes =

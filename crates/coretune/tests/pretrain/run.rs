@@ -131,7 +131,7 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
 fn the_state_holds_the_queue_its_place_and_both_encoders() {
     let world = World::new(&["train/a", "train/b"]);
     let folder = world.run("run", &["pretrain.queue_size=16"]);
-    let (_, tensors) = safetensors_file::read(&folder.last_checkpoint()).unwrap();
+    let (_, tensors) = safetensors_file::read(folder.last_checkpoint()).unwrap();
     assert_eq!(tensors["module.queue"].size(), [128, 16]);
     // 18 steps of 8 keys, in a queue of 16.
     assert_eq!(tensors["module.queue_ptr"].int64_value(&[0]), (18 * 8) % 16);

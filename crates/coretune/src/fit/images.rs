@@ -1,0 +1,28 @@
+//! Looks at the images of a run, and chooses those that it uses.
+
+use super::splits::Splits;
+use crate::config::DataSection;
+use crate::data::Dataset;
+use crate::data::check::{Report, UnknownClass};
+use crate::train::{Event, Observer, TrainError};
+
+/// Chooses the splits, and looks at their images as closely as `data` says, telling how far that has come; `seed` draws
+/// the labelled budget and the validation images, `unknown` are the classes that training lacks.
+///
+/// # Errors
+/// [`crate::data::DataError::Unfit`] when what is found stops a run.
+pub(crate) fn check_images(
+    dataset: &Dataset,
+    unknown: &[UnknownClass],
+    data: &DataSection,
+    seed: u64,
+    img_size: i64,
+    observer: &mut Observer<'_>,
+) -> Result<(Splits, Report), TrainError> {
+    observer(&Event::Stage("check of the images"));
+    let mut progress = |done, total| observer(&Event::Progress { done, total });
+    let (splits, mut report) = Splits::choose_and_look(dataset, data, seed, Some(img_size as u32), &mut progress)?;
+    report.add_unknown(unknown);
+    Splits::refuse_unfit(&report, data)?;
+    Ok((splits, report))
+}

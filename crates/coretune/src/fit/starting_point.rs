@@ -1,0 +1,72 @@
+//! The backbone that a run starts from: a checkpoint, recognised, found to fit, and loaded.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::machine::Machine;
+use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
+use crate::config::{ModelSection, RunConfig};
+use crate::models::{Architecture, Backbone};
+use crate::train::TrainError;
+
+/// The backbone with the checkpoint's weights, and what is known of it.
+pub(crate) struct StartingPoint {
+    pub(crate) architecture: Architecture,
+    pub(crate) backbone: Backbone,
+    /// What was loaded, left out, missing.
+    pub(crate) report: LoadReport,
+    /// BLAKE3 of the checkpoint's bytes.
+    pub(crate) hash: String,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl StartingPoint {
+    /// Loads the checkpoint into the network that it names, or that `config` names instead; frozen as `config` says.
+    pub(crate) fn load(config: &RunConfig, machine: &Machine) -> Result<Self, TrainError> {
+        let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
+        let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
+        let architecture = chosen_architecture(&config.model, recognised.architecture);
+        recognised.check_fits(&checkpoint, &architecture)?;
+        let allowed: Vec<NamePattern> =
+            config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect();
+        check_coverage(&checkpoint, &recognised, &architecture, &allowed)?;
+
+        let mut backbone = Backbone::new(&architecture, config.train.seed, machine.device)?;
+        backbone.set_precision(machine.precision);
+        let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
+        freeze(&mut backbone, &config.model)?;
+        let notes = taken_from_run(&config.checkpoint.path, checkpoint.path()).into_iter().collect();
+        Ok(StartingPoint { architecture, backbone, report, hash: file_hash(checkpoint.path())?, notes })
+    }
+}
+
+/// The checkpoint's own architecture, with what the configuration says instead.
+fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architecture {
+    Architecture {
+        family: model.name.unwrap_or(found.family),
+        stem: model.stem.unwrap_or(found.stem),
+        width: model.width.unwrap_or(found.width),
+    }
+}
+
+fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), TrainError> {
+    backbone.freeze_stages(model.frozen_stages as usize)?;
+    if model.freeze_batch_norm {
+        backbone.freeze_batch_norm();
+    }
+    Ok(())
+}
+
+/// That a run folder was named, and which file of it is taken.
+fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
+    let (run, file) = (named.display(), taken.display());
+    (named != taken).then(|| format!("{run} is a run folder: the model of its best epoch is taken, {file}"))
+}
+
+fn file_hash(path: &Path) -> Result<String, TrainError> {
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+    read.map_err(|source| TrainError::Read { path: path.into(), source })?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
