@@ -2,10 +2,26 @@ use coretune::config::{Command, SETTINGS, Setting};
 
 use super::{coretune, stderr, stdout};
 
-const COMMANDS: [&str; 10] =
-    ["inspect", "probe", "fit", "reproduce", "evaluate", "predict", "export", "report", "completions", "man"];
-const TAKING: [(&str, Command); 4] =
-    [("probe", Command::Probe), ("fit", Command::Fit), ("evaluate", Command::Evaluate), ("report", Command::Evaluate)];
+const COMMANDS: [&str; 11] = [
+    "inspect",
+    "probe",
+    "fit",
+    "pretrain",
+    "reproduce",
+    "evaluate",
+    "predict",
+    "export",
+    "report",
+    "completions",
+    "man",
+];
+const TAKING: [(&str, Command); 5] = [
+    ("probe", Command::Probe),
+    ("fit", Command::Fit),
+    ("pretrain", Command::Pretrain),
+    ("evaluate", Command::Evaluate),
+    ("report", Command::Evaluate),
+];
 
 fn taken(command: Command) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.commands.contains(&command))

@@ -237,15 +237,11 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("[]")
     .commands(PROBE_FIT),
-    setting(
-        "model.name",
-        "model",
-        Kind::Choice(families),
-        "backbone; auto: as the checkpoint says, in pretrain resnet18",
-    )
-    .auto()
-    .commands(MODELLING)
-    .common(),
+    setting("model.name", "model", Kind::Choice(families), "backbone; auto: as the checkpoint says")
+        .auto()
+        .pretraining("resnet18")
+        .commands(MODELLING)
+        .common(),
     setting("model.stem", "stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
         .auto()
         .commands(MODELLING),

@@ -33,6 +33,7 @@ impl StartingPoint {
         check_coverage(&checkpoint, &recognised, &architecture, &allowed)?;
 
         let mut backbone = Backbone::new(&architecture, config.train.seed, machine.device)?;
+        backbone.check_trainable()?;
         backbone.set_precision(machine.precision);
         let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
         freeze(&mut backbone, &config.model)?;

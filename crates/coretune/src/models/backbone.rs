@@ -52,9 +52,6 @@ impl Backbone {
         if !(width > 0.0 && width <= WIDEST) {
             return Err(ModelError::Width { found: width, most: WIDEST });
         }
-        if let Some(channels) = resnet::narrowest_shortcut(architecture).filter(|&channels| channels < NARROWEST) {
-            return Err(ModelError::Narrow { width, channels, least: NARROWEST });
-        }
         engine::guard("building the backbone", || {
             let mut builder = Builder::new(values, device);
             let (stages, feature_width) = resnet::build(&mut builder, architecture)
@@ -65,6 +62,18 @@ impl Backbone {
             Backbone { architecture, parameters, stage_of, stages, feature_width, precision: Precision::F32 }
         })
         .map_err(ModelError::from)
+    }
+
+    /// Refuses a network that libtorch cannot train; it can still be evaluated.
+    ///
+    /// # Errors
+    /// [`ModelError::Narrow`].
+    pub fn check_trainable(&self) -> Result<(), ModelError> {
+        let width = self.architecture.width;
+        match resnet::narrowest_shortcut(&self.architecture) {
+            Some(channels) if channels < NARROWEST => Err(ModelError::Narrow { width, channels, least: NARROWEST }),
+            _ => Ok(()),
+        }
     }
 
     /// What was built.

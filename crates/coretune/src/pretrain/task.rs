@@ -160,6 +160,7 @@ impl PretrainTask {
         let encoder = || -> Result<Encoder, TrainError> {
             let seed = config.train.seed;
             let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
+            backbone.check_trainable()?;
             backbone.set_precision(self.precision);
             let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
             let Input { mean, std, .. } = self.input;

@@ -22,7 +22,9 @@ fn no_two_settings_share_a_key_or_a_flag() {
     for setting in SETTINGS {
         assert!(names.insert(format!("key {}", setting.key)), "{}", setting.key);
         for flag in setting.all_aliases().into_iter().chain([setting.flag.to_string()]) {
-            assert!(names.insert(flag.clone()), "{flag}");
+            for command in setting.commands {
+                assert!(names.insert(format!("{command:?} --{flag}")), "{command:?} --{flag}");
+            }
         }
     }
 }

@@ -104,7 +104,9 @@ fn every_family_can_be_narrowed() {
 /// libtorch's backward pass would write past the end of its memory.
 #[test]
 fn a_network_too_narrow_for_libtorch_is_refused() {
-    let of = |family, width| Backbone::outline(&Architecture { family, stem: Stem::Small, width });
+    let of = |family, width| {
+        Backbone::outline(&Architecture { family, stem: Stem::Small, width }).unwrap().check_trainable()
+    };
     for width in [0.01, 0.0625, 0.1] {
         let error = of(Family::ResNet18, width).unwrap_err();
         assert!(matches!(error, ModelError::Narrow { .. }) && error.hint().is_some(), "{error}");
