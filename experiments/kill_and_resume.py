@@ -2,10 +2,11 @@
 
     make build
     python3 experiments/kill_and_resume.py --kills 50
+    python3 experiments/kill_and_resume.py --command pretrain --kills 10     # each with 1 and 2 loader threads
 
 Images are made on the spot (noise around a colour for each class); the checkpoint is the real SimCLR one. Every killed run
 starts without a feature cache, so that the probe is hit too, and saves its state after each step. It is resumed with the
-same command until it ends. Compared are the bytes of both checkpoints, and every metric that is not a time. Needs the
+same command until it ends. Compared are the bytes of the checkpoints, and every metric that is not a time. Needs the
 Python standard library only.
 """
 
@@ -48,9 +49,14 @@ class Experiment:
         self.seconds = time.monotonic() - started
 
     def command(self, output):
-        return [str(self.options.coretune), "fit", "--resume", "--pretrained-path", str(self.options.checkpoint),
-                "--data-dir", str(self.folder / "images"), "--output", str(output), "--epochs", "4", "--batch-size", "16",
-                "--model-ema", "0.99", "--log-every", "1", "--save-steps", "1", "--threads", "1", "--workers", str(self.workers)]
+        common = ["--data-dir", str(self.folder / "images"), "--output", str(output), "--batch-size", "16", "--log-every", "1",
+                  "--save-steps", "1", "--threads", "1", "--workers", str(self.workers)]
+        if self.options.command == "fit":
+            own = ["--pretrained-path", str(self.options.checkpoint), "--epochs", "4", "--model-ema", "0.99"]
+        else:
+            own = ["--method", "moco-v2", "--model", "resnet18", "--width", "0.125", "--epochs", "6", "--queue-size", "48",
+                   "--bn-groups", "4", "--probe-epochs", "2"]
+        return [str(self.options.coretune), self.options.command, "--resume", *own, *common]
 
     def start(self, output):
         # Without features from another run the probe takes its time, and can be hit.
@@ -72,7 +78,8 @@ class Experiment:
         process.communicate()
         hit = FINISHED if process.returncode == 0 else stage(output)
         self.finish(output)
-        different = [name for name in ("last", "best") if checkpoint(output, name) != checkpoint(self.whole, name)]
+        kept = ("last", "best") if self.options.command == "fit" else ("last",)
+        different = [name for name in kept if checkpoint(output, name) != checkpoint(self.whole, name)]
         if metrics(output) != metrics(self.whole):
             different.append("metrics")
         for path in (output, Path(str(output) + "-cache")):
@@ -104,6 +111,7 @@ def main(argv):
     shared = Path(os.environ.get("CORETUNE_SHARED", REPOSITORY.parent / "shared"))
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--command", choices=["fit", "pretrain"], default="fit")
     parser.add_argument("--kills", type=int, default=50, help="killed runs for each number of loader threads")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of loader threads")
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the instants")

@@ -6,9 +6,11 @@ mod cli {
     mod data_fetch;
     mod exit_status;
     mod export;
+    mod guide;
     mod help;
     mod output;
     mod predict;
+    mod pretrain;
     mod report;
     mod resume;
     mod run;

@@ -3,7 +3,7 @@
 use coretune::config::Typed;
 use coretune::data::Role;
 use coretune::fit::{self, Evaluation, RunEvaluation};
-use coretune::run_folder::RunFolder;
+use coretune::run_folder::{RunFolder, RunKind};
 
 use super::lines;
 use crate::args::{Evaluate, Flags};
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         _ => Role::Validation,
     };
     let folder = RunFolder::open(&arguments.run)?;
+    folder.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
     let config = flags.over(Typed::defaults().file(&folder.config())?.without("run"))?.validate()?;
     let mut progress = Progress::new(printer.clone());

@@ -1,6 +1,6 @@
 //! `coretune export RUN --output FILE`: a trained model for other programs.
 
-use coretune::export::{self, Exported, Format, Request};
+use coretune::export::{self, Exported, ExportedEncoder, Format, Request};
 
 use super::lines;
 use crate::args::Export;
@@ -16,6 +16,9 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
         with_projection: arguments.with_projection,
         force: arguments.force,
     };
+    if export::is_pretraining(&arguments.run)? {
+        return tell_encoder(&printer, &export::export_pretrained(&arguments.run, &request)?);
+    }
     let exported = export::export(&arguments.run, &request)?;
     for note in &exported.notes {
         printer.warn(note);
@@ -34,4 +37,16 @@ fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
         format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
     printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
     printer.result("kept in", lines::quoted(&exported.parity_file))
+}
+
+/// The encoder of a pre-training run, and what it was recognised as.
+fn tell_encoder(printer: &Printer, exported: &ExportedEncoder) -> Result<(), Failure> {
+    let ExportedEncoder { output, bytes, tensors, recognised, epochs } = exported;
+    printer.json(&serde_json::json!({
+        "file": output, "bytes": bytes, "tensors": tensors, "recognised": recognised, "epochs": epochs,
+    }))?;
+    let megabytes = *bytes as f64 / 1e6;
+    let epochs = lines::count(*epochs as usize, "epoch");
+    printer.result("exported", format_args!("{}   after {epochs}, {megabytes:.1} MB", lines::quoted(output)))?;
+    printer.result("read back", format_args!("all {tensors} tensors are equal; recognised as {recognised}"))
 }

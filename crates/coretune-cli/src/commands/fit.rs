@@ -6,7 +6,7 @@ use std::time::Duration;
 use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
 use coretune::fit::{self, Finished, Preparation, Task};
-use coretune::run_folder::{RunFolder, Summary};
+use coretune::run_folder::{RunFolder, RunKind, Summary};
 
 use super::{lines, resuming};
 use crate::args::{Fit, Flags};
@@ -70,6 +70,7 @@ fn list_skipped(printer: &Printer, preparation: &Preparation, folder: &RunFolder
 /// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.
 fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let folder = RunFolder::resume(root)?;
+    folder.expect(RunKind::FineTuning)?;
     let (config, changes) = configuration(arguments, flags, &folder)?;
     if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
         return finished_already(printer, &summary, root);

@@ -6,7 +6,7 @@ use coretune::config::{Command, PretrainConfig, SettingChange, Typed};
 use coretune::engine::{device_name, threads};
 use coretune::fit;
 use coretune::pretrain::PretrainTask;
-use coretune::run_folder::{PretrainSummary, RunFolder};
+use coretune::run_folder::{PretrainSummary, RunFolder, RunKind};
 
 use super::{lines, resuming};
 use crate::args::{Flags, Pretrain};
@@ -36,7 +36,8 @@ fn prepare(printer: &Printer, config: &PretrainConfig) -> Result<PretrainTask, F
 }
 
 /// A new run.
-fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
+pub(super) fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
+    RunFolder::check_new(&config.folder())?;
     let task = prepare(printer, config)?;
     let folder = RunFolder::create(&task.config.folder())?;
     folder.write_config(&task.config.to_toml())?;
@@ -48,6 +49,7 @@ fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
 /// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.
 fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let folder = RunFolder::resume(root)?;
+    folder.expect(RunKind::Pretraining)?;
     let (config, changes) = configuration(arguments, flags, &folder)?;
     if let (Some(summary), true) = (folder.read_pretrain_summary()?, changes.is_empty()) {
         printer.json(&summary)?;
@@ -94,10 +96,10 @@ fn carry_out(printer: &Printer, task: &PretrainTask, folder: &RunFolder) -> Resu
         .map_err(|error| Failure::from(error).on_the_way())
         .inspect_err(|failure| printer.log("error", &failure.sentence))?;
     printer.json(&summary)?;
-    let (run, last) = (lines::quoted(folder.root()), lines::quoted(&folder.last_checkpoint()));
+    let run = lines::quoted(folder.root());
     printer.result("result", worth(&summary))?;
-    printer.result("saved", format_args!("{run}   {} epochs", summary.epochs))?;
-    printer.result("next", format_args!("coretune probe {last} --data-dir LABELLED"))
+    printer.result("saved", format_args!("{run}   {}", lines::count(summary.epochs as usize, "epoch")))?;
+    printer.result("next", format_args!("coretune probe {run} --data-dir LABELLED"))
 }
 
 /// Says what was found before anything is computed.

@@ -2,7 +2,7 @@
 
 use coretune::config::Typed;
 use coretune::report::{self, Source};
-use coretune::run_folder::RunFolder;
+use coretune::run_folder::{RunFolder, RunKind};
 
 use crate::args::{Flags, Report};
 use crate::failure::Failure;
@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
 
 fn source(folder: &std::path::Path, flags: &Flags) -> Result<Source, Failure> {
     let records = RunFolder::open_records(folder)?;
+    records.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
     let config = flags.over(Typed::defaults().file(&records.config())?.without("run"))?.validate()?;
     Ok(Source { folder: folder.into(), config })

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use coretune::config::Typed;
-use coretune::run_folder::{ChangeRecord, RunFolder};
+use coretune::config::{Command, Typed};
+use coretune::run_folder::{ChangeRecord, RunFolder, RunKind};
 use coretune::train::{StateComparison, compare_states};
 
-use super::{fit, lines};
+use super::{fit, lines, pretrain};
 use crate::args::Reproduce;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -14,21 +14,40 @@ use crate::printer::Printer;
 pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let original = RunFolder::open(&arguments.run)?;
-    if original.read_summary()?.is_none() {
+    let kind = original.kind()?;
+    let has_ended = match kind {
+        RunKind::FineTuning => original.read_summary()?.is_some(),
+        RunKind::Pretraining => original.read_pretrain_summary()?.is_some(),
+    };
+    if !has_ended {
         let text = format!("{} has not been run to its end", arguments.run.display());
-        return Err(Failure::refused(text).hint("coretune fit --resume --output RUN ends it first"));
+        return Err(Failure::refused(text).hint(format!("{kind} --resume --output RUN ends it first")));
     }
     refuse_changed(&original)?;
-    let mut config = Typed::defaults().file(&original.config())?.validate()?;
-    config.run.experiment = None;
-    config.run.output = Some(arguments.output.clone().unwrap_or_else(|| beside(&arguments.run)));
-    let again = config.folder();
+    let again = arguments.output.clone().unwrap_or_else(|| beside(&arguments.run));
     refuse_taken(&again, &arguments.run)?;
-    fit::begin(&printer.words_only(), &config, false)?;
+    repeat(&printer.words_only(), kind, &original, &again)?;
     let again = RunFolder::open(&again)?;
     let comparison = compare_states(&original.last_checkpoint(), &again.last_checkpoint())?;
     printer.json(&comparison)?;
     tell(&printer, &comparison)
+}
+
+/// The same run once more, into another folder.
+fn repeat(printer: &Printer, kind: RunKind, original: &RunFolder, again: &Path) -> Result<(), Failure> {
+    match kind {
+        RunKind::FineTuning => {
+            let mut config = Typed::defaults().file(&original.config())?.validate()?;
+            (config.run.experiment, config.run.output) = (None, Some(again.into()));
+            fit::begin(printer, &config, false)
+        }
+        RunKind::Pretraining => {
+            let typed = Typed::defaults_of(Command::Pretrain).file(&original.config())?;
+            let mut config = typed.validate_pretraining()?;
+            (config.run.experiment, config.run.output) = (None, Some(again.into()));
+            pretrain::begin(printer, &config)
+        }
+    }
 }
 
 /// A run whose settings were changed on the way is not what its `config.toml` says, and cannot be repeated from it.

@@ -197,9 +197,9 @@ impl Checkpoint {
     }
 }
 
-/// The model of the best epoch, where `path` is a run folder; else the path itself.
+/// The file of the encoder, where `path` is a run folder; else the path itself.
 fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
-    if RunFolder::holds_run(path) { Ok(RunFolder::open_records(path)?.best_model()?) } else { Ok(path.into()) }
+    if RunFolder::holds_run(path) { Ok(RunFolder::open_records(path)?.encoder()?) } else { Ok(path.into()) }
 }
 
 /// How much of a file is looked at to tell what it is; the tar magic ends at byte 262.

@@ -48,6 +48,12 @@ pub enum ExportError {
         /// The output.
         path: PathBuf,
     },
+    /// A pre-trained encoder in a format that ends at a classifier's logits.
+    #[error("{} is a pre-training run: it has no classifier, at whose logits an ONNX file ends", path.display())]
+    NoClassifier {
+        /// The run.
+        path: PathBuf,
+    },
     /// A projection head was asked for, and the model has none.
     #[error("{} holds no projection head", path.display())]
     NoProjection {
@@ -126,6 +132,7 @@ impl ExportError {
             Self::Exists { .. } => Some("name another file: --output FILE; or replace it: --force".into()),
             Self::Target { .. } => Some("name a file: --output FILE".into()),
             Self::NoFolder { .. } => Some("make the folder first, or name another one: --output FILE".into()),
+            Self::NoClassifier { .. } => Some("give --to torch or safetensors".into()),
             Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out --with-projection".into()),
             Self::TooLarge { .. } => Some("give --to safetensors".into()),
             Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),

@@ -10,6 +10,7 @@ mod metadata;
 mod naming;
 mod onnx;
 mod parity;
+mod pretrained;
 mod source;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use error::ExportError;
 pub use format::Format;
 use naming::Naming;
 pub use parity::{Parity, ParityImages};
+pub use pretrained::{ExportedEncoder, export_pretrained, is_pretraining};
 use source::Source;
 
 /// What is to be written, and where.

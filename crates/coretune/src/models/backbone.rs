@@ -71,7 +71,11 @@ impl Backbone {
     pub fn check_trainable(&self) -> Result<(), ModelError> {
         let width = self.architecture.width;
         match resnet::narrowest_shortcut(&self.architecture) {
-            Some(channels) if channels < NARROWEST => Err(ModelError::Narrow { width, channels, least: NARROWEST }),
+            Some(channels) if channels < NARROWEST => {
+                let full = resnet::narrowest_shortcut(&Architecture { width: 1.0, ..self.architecture });
+                let least_width = NARROWEST as f64 / full.unwrap_or(NARROWEST) as f64;
+                Err(ModelError::Narrow { width, channels, least: NARROWEST, least_width })
+            }
             _ => Ok(()),
         }
     }

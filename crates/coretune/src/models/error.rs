@@ -14,7 +14,9 @@ pub enum ModelError {
         most: f64,
     },
     /// A network so narrow that libtorch cannot train it.
-    #[error("a width of {width} leaves {channels} channels to a shortcut, which takes {least} or more")]
+    #[error(
+        "a network of width {width} cannot be trained: a shortcut reads {channels} channels, libtorch needs {least}"
+    )]
     Narrow {
         /// The factor on the number of channels.
         width: f64,
@@ -22,6 +24,8 @@ pub enum ModelError {
         channels: i64,
         /// Channels that are needed.
         least: i64,
+        /// The factor that leaves so many.
+        least_width: f64,
     },
     /// A head would have no rows or no columns.
     #[error("a {layer} of {outputs} outputs and {inputs} inputs cannot be built")]
@@ -71,9 +75,7 @@ impl ModelError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ModelError::Width { .. } => Some("--width 1 is the network as published".into()),
-            ModelError::Narrow { width, channels, least } => {
-                Some(format!("--width {} is the narrowest", width * *least as f64 / *channels as f64))
-            }
+            ModelError::Narrow { least_width, .. } => Some(format!("--width {least_width} is the narrowest")),
             ModelError::Stage { stages, .. } => Some(format!("--frozen-stages takes 0 to {stages}")),
             _ => None,
         }

@@ -61,6 +61,7 @@ impl PretrainTask {
         }
         let (width, height) = images.load(0)?.dimensions();
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len());
+        Backbone::outline(&architecture)?.check_trainable()?;
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
         let images = checked(images, &config, input.img_size as u32, &mut notes, observer)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
-use crate::run_folder::{EvaluationRecord, MetricsRecord, Provenance, RunFolder, StepRecord, Summary, fields};
+use crate::run_folder::{EvaluationRecord, MetricsRecord, Provenance, RunFolder, RunKind, StepRecord, Summary, fields};
 
 /// The records of a run.
 pub(super) struct Records {
@@ -25,6 +25,7 @@ pub(super) type Curve = Vec<(f64, f64)>;
 impl Records {
     pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
         let folder = RunFolder::open_records(path)?;
+        folder.expect(RunKind::FineTuning)?;
         Ok(Records {
             name: last_part(path),
             folder: path.into(),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::RunFolder;
+use super::{RunFolder, RunKind};
 /// Found where a run should go on that was never begun.
 pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
 
@@ -35,6 +35,14 @@ pub enum RunFolderError {
     NoModel {
         /// The folder.
         path: PathBuf,
+    },
+    /// The folder of another kind of run than what was asked for works on.
+    #[error("{path} is a run of {found}, not of {}", found.other())]
+    OtherKind {
+        /// The folder.
+        path: PathBuf,
+        /// What it is.
+        found: RunKind,
     },
     /// A run that has begun lacks what going on with it needs.
     #[error("the run in {} cannot go on: {found}", path.display())]
@@ -95,6 +103,13 @@ impl RunFolderError {
                     path.display()
                 ));
             }
+            RunFolderError::OtherKind { found: RunKind::Pretraining, path } => {
+                return Some(format!(
+                    "coretune probe {0} measures its encoder, fit --pretrained-path {0} makes a classifier of it",
+                    path.display()
+                ));
+            }
+            RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => "coretune fit goes on with it",
             RunFolderError::CannotGoOn { .. } => {
                 "put the file back from a copy of the folder, or start anew into another folder: --output DIR"
             }

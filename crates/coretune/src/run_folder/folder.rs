@@ -1,3 +1,4 @@
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,35 @@ const TABLE: &str = "metrics.csv";
 const PARTIAL: &str = "partial";
 /// `TensorBoard` looks for `tfevents` in the name.
 const EVENTS: &str = "events.out.tfevents.coretune";
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKind {
+    /// `coretune fit`.
+    FineTuning,
+    /// `coretune pretrain`.
+    Pretraining,
+}
+
+impl RunKind {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            RunKind::FineTuning => RunKind::Pretraining,
+            RunKind::Pretraining => RunKind::FineTuning,
+        }
+    }
+}
+
+impl fmt::Display for RunKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RunKind::FineTuning => "coretune fit",
+            RunKind::Pretraining => "coretune pretrain",
+        })
+    }
+}
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -144,7 +174,40 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::NoModel`] when no epoch has been trained to its end.
     pub fn best_model(&self) -> Result<PathBuf, RunFolderError> {
+        self.expect(RunKind::FineTuning)?;
         let path = self.best_checkpoint();
+        if path.is_file() { Ok(path) } else { Err(RunFolderError::NoModel { path: self.root.clone() }) }
+    }
+
+    /// What kind of run this is, as its configuration says.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when it cannot be read.
+    pub fn kind(&self) -> Result<RunKind, RunFolderError> {
+        let is_of_pretraining = self.read_config()?.lines().any(|line| line.trim() == "[pretrain]");
+        Ok(if is_of_pretraining { RunKind::Pretraining } else { RunKind::FineTuning })
+    }
+
+    /// Refuses a run of another kind.
+    ///
+    /// # Errors
+    /// [`RunFolderError::OtherKind`].
+    pub fn expect(&self, kind: RunKind) -> Result<(), RunFolderError> {
+        match self.kind()? {
+            found if found == kind => Ok(()),
+            found => Err(RunFolderError::OtherKind { path: self.root.clone(), found }),
+        }
+    }
+
+    /// The file whose encoder others start from: the best model, or the encoder of pre-training as it stands.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoModel`] when there is none yet.
+    pub fn encoder(&self) -> Result<PathBuf, RunFolderError> {
+        let path = match self.kind()? {
+            RunKind::FineTuning => self.best_checkpoint(),
+            RunKind::Pretraining => self.last_checkpoint(),
+        };
         if path.is_file() { Ok(path) } else { Err(RunFolderError::NoModel { path: self.root.clone() }) }
     }
 
@@ -288,6 +351,7 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::Content`] when the file is no summary.
     pub fn read_summary(&self) -> Result<Option<Summary>, RunFolderError> {
+        self.expect(RunKind::FineTuning)?;
         self.read_json(SUMMARY, SUMMARY_IS)
     }
 

@@ -28,7 +28,7 @@ pub use changes::ChangeRecord;
 pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;
-pub use folder::RunFolder;
+pub use folder::{RunFolder, RunKind};
 pub use metrics::{EvaluationRecord, MetricsRecord, ProbeRecord, StepRecord};
 pub use provenance::{MachineRecord, Provenance};
 pub use summary::{BestSummary, PretrainSummary, ProbeSummary, Summary, TestSummary};

@@ -1,0 +1,119 @@
+//! `coretune pretrain` as a user types it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::world::World;
+use super::{coretune, stderr, stdout};
+
+fn pretrain(world: &World, run: &str, more: &[&str]) -> Vec<String> {
+    let (data, output) = (world.path("data"), world.path(run));
+    let own = ["pretrain", "--data-dir", &data, "--output", &output, "--width", "0.125", "--batch-size", "8"];
+    let short = ["--img-size", "16", "--bn-groups", "2", "--probe-epochs", "1", "--threads", "1", "--save-steps", "1"];
+    let epochs: &[&str] = if more.contains(&"--epochs") { &[] } else { &["--epochs", "2"] };
+    own.iter().chain(&short).chain(epochs).chain(more).map(ToString::to_string).collect()
+}
+
+fn run(arguments: &[String]) -> std::process::Output {
+    coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_result_is_named_measured_and_read_like_a_strangers() {
+    let world = World::new();
+    for method in ["moco-v2", "simclr"] {
+        let output = run(&pretrain(&world, method, &["--method", method, "--json"]));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(summary["method"], method);
+        assert!(summary["probe"]["knn_top1"].as_f64().is_some_and(|top1| (0.0..=1.0).contains(&top1)));
+        assert!(stderr(&output).contains("(epoch 0)"), "random weights come first: {}", stderr(&output));
+
+        let folder = world.path(method);
+        let report: Value = serde_json::from_str(&stdout(&coretune(&["inspect", &folder, "--json"]))).unwrap();
+        assert_eq!(report["architecture"], "resnet18");
+        assert!((report["coverage"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+        for file in ["encoder.pth.tar", "encoder.safetensors"] {
+            let file = world.path(&format!("{method}-{file}"));
+            let exported = coretune(&["export", &folder, "--output", &file]);
+            assert_eq!(exported.status.code(), Some(0), "{}", stderr(&exported));
+            let again: Value = serde_json::from_str(&stdout(&coretune(&["inspect", &file, "--json"]))).unwrap();
+            // The backbone alone does not say by which method it was made.
+            assert!(again["method"] == report["method"] || file.ends_with(".safetensors"), "{again}");
+            assert!((again["coverage"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let world = World::new();
+    let whole = run(&pretrain(&world, "whole", &["--epochs", "6"]));
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_coretune"))
+        .args(pretrain(&world, "killed", &["--epochs", "6"]))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let last = world.path("killed/checkpoints/last.safetensors");
+    while !fs::exists(&last).unwrap() && killed.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let resumed = coretune(&["pretrain", "--resume", "--output", &world.path("killed")]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));
+    let bytes = |run: &str| fs::read(world.path(&format!("{run}/checkpoints/last.safetensors"))).unwrap();
+    assert!(bytes("killed") == bytes("whole"));
+    let again = coretune(&["pretrain", "--resume", "--output", &world.path("killed")]);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(stdout(&again).contains("is done already"), "{}", stdout(&again));
+    let reproduced = coretune(&["reproduce", &world.path("whole")]);
+    assert!(stdout(&reproduced).contains("bit for bit"), "{}{}", stdout(&reproduced), stderr(&reproduced));
+}
+
+#[test]
+fn runs_of_one_kind_are_not_taken_for_the_other() {
+    let world = World::new();
+    assert_eq!(run(&pretrain(&world, "encoder", &["--epochs", "1"])).status.code(), Some(0));
+    assert_eq!(run(&world.fit("classifier", &["--no-probe"])).status.code(), Some(0));
+    let (encoder, classifier) = (world.path("encoder"), world.path("classifier"));
+    let refusals: [&[&str]; 5] = [
+        &["evaluate", &encoder],
+        &["predict", &encoder, &world.path("data")],
+        &["report", &encoder],
+        &["fit", "--resume", "--output", &encoder],
+        &["pretrain", "--resume", "--output", &classifier],
+    ];
+    for arguments in refusals {
+        let output = coretune(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("is a run of coretune") && stderr(&output).contains("hint:"), "{arguments:?}");
+    }
+    let onnx = coretune(&["export", &encoder, "--output", &world.path("encoder.onnx")]);
+    assert!(stderr(&onnx).contains("has no classifier") && onnx.status.code() == Some(2), "{}", stderr(&onnx));
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_a_folder_is_made() {
+    let world = World::new();
+    let refusals: [(&[&str], &str); 4] = [
+        (&["--queue-size", "12"], "--queue-size"),
+        (&["--set", "pretrain.bn_groups=3"], "--bn-groups"),
+        (&["--set", "train.batch_size=64"], "a batch of 64"),
+        (&["--set", "model.width=0.01"], "--width 0.125"),
+    ];
+    for (more, hint) in refusals {
+        let (data, output) = (world.path("data"), world.path("run"));
+        let own = ["pretrain", "--data-dir", &data, "--output", &output, "--set", "train.batch_size=8"];
+        let output = coretune(&[&own, more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(hint), "{more:?}: {}", stderr(&output));
+    }
+    assert!(!fs::exists(world.path("run")).unwrap());
+}
