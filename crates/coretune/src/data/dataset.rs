@@ -122,25 +122,22 @@ impl Dataset {
         Err(DataError::Unrecognised { path: path.to_path_buf(), found: contents(path)? })
     }
 
-    /// As [`Dataset::open`], and also a folder of images without folders of classes: they are of one class, `images`.
+    /// As [`Dataset::open`], and also a folder with images that lie in no folder of a class: all below it are then of one
+    /// class, `images`.
     ///
     /// # Errors
     /// Those of [`Dataset::open`].
     pub fn open_unlabelled(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let refused = match Dataset::open(path, options) {
-            Err(error @ (DataError::Unrecognised { .. } | DataError::NoImages { .. })) if path.is_dir() => error,
-            opened => return opened,
-        };
-        let folder = options.train_split.as_deref().unwrap_or("train");
-        let train = Some(path.join(folder)).filter(|folder| folder.is_dir()).unwrap_or_else(|| path.to_path_buf());
-        let images = image_folder::images_below(&train)?;
-        if images.is_empty() {
-            return Err(refused);
+        let train = path.join(options.train_split.as_deref().unwrap_or("train"));
+        let folder = if train.is_dir() { train } else { path.to_path_buf() };
+        if !image_folder::lie_without_class(&folder)? {
+            return Dataset::open(path, options);
         }
+        let images: Vec<ImageSource> =
+            image_folder::images_below(&folder)?.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         let classes: Arc<[String]> = Arc::from(["images".to_string()]);
         let labels = vec![0; images.len()];
-        let images = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         Ok(Dataset {
             root: path.to_path_buf(),
             format: Format::ImageFolder,

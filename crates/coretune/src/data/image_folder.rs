@@ -54,6 +54,11 @@ fn list(folder: &Path) -> Result<Listing, DataError> {
     Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(names) })
 }
 
+/// Whether images lie in the folder itself, and not in folders of classes.
+pub(super) fn lie_without_class(folder: &Path) -> Result<bool, DataError> {
+    Ok(folder.is_dir() && names_in(folder)?.iter().any(|name| is_image(&folder.join(name))))
+}
+
 /// The image files in a folder and below it, sorted by name.
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut images = Vec::new();

@@ -39,6 +39,20 @@ fn colours(split: &Split) -> Vec<u8> {
 }
 
 #[test]
+fn images_without_folders_of_classes_are_of_one_class() {
+    let unlabelled = |folder: &TempDir| Dataset::open_unlabelled(folder.path(), &DatasetOptions::default());
+    for paths in [&["b.png", "a.png", "more/c.png"][..], &["train/b.png", "train/a.png", "train/x/c.png", "test/d.png"]]
+    {
+        let data = unlabelled(&tree(paths)).unwrap();
+        assert_eq!(data.train.as_ref().map(Split::len), Some(3), "{paths:?}");
+        assert_eq!(data.classes[..], ["images"]);
+    }
+    let labelled = unlabelled(&tree(&["train/cat/a.png", "train/ant/b.png", "test/cat/c.png"])).unwrap();
+    assert_eq!((labelled.classes.len(), labelled.test.is_some()), (2, true));
+    assert!(unlabelled(&tempdir().unwrap()).is_err());
+}
+
+#[test]
 fn image_folders_with_splits_sort_classes_and_files_by_name() {
     let folder = tree(&[
         "train/cat/b.png",

@@ -72,6 +72,24 @@ fn a_sample_is_augmented_by_seed_epoch_and_index_whatever_batch_it_is_in() {
     assert_ne!(alone, image_of_9(vec![vec![9]], LoaderOptions { seed: 4, ..options(1) }));
 }
 
+/// The views of an image differ, whatever the number of workers they are the same, and the first is the single one.
+#[test]
+fn two_views_of_each_image_come_one_after_the_other() {
+    let split = split(20);
+    let batch = |views: usize, workers: usize| {
+        let options = LoaderOptions { views, ..options(workers) };
+        let batches = vec![vec![3, 14, 9], vec![1, 2, 4]];
+        Loader::new(split.clone(), augmentation(), batches, options).unwrap().map(Result::unwrap).last().unwrap()
+    };
+    let (single, double) = (batch(1, 1), batch(2, 2));
+    assert_eq!(double.images.size()[0], 6);
+    assert_eq!((double.labels.len(), &double.indices), (3, &vec![1, 2, 4]));
+    let (first, second) = (double.images.narrow(0, 0, 3), double.images.narrow(0, 3, 3));
+    assert_eq!(pixels(&first), pixels(&single.images));
+    assert_ne!(pixels(&first), pixels(&second));
+    assert_eq!(pixels(&double.images), pixels(&batch(2, 1).images));
+}
+
 #[test]
 fn pixels_arrive_as_they_are_stored() {
     let split = split(4);
