@@ -69,11 +69,23 @@ fn hint(error: &Error, called: &str) -> String {
     }
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
         .into_iter()
-        .find_map(|kind| error.get(kind).and_then(first));
+        .find_map(|kind| error.get(kind).and_then(first))
+        // Spelled with dashes, as everywhere; the aliases with underscores are for those who bring them.
+        .map(|near| near.replace('_', "-"))
+        .filter(|near| is_alike(error, near));
     match near {
         Some(near) => format!("did you mean {near}?"),
         None => format!("{called} --help lists what can be given"),
     }
+}
+
+/// Whether the suggestion is a typing error away from what was typed, and not just of some of its letters.
+fn is_alike(error: &Error, near: &str) -> bool {
+    const ALIKE: f64 = 0.5;
+    let typed = [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
+        .into_iter()
+        .find_map(|kind| error.get(kind).and_then(first));
+    typed.is_none_or(|typed| strsim::normalized_damerau_levenshtein(&typed, near) >= ALIKE)
 }
 
 fn first(value: &ContextValue) -> Option<String> {

@@ -36,8 +36,10 @@ fn describe(printer: &Printer, report: &LoadReport) -> Result<(), Failure> {
     if !report.missing.is_empty() {
         printer.result("missing", lines::first_of(&report.missing))?;
     }
-    for Mismatched { name, expected, found, .. } in &report.mismatched {
-        printer.result("wrong shape", format_args!("{name} {found:?}, expected {expected:?}"))?;
+    if !report.mismatched.is_empty() {
+        let shapes = |tensor: &Mismatched| format!("{} {:?} for {:?}", tensor.name, tensor.found, tensor.expected);
+        let tensors: Vec<String> = report.mismatched.iter().map(shapes).collect();
+        printer.result("wrong shape", lines::first_of(&tensors))?;
     }
     if !report.heads.is_empty() {
         printer.result("heads", lines::first_of(&report.heads))?;

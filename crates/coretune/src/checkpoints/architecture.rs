@@ -55,7 +55,7 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
         .or_else(|| extent(shapes, "layer1.0.conv1.weight", 1))
         .filter(|channels| (1..=WIDEST_STEM).contains(channels))
         .ok_or("its first convolution, conv1.weight, is missing or of no use")?;
-    let width = channels as f64 / 64.0;
+    let width = resnet_width(shapes, channels);
     let blocks = blocks(shapes)?;
     let bottleneck = shapes.keys().any(|name| name.ends_with(".conv3.weight"));
     let (inner, groups) = inside(shapes, channels, bottleneck).ok_or("no block of it is complete")?;
@@ -122,11 +122,75 @@ fn inside(shapes: &Shapes, channels: i64, bottleneck: bool) -> Option<(i64, i64)
     })
 }
 
+/// The factor on the channels of the stem and of each stage.
+fn resnet_width(shapes: &Shapes, stem: i64) -> f64 {
+    let of_stage = |stage: usize| {
+        let block = format!("layer{}.0", stage + 1);
+        let planes = match extent(shapes, &format!("{block}.conv3.weight"), 0) {
+            Some(outputs) => outputs / 4,
+            None => extent(shapes, &format!("{block}.conv2.weight"), 0)?,
+        };
+        Some((64 << stage, planes))
+    };
+    let found: Vec<(i64, i64)> = (0..4).filter_map(of_stage).chain([(64, stem)]).collect();
+    width(&found, stem as f64 / 64.0)
+}
+
+/// The factor that makes each published number of channels, rounded, the number found: `usual` where that is one, else the
+/// one with the fewest decimals; `usual` too where none does, for a report of what does not fit.
+fn width(found: &[(i64, i64)], usual: f64) -> f64 {
+    const DECIMALS: i32 = 9;
+    let makes = |width: f64| {
+        found.iter().all(|&(published, channels)| ((published as f64 * width).round() as i64).max(1) == channels)
+    };
+    let bound = |half: f64| move |&(published, channels): &(i64, i64)| (channels as f64 + half) / published as f64;
+    let low = found.iter().map(bound(-0.5)).fold(0.0, f64::max);
+    let high = found.iter().map(bound(0.5)).fold(f64::INFINITY, f64::min);
+    let middle = f64::midpoint(low, high);
+    let rounded = (1..=DECIMALS).map(|decimals| (middle * 10f64.powi(decimals)).round() / 10f64.powi(decimals));
+    std::iter::once(usual).chain(rounded).find(|&width| width > 0.0 && makes(width)).unwrap_or(usual)
+}
+
 fn mobilenet(shapes: &Shapes) -> Result<Architecture, String> {
-    let width = extent(shapes, "conv2.weight", 0)
-        .map(|features| features as f64 / 1280.0)
-        .or_else(|| extent(shapes, "layers.16.conv3.weight", 0).map(|channels| channels as f64 / 320.0))
-        .filter(|&width| width > 0.0)
-        .ok_or("its last convolution, conv2.weight, is missing")?;
+    /// Layers whose outputs are wide enough to tell one factor from the next, with their published channels.
+    const WIDE: [(&str, i64); 4] = [
+        ("conv2.weight", 1280),
+        ("layers.16.conv3.weight", 320),
+        ("layers.13.conv3.weight", 160),
+        ("layers.10.conv3.weight", 96),
+    ];
+    let found: Vec<(i64, i64)> =
+        WIDE.iter().filter_map(|&(name, published)| Some((published, extent(shapes, name, 0)?))).collect();
+    let &(published, channels) = found.first().ok_or("its last convolution, conv2.weight, is missing")?;
+    let width = width(&found, channels as f64 / published as f64);
+    if width <= 0.0 {
+        return Err("its last convolution, conv2.weight, has no channels".into());
+    }
     Ok(Architecture { family: Family::MobileNetV2Small, stem: Stem::Small, width })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::Backbone;
+
+    /// A network of any width up to two decimals is built again as it was from its shapes.
+    #[test]
+    fn every_width_is_found_again_from_the_shapes() {
+        for family in
+            [Family::ResNet18, Family::ResNet50, Family::ResNeXt50, Family::WideResNet50, Family::MobileNetV2Small]
+        {
+            for hundredths in (5..=200).step_by(if family == Family::ResNet18 { 1 } else { 7 }) {
+                let stem = if family == Family::MobileNetV2Small { Stem::Small } else { Stem::Imagenet };
+                let built = Architecture { family, stem, width: f64::from(hundredths) / 100.0 };
+                let shapes = |architecture: &Architecture| -> Shapes {
+                    let backbone = Backbone::outline(architecture).unwrap();
+                    backbone.parameters().iter().map(|p| (p.name.clone(), p.tensor.size())).collect()
+                };
+                let found = architecture_of(&shapes(&built)).unwrap_or_else(|error| panic!("{built:?}: {error}"));
+                assert_eq!(found.family, family, "{built:?}");
+                assert!(shapes(&found) == shapes(&built), "{built:?} was taken for {found:?}");
+            }
+        }
+    }
 }

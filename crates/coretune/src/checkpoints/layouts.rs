@@ -177,7 +177,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         containers: STATE_DICT,
         requires: &[&["encoder_q."]],
         encoders: &[encoder("query", &["encoder_q."]), encoder("key", &["encoder_k."])],
-        spellings: &[TORCHVISION],
+        spellings: &[TORCHVISION, MOBILENET],
         heads: NO_HEADS,
         groups: &[PROJECTION, QUEUE],
     },

@@ -82,7 +82,23 @@ impl Typed {
     /// A flag: the setting and the text given to it (several only where the setting is a list).
     pub fn flag(mut self, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
         self.put_text(Origin::Flag(format!("--{}", setting.flag)), setting, &texts.join(","))?;
+        self.replace_other_budget(setting);
         Ok(self)
+    }
+
+    /// A labelled budget that was typed takes the place of one of the other kind that a lower layer has.
+    fn replace_other_budget(&mut self, setting: &Setting) {
+        let other = match setting.key {
+            "data.per_class" => "data.label_fraction",
+            "data.label_fraction" => "data.per_class",
+            _ => return,
+        };
+        if !matches!(self.origin(other), Some(Origin::Flag(_)))
+            && let Some(default) = Typed::defaults().entries.remove(other)
+            && let Some(entry) = self.entries.get_mut(other)
+        {
+            *entry = default;
+        }
     }
 
     /// Takes every key of a section back to its default, whatever the layers so far have said.

@@ -115,7 +115,8 @@ impl<'a> Search<'a> {
     /// Backbones under any prefix, each named by it.
     pub(super) fn anywhere(&self) -> Result<Vec<Found>, CheckpointError> {
         let mut prefixes = BTreeSet::new();
-        for (name, _) in self.names.iter() {
+        // What an optimizer remembers of a backbone is named like it, and is none.
+        for (name, _) in self.names.iter().filter(|(name, _)| !name.starts_with("optimizer")) {
             let anchors = SPELLINGS.iter().flat_map(|spelling| spelling.anchors.iter().copied().flatten());
             prefixes.extend(
                 anchors.filter_map(|anchor| name.strip_suffix(anchor)).filter(|prefix| ends_a_component(prefix)),
