@@ -14,6 +14,7 @@ pub mod objectives;
 pub mod predict;
 pub mod pretrain;
 pub mod random;
+mod regular_file;
 pub mod report;
 pub mod run_folder;
 pub mod train;

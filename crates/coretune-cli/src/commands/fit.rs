@@ -40,12 +40,29 @@ pub(super) fn prepare(printer: &Printer, config: &RunConfig) -> Result<Preparati
 }
 
 /// A new run.
-pub(super) fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Result<(), Failure> {
+fn begin(printer: &Printer, config: &RunConfig, dry_run: bool) -> Result<(), Failure> {
     if dry_run {
-        return self::dry_run(printer, prepare(printer, config)?);
+        let preparation = prepare(printer, config)?;
+        preparation.check_memory()?;
+        return self::dry_run(printer, preparation);
     }
     RunFolder::check_new(&config.folder())?;
     let preparation = prepare(printer, config)?;
+    start(printer, preparation)
+}
+
+/// Repeats a run whose folder is `original`, from the same inputs.
+pub(super) fn repeat(printer: &Printer, config: &RunConfig, original: &RunFolder) -> Result<(), Failure> {
+    let preparation = prepare(printer, config)?;
+    let (inputs, checkpoint) = (preparation.task.provenance()?, Some(config.checkpoint.path.as_path()));
+    for note in resuming::other_bits(original, &inputs, &config.data.dir, checkpoint)? {
+        printer.warn(note);
+    }
+    start(printer, preparation)
+}
+
+/// Makes the folder of a new run, and carries it out.
+fn start(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
     preparation.task.steps_per_epoch()?;
     preparation.check_memory()?;
     let folder = RunFolder::create(&preparation.task.config.folder())?;
@@ -78,6 +95,7 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     let standing = fit::standing(&folder, config.train.log_every)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let preparation = prepare(printer, &config)?;
+    preparation.check_memory()?;
     let (inputs, checkpoint) = (preparation.task.provenance()?, Some(config.checkpoint.path.as_path()));
     let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, checkpoint)?;
 

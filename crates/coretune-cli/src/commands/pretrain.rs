@@ -36,14 +36,27 @@ fn prepare(printer: &Printer, config: &PretrainConfig) -> Result<PretrainTask, F
 }
 
 /// A new run.
-pub(super) fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
+fn begin(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
     RunFolder::check_new(&config.folder())?;
+    start(printer, &prepare(printer, config)?)
+}
+
+/// Repeats a run whose folder is `original`, from the same inputs.
+pub(super) fn repeat(printer: &Printer, config: &PretrainConfig, original: &RunFolder) -> Result<(), Failure> {
     let task = prepare(printer, config)?;
+    for note in resuming::other_bits(original, &task.provenance()?, &config.data.dir, None)? {
+        printer.warn(note);
+    }
+    start(printer, &task)
+}
+
+/// Makes the folder of a new run, and carries it out.
+fn start(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
     let folder = RunFolder::create(&task.config.folder())?;
     folder.write_config(&task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
     folder.write_provenance(&task.provenance()?)?;
-    carry_out(printer, &task, &folder)
+    carry_out(printer, task, &folder)
 }
 
 /// Goes on with the run in `root`. Everything is looked at first; then the folder is written to.

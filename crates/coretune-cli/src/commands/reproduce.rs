@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use coretune::checkpoints::safetensors_file;
 use coretune::config::{Command, Typed};
 use coretune::run_folder::{ChangeRecord, RunFolder, RunKind};
 use coretune::train::{StateComparison, compare_states};
@@ -10,6 +11,7 @@ use super::{fit, lines, pretrain};
 use crate::args::Reproduce;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::status::Status;
 
 pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
@@ -24,13 +26,25 @@ pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
         return Err(Failure::refused(text).hint(format!("{kind} --resume --output RUN ends it first")));
     }
     refuse_changed(&original)?;
+    // What is compared at the end has to be there, and whole, before anything is repeated.
+    safetensors_file::check(original.last_checkpoint())?;
     let again = arguments.output.clone().unwrap_or_else(|| beside(&arguments.run));
     refuse_taken(&again, &arguments.run)?;
-    repeat(&printer.words_only(), kind, &original, &again)?;
+    repeat(&printer.words_only(), kind, &original, &again).map_err(|failure| not_resumed(failure, &again))?;
     let again = RunFolder::open(&again)?;
     let comparison = compare_states(&original.last_checkpoint(), &again.last_checkpoint())?;
     printer.json(&comparison)?;
     tell(&printer, &comparison)
+}
+
+/// A repetition that was stopped begins from the start.
+fn not_resumed(failure: Failure, again: &Path) -> Failure {
+    match failure.status {
+        Status::Interrupted(_) => {
+            failure.hint(format!("a repetition is made in one go: remove {} and begin again", lines::quoted(again)))
+        }
+        _ => failure,
+    }
 }
 
 /// The same run once more, into another folder.
@@ -39,13 +53,13 @@ fn repeat(printer: &Printer, kind: RunKind, original: &RunFolder, again: &Path) 
         RunKind::FineTuning => {
             let mut config = Typed::defaults().file(&original.config())?.validate()?;
             (config.run.experiment, config.run.output) = (None, Some(again.into()));
-            fit::begin(printer, &config, false)
+            fit::repeat(printer, &config, original)
         }
         RunKind::Pretraining => {
             let typed = Typed::defaults_of(Command::Pretrain).file(&original.config())?;
             let mut config = typed.validate_pretraining()?;
             (config.run.experiment, config.run.output) = (None, Some(again.into()));
-            pretrain::begin(printer, &config)
+            pretrain::repeat(printer, &config, original)
         }
     }
 }

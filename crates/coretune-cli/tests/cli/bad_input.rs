@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use coretune::checkpoints::safetensors_file;
+use coretune::run_folder::RunFolder;
 use tch::Tensor;
 
 use super::world::World;
@@ -20,13 +21,14 @@ What is said, and the exit status, when something is wrong. Written from what th
 current; `FOLDER` stands for the place of the files). 2: refused before anything was done; 1: failed on the way, with what
 was saved before intact.
 
-Not in this table, and tested elsewhere: two runs in one folder, a full disk while saving, other settings on `--resume`
-(tests `resume`), an image that is broken or missing (tests `data_check`, `predict`), files altered at random (tests
+Not in this table, and tested elsewhere: other settings on `--resume` (tests `resume`), an image that is broken or missing (tests `data_check`, `predict`), files altered at random (tests
 `mutations`, `damage`).
 
 | what | exit | said |
 |---|---|---|
 ";
+
+const FULL_DISK: &str = "a full disk while saving";
 
 /// A case: what is wrong, the arguments, the exit status, words that the message must hold.
 struct Case {
@@ -207,6 +209,8 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
     let config = |run: &str, file: &str| world.fit(run, &["--config", &world.path(file)]);
     vec![
         case("a run folder that is not empty", world.fit("taken", &[]), 2, &["not empty", "hint"]),
+        case("two runs in one folder", world.fit("busy", &[]), 2, &["another run is writing", "hint"]),
+        case(FULL_DISK, world.fit("full", &["--no-probe"]), 1, &["cannot write", "hint: the disk is full"]),
         case("an output that cannot be written", fit_with(world, "j", "j", "/proc/none/run", &[]), 2, &["/proc/none"]),
         case("an unknown key", config("k", "unknown.toml"), 2, &["learning_rat", "did you mean"]),
         case("a value of the wrong type", config("l", "type.toml"), 2, &["train.lr", "expected", "found"]),
@@ -230,6 +234,16 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
     ]
 }
 
+/// A limit on the size of a file refuses a write as a full disk does.
+fn on_a_full_disk(arguments: &[String]) -> Output {
+    let limited = "ulimit -f 200; trap '' XFSZ; exec \"$@\"";
+    Command::new("bash")
+        .args(["-c", limited, "bash", env!("CARGO_BIN_EXE_coretune")])
+        .args(arguments)
+        .output()
+        .expect("bash starts")
+}
+
 /// The message on one line, with the place of the files taken out.
 fn said(output: &Output, world: &World) -> String {
     let text = stderr(output);
@@ -243,12 +257,14 @@ fn said(output: &Output, world: &World) -> String {
 #[test]
 fn every_bad_input_ends_with_its_status_and_a_sentence() {
     let world = World::new();
+    // Held until the end, as by a run that is going on.
+    let _busy = RunFolder::create(Path::new(&world.path("busy"))).unwrap();
     let cases: Vec<Case> =
         [checkpoints(&world), data(&world), folders_and_settings(&world)].into_iter().flatten().collect();
     let mut page = String::from(PREFACE);
     let mut seen = BTreeSet::new();
     for Case { what, arguments, status, words } in &cases {
-        let output = run(arguments);
+        let output = if *what == FULL_DISK { on_a_full_disk(arguments) } else { run(arguments) };
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(*status), "{what}: {text}");
         assert_eq!(text.matches("error: ").count(), 1, "{what}: {text}");

@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use coretune::checkpoints::safetensors_file;
 use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
 
 use super::world::World;
 use super::{coretune, stderr, stdout};
@@ -62,6 +64,26 @@ fn probabilities_are_calibrated_unless_asked_otherwise_and_a_bare_file_says_it_h
     let (bare, words) = odds(&[&format!("{run}/checkpoints/best.safetensors")]);
     assert!(words.contains("no temperature"), "{words}");
     assert!((bare - plain).abs() < 1e-9);
+}
+
+#[test]
+fn weights_that_are_no_numbers_give_no_answer() {
+    let world = trained();
+    let (metadata, mut tensors) = safetensors_file::read(world.path("run/checkpoints/best.safetensors")).unwrap();
+    let images = world.path("data/test");
+    let mut refused = |name: &str, broken: Tensor, part: &str| {
+        let whole = tensors.insert(name.into(), broken).unwrap();
+        let entries: Vec<_> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        let file = world.path("broken.safetensors");
+        safetensors_file::write(&file, &metadata, &entries).unwrap();
+        tensors.insert(name.into(), whole);
+        let output = coretune(&["predict", &file, &images]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part) && stdout(&output).is_empty(), "{}", stderr(&output));
+    };
+    let weight = || Tensor::ones([8, 3, 3, 3], (Kind::Float, Device::Cpu));
+    refused("backbone.conv1.weight", weight() * f64::NAN, "NaN");
+    refused("backbone.conv1.weight", weight().to_kind(Kind::Int), "backbone.conv1.weight");
 }
 
 #[test]

@@ -228,6 +228,16 @@ fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
     let state = last(&root);
     fs::write(file("checkpoints/last.safetensors"), &state[..state.len() - 100]).unwrap();
     resume_is_refused(&root, &["its saved state cannot be read", "best.safetensors", "another folder: --output DIR"]);
+    for name in ["checkpoints/last.safetensors", "checkpoints/best.safetensors"] {
+        let whole = fs::read(file(name)).unwrap();
+        let mut altered = whole.clone();
+        let place = altered.len() - 40;
+        altered[place] ^= 1;
+        fs::write(file("checkpoints/last.safetensors"), &state).unwrap();
+        fs::write(file(name), altered).unwrap();
+        resume_is_refused(&root, &["was altered since it was written", name]);
+        fs::write(file(name), whole).unwrap();
+    }
     fs::write(file("checkpoints/last.safetensors"), state).unwrap();
 
     let lines = fs::read_to_string(file("metrics.jsonl")).unwrap();
@@ -244,6 +254,17 @@ fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
     child.kill().unwrap();
     let text = stderr(&child.wait_with_output().unwrap());
     assert!(text.contains("metrics.jsonl lacks steps from 2 on, up to 2"), "{text}");
+}
+
+#[test]
+fn a_run_whose_images_have_changed_is_not_repeated() {
+    let world = World::new();
+    assert_eq!(run(&fit(&world, "run", "1", &[])).status.code(), Some(0));
+    fs::copy(world.path("data/train/dark/0.ppm"), world.path("data/train/light/0.ppm")).unwrap();
+    let refused = coretune(&["reproduce", &world.path("run")]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("training data") && stderr(&refused).contains("hint: "), "{}", stderr(&refused));
+    assert!(!Path::new(&world.path("run-reproduced")).exists());
 }
 
 #[test]

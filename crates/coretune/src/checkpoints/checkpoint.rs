@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
 use crate::engine::guard;
+use crate::regular_file;
 use crate::run_folder::RunFolder;
 
 /// The file formats that are read.
@@ -208,11 +208,10 @@ const HEAD: u64 = 512;
 /// The container a file's first bytes belong to.
 fn detect(path: &Path) -> Result<Container, CheckpointError> {
     let file = |source| CheckpointError::File { path: path.into(), doing: "open", source };
-    let opened = File::open(path).map_err(file)?;
-    if !opened.metadata().map_err(file)?.is_file() {
-        let found = if path.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(CheckpointError::NotACheckpoint { path: path.into(), found: found.into() });
-    }
+    let opened = regular_file::open(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => CheckpointError::NotACheckpoint { path: path.into(), found: error.to_string() },
+        _ => file(error),
+    })?;
     let mut head = Vec::new();
     opened.take(HEAD).read_to_end(&mut head).map_err(file)?;
 

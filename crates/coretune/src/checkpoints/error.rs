@@ -177,6 +177,12 @@ pub enum CheckpointError {
         /// Name in the file.
         name: String,
     },
+    /// The data of a file of ours is not what it was written with.
+    #[error("{} was altered since it was written: its data does not have the checksum that it says", path.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
+    },
     /// A weight is a whole number.
     #[error("{name} in {} holds {element}, expected floating point numbers", path.display())]
     NotFloatingPoint {
@@ -232,6 +238,7 @@ impl CheckpointError {
                     patterns_for(&targets)
                 )
             }
+            Self::Altered { .. } => "take a copy of it; if there was none to alter it, the disk may be failing".into(),
             Self::NotFloatingPoint { .. } => {
                 "a quantised model has to be turned back into floating point numbers before it is saved".into()
             }

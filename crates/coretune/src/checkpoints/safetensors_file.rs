@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +139,7 @@ fn element(dtype: Dtype) -> Option<Element> {
 #[expect(clippy::type_complexity, reason = "the pair that `write` takes")]
 pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMap<String, Tensor>), CheckpointError> {
     let checkpoint = Checkpoint::open(&path)?;
+    check_digest(&checkpoint)?;
     if checkpoint.container() != Container::Safetensors {
         let found = format!("it is a {} file, not safetensors", checkpoint.container());
         return Err(CheckpointError::NotACheckpoint { path: path.as_ref().into(), found });
@@ -148,7 +149,57 @@ pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMa
         .keys()
         .map(|name| Ok((name.clone(), checkpoint.read_as_stored(name)?)))
         .collect::<Result<_, CheckpointError>>()?;
-    Ok((checkpoint.metadata().clone(), tensors))
+    let mut metadata = checkpoint.metadata().clone();
+    metadata.remove(DIGEST);
+    Ok((metadata, tensors))
+}
+
+/// Key of the metadata under which the BLAKE3 of the data stands, in files that [`write_with_digest`] made.
+const DIGEST: &str = "blake3";
+
+/// Refuses a file whose data is not what it was written with, where it says what that was.
+///
+/// # Errors
+/// [`CheckpointError::Altered`], and as [`Checkpoint::open`].
+pub fn check(path: impl AsRef<Path>) -> Result<(), CheckpointError> {
+    check_digest(&Checkpoint::open(&path)?)
+}
+
+fn check_digest(checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    let Some(expected) = checkpoint.metadata().get(DIGEST) else { return Ok(()) };
+    let path = checkpoint.path();
+    let found =
+        digest_of_data(path).map_err(|source| CheckpointError::File { path: path.into(), doing: "read", source })?;
+    if *expected == found { Ok(()) } else { Err(CheckpointError::Altered { path: path.into() }) }
+}
+
+/// BLAKE3 of what follows the header.
+fn digest_of_data(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    file.seek_relative(i64::try_from(u64::from_le_bytes(length)).unwrap_or(i64::MAX))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// [`write`], with the BLAKE3 of the data among the metadata, which [`read`] and [`check`] compare.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn write_with_digest(
+    path: impl AsRef<Path>,
+    metadata: &BTreeMap<String, String>,
+    tensors: &[(String, Tensor)],
+) -> Result<(), CheckpointError> {
+    let mut hasher = blake3::Hasher::new();
+    for index in data_order(tensors) {
+        hasher.update(&bytes_of(&tensors[index].1)?);
+    }
+    let mut metadata = metadata.clone();
+    metadata.insert(DIGEST.into(), hasher.finalize().to_hex().to_string());
+    write(path, &metadata, tensors)
 }
 
 /// Writes tensors in logical row-major order (`[n, c, h, w]`, whatever their layout in memory) with their metadata.

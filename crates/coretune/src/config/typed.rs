@@ -1,7 +1,7 @@
 //! What was typed: entries from several layers, merged, each checked for name, type and range as it comes in.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use super::kind::Refusal;
 use super::recipes;
 use super::run_config::RunSection;
 use super::settings::{Command, SETTINGS, Setting};
+use crate::regular_file;
 
 /// A configuration in the making.
 ///
@@ -62,7 +63,10 @@ impl Typed {
 
     /// A file of TOML.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let mut text = String::new();
+        regular_file::open(path)
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         self.document(Origin::File(PathBuf::from(path)), &text)
     }
 

@@ -1,7 +1,6 @@
 //! CSV with the columns `image_path` and `label`, and maybe `split`.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use csv::StringRecord;
 use super::assemble::{Found, Listing};
 use super::dataset::names_in;
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
+use crate::regular_file;
 
 /// What is listed for each of [`Role::ALL`].
 type Splits = [Option<Listing>; 3];
@@ -136,7 +136,7 @@ struct Columns {
 
 impl Table {
     fn read(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::read(path))?;
+        let file = regular_file::open(path).map_err(DataError::read(path))?;
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(BufReader::new(file));
         let broken = |error: csv::Error| DataError::malformed(path, "rows of CSV in UTF-8", error.to_string());
         let columns = Columns::of(path, reader.headers().map_err(broken)?)?;

@@ -1,7 +1,6 @@
 //! idx files of the MNIST family, plain or gzipped: a big-endian header, then bytes.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use flate2::read::GzDecoder;
 use super::assemble::{Found, Listing};
 use super::dataset::names_in;
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
+use crate::regular_file;
 
 const IMAGES: &str = "-images-idx3-ubyte";
 const LABELS: &str = "-labels-idx1-ubyte";
@@ -78,7 +78,7 @@ fn read_array<const D: usize>(
 ) -> Result<(PathBuf, [u32; D], Bytes), DataError> {
     let found = files.iter().find(|file| plain(file) == name);
     let path = root.join(found.map_or(name, String::as_str));
-    let file = BufReader::new(File::open(&path).map_err(DataError::read(&path))?);
+    let file = BufReader::new(regular_file::open(&path).map_err(DataError::read(&path))?);
     let mut reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
         Box::new(GzDecoder::new(file))
     } else {

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use image::RgbImage;
 
 use super::{DataError, decode};
+use crate::regular_file;
 
 /// Where an image comes from; cheap to clone.
 #[derive(Debug, Clone)]
@@ -110,12 +110,12 @@ const LARGEST_FILE: u64 = 1 << 30;
 
 /// The bytes of a regular file of reasonable size: a device or a pipe has no end.
 fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let metadata = file.metadata().map_err(DataError::read(path))?;
     let refused = |message: String| DataError::Decode { image: path.display().to_string(), message };
-    if !metadata.is_file() {
-        return Err(refused("it is no regular file".into()));
-    }
+    let file = regular_file::open(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => refused(error.to_string()),
+        _ => DataError::read(path)(error),
+    })?;
+    let metadata = file.metadata().map_err(DataError::read(path))?;
     if metadata.len() > LARGEST_FILE {
         return Err(refused(format!("it has {} bytes, at most {LARGEST_FILE} are read", metadata.len())));
     }

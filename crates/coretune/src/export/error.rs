@@ -71,18 +71,6 @@ pub enum ExportError {
         /// What it may have.
         most: usize,
     },
-    /// The description of the model cannot be true.
-    #[error("{} describes a model with {name} {found}, expected {expected}", path.display())]
-    Description {
-        /// The model.
-        path: PathBuf,
-        /// What is described.
-        name: &'static str,
-        /// What may stand there.
-        expected: &'static str,
-        /// What stands there.
-        found: String,
-    },
     /// The file that was written is not the model.
     #[error("the {format} file that was written differs from the model: {found}, expected {expected}")]
     Differs {
@@ -135,7 +123,6 @@ impl ExportError {
             Self::NoClassifier { .. } => Some("give --to torch or safetensors".into()),
             Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out --with-projection".into()),
             Self::TooLarge { .. } => Some("give --to safetensors".into()),
-            Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
             Self::Differs { .. } => {
                 Some("nothing was kept; please report this with the output of coretune inspect".into())
             }

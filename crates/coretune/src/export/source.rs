@@ -5,14 +5,9 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, no_grad};
 
 use super::ExportError;
-use crate::checkpoints::CheckpointError;
-use crate::engine::guard;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
 use crate::train::{ModelDescription, load_model, unfinished};
-
-/// Sides of an input that can be true, pixels: what `--img-size` takes.
-const SIDES: std::ops::RangeInclusive<i64> = 8..=4096;
 
 /// A model, on the CPU in f32, and what is known of it.
 #[derive(Debug)]
@@ -46,8 +41,6 @@ impl Source {
 
     fn of_file(file: PathBuf) -> Result<Self, ExportError> {
         let (model, description) = load_model(&file, Device::Cpu)?;
-        check_description(&file, &description)?;
-        check_finite(&file, &model)?;
         Ok(Source { file, model, description, temperature: None, epoch: None, notes: Vec::new() })
     }
 
@@ -60,28 +53,4 @@ impl Source {
 /// Logits without graph.
 pub(super) fn logits(model: &Model, images: &Tensor) -> Result<Tensor, ExportError> {
     Ok(no_grad(|| model.logits(images, Mode::Evaluate))?)
-}
-
-fn check_description(path: &Path, description: &ModelDescription) -> Result<(), ExportError> {
-    let refused = |name, expected, found| Err(ExportError::Description { path: path.into(), name, expected, found });
-    let ModelDescription { img_size, mean, std, .. } = description;
-    if !SIDES.contains(img_size) {
-        return refused("img_size", "8 to 4096 pixels", img_size.to_string());
-    }
-    if !mean.iter().all(|value| value.is_finite()) {
-        return refused("mean", "finite numbers", format!("{mean:?}"));
-    }
-    if !std.iter().all(|value| value.is_finite() && *value > 0.0) {
-        return refused("std", "numbers above 0", format!("{std:?}"));
-    }
-    Ok(())
-}
-
-fn check_finite(path: &Path, model: &Model) -> Result<(), ExportError> {
-    for parameter in model.parameters().iter() {
-        if !guard("checking a tensor for NaN", || parameter.tensor.isfinite().all().int64_value(&[]) != 0)? {
-            return Err(CheckpointError::NotFinite { path: path.into(), name: parameter.name.clone() }.into());
-        }
-    }
-    Ok(())
 }

@@ -93,7 +93,8 @@ impl Preparation {
             return Ok(());
         }
         let size = task.input.img_size;
-        let refused = |largest| Err(TrainError::BatchDoesNotFit { batch, largest, img_size: size });
+        let step = task.config.train.effective_batch();
+        let refused = |largest| Err(TrainError::BatchDoesNotFit { batch, largest, step, img_size: size });
         if size > LARGE && self.bytes_of_large_image(size)? > available_memory_bytes() {
             return refused(0);
         }
@@ -261,10 +262,14 @@ mod tests {
 
     #[test]
     fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
-        let hint = |batch, largest| TrainError::BatchDoesNotFit { batch, largest, img_size: 224 }.hint().unwrap();
+        let of_step =
+            |step, batch, largest| TrainError::BatchDoesNotFit { batch, largest, step, img_size: 224 }.hint().unwrap();
+        let hint = |batch, largest| of_step(batch, batch, largest);
         assert!(hint(256, 100).contains("about 100 would; --batch-size 64 --grad-accum-steps 4"));
         assert!(hint(64, 33).contains("--batch-size 32 --grad-accum-steps 2"));
-        assert!(hint(64, 2).contains("--batch-size 2 --grad-accum-steps 32"));
+        assert!(hint(96, 2).contains("--batch-size 2 --grad-accum-steps 48"));
+        assert!(of_step(256, 64, 20).contains("--batch-size 16 --grad-accum-steps 16"));
+        assert!(!hint(97, 50).contains("--grad-accum-steps"), "97 is a prime");
         assert!(hint(64, 1).contains("smaller --img-size than 224") && !hint(64, 0).contains("--grad-accum-steps"));
     }
 }

@@ -7,6 +7,7 @@ use tch::Device;
 use toml::{Table, Value};
 
 use super::{Task, summary};
+use crate::checkpoints::safetensors_file;
 use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
 use crate::engine::{Precision, cpu_type, device_name, threads};
 use crate::run_folder::{MachineRecord, Provenance, RunFolder, RunFolderError};
@@ -88,10 +89,18 @@ pub struct Standing {
 /// [`RunFolderError::CannotGoOn`] when the saved state is damaged, or lacks the best epoch or the record of its inputs.
 pub fn standing(folder: &RunFolder, log_every: usize) -> Result<Standing, TrainError> {
     if !folder.last_checkpoint().exists() {
-        return Ok(Standing { step: 0, notes: Vec::new() });
+        let note =
+            "there is no saved state, so the run begins anew and replaces the best epoch that it has kept".into();
+        return Ok(Standing {
+            step: 0,
+            notes: folder.best_checkpoint().exists().then_some(note).into_iter().collect(),
+        });
     }
     let refused = |found: String| RunFolderError::CannotGoOn { path: folder.root().into(), found };
-    let progress = saved_progress(&folder.last_checkpoint()).map_err(|error| refused(damage(folder, &error)))?;
+    let progress = safetensors_file::check(folder.last_checkpoint())
+        .map_err(TrainError::from)
+        .and_then(|()| saved_progress(&folder.last_checkpoint()))
+        .map_err(|error| refused(damage(folder, &error)))?;
     if let Some(best) = &progress.best
         && !folder.best_checkpoint().is_file()
     {
@@ -99,6 +108,10 @@ pub fn standing(folder: &RunFolder, log_every: usize) -> Result<Standing, TrainE
         return Err(
             refused(format!("{} is missing, and epoch {} is the best so far", file.display(), best.epoch)).into()
         );
+    }
+    if progress.best.is_some() {
+        let damaged = |error| refused(format!("the model of its best epoch cannot be read: {error}"));
+        safetensors_file::check(folder.best_checkpoint()).map_err(damaged)?;
     }
     if folder.read_provenance()?.is_none() {
         let found = "provenance.json is missing, so nobody knows whether images and checkpoint are still the same";

@@ -55,6 +55,8 @@ pub enum TrainError {
         batch: usize,
         /// The most that were estimated to fit.
         largest: usize,
+        /// Images of a step, which may be made of several such parts.
+        step: usize,
         /// Height and width, pixels.
         img_size: i64,
     },
@@ -144,6 +146,18 @@ pub enum TrainError {
         /// What is wrong with it.
         found: String,
     },
+    /// The description of the model cannot be true.
+    #[error("{} describes a model with {name} {found}, expected {expected}", path.display())]
+    Description {
+        /// The model.
+        path: PathBuf,
+        /// What is described.
+        name: &'static str,
+        /// What may stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
     /// A tensor of a run's checkpoint that does not fit its own description.
     #[error("{path}: tensor {name} has shape {found}, expected {expected}")]
     TensorMismatch {
@@ -195,12 +209,17 @@ impl TrainError {
             Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(
                 "not even two of them would: give a smaller --img-size than {img_size}, or a smaller --model"
             )),
-            Self::BatchDoesNotFit { batch, largest, .. } => {
-                // Parts that make up the same step, of which each fits.
-                let parts = batch.div_ceil(*largest).next_power_of_two();
-                Some(format!(
-                    "about {largest} would; --batch-size {} --grad-accum-steps {parts} makes the same step in parts",
-                    (batch / parts).max(2)
+            // Parts of equal size that make up the same step, of which each fits.
+            Self::BatchDoesNotFit { largest, step, .. } => {
+                let part = (2..=*largest.min(step)).rev().find(|part| step % part == 0);
+                Some(part.map_or_else(
+                    || format!("about {largest} would"),
+                    |part| {
+                        let parts = step / part;
+                        format!(
+                            "about {largest} would; --batch-size {part} --grad-accum-steps {parts} makes the same step in parts"
+                        )
+                    },
                 ))
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
@@ -219,6 +238,7 @@ impl TrainError {
             Self::InputChanged { .. } => {
                 Some("give the original with --data-dir or --pretrained-path, or start a new run".into())
             }
+            Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
                 "name the run folder that coretune fit has written; a checkpoint from elsewhere goes into coretune \
                  inspect, probe or fit --pretrained-path"

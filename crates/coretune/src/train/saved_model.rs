@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::TrainError;
-use super::state::{check_named, copy_named};
+use super::state::{check_named, copy_named, first_not_finite};
 use crate::checkpoints::{CheckpointError, safetensors_file};
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
@@ -38,7 +38,26 @@ pub struct ModelDescription {
     pub projection_width: Option<i64>,
 }
 
+/// Sides of an input that can be true, pixels: what `--img-size` takes.
+const SIDES: std::ops::RangeInclusive<i64> = 8..=4096;
+
 impl ModelDescription {
+    /// Refuses what cannot be true of a model.
+    fn check(&self, path: &Path) -> Result<(), TrainError> {
+        let refused = |name, expected, found| Err(TrainError::Description { path: path.into(), name, expected, found });
+        let ModelDescription { img_size, mean, std, .. } = self;
+        if !SIDES.contains(img_size) {
+            return refused("img_size", "8 to 4096 pixels", img_size.to_string());
+        }
+        if !mean.iter().all(|value| value.is_finite()) {
+            return refused("mean", "finite numbers", format!("{mean:?}"));
+        }
+        if !std.iter().all(|value| value.is_finite() && *value > 0.0) {
+            return refused("std", "numbers above 0", format!("{std:?}"));
+        }
+        Ok(())
+    }
+
     /// Refuses tensors that are not those of the described model, before memory is taken for it.
     fn check_against(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
         let backbone = Backbone::outline(&self.architecture)?;
@@ -82,7 +101,7 @@ pub(super) fn metadata(description: &ModelDescription, progress: Option<&super::
 
 /// Writes the weights and the description of a model.
 pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) -> Result<(), TrainError> {
-    Ok(safetensors_file::write(path, &metadata(description, None), &tensors_of(&model.parameters()))?)
+    Ok(safetensors_file::write_with_digest(path, &metadata(description, None), &tensors_of(&model.parameters()))?)
 }
 
 /// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
@@ -96,10 +115,14 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;
+    description.check(path)?;
     description.check_against(&tensors, path)?;
     let model = description.build(0, device)?;
     copy_into(&model.parameters(), &tensors, path)?;
-    Ok((model, description))
+    match first_not_finite(&model.parameters())? {
+        Some(name) => Err(CheckpointError::NotFinite { path: path.into(), name }.into()),
+        None => Ok((model, description)),
+    }
 }
 
 /// Copies tensors of the same names and shapes into a model.

@@ -22,7 +22,7 @@ impl<L: Learner> Trainer<'_, L> {
         self.check_finite()?;
         self.folder.sync_metrics()?;
         let metadata = self.learner.metadata(&self.progress);
-        Ok(safetensors_file::write(self.folder.last_checkpoint(), &metadata, &self.learner.state())?)
+        Ok(safetensors_file::write_with_digest(self.folder.last_checkpoint(), &metadata, &self.learner.state())?)
     }
 
     /// Goes on from a state that a run of the same configuration has saved.
@@ -72,6 +72,11 @@ pub(super) fn copy_named(
     path: &Path,
 ) -> Result<(), TrainError> {
     let source = checked(name, &target.size(), tensors, path)?;
+    if source.is_floating_point() != target.is_floating_point() {
+        let kind = |tensor: &Tensor| format!("{:?} of {:?}", tensor.size(), tensor.kind());
+        let (name, expected, found) = (name.into(), kind(target), kind(source));
+        return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
+    }
     no_grad(|| target.shallow_clone().copy_(source));
     Ok(())
 }
@@ -103,7 +108,7 @@ fn checked<'a>(
 }
 
 /// The first weight or running statistic that holds NaN or infinity; one transfer from the device for all.
-fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, TrainError> {
+pub(super) fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, TrainError> {
     let is_float = |role: Role, tensor: &Tensor| role == Role::Weight || tensor.kind() == Kind::Float;
     let floats: Vec<_> = parameters.iter().filter(|entry| is_float(entry.role, &entry.tensor)).collect();
     let finite: Vec<bool> = guard("checking weights", || {

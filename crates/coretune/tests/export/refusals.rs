@@ -6,7 +6,7 @@ use std::path::Path;
 use coretune::checkpoints::{CheckpointError, safetensors_file};
 use coretune::export::{ExportError, Format};
 use coretune::models::{Architecture, Family, Stem};
-use coretune::train::ModelDescription;
+use coretune::train::{ModelDescription, TrainError};
 use tch::no_grad;
 
 use crate::world::{World, described};
@@ -25,7 +25,10 @@ fn world_of(edit: impl FnOnce(&mut ModelDescription)) -> World {
 fn a_description_that_cannot_be_true_is_refused() {
     let refused = |world: &World, what| {
         let error = world.export(Format::Onnx, false).unwrap_err();
-        assert!(matches!(&error, ExportError::Description { name, .. } if *name == what), "{error}");
+        assert!(
+            matches!(&error, ExportError::Model(inner) if matches!(&**inner, TrainError::Description { name, .. } if *name == what)),
+            "{error}"
+        );
         assert!(error.is_refusal() && error.hint().is_some());
         assert_eq!(world.names(), ["model.safetensors"]);
     };
@@ -42,7 +45,10 @@ fn weights_that_are_no_numbers_are_refused() {
         let _ = no_grad(|| broken.get(0).fill_(f64::NAN));
         coretune::train::save_model(&world.path("model.safetensors"), &world.model, &description()).unwrap();
         let error = world.export(format, false).unwrap_err();
-        assert!(matches!(error, ExportError::Checkpoint(CheckpointError::NotFinite { .. })), "{error}");
+        assert!(
+            matches!(&error, ExportError::Model(inner) if matches!(**inner, TrainError::Checkpoint(CheckpointError::NotFinite { .. }))),
+            "{error}"
+        );
         assert_eq!(world.names(), ["model.safetensors"]);
     }
 }
