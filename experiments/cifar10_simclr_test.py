@@ -102,6 +102,9 @@ class Comparison(unittest.TestCase):
         self.assertIn("| cross-entropy | 0.03 |  | 43.0, 43.1, 43.2 | 43.1 ± 0.1 | 1.50 ± 0.00 |  |", text)
         self.assertIn("| SCL | 0.03 | 0.3 | 53.0, 53.1, 53.2 | 53.1 ± 0.1 | 1.50 ± 0.00 | +10.0 ± 0.0 |", text)
         self.assertIn("0.01, 1 -> 51.0;  0.03, 1 -> 53.0;  0.1, 1 -> 53.0;  0.03, 0.3 -> 53.0;  0.03, 3 -> 53.0", text)
+        self.assertIn("| SCL | 1.50, 1.50, 1.50 | +0.00 ± 0.00 | no spread | 0.100, 0.100, 0.100 | +0.000 ± 0.000 | no spread |", text)
+        self.assertIn("| SCL | 0.01 | 1 | 51.0 | 51.0 | 1.50 | 0.100 |", text)
+        self.assertIn("| cross-entropy | 0.1 |  | 43.0 | 43.0 | 1.50 | 0.100 |", text)
 
     def test_the_p_value_is_that_of_students_t(self):
         # closed forms for one and two degrees of freedom; the 97.5 % quantile for ten

@@ -1,11 +1,13 @@
 """Turns a finished comparison into markdown for docs/results.md: python3 experiments/tabulate.py runs/cifar10-simclr
 
 Mean and standard deviation over seeds; within/between (E3) of the test features; the paired difference to the first
-method (same seed: same labels, same order of the data, same initial weights of the heads) with a paired t-test.
+method (same seed: same labels, same order of the data, same initial weights of the heads) with a paired t-test, for top-1
+and, in a table of their own, for within/between and the calibration error. No p is corrected for the number of methods.
 """
 
 import json
 import math
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -23,7 +25,8 @@ def tabulate(folder):
     """The whole text."""
     comparison = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
     summaries = {method["label"]: read_runs(folder, method["runs"]) for method in comparison["methods"]}
-    lines = [*results(comparison["methods"], summaries), "", *search(comparison["methods"]), "",
+    lines = [*results(comparison["methods"], summaries), "", *other_figures(comparison["methods"], summaries), "",
+             *search(comparison["methods"]), "", *test_of_the_search(folder, comparison["methods"]), "",
              *origin(comparison, summaries)]
     return "\n".join(lines)
 
@@ -55,6 +58,22 @@ def results(methods, summaries):
                   f"{100 * statistics.mean(t['top5'] for t in test):.1f}",
                   f"{statistics.mean(t['ece'] for t in test):.3f}, "
                   f"{statistics.mean(t['ece_calibrated'] for t in test):.3f}")
+
+
+def other_figures(methods, summaries):
+    """Within/between and the calibration error before scaling: each seed, and the paired difference to the first method."""
+    baseline = methods[0]["label"]
+    columns = [("within_between", 2), ("ece", 3)]
+    yield f"| method | within/between | minus {baseline} | paired t-test | ECE | minus {baseline} | paired t-test |"
+    yield "|---|---|---|---|---|---|---|"
+    for method in methods:
+        cells = []
+        for key, digits in columns:
+            figures, reference = ([run["test"][key] for run in summaries[label].values()] for label in (method["label"], baseline))
+            differences = [ours - theirs for ours, theirs in zip(figures, reference)]
+            compared = ["", ""] if method is methods[0] else [mean_sd(differences, digits, sign="+"), paired_test(differences)]
+            cells += [", ".join(f"{value:.{digits}f}" for value in figures), *compared]
+        yield f"| {method['label']} | {' | '.join(cells)} |"
 
 
 def row(name, lr, eta, figures, geometry, reference, top5, calibration):
@@ -97,7 +116,12 @@ def paired_test(differences):
     if spread == 0:
         return "no spread"
     t = statistics.mean(differences) / (spread / math.sqrt(len(differences)))
-    return f"t = {t:.2f}, p = {two_sided_p(t, len(differences) - 1):.2f}"
+    return f"t = {t:.2f}, p = {in_words(two_sided_p(t, len(differences) - 1))}"
+
+
+def in_words(p):
+    """Two digits, three below 0.01."""
+    return f"{p:.2f}" if p >= 0.01 else f"{p:.3f}"
 
 
 def two_sided_p(t, degrees):
@@ -121,6 +145,27 @@ def search(methods):
 def describe(setting):
     eta = "" if setting["eta"] is None else f", {setting['eta']:g}"
     return f"{setting['lr']:g}{eta} -> {100 * setting['val_top1']:.1f}"
+
+
+def test_of_the_search(folder, methods):
+    """What every setting of the search gives on the test images, which chose nothing: one seed, so without a test."""
+    yield "| method | lr | eta | validation top-1, seed 0 (%) | test top-1 (%) | within/between | ECE |"
+    yield "|---|---|---|---|---|---|---|"
+    for method in methods:
+        for setting in method["search"]:
+            found = list(folder.glob(f"{folder_name(method['label'], setting)}-seed0-*/summary.json"))
+            if len(found) != 1:
+                continue
+            test = json.loads(found[0].read_text(encoding="utf-8"))["test"]
+            eta = "" if setting["eta"] is None else f"{setting['eta']:g}"
+            yield (f"| {method['label']} | {setting['lr']:g} | {eta} | {100 * setting['val_top1']:.1f} "
+                   f"| {100 * test['top1']:.1f} | {test['within_between']:.2f} | {test['ece']:.3f} |")
+
+
+def folder_name(label, setting):
+    """How cifar10_simclr.py names a run, up to its seed."""
+    eta = "" if setting["eta"] is None else f"-eta{setting['eta']:g}"
+    return f"{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}-lr{setting['lr']:g}{eta}"
 
 
 def origin(comparison, summaries):
