@@ -45,7 +45,7 @@ def words(cross_entropy, core_tuning):
     figures = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
     ahead_of = [("cross-entropy", shares["cross-entropy"]), ("the linear probe", probe)]
     against = "; ".join(compared("Core-tuning", shares["Core-tuning"], *other) for other in ahead_of)
-    return f"with {LABELS} labels: {figures} of {TEST_IMAGES:,} test images; {against}"
+    return f"with {LABELS} labels, and {LABELS} more to choose the epoch: {figures} of {TEST_IMAGES:,} test images; {against}"
 
 
 if __name__ == "__main__":
