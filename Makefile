@@ -14,7 +14,7 @@ build: setup ## the program, optimised: target/release/coretune
 test: setup ## formatting, clippy, documentation and all tests
 	@bash scripts/test.sh
 
-demo: setup ## fine-tune a real checkpoint for a few minutes
+demo: build ## fine-tune with 200 labels, beside probe and cross-entropy: five minutes, nothing else needed
 	@bash scripts/demo.sh
 
 bench: setup peers ## training steps per second, beside PyTorch

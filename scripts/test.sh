@@ -57,7 +57,9 @@ if cargo deny --version > /dev/null 2>&1; then
     step cargo deny --offline check bans licenses sources
 fi
 if command -v python3 > /dev/null; then
-    step python3 -m unittest discover --start-directory experiments --pattern '*_test.py'
+    for folder in experiments scripts; do
+        step python3 -m unittest discover --start-directory "$folder" --pattern '*_test.py'
+    done
 fi
 run_tests
 report_skipped

@@ -16,3 +16,5 @@ mod mutations;
 mod real_checkpoint;
 #[path = "checkpoints/safetensors_file.rs"]
 mod safetensors_file;
+#[path = "checkpoints/shipped_encoder.rs"]
+mod shipped_encoder;

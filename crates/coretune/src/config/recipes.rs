@@ -19,7 +19,7 @@ macro_rules! recipes {
     };
 }
 
-recipes!["cifar10-100-per-class", "few-labels", "as-published"];
+recipes!["cifar10-100-per-class", "few-labels", "as-published", "fashion-mnist-moco"];
 
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {
     RECIPES.iter().find(|recipe| recipe.name == name)

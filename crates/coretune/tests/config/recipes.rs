@@ -2,22 +2,48 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use coretune::config::RECIPES;
+use coretune::config::{Command, RECIPES, Recipe, Typed};
 
-use super::smallest;
+use super::{setting, smallest};
+
+/// The command that a recipe is for.
+fn command(recipe: &Recipe) -> Command {
+    if recipe.text.contains("\n[pretrain]\n") { Command::Pretrain } else { Command::Fit }
+}
 
 #[test]
 fn every_recipe_is_a_valid_configuration() {
     for recipe in RECIPES {
-        let typed = smallest().recipe(recipe.name).unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));
-        typed.validate().unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));
+        let refused = |error| panic!("{}: {error:?}", recipe.name);
+        match command(recipe) {
+            Command::Pretrain => {
+                let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=flowers").unwrap();
+                typed.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
+            }
+            _ => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
+        }
+        .unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));
+    }
+}
+
+#[test]
+fn every_recipe_sets_only_what_its_command_takes() {
+    for recipe in RECIPES {
+        let sections: toml::Table = toml::from_str(recipe.text).unwrap();
+        for (section, keys) in &sections {
+            for name in keys.as_table().unwrap().keys() {
+                let key = format!("{section}.{name}");
+                assert!(setting(&key).is_taken_by(command(recipe)), "{}: {key}", recipe.name);
+            }
+        }
     }
 }
 
 #[test]
 fn every_recipe_says_its_command_first() {
     for recipe in RECIPES {
-        let command = format!("# command    coretune fit --recipe {} ", recipe.name);
+        let program = if command(recipe) == Command::Pretrain { "pretrain" } else { "fit" };
+        let command = format!("# command    coretune {program} --recipe {} ", recipe.name);
         assert!(recipe.text.starts_with('#') && recipe.text.contains(&command), "{}", recipe.name);
     }
 }
