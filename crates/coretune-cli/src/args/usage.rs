@@ -67,12 +67,19 @@ fn hint(error: &Error, called: &str) -> String {
     if is_stray_number(error) {
         return "lists take commas, no spaces: --mean 0.5,0.5,0.5".into();
     }
-    let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .find_map(|kind| error.get(kind).and_then(first))
+    let near = [
+        (ContextKind::SuggestedArg, ContextKind::InvalidArg),
+        (ContextKind::SuggestedValue, ContextKind::InvalidValue),
+        (ContextKind::SuggestedSubcommand, ContextKind::InvalidSubcommand),
+    ]
+    .into_iter()
+    .find_map(|(suggested, typed)| {
+        let text = |kind| error.get(kind).and_then(first);
         // Spelled with dashes, as everywhere; the aliases with underscores are for those who bring them.
-        .map(|near| near.replace('_', "-"))
-        .filter(|near| is_alike(error, near));
+        let suggested =
+            text(suggested).map(|text| if text.starts_with("--") { text.replace('_', "-") } else { text })?;
+        is_alike(&text(typed)?, &suggested).then_some(suggested)
+    });
     match near {
         Some(near) => format!("did you mean {near}?"),
         None => format!("{called} --help lists what can be given"),
@@ -80,12 +87,9 @@ fn hint(error: &Error, called: &str) -> String {
 }
 
 /// Whether the suggestion is a typing error away from what was typed, and not just of some of its letters.
-fn is_alike(error: &Error, near: &str) -> bool {
+fn is_alike(typed: &str, suggested: &str) -> bool {
     const ALIKE: f64 = 0.5;
-    let typed = [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
-        .into_iter()
-        .find_map(|kind| error.get(kind).and_then(first));
-    typed.is_none_or(|typed| strsim::normalized_damerau_levenshtein(&typed, near) >= ALIKE)
+    strsim::normalized_damerau_levenshtein(typed, suggested) >= ALIKE
 }
 
 fn first(value: &ContextValue) -> Option<String> {

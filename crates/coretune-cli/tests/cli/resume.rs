@@ -228,17 +228,16 @@ fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
     let state = last(&root);
     fs::write(file("checkpoints/last.safetensors"), &state[..state.len() - 100]).unwrap();
     resume_is_refused(&root, &["its saved state cannot be read", "best.safetensors", "another folder: --output DIR"]);
+    fs::write(file("checkpoints/last.safetensors"), &state).unwrap();
     for name in ["checkpoints/last.safetensors", "checkpoints/best.safetensors"] {
         let whole = fs::read(file(name)).unwrap();
         let mut altered = whole.clone();
         let place = altered.len() - 40;
         altered[place] ^= 1;
-        fs::write(file("checkpoints/last.safetensors"), &state).unwrap();
         fs::write(file(name), altered).unwrap();
         resume_is_refused(&root, &["was altered since it was written", name]);
         fs::write(file(name), whole).unwrap();
     }
-    fs::write(file("checkpoints/last.safetensors"), state).unwrap();
 
     let lines = fs::read_to_string(file("metrics.jsonl")).unwrap();
     let kept: String = lines.split_inclusive('\n').filter(|line| !line.contains("\"step\":2,")).collect();
