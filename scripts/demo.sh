@@ -47,7 +47,8 @@ fine_tune "$folder/cross-entropy" "${cross_entropy[@]}"
 step 5 "fine-tuning with Core-tuning, same labels, same budget"
 fine_tune "$folder/core-tuning" "${core_tuning[@]}"
 step 6 "a page with both runs"
-report=$(coretune report "$folder/cross-entropy" "$folder/core-tuning" --output "$folder/report.html")
+page=$folder/report.html
+coretune report "$folder/cross-entropy" "$folder/core-tuning" --output "$page" > /dev/null
 
-printf '\ndone in %d min %d s; the page to open in a browser:\n%s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$report"
+printf '\ndone in %d min %d s; the page to open in a browser:\n%s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$page"
 python3 scripts/demo_words.py "$folder/cross-entropy" "$folder/core-tuning"

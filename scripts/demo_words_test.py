@@ -19,19 +19,14 @@ class Words(unittest.TestCase):
             )
         )
 
-    def test_a_gain_larger_than_chance_is_called_so(self):
-        self.assertIn("Core-tuning is 2.0 points above cross-entropy, more than chance", said(0.78, 0.78, 0.80))
-
-    def test_a_small_gain_is_not_called_a_gain(self):
-        self.assertIn("0.5 points above cross-entropy, no more than chance", said(0.78, 0.795, 0.80))
+    def test_a_gain_is_said(self):
+        self.assertIn("2.0 points above cross-entropy and 1.0 points above the linear probe", said(0.79, 0.78, 0.80))
 
     def test_a_loss_is_said_as_plainly(self):
-        line = said(0.80, 0.79, 0.76)
-        self.assertIn("Core-tuning is 3.0 points below cross-entropy, more than chance", line)
-        self.assertIn("Core-tuning is 4.0 points below the linear probe, more than chance", line)
+        self.assertIn("3.0 points below cross-entropy and 4.0 points below the linear probe", said(0.80, 0.79, 0.76))
 
-    def test_equal_figures_are_level(self):
-        self.assertIn("Core-tuning and cross-entropy are level", said(0.7, 0.8, 0.8))
+    def test_what_rounds_to_nothing_is_level(self):
+        self.assertIn("level with cross-entropy and 10.0 points above", said(0.7, 0.8, 0.8004))
 
 
 if __name__ == "__main__":
