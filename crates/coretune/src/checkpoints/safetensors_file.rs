@@ -184,10 +184,10 @@ fn digest_of_data(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// [`write`], with the BLAKE3 of the data among the metadata, which [`read`] and [`check`] compare.
+/// [`write()`], with the BLAKE3 of the data among the metadata, which [`read`] and [`check`] compare.
 ///
 /// # Errors
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn write_with_digest(
     path: impl AsRef<Path>,
     metadata: &BTreeMap<String, String>,
