@@ -11,10 +11,8 @@ use crate::printer::Printer;
 pub(crate) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     if RunFolder::holds_run(&arguments.checkpoint) {
-        printer.say(
-            "note",
-            "this is a run folder: inspected is the model of its best epoch, checkpoints/best.safetensors",
-        );
+        let file = RunFolder::open_records(&arguments.checkpoint)?.encoder()?;
+        printer.say("note", format_args!("this is a run folder: inspected is {}", lines::quoted(&file)));
     }
     let report = checkpoints::inspect(&arguments.checkpoint, arguments.encoder.as_deref())?;
     printer.json(&report)?;

@@ -188,7 +188,7 @@ fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
     assert!(stdout(&inspected).contains("recognised   coretune run"), "{}", stdout(&inspected));
     let probed = coretune(&["probe", &folder, "--data-dir", &world.path("data"), "--img-size", "16"]);
     assert_eq!(probed.status.code(), Some(0), "{}", stderr(&probed));
-    assert!(stderr(&probed).contains(&format!("the model of its best epoch is taken, {best}")), "{}", stderr(&probed));
+    assert!(stderr(&probed).contains(&format!("its encoder is taken, {best}")), "{}", stderr(&probed));
     let again: Vec<String> = world.fit("again", &["--no-probe"]);
     let again: Vec<String> = again
         .into_iter()

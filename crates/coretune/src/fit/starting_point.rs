@@ -62,7 +62,7 @@ fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), TrainErro
 /// That a run folder was named, and which file of it is taken.
 fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
     let (run, file) = (named.display(), taken.display());
-    (named != taken).then(|| format!("{run} is a run folder: the model of its best epoch is taken, {file}"))
+    (named != taken).then(|| format!("{run} is a run folder: its encoder is taken, {file}"))
 }
 
 fn file_hash(path: &Path) -> Result<String, TrainError> {
