@@ -88,12 +88,8 @@ pub(crate) struct Probe {
 pub(crate) struct Fit {
     #[command(flatten)]
     pub(crate) layers: Layers,
-    /// Go on with the run in the output folder, if there is one [default: no]
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Setting that --resume may find changed; repeatable [default: none]
-    #[arg(long, value_name = "KEY", requires = "resume")]
-    pub(crate) allow_change: Vec<String>,
+    #[command(flatten)]
+    pub(crate) going_on: GoingOn,
     /// Print what would be done, with memory and time, and stop
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
@@ -107,12 +103,8 @@ pub(crate) struct Fit {
 pub(crate) struct Pretrain {
     #[command(flatten)]
     pub(crate) layers: Layers,
-    /// Go on with the run in the output folder, if there is one [default: no]
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Setting that --resume may find changed; repeatable [default: none]
-    #[arg(long, value_name = "KEY", requires = "resume")]
-    pub(crate) allow_change: Vec<String>,
+    #[command(flatten)]
+    pub(crate) going_on: GoingOn,
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -260,6 +252,17 @@ pub(crate) struct Man {
     /// Command whose page is printed [default: coretune itself]
     #[arg(value_name = "COMMAND")]
     pub(crate) command: Option<String>,
+}
+
+/// Going on with a run that was begun.
+#[derive(Debug, Args)]
+pub(crate) struct GoingOn {
+    /// Go on with the run in the output folder, if there is one [default: no]
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Setting that --resume may find changed; repeatable [default: none]
+    #[arg(long, value_name = "KEY", requires = "resume")]
+    pub(crate) allow_change: Vec<String>,
 }
 
 /// The layers of a configuration below the flags.

@@ -18,7 +18,7 @@ use crate::signals;
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
-    if arguments.resume {
+    if arguments.going_on.resume {
         let root = resuming::output_of(&typed, || Ok(typed.validate()?.folder()))?;
         if resuming::holds_run(&printer, &root)? {
             return resume(&printer, arguments, flags, &root);
@@ -118,7 +118,7 @@ fn configuration(
     let saved = Typed::defaults().file(&folder.config())?;
     let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
     let saved = saved.validate()?;
-    let changes = fit::changed_settings(&saved, &config, &arguments.allow_change)?;
+    let changes = fit::changed_settings(&saved, &config, &arguments.going_on.allow_change)?;
     config.run.output = saved.run.output;
     Ok((config, changes))
 }

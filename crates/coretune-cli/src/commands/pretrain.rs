@@ -18,7 +18,7 @@ use crate::signals;
 pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let typed = flags.over(arguments.layers.over(Typed::defaults_of(Command::Pretrain))?)?;
-    if arguments.resume {
+    if arguments.going_on.resume {
         let root = resuming::output_of(&typed, || Ok(typed.validate_pretraining()?.folder()))?;
         if resuming::holds_run(&printer, &root)? {
             return resume(&printer, arguments, flags, &root);
@@ -93,7 +93,7 @@ fn configuration(
     let saved = Typed::defaults_of(Command::Pretrain).file(&folder.config())?;
     let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate_pretraining()?;
     let saved = saved.validate_pretraining()?;
-    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.allow_change)?;
+    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.going_on.allow_change)?;
     config.run.output = saved.run.output;
     Ok((config, changes))
 }

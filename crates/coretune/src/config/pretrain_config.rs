@@ -1,6 +1,6 @@
 //! What a pre-training run is told to do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -187,18 +187,13 @@ impl PretrainConfig {
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.
     fn output(&self) -> PathBuf {
-        self.run.output.clone().unwrap_or_else(|| {
-            let data = self.data.dir.file_stem().map_or("data".into(), |name| name.to_string_lossy());
-            Path::new("runs").join(format!("{data}-{}-{}", self.pretrain.method.name(), self.train.seed))
-        })
+        self.run.output_or(&self.data.dir, self.pretrain.method.name(), self.train.seed)
     }
 
     /// The folder of the run: the output, and the experiment in it.
     pub fn folder(&self) -> PathBuf {
-        match &self.run.experiment {
-            Some(experiment) => self.output().join(experiment),
-            None => self.output(),
-        }
+        let output = self.output();
+        self.run.experiment.as_ref().map_or_else(|| output.clone(), |experiment| output.join(experiment))
     }
 
     /// The settings that `coretune pretrain` takes, as sections of keys.

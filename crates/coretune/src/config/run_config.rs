@@ -251,6 +251,14 @@ impl Typed {
 }
 
 impl RunSection {
+    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    pub(super) fn output_or(&self, data: &Path, method: &str, seed: u64) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| {
+            let data = data.file_stem().map_or("data".into(), |name| name.to_string_lossy());
+            Path::new("runs").join(format!("{data}-{method}-{seed}"))
+        })
+    }
+
     /// Threads that read images: as given, or one for every two cores, 4 at most.
     pub fn reading_threads(&self) -> usize {
         const MOST: usize = 4;
@@ -434,18 +442,13 @@ impl RunConfig {
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.
     fn output(&self) -> PathBuf {
-        self.run.output.clone().unwrap_or_else(|| {
-            let data = self.data.dir.file_stem().map_or("data".into(), |name| name.to_string_lossy());
-            Path::new("runs").join(format!("{data}-{}-{}", self.method.name.name(), self.train.seed))
-        })
+        self.run.output_or(&self.data.dir, self.method.name.name(), self.train.seed)
     }
 
     /// The folder of the run: the output, and the experiment in it.
     pub fn folder(&self) -> PathBuf {
-        match &self.run.experiment {
-            Some(experiment) => self.output().join(experiment),
-            None => self.output(),
-        }
+        let output = self.output();
+        self.run.experiment.as_ref().map_or_else(|| output.clone(), |experiment| output.join(experiment))
     }
 
     /// The settings as sections of keys.

@@ -32,8 +32,8 @@ pub fn info_nce(
 ) -> Result<InstanceDiscrimination, EngineError> {
     let (rows, width) = shape::matrix("queries", queries)?;
     shape::exactly("keys", keys, &[rows, width])?;
-    let (queue_width, queued) = shape::matrix("queue", queue)?;
-    shape::exactly("queue", queue, &[width, queued]).map(|()| debug_assert_eq!(queue_width, width))?;
+    let (_, queued) = shape::matrix("queue", queue)?;
+    shape::exactly("queue", queue, &[width, queued])?;
     check_temperature(temperature)?;
     let (queries, keys) = (unit_rows(queries), unit_rows(&keys.detach()));
     let positive = (&queries * &keys).sum_dim_intlist([1i64].as_slice(), true, None);

@@ -66,7 +66,10 @@ impl PretrainTask {
         let Machine { device, precision, mut notes } = machine;
         let images = checked(images, &config, input.img_size as u32, &mut notes, observer)?;
         let stop = Stop::default();
-        Ok(PretrainTask { config, input, images, architecture, device, precision, stop, notes, dataset })
+        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, dataset };
+        // Of images that were left out none fills a batch.
+        task.steps_per_epoch()?;
+        Ok(task)
     }
 
     /// Steps of an epoch.
