@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 program=${CORETUNE:-${CARGO_TARGET_DIR:-target}/release/coretune}
 encoder=assets/fashion-mnist-moco.safetensors
-labels=(--per-class 20 --val-per-class 20 --img-size 20 --seed 0)
+labels=(--per-class 20 --val-per-class 20 --seed 0)
 budget=(--head-init linear-probe --epochs 30 --batch-size 50)
 # Each the best of six settings, by validation on seed 1 (docs/results.md); nothing was chosen with test images.
 cross_entropy=(--method cross-entropy --lr 0.1)

@@ -105,6 +105,9 @@ pub(crate) struct Pretrain {
     pub(crate) layers: Layers,
     #[command(flatten)]
     pub(crate) going_on: GoingOn,
+    /// Print what would be done, with memory and time, and stop
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,7 +1,6 @@
 //! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
 
 use std::path::Path;
-use std::time::Duration;
 
 use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
@@ -12,7 +11,7 @@ use super::{lines, resuming};
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::progress::{Progress, clock};
+use crate::progress::Progress;
 use crate::signals;
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
@@ -223,10 +222,7 @@ fn dry_run(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
     printer.say("machine", lines::machine(&preparation.task));
     let config = preparation.task.config.clone();
     let estimate = preparation.estimate()?;
-    printer.say("model", format_args!("{:.1} M parameters", estimate.parameters as f64 / 1e6));
-    printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
-    let time = Duration::from_secs_f64(estimate.seconds);
-    printer.say("time", format_args!("about {} for probe, training, validation and test", clock(time)));
+    lines::estimate(printer, &estimate, "probe, training, validation and test");
     printer.json(&serde_json::json!({ "config": config, "estimate": estimate }))?;
     printer.line(config.to_toml().trim_end())
 }

@@ -1,6 +1,7 @@
 //! Lines that several commands print, in the same words.
 
 use std::path::Path;
+use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, Method, Optimizer, RunConfig, Sampler};
@@ -10,8 +11,10 @@ use coretune::evaluate::bootstrap::Interval;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
 use coretune::models::{Family, Stem};
 use coretune::objectives::PairScheme;
+use coretune::train::Estimate;
 
 use crate::printer::Printer;
+use crate::progress::clock;
 
 /// Says what was found before anything is computed: data, checkpoint, machine.
 pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
@@ -26,7 +29,7 @@ pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     }
 }
 
-/// `flowers: 648 train, 72 validation (a tenth of the labels), 240 test, 12 classes`
+/// `flowers: 648 train, 72 validation (set aside from the labels), 240 test, 12 classes; 224 pixels`
 fn data(task: &Task) -> String {
     let (config, splits) = (&task.config.data, &task.splits);
     let name = config.dir.file_name().map_or_else(|| config.dir.to_string_lossy(), |name| name.to_string_lossy());
@@ -37,7 +40,16 @@ fn data(task: &Task) -> String {
     };
     let test = splits.test.as_ref().map_or_else(|| "no test split".into(), |test| format!("{} test", test.len()));
     let (train, validation, classes) = (splits.train.len(), splits.validation.len(), task.classes.len());
-    format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes")
+    let pixels = task.input.img_size;
+    format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes; {pixels} pixels")
+}
+
+/// What a run would take, as a dry run tells it; `of` says which work the time is for.
+pub(crate) fn estimate(printer: &Printer, estimate: &Estimate, of: &str) {
+    printer.say("parameters", format_args!("{:.1} M", estimate.parameters as f64 / 1e6));
+    printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
+    let time = Duration::from_secs_f64(estimate.seconds);
+    printer.say("time", format_args!("about {} for {of}", clock(time)));
 }
 
 /// `test: 240 images, 20 (daisy) to 20 (daisy) of a class`: a split as it lies there, before any budget.

@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
             return resume(&printer, arguments, flags, &root);
         }
     }
-    begin(&printer, &typed.validate_pretraining()?)
+    let config = typed.validate_pretraining()?;
+    if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, &config) }
 }
 
 /// Opens the images, and shows how the look at them goes.
@@ -52,6 +53,7 @@ pub(super) fn repeat(printer: &Printer, config: &PretrainConfig, original: &RunF
 
 /// Makes the folder of a new run, and carries it out.
 fn start(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
+    task.check_memory()?;
     let folder = RunFolder::create(&task.config.folder())?;
     folder.write_config(&task.config.to_toml())?;
     printer.log_to(&folder.root().join("log.txt"))?;
@@ -72,6 +74,7 @@ fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -
     let standing = fit::standing(&folder, config.train.log_every)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let task = prepare(printer, &config)?;
+    task.check_memory()?;
     let inputs = task.provenance()?;
     let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, None)?;
 
@@ -96,6 +99,17 @@ fn configuration(
     let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.going_on.allow_change)?;
     config.run.output = saved.run.output;
     Ok((config, changes))
+}
+
+/// What would be done, and what it would take.
+fn dry_run(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
+    let task = prepare(printer, config)?;
+    task.check_memory()?;
+    found(printer, &task)?;
+    let estimate = task.estimate()?;
+    lines::estimate(printer, &estimate, "training and looks at the features");
+    printer.json(&serde_json::json!({ "config": task.config.to_table(), "estimate": estimate }))?;
+    printer.line(task.config.to_toml().trim_end())
 }
 
 /// Training; the result in words or JSON.

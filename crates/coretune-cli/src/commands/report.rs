@@ -1,5 +1,7 @@
 //! `coretune report RUN...`: a page about one run or several.
 
+use std::path::Path;
+
 use coretune::config::Typed;
 use coretune::report::{self, Source};
 use coretune::run_folder::{RunFolder, RunKind};
@@ -11,14 +13,13 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let runs = arguments.runs.iter();
-    let sources = runs.map(|folder| source(folder, flags)).collect::<Result<Vec<_>, _>>()?;
+    let kind = kind(&arguments.runs[0])?;
     let path = arguments.output.clone().unwrap_or_else(|| arguments.runs[0].join(report::PAGE));
     report::check_writable(&path)?;
-    let mut progress = Progress::new(printer.clone());
-    let page = report::report(&sources, &mut |event| progress.see(event));
-    progress.clear();
-    let page = page?;
+    let page = match kind {
+        RunKind::FineTuning => of_fine_tuning(&printer, arguments, flags)?,
+        RunKind::Pretraining => of_pretraining(arguments)?,
+    };
     for missing in &page.missing {
         printer.warn(format_args!("{}: {} is left out: {}", missing.run, missing.what, missing.why));
     }
@@ -27,7 +28,26 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     printer.result("report", path.display())
 }
 
-fn source(folder: &std::path::Path, flags: &Flags) -> Result<Source, Failure> {
+fn of_fine_tuning(printer: &Printer, arguments: &Report, flags: &Flags) -> Result<report::Report, Failure> {
+    let sources = arguments.runs.iter().map(|folder| source(folder, flags)).collect::<Result<Vec<_>, _>>()?;
+    let mut progress = Progress::new(printer.clone());
+    let page = report::report(&sources, &mut |event| progress.see(event));
+    progress.clear();
+    Ok(page?)
+}
+
+/// From the records alone: flags that say where the images lie now change nothing.
+fn of_pretraining(arguments: &Report) -> Result<report::Report, Failure> {
+    let folders: Vec<&Path> = arguments.runs.iter().map(AsRef::as_ref).collect();
+    Ok(report::Report { html: report::pretraining_report(&folders)?, missing: Vec::new() })
+}
+
+/// What the first run is; the others must be the same.
+fn kind(folder: &Path) -> Result<RunKind, Failure> {
+    Ok(RunFolder::open_records(folder)?.kind()?)
+}
+
+fn source(folder: &Path, flags: &Flags) -> Result<Source, Failure> {
     let records = RunFolder::open_records(folder)?;
     records.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.

@@ -86,7 +86,7 @@ fn runs_of_one_kind_are_not_taken_for_the_other() {
     let refusals: [&[&str]; 5] = [
         &["evaluate", &encoder],
         &["predict", &encoder, &world.path("data")],
-        &["report", &encoder],
+        &["report", &encoder, &classifier],
         &["fit", "--resume", "--output", &encoder],
         &["pretrain", "--resume", "--output", &classifier],
     ];
@@ -97,6 +97,54 @@ fn runs_of_one_kind_are_not_taken_for_the_other() {
     }
     let onnx = coretune(&["export", &encoder, "--output", &world.path("encoder.onnx")]);
     assert!(stderr(&onnx).contains("has no classifier") && onnx.status.code() == Some(2), "{}", stderr(&onnx));
+}
+
+#[test]
+fn report_shows_what_the_features_were_worth_of_one_run_and_of_several() {
+    let world = World::new();
+    assert_eq!(run(&pretrain(&world, "one", &[])).status.code(), Some(0));
+    assert_eq!(run(&pretrain(&world, "two", &["--seed", "1"])).status.code(), Some(0));
+    let (one, both) = (world.path("one"), world.path("both.html"));
+    let alone = coretune(&["report", &one]);
+    assert_eq!(stdout(&alone), format!("report       {one}/report.html\n"), "{}", stderr(&alone));
+    let page = fs::read_to_string(format!("{one}/report.html")).unwrap();
+    for text in ["Nearest neighbours", "Effective rank", "Spread of the projections", "queue_size = ", "BLAKE3"] {
+        assert!(page.contains(text), "no {text}");
+    }
+    assert_eq!(coretune(&["report", &one, &world.path("two"), "--output", &both]).status.code(), Some(0));
+    assert!(fs::read_to_string(both).unwrap().contains("2 runs side by side"));
+}
+
+#[test]
+fn a_dry_run_says_what_the_run_takes_and_writes_nothing() {
+    let world = World::new();
+    let arguments = pretrain(&world, "run", &["--dry-run"]);
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for text in ["memory       about", "time         about", "parameters"] {
+        assert!(stderr(&output).contains(text), "{}", stderr(&output));
+    }
+    assert!(stdout(&output).contains("[pretrain]") && stdout(&output).contains("queue_size = 8"));
+    assert!(!fs::exists(world.path("run")).unwrap());
+    fs::write(world.path("config.toml"), stdout(&output)).unwrap();
+    let again = coretune(&["pretrain", "--config", &world.path("config.toml"), "--dry-run", "--json"]);
+    let json: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert!(json["estimate"]["steps"].as_u64() > Some(0) && json["config"]["pretrain"]["bn_groups"] == 2, "{json}");
+}
+
+#[test]
+fn a_configuration_of_the_other_command_is_refused() {
+    let world = World::new();
+    let fit = world.fit("run", &["--recipe", "fashion-mnist-moco"]);
+    let pretraining = pretrain(&world, "run", &["--recipe", "few-labels"]);
+    for (arguments, key, command) in [(fit, "pretrain.", "coretune pretrain"), (pretraining, "method.", "coretune fit")]
+    {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        for text in [key, "a setting of", "recipe", &format!("hint: this is a configuration for {command}")] {
+            assert!(stderr(&output).contains(text), "no {text:?} in {}", stderr(&output));
+        }
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_dry_run_prints_a_configuration_that_repeats_it_and_writes_nothing() {
     let world = World::new();
     let output = run(&world.fit("run", &["--dry-run"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for label in ["memory       about", "time         about", "model        "] {
+    for label in ["memory       about", "time         about", "parameters   "] {
         assert!(stderr(&output).contains(label), "{}", stderr(&output));
     }
     assert!(!std::path::Path::new(&world.path("run")).exists());

@@ -54,8 +54,8 @@ fn automatic() -> String {
 const AUTOMATIC: &str = "
 ## What auto becomes
 
-*For small images*: the backbone is `mobilenet_v2_32` or has the small stem. `coretune fit --dry-run` prints what a run would
-take.
+*For small images*: the backbone is `mobilenet_v2_32` or has the small stem. A safetensors file that coretune wrote says itself
+which size, mean and std it was trained with; those are taken. `coretune fit --dry-run` prints what a run would take.
 
 | setting | becomes |
 |---|---|

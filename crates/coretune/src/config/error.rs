@@ -72,6 +72,16 @@ pub enum ConfigError {
         /// Settings with a name like it, the nearest first.
         near: Vec<&'static str>,
     },
+    /// A setting of another command, whose section this one has no use for.
+    #[error("{key} is a setting of {command}")]
+    OtherCommand {
+        /// Where it was typed.
+        origin: Origin,
+        /// The key, with its section.
+        key: &'static str,
+        /// The command that takes it.
+        command: &'static str,
+    },
     /// A value of another type.
     #[error("{key} has the wrong type")]
     Type {
@@ -168,7 +178,7 @@ impl ConfigError {
             Self::Syntax { origin, line, message } => {
                 vec![("in", format!("{origin}, line {line}")), ("cause", message.clone())]
             }
-            Self::UnknownKey { origin, .. } => vec![("in", origin.to_string())],
+            Self::UnknownKey { origin, .. } | Self::OtherCommand { origin, .. } => vec![("in", origin.to_string())],
             Self::Type { origin, expected, found, .. }
             | Self::Range { origin, expected, found, .. }
             | Self::Choice { origin, expected, found, .. } => {
@@ -192,6 +202,10 @@ impl ConfigError {
                 [] => "all settings are listed by coretune fit --help-all".into(),
                 near => format!("did you mean {}?", near.join(" or ")),
             }),
+            Self::OtherCommand { origin: Origin::Recipe(_) | Origin::File(_), command, .. } => {
+                Some(format!("this is a configuration for {command}"))
+            }
+            Self::OtherCommand { .. } => Some("leave it out".into()),
             Self::Missing { flag, .. } => Some(format!("give --{flag}")),
             Self::Conflict { hint, .. } => Some((*hint).into()),
             Self::ChangedOnResume { changes } => {

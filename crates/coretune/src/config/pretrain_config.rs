@@ -72,6 +72,7 @@ impl Typed {
     /// # Panics
     /// When the table of settings and [`PretrainConfig`] disagree, which a test excludes.
     pub fn validate_pretraining(&self) -> Result<PretrainConfig, ConfigError> {
+        self.refuse_sections(&["method", "checkpoint"], "coretune fit")?;
         self.check_complete(Command::Pretrain)?;
         let config =
             PretrainConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, Sampler, Schedule, Select};
-use super::error::ConfigError;
+use super::error::{ConfigError, Origin};
 use super::input::Input;
-use super::settings::{Command, SETTINGS};
+use super::settings::{Command, SETTINGS, Setting};
 use super::typed::Typed;
 use super::word::{auto, off};
 use crate::data::DatasetOptions;
@@ -232,10 +232,22 @@ impl Typed {
     /// # Panics
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
+        self.refuse_sections(&["pretrain"], "coretune pretrain")?;
         self.check_complete(Command::Fit)?;
         let config = RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
         config.check()?;
         Ok(config)
+    }
+
+    /// Refuses what was typed in sections that only another command takes.
+    pub(super) fn refuse_sections(&self, sections: &[&str], command: &'static str) -> Result<(), ConfigError> {
+        let is_of = |setting: &&Setting| setting.key.split_once('.').is_some_and(|(of, _)| sections.contains(&of));
+        for setting in SETTINGS.iter().filter(is_of) {
+            if let Some(origin) = self.origin(setting.key).filter(|origin| **origin != Origin::Default) {
+                return Err(ConfigError::OtherCommand { origin: origin.clone(), key: setting.key, command });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses where a setting is missing that `command` takes.
@@ -372,12 +384,12 @@ impl RunConfig {
         })
     }
 
-    /// Closes what was left to the checkpoint and the data, and says how an image becomes the input.
+    /// Closes what was left to the checkpoint and the data, and says how an image becomes the input: as given, and where
+    /// nothing is given as in `usual`, that of the checkpoint.
     ///
     /// The copy returned is the one that is saved: given back as a file it repeats the run, whatever the defaults of a
     /// later version are.
-    pub fn resolve(&self, architecture: &Architecture, num_classes: i64) -> (RunConfig, Input) {
-        let usual = Input::usual(architecture);
+    pub fn resolve(&self, architecture: &Architecture, usual: &Input, num_classes: i64) -> (RunConfig, Input) {
         let data = &self.data;
         let img_size = data.img_size.unwrap_or(usual.img_size);
         let input = Input {

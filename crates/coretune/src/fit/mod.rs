@@ -16,7 +16,6 @@ mod splits;
 mod starting_point;
 mod summary;
 
-pub use estimate::Estimate;
 pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_run, judge_run};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use machine::Machine;

@@ -66,7 +66,7 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
     check_classes(&Splits::choose(&dataset, &config.data, config.train.seed)?.train, config)?;
     let start = StartingPoint::load(config, &machine)?;
 
-    let (mut config, input) = config.resolve(&start.architecture, dataset.classes.len() as i64);
+    let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
     machine.record(&mut config.run);
     let (splits, report) = check_images(&dataset, &unknown, &config.data, config.train.seed, input.img_size, observer)?;
     let findings = report.findings.iter().map(ToString::to_string).collect();

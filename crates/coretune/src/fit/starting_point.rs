@@ -5,14 +5,16 @@ use std::path::Path;
 
 use super::machine::Machine;
 use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
-use crate::config::{ModelSection, RunConfig};
+use crate::config::{Input, ModelSection, RunConfig};
 use crate::models::{Architecture, Backbone};
-use crate::train::TrainError;
+use crate::train::{RecordedInput, TrainError};
 
 /// The backbone with the checkpoint's weights, and what is known of it.
 pub(crate) struct StartingPoint {
     pub(crate) architecture: Architecture,
     pub(crate) backbone: Backbone,
+    /// How an image becomes the input, where the configuration leaves it open.
+    pub(crate) input: Input,
     /// What was loaded, left out, missing.
     pub(crate) report: LoadReport,
     /// BLAKE3 of the checkpoint's bytes.
@@ -37,8 +39,9 @@ impl StartingPoint {
         backbone.set_precision(machine.precision);
         let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
         freeze(&mut backbone, &config.model)?;
+        let input = input(&checkpoint, &architecture)?;
         let notes = taken_from_run(&config.checkpoint.path, checkpoint.path()).into_iter().collect();
-        Ok(StartingPoint { architecture, backbone, report, hash: file_hash(checkpoint.path())?, notes })
+        Ok(StartingPoint { architecture, backbone, input, report, hash: file_hash(checkpoint.path())?, notes })
     }
 }
 
@@ -49,6 +52,15 @@ fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architectur
         stem: model.stem.unwrap_or(found.stem),
         width: model.width.unwrap_or(found.width),
     }
+}
+
+/// What the checkpoint says that it was trained on; where it says nothing, what is usual for the architecture.
+fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, TrainError> {
+    let usual = Input::usual(architecture);
+    Ok(match RecordedInput::of(checkpoint)? {
+        Some(RecordedInput { mean, std, img_size }) => Input { mean, std, img_size, ..usual },
+        None => usual,
+    })
 }
 
 fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), TrainError> {

@@ -49,6 +49,11 @@ impl LiveProbe {
         Ok(LiveProbe { bank, judged, evaluator })
     }
 
+    /// Images of a look.
+    pub fn images(&self) -> usize {
+        self.bank.len() + self.judged.as_ref().map_or(0, |(_, split)| split.len())
+    }
+
     /// Measures the encoder as it stands.
     ///
     /// # Errors

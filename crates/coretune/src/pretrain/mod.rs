@@ -3,6 +3,7 @@
 //! [`MoCo`] and [`SimClr`] are the methods; the loop, its state and its run folder are those of fine-tuning
 //! ([`crate::train::Trainer`]).
 
+mod estimate;
 mod learner;
 mod live_probe;
 mod method;

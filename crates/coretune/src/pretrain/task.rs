@@ -135,7 +135,7 @@ impl PretrainTask {
         })
     }
 
-    fn learner(&self) -> Result<Pretraining, TrainError> {
+    pub(super) fn learner(&self) -> Result<Pretraining, TrainError> {
         let (train, input) = (&self.config.train, &self.input);
         let method = self.method()?;
         let parameters = method.parameters();
@@ -185,7 +185,7 @@ impl PretrainTask {
         })
     }
 
-    fn training_images(&self) -> Result<TrainingImages, TrainError> {
+    pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
         let view = self.config.view().steps(self.input.img_size as u32, self.input.interpolation);
         Ok(TrainingImages {
             split: self.images.clone(),

@@ -10,6 +10,7 @@ use crate::data::Split;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::fit::{Evaluation, FrozenFigures, JudgedRun, Preparation, judge_run, prepare};
+use crate::run_folder::Summary;
 use crate::train::{Observer, TrainError};
 
 /// Figures of a run on the split that judges it.
@@ -43,7 +44,7 @@ pub(super) struct Probe {
 
 impl Measurements {
     /// The figures of a run, or in words why there are none.
-    pub(super) fn of(source: &Source, records: &Records, observer: &mut Observer<'_>) -> Result<Self, String> {
+    pub(super) fn of(source: &Source, records: &Records<Summary>, observer: &mut Observer<'_>) -> Result<Self, String> {
         let judged = judge_run(&source.folder, &source.config, None, observer).map_err(|error| in_words(&error))?;
         let figures = judged.figures().map_err(|error| in_words(&error))?;
         let correct = judged.outputs.correct().map_err(|error| in_words(&error))?;

@@ -9,6 +9,8 @@
 //! | figures as SVG | `charts` |
 //! | the page | `page` |
 //!
+//! A pre-training run is told from its records alone.
+//!
 //! Where data or checkpoint are gone, the page is made from the records alone and says what it lacks and why. Nothing of
 //! a run folder is changed, and no clock is read: the same run gives the same bytes.
 
@@ -28,6 +30,7 @@ pub use error::ReportError;
 use serde::Serialize;
 
 use crate::config::RunConfig;
+use crate::run_folder::{PretrainSummary, Summary};
 use crate::train::Observer;
 use measurements::Measurements;
 use records::Records;
@@ -66,7 +69,7 @@ pub struct Missing {
 
 /// Everything about one run that the page shows.
 struct Run {
-    records: Records,
+    records: Records<Summary>,
     measurements: Result<Measurements, String>,
 }
 
@@ -76,15 +79,22 @@ struct Run {
 /// [`ReportError::RunFolder`] when a folder holds no run or a damaged record. Data or checkpoint that cannot be used are
 /// no error: see [`Report::missing`].
 pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report, ReportError> {
-    let records = sources.iter().map(|source| Records::read(&source.folder)).collect::<Result<Vec<_>, _>>()?;
-    let names = records::distinct_names(&records);
-    let measured = |((source, records), name): ((&Source, Records), String)| Run {
+    let folders: Vec<&Path> = sources.iter().map(|source| source.folder.as_path()).collect();
+    let measured = |(source, records): (&Source, Records<Summary>)| Run {
         measurements: Measurements::of(source, &records, observer),
-        records: Records { name, ..records },
+        records,
     };
-    let runs: Vec<Run> = sources.iter().zip(records).zip(names).map(measured).collect();
+    let runs: Vec<Run> = sources.iter().zip(records::read_all(&folders)?).map(measured).collect();
     let missing = runs.iter().flat_map(Run::missing).collect();
     Ok(Report { html: page::page(&runs)?, missing })
+}
+
+/// The page about these pre-training runs, as HTML, laid side by side where there are several.
+///
+/// # Errors
+/// [`ReportError::RunFolder`] when a folder holds no pre-training run or a damaged record.
+pub fn pretraining_report(folders: &[&Path]) -> Result<String, ReportError> {
+    page::pretraining_page(&records::read_all::<PretrainSummary>(folders)?)
 }
 
 impl Run {

@@ -55,8 +55,8 @@ pub enum TrainError {
         batch: usize,
         /// The most that were estimated to fit.
         largest: usize,
-        /// Images of a step, which may be made of several such parts.
-        step: usize,
+        /// Images of a step, where it may be made of several such parts.
+        step: Option<usize>,
         /// Height and width, pixels.
         img_size: i64,
     },
@@ -209,8 +209,11 @@ impl TrainError {
             Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(
                 "not even two of them would: give a smaller --img-size than {img_size}, or a smaller --model"
             )),
+            Self::BatchDoesNotFit { largest, step: None, img_size, .. } => Some(format!(
+                "--batch-size {largest} would; so would a smaller --img-size than {img_size} or a smaller --model"
+            )),
             // Parts of equal size that make up the same step, of which each fits.
-            Self::BatchDoesNotFit { largest, step, .. } => {
+            Self::BatchDoesNotFit { largest, step: Some(step), .. } => {
                 let part = (2..=*largest.min(step)).rev().find(|part| step % part == 0);
                 Some(part.map_or_else(
                     || format!("about {largest} would"),

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::TrainError;
 use super::state::{check_named, copy_named, first_not_finite};
-use crate::checkpoints::{CheckpointError, safetensors_file};
+use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
 
@@ -38,14 +38,36 @@ pub struct ModelDescription {
     pub projection_width: Option<i64>,
 }
 
+/// How an image became the input of the network in a file that coretune wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(crate) struct RecordedInput {
+    /// Mean of red, green, blue, of pixels in [0, 1].
+    pub(crate) mean: [f64; 3],
+    /// Their standard deviation.
+    pub(crate) std: [f64; 3],
+    /// Height and width, pixels.
+    pub(crate) img_size: i64,
+}
+
 /// Sides of an input that can be true, pixels: what `--img-size` takes.
 const SIDES: std::ops::RangeInclusive<i64> = 8..=4096;
 
-impl ModelDescription {
+impl RecordedInput {
+    /// What a checkpoint says; none where coretune has not written it.
+    ///
+    /// # Errors
+    /// [`TrainError::Description`] when it cannot be true.
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Option<Self>, TrainError> {
+        let text = checkpoint.metadata().get(KEY).map_or("", String::as_str);
+        let described = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let recorded = ["pretrained", "model"].into_iter().find_map(|kind| Self::deserialize(&described[kind]).ok());
+        recorded.map(|input| input.check(checkpoint.path()).map(|()| input)).transpose()
+    }
+
     /// Refuses what cannot be true of a model.
     fn check(&self, path: &Path) -> Result<(), TrainError> {
         let refused = |name, expected, found| Err(TrainError::Description { path: path.into(), name, expected, found });
-        let ModelDescription { img_size, mean, std, .. } = self;
+        let RecordedInput { img_size, mean, std } = self;
         if !SIDES.contains(img_size) {
             return refused("img_size", "8 to 4096 pixels", img_size.to_string());
         }
@@ -56,6 +78,12 @@ impl ModelDescription {
             return refused("std", "numbers above 0", format!("{std:?}"));
         }
         Ok(())
+    }
+}
+
+impl ModelDescription {
+    fn input(&self) -> RecordedInput {
+        RecordedInput { mean: self.mean, std: self.std, img_size: self.img_size }
     }
 
     /// Refuses tensors that are not those of the described model, before memory is taken for it.
@@ -115,7 +143,7 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;
-    description.check(path)?;
+    description.input().check(path)?;
     description.check_against(&tensors, path)?;
     let model = description.build(0, device)?;
     copy_into(&model.parameters(), &tensors, path)?;

@@ -1,6 +1,6 @@
 use std::fs;
 
-use coretune::config::{RunConfig, Typed};
+use coretune::config::{Input, RunConfig, Typed};
 use coretune::models::{Architecture, Family, Stem};
 use coretune::transforms::Augmentation;
 
@@ -20,7 +20,11 @@ fn the_resolved_copy_reads_back_to_the_same_configuration() {
 
     let typed = smallest().assignment("data.sampler=balanced").unwrap();
     let typed = typed.assignment("train.model_ema=0.99").unwrap().assignment("data.per_class=3").unwrap();
-    let (resolved, _) = typed.validate().unwrap().resolve(&Architecture::published(Family::ResNet50), 12);
+    let (resolved, _) = typed.validate().unwrap().resolve(
+        &Architecture::published(Family::ResNet50),
+        &Input::usual(&Architecture::published(Family::ResNet50)),
+        12,
+    );
     assert_eq!(reread(&resolved), resolved);
     assert!(!resolved.to_toml().contains("\"auto\"\nimg_size"), "{}", resolved.to_toml());
 }
@@ -28,22 +32,30 @@ fn the_resolved_copy_reads_back_to_the_same_configuration() {
 #[test]
 fn resolving_twice_changes_nothing() {
     let architecture = Architecture::published(Family::ResNet18);
-    let (once, input) = smallest().validate().unwrap().resolve(&architecture, 10);
-    assert_eq!(once.resolve(&architecture, 10), (once, input));
+    let (once, input) = smallest().validate().unwrap().resolve(&architecture, &Input::usual(&architecture), 10);
+    assert_eq!(once.resolve(&architecture, &Input::usual(&architecture), 10), (once, input));
 }
 
 #[test]
 fn the_input_follows_the_checkpoint_unless_it_was_given() {
     let config = smallest().validate().unwrap();
-    let (_, imagenet) = config.resolve(&Architecture::published(Family::ResNet50), 12);
+    let (_, imagenet) = config.resolve(
+        &Architecture::published(Family::ResNet50),
+        &Input::usual(&Architecture::published(Family::ResNet50)),
+        12,
+    );
     assert_eq!((imagenet.img_size, imagenet.mean[0], imagenet.augment), (224, 0.485, Augmentation::ResizedCropFlip));
-    let (_, mobilenet) = config.resolve(&Architecture::published(Family::MobileNetV2Small), 12);
+    let (_, mobilenet) = config.resolve(
+        &Architecture::published(Family::MobileNetV2Small),
+        &Input::usual(&Architecture::published(Family::MobileNetV2Small)),
+        12,
+    );
     assert_eq!((mobilenet.img_size, mobilenet.std[0], mobilenet.augment), (32, 0.2023, Augmentation::PadCropFlip));
     let small = Architecture { stem: Stem::Small, ..Architecture::published(Family::ResNet18) };
-    assert_eq!(config.resolve(&small, 12).1.img_size, 32);
+    assert_eq!(config.resolve(&small, &Input::usual(&small), 12).1.img_size, 32);
 
     let config = smallest().assignment("data.img_size=160").unwrap().validate().unwrap();
-    let (resolved, given) = config.resolve(&small, 12);
+    let (resolved, given) = config.resolve(&small, &Input::usual(&small), 12);
     assert_eq!((given.img_size, resolved.data.img_size, given.mean[0]), (160, Some(160), 0.4914));
 }
 
@@ -52,7 +64,11 @@ fn a_balanced_batch_has_at_most_the_classes_of_the_data_and_fills_the_step_with_
     let resolved = |assignments: &[&str], num_classes| {
         let typed = assignments.iter().fold(smallest(), |typed, text| typed.assignment(text).unwrap());
         let typed = typed.assignment("data.sampler=balanced").unwrap();
-        let (config, _) = typed.validate().unwrap().resolve(&Architecture::published(Family::ResNet18), num_classes);
+        let (config, _) = typed.validate().unwrap().resolve(
+            &Architecture::published(Family::ResNet18),
+            &Input::usual(&Architecture::published(Family::ResNet18)),
+            num_classes,
+        );
         assert_eq!(reread(&config), config);
         (config.data.classes_per_batch.unwrap(), config.data.images_per_class.unwrap())
     };

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::{Checkpoint, recognise, safetensors_file};
 use coretune::config::{Command, PretrainConfig, Typed};
+use coretune::fit::prepare;
 use coretune::models::Architecture;
 use coretune::pretrain::PretrainTask;
+use coretune::report::pretraining_report;
 use coretune::run_folder::{MetricsRecord, RunFolder};
 use coretune::train::{Event, TrainError};
 use image::{Rgb, RgbImage};
@@ -48,7 +50,9 @@ impl World {
 
     fn run(&self, name: &str, more: &[&str]) -> RunFolder {
         let folder = RunFolder::create(&self.path(name)).unwrap();
-        PretrainTask::prepare(&self.config(more), &mut |_| {}).unwrap().run(&folder, &mut |_| {}).unwrap();
+        let task = PretrainTask::prepare(&self.config(more), &mut |_| {}).unwrap();
+        folder.write_config(&task.config.to_toml()).unwrap();
+        task.run(&folder, &mut |_| {}).unwrap();
         folder
     }
 }
@@ -97,6 +101,52 @@ fn images_without_classes_are_enough() {
     assert!(probes(&folder).iter().all(|(_, top1)| top1.is_none()));
     let probe = folder.read_pretrain_summary().unwrap().unwrap().probe.unwrap();
     assert!(probe.rank >= 1.0 && probe.uniformity.unwrap() <= 0.0);
+}
+
+#[test]
+fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() {
+    let world = World::new(&["train/a", "train/b"]);
+    let folder = world.run("run", &["data.img_size=24", "data.mean=0.5,0.4,0.3", "train.epochs=1"]);
+    let input = |path: &Path, more: &[&str]| {
+        let paths =
+            [format!("checkpoint.path={}", path.display()), format!("data.dir={}", world.path("data").display())];
+        let settings = paths.iter().map(String::as_str).chain(["train.batch_size=4"]).chain(more.iter().copied());
+        let typed = settings.fold(Typed::defaults(), |typed, text| typed.assignment(text).unwrap());
+        prepare(&typed.validate().unwrap()).map(|preparation| preparation.task.input)
+    };
+    let found = input(folder.root(), &[]).unwrap();
+    assert_eq!((found.img_size, found.mean, found.std[0]), (24, [0.5, 0.4, 0.3], 0.2023));
+    assert_eq!(input(folder.root(), &["data.img_size=16"]).unwrap().img_size, 16);
+
+    let (metadata, tensors) = safetensors_file::read(folder.last_checkpoint()).unwrap();
+    let lying = metadata["coretune"].replace("\"img_size\":24", "\"img_size\":-3");
+    let (path, tensors) = (world.path("lying.safetensors"), tensors.into_iter().collect::<Vec<_>>());
+    safetensors_file::write(&path, &[("coretune".to_string(), lying)].into(), &tensors).unwrap();
+    let error = input(&path, &[]).unwrap_err().to_string();
+    assert!(error.contains("lying.safetensors") && error.contains("img_size -3"), "{error}");
+}
+
+#[test]
+fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
+    let world = World::new(&["train/a", "train/b"]);
+    let folder = world.run("run", &[]);
+    let page = || pretraining_report(&[folder.root()]).unwrap();
+    let first = page();
+    let looks = probes(&folder);
+    let (before, after) = (looks[0].1.unwrap(), looks[3].1.unwrap());
+    assert!(first.contains(&format!("random weights {:.1}\u{a0}%", 100.0 * before)));
+    assert!(first.contains(&format!("worth {:+.1} points", 100.0 * (after - before))));
+    assert!(first == page(), "the same records give the same bytes");
+
+    folder.remove_summary().unwrap();
+    folder.truncate_metrics(6, 1).unwrap();
+    let unfinished = page();
+    assert!(unfinished.contains("has not been run to its end") && unfinished.contains("Loss and its terms"));
+    assert!(unfinished.contains("Nearest neighbours"));
+
+    let unlabelled = World::new(&["."]);
+    let page = pretraining_report(&[unlabelled.run("run", &[]).root()]).unwrap();
+    assert!(page.contains("No labels were there") && !page.contains("Nearest neighbours"));
 }
 
 #[test]

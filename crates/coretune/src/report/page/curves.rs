@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::super::charts::{Axes, Line, lines};
-use super::super::records::Curve;
+use super::super::records::{Curve, Records};
 use super::super::{ReportError, Run};
 use super::section::{Section, chart};
+use crate::pretrain::figure;
 
 /// Curves that share a figure.
 struct Group {
@@ -17,7 +18,7 @@ struct Group {
 
 /// Every figure of `metrics.jsonl` is in the last group that holds it; the first takes the terms of the loss, whatever an
 /// objective calls them.
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 9] = [
     Group {
         title: "Loss and its terms",
         y: "loss",
@@ -29,6 +30,24 @@ const GROUPS: [Group; 6] = [
         y: "cosine",
         holds: |name| name.ends_with("_cosine"),
         caption: "Mean cosine of anchors with their hardest positive and negative in the batch (M1).",
+    },
+    Group {
+        title: "Cosine of two views",
+        y: "cosine",
+        holds: |name| name == figure::POSITIVE_COSINE,
+        caption: "Mean cosine of the projections of two views of an image.",
+    },
+    Group {
+        title: "Nearest view",
+        y: "share of images",
+        holds: |name| name == figure::ACCURACY,
+        caption: "Share of images whose other view is nearer than everything it is told from.",
+    },
+    Group {
+        title: "Spread of the projections",
+        y: "spread",
+        holds: |name| name == figure::SPREAD,
+        caption: "1 where they lie evenly on the sphere, 0 where all lie in one spot: a collapse.",
     },
     Group { title: "Learning rate", y: "learning rate", holds: |name| name == "lr", caption: "" },
     Group {
@@ -51,17 +70,21 @@ const GROUPS: [Group; 6] = [
     },
 ];
 
+/// The curves of fine-tuning: validation first.
 pub(super) fn training(run: &Run) -> Result<Section, ReportError> {
-    Ok(Section { id: "curves", title: "Curves", body: body(run)? })
+    curves(&run.records, validation(&[(&run.records.name, run)], false)?)
 }
 
-fn body(run: &Run) -> Result<Result<Markup, String>, ReportError> {
-    if run.records.metrics.is_empty() {
-        return Ok(Err("metrics.jsonl holds no line".into()));
-    }
-    let mut figures = validation(&[(&run.records.name, run)], false)?;
+/// What was logged at the steps, after the figures `first`.
+pub(super) fn curves<S>(records: &Records<S>, first: Vec<Markup>) -> Result<Section, ReportError> {
+    let is_empty = records.metrics.is_empty();
+    let body = if is_empty { Err("metrics.jsonl holds no line".into()) } else { Ok(body(records, first)?) };
+    Ok(Section { id: "curves", title: "Curves", body })
+}
+
+fn body<S>(records: &Records<S>, mut figures: Vec<Markup>) -> Result<Markup, ReportError> {
     let mut groups: Vec<Vec<Line>> = GROUPS.iter().map(|_| Vec::new()).collect();
-    for (name, points) in terms(run) {
+    for (name, points) in terms(records) {
         if let Some(group) = GROUPS.iter().rposition(|group| (group.holds)(&name)) {
             groups[group].push(Line { name: name.replace('_', " "), points });
         }
@@ -81,12 +104,12 @@ fn body(run: &Run) -> Result<Result<Markup, String>, ReportError> {
             ));
         }
     }
-    Ok(Ok(html! { div.figures { @for figure in &figures { (figure) } } }))
+    Ok(html! { div.figures { @for figure in &figures { (figure) } } })
 }
 
 /// The curves of the steps by name, the loss first; a term that is the whole loss stands with it.
-fn terms(run: &Run) -> Vec<(String, Curve)> {
-    let mut curves = run.records.step_curves();
+fn terms<S>(records: &Records<S>) -> Vec<(String, Curve)> {
+    let mut curves = records.step_curves();
     let loss = curves.remove("loss").unwrap_or_default();
     let (same, others): (Vec<_>, Vec<_>) = curves.into_iter().partition(|(_, points)| *points == loss);
     let names: Vec<&str> = std::iter::once("loss").chain(same.iter().map(|(name, _)| name.as_str())).collect();
@@ -96,21 +119,56 @@ fn terms(run: &Run) -> Vec<(String, Curve)> {
 
 /// Validation accuracy and loss of these runs.
 pub(super) fn validation(runs: &[(&str, &Run)], several: bool) -> Result<Vec<Markup>, ReportError> {
-    let mut figures = Vec::new();
-    let line = |name: &str, points: Curve| Line { name: name.into(), points };
-    let with = |pick: fn(&Run) -> Curve, own: &str| -> Vec<Line> {
-        let curve = |(name, run): &(&str, &Run)| line(if several { name } else { own }, pick(run));
-        runs.iter().map(curve).filter(|line| !line.points.is_empty()).collect()
-    };
-    let top1 = with(|run| run.records.validation_curve(|record| 100.0 * record.top1), "top-1");
-    let loss = with(|run| run.records.validation_curve(|record| record.loss), "loss");
-    for (title, y, curves) in
-        [("Validation top-1", "top-1, %", top1), ("Validation cross-entropy", "mean cross-entropy", loss)]
-    {
+    let records: Vec<_> = runs.iter().map(|(name, run)| (*name, &run.records)).collect();
+    over_epochs(
+        &records,
+        several,
+        &[
+            Figure {
+                title: "Validation top-1",
+                y: "top-1, %",
+                own: "top-1",
+                caption: "",
+                curve: |records| records.validation_curve(|record| 100.0 * record.top1),
+            },
+            Figure {
+                title: "Validation cross-entropy",
+                y: "mean cross-entropy",
+                own: "loss",
+                caption: "",
+                curve: |records| records.validation_curve(|record| record.loss),
+            },
+        ],
+    )
+}
+
+/// Something that is measured at the end of epochs.
+pub(super) struct Figure<S> {
+    pub(super) title: &'static str,
+    pub(super) y: &'static str,
+    /// Name of the curve where one run is shown alone.
+    pub(super) own: &'static str,
+    pub(super) caption: &'static str,
+    pub(super) curve: fn(&Records<S>) -> Curve,
+}
+
+/// Figures over the epochs of these runs; one that no run has measured is left out.
+pub(super) fn over_epochs<S>(
+    runs: &[(&str, &Records<S>)],
+    several: bool,
+    figures: &[Figure<S>],
+) -> Result<Vec<Markup>, ReportError> {
+    let mut charts = Vec::new();
+    for figure in figures {
+        let named = |(name, records): &(&str, &Records<S>)| Line {
+            name: if several { *name } else { figure.own }.into(),
+            points: (figure.curve)(records),
+        };
+        let curves: Vec<Line> = runs.iter().map(named).filter(|line| !line.points.is_empty()).collect();
         if !curves.is_empty() {
-            let drawing = lines(&Axes { x: "epoch", y, square: false }, &curves)?;
-            figures.push(chart(&drawing, title, &html! { b { (title) "." } }));
+            let drawing = lines(&Axes { x: "epoch", y: figure.y, square: false }, &curves)?;
+            charts.push(chart(&drawing, figure.title, &html! { b { (figure.title) ". " } (figure.caption) }));
         }
     }
-    Ok(figures)
+    Ok(charts)
 }

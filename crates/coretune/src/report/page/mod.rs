@@ -6,13 +6,18 @@ mod comparison;
 mod curves;
 mod images;
 mod outcome;
+mod pretraining;
 mod section;
 mod settings;
 mod words;
 
+use std::path::Path;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::records::Records;
 use super::{ReportError, Run};
+use crate::run_folder::PretrainSummary;
 use section::Section;
 
 const STYLE: &str = include_str!("style.css");
@@ -23,10 +28,28 @@ pub(super) fn page(runs: &[Run]) -> Result<String, ReportError> {
         [run] => alone(run)?,
         _ => side_by_side(runs)?,
     };
+    Ok(document(
+        &runs.iter().map(|run| (run.records.name.as_str(), run.records.folder.as_path())).collect::<Vec<_>>(),
+        &body,
+    ))
+}
+
+/// The whole file about pre-training.
+pub(super) fn pretraining_page(runs: &[Records<PretrainSummary>]) -> Result<String, ReportError> {
+    let body = match runs {
+        [run] => pretraining::alone(run)?,
+        _ => pretraining::side_by_side(runs)?,
+    };
+    Ok(document(&runs.iter().map(|run| (run.name.as_str(), run.folder.as_path())).collect::<Vec<_>>(), &body))
+}
+
+/// The file around what is said of these runs: names and folders.
+fn document(runs: &[(&str, &Path)], body: &Markup) -> String {
     let title = match runs {
-        [run] => run.records.name.clone(),
+        [(name, _)] => (*name).to_string(),
         _ => format!("{} runs", runs.len()),
     };
+    let folders = runs.iter().map(|(_, folder)| folder.display().to_string()).collect::<Vec<_>>();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,39 +61,29 @@ pub(super) fn page(runs: &[Run]) -> Result<String, ReportError> {
                 title { (title) " – coretune report" }
                 style { (PreEscaped(STYLE)) }
             }
-            body { main { (body) } (footer(runs)) }
+            body {
+                main { (body) }
+                footer.quiet {
+                    p {
+                        "Written by coretune " (env!("CARGO_PKG_VERSION")) " from " (folders.join(", "))
+                        ". This file needs no network."
+                    }
+                }
+            }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 fn alone(run: &Run) -> Result<Markup, ReportError> {
-    let sections = sections(run)?;
-    Ok(html! {
-        h1 { (run.records.name) }
-        (outcome::headline(run))
-        (section::navigation("run", &sections))
-        @for section in &sections { (section.show("run")) }
-    })
+    Ok(section::one_run(&run.records.name, &outcome::headline(run), &sections(run)?))
 }
 
 fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
     let comparison = comparison::comparison(runs)?;
-    let runs = runs.iter().map(|run| Ok((run, sections(run)?))).collect::<Result<Vec<_>, ReportError>>()?;
-    Ok(html! {
-        h1 { (runs.len()) " runs side by side" }
-        (comparison)
-        h2 { "Each run" }
-        @for (number, (run, sections)) in runs.iter().enumerate() {
-            @let prefix = format!("run{}", number + 1);
-            details.run id=(prefix) {
-                summary { (run.records.name) }
-                (outcome::headline(run))
-                (section::navigation(&prefix, sections))
-                @for section in sections { (section.show(&prefix)) }
-            }
-        }
-    })
+    let each = |run: &Run| Ok((run.records.name.clone(), outcome::headline(run), sections(run)?));
+    let runs = runs.iter().map(each).collect::<Result<Vec<_>, ReportError>>()?;
+    Ok(section::several_runs(&comparison, &runs))
 }
 
 fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
@@ -82,17 +95,8 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
         images::features(run)?,
         images::mistakes(run),
         images::pairs(run),
-        settings::cost(run),
-        settings::configuration(run),
-        settings::provenance(run),
+        settings::cost(&run.records),
+        settings::configuration(&run.records),
+        settings::provenance(&run.records),
     ])
-}
-
-fn footer(runs: &[Run]) -> Markup {
-    let folders = runs.iter().map(|run| run.records.folder.display().to_string()).collect::<Vec<_>>();
-    html! {
-        footer.quiet {
-            p { "Written by coretune " (env!("CARGO_PKG_VERSION")) " from " (folders.join(", ")) ". This file needs no network." }
-        }
-    }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::charts::{self, Axes, Line, MOST_CLASSES, lines};
 use super::super::measurements::Measurements;
 use super::super::{ReportError, Run};
-use super::section::{Section, chart, table};
+use super::section::{Section, chart, table, tile};
 use super::words;
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::calibration::reliability as bins;
@@ -69,11 +69,6 @@ pub(super) fn headline(run: &Run) -> Markup {
         @if let Some(note) = other_figure(run) { p.missing { (note) } }
         @for missing in run.missing() { p.missing { "Not shown: " (missing.what) ". Why: " (missing.why) "." } }
     }
-}
-
-/// A figure with its name above and a remark below.
-fn tile(name: &str, figure: &str, remark: Option<String>) -> Markup {
-    html! { div { dt { (name) } dd { (figure) @if let Some(remark) = remark { small { (remark) } } } } }
 }
 
 fn what_was_run(run: &Run) -> String {

@@ -26,8 +26,41 @@ impl Section {
     }
 }
 
+/// One run: its name, what comes first, and its sections.
+pub(super) fn one_run(name: &str, headline: &Markup, sections: &[Section]) -> Markup {
+    html! {
+        h1 { (name) }
+        (headline)
+        (navigation("run", sections))
+        @for section in sections { (section.show("run")) }
+    }
+}
+
+/// Several runs: what compares them, then each of them to be opened.
+pub(super) fn several_runs(comparison: &Markup, runs: &[(String, Markup, Vec<Section>)]) -> Markup {
+    html! {
+        h1 { (runs.len()) " runs side by side" }
+        (comparison)
+        h2 { "Each run" }
+        @for (number, (name, headline, sections)) in runs.iter().enumerate() {
+            @let prefix = format!("run{}", number + 1);
+            details.run id=(prefix) {
+                summary { (name) }
+                (headline)
+                (navigation(&prefix, sections))
+                @for section in sections { (section.show(&prefix)) }
+            }
+        }
+    }
+}
+
+/// A figure with its name above and a remark below.
+pub(super) fn tile(name: &str, figure: &str, remark: Option<String>) -> Markup {
+    html! { div { dt { (name) } dd { (figure) @if let Some(remark) = remark { small { (remark) } } } } }
+}
+
 /// Links to the sections.
-pub(super) fn navigation(prefix: &str, sections: &[Section]) -> Markup {
+fn navigation(prefix: &str, sections: &[Section]) -> Markup {
     html! {
         nav aria-label="Sections" {
             @for section in sections {

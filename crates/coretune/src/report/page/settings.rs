@@ -1,37 +1,83 @@
 //! What was run, on what, and what it cost.
 
+use std::collections::BTreeMap;
+
 use maud::html;
 
-use super::super::Run;
+use super::super::records::Records;
 use super::section::{Section, table};
 use super::words;
+use crate::run_folder::{PretrainSummary, Summary};
 
-pub(super) fn cost(run: &Run) -> Section {
-    let summary = run.records.summary.as_ref().ok_or("the run has not been run to its end".to_string());
-    let body = summary.map(|summary| {
+/// What every run has cost.
+pub(super) struct Cost<'a> {
+    seconds: f64,
+    images_per_second: f64,
+    bytes: u64,
+    steps: u64,
+    epochs: u64,
+    /// What else there is to say: name and figure.
+    more: [String; 2],
+    versions: &'a BTreeMap<String, String>,
+}
+
+impl<'a> From<&'a Summary> for Cost<'a> {
+    fn from(summary: &'a Summary) -> Self {
+        Cost {
+            seconds: summary.wall_seconds,
+            images_per_second: summary.images_per_second,
+            bytes: summary.peak_rss_bytes,
+            steps: summary.steps,
+            epochs: summary.epochs,
+            more: ["backbone from the checkpoint".into(), words::percent(summary.coverage)],
+            versions: &summary.versions,
+        }
+    }
+}
+
+impl<'a> From<&'a PretrainSummary> for Cost<'a> {
+    fn from(summary: &'a PretrainSummary) -> Self {
+        Cost {
+            seconds: summary.wall_seconds,
+            images_per_second: summary.images_per_second,
+            bytes: summary.peak_rss_bytes,
+            steps: summary.steps,
+            epochs: summary.epochs,
+            more: ["training images".into(), summary.images.to_string()],
+            versions: &summary.versions,
+        }
+    }
+}
+
+pub(super) fn cost<'a, S>(records: &'a Records<S>) -> Section
+where
+    Cost<'a>: From<&'a S>,
+{
+    let summary = records.summary.as_ref().ok_or("the run has not been run to its end".to_string());
+    let body = summary.map(Cost::from).map(|cost| {
         let mut rows = vec![
-            vec!["time from start to end".into(), words::duration(summary.wall_seconds)],
-            vec!["training images per second".into(), format!("{:.1}", summary.images_per_second)],
-            vec!["most memory held".into(), words::bytes(summary.peak_rss_bytes)],
-            vec!["steps".into(), summary.steps.to_string()],
-            vec!["epochs".into(), summary.epochs.to_string()],
-            vec!["backbone from the checkpoint".into(), words::percent(summary.coverage)],
+            vec!["time from start to end".into(), words::duration(cost.seconds)],
+            vec!["training images per second".into(), format!("{:.1}", cost.images_per_second)],
+            vec!["most memory held".into(), words::bytes(cost.bytes)],
+            vec!["steps".into(), cost.steps.to_string()],
+            vec!["epochs".into(), cost.epochs.to_string()],
+            cost.more.to_vec(),
         ];
-        rows.extend(summary.versions.iter().map(|(name, version)| vec![name.clone(), version.clone()]));
+        rows.extend(cost.versions.iter().map(|(name, version)| vec![name.clone(), version.clone()]));
         table("Cost and versions", &[], &rows)
     });
     Section { id: "cost", title: "Cost", body }
 }
 
-pub(super) fn configuration(run: &Run) -> Section {
+pub(super) fn configuration<S>(records: &Records<S>) -> Section {
     let body = html! {
-        details { summary { "Every setting (config.toml)" } pre tabindex="0" { (run.records.config) } }
+        details { summary { "Every setting (config.toml)" } pre tabindex="0" { (records.config) } }
     };
     Section { id: "configuration", title: "Configuration", body: Ok(body) }
 }
 
-pub(super) fn provenance(run: &Run) -> Section {
-    let provenance = run.records.provenance.as_ref().ok_or("the run has recorded no provenance.json".to_string());
+pub(super) fn provenance<S>(records: &Records<S>) -> Section {
+    let provenance = records.provenance.as_ref().ok_or("the run has recorded no provenance.json".to_string());
     let body = provenance.map(|provenance| {
         let machine = &provenance.machine;
         let mut rows: Vec<Vec<String>> =

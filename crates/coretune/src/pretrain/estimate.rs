@@ -1,0 +1,76 @@
+//! What a pre-training run will take, from a few steps of it.
+
+use super::PretrainTask;
+use crate::config::PretrainMethod;
+use crate::engine::peak_rss_bytes;
+use crate::models::{Backbone, Normalisation};
+use crate::train::{Estimate, Learner, Rehearsal, TrainError, seconds_per_image};
+
+/// Learning rate of these steps: nothing is to be learned.
+const RATE: f64 = 0.0;
+
+impl PretrainTask {
+    /// Refuses a batch for which the system does not have the memory; to be asked before a folder is made.
+    ///
+    /// # Errors
+    /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
+    pub fn check_memory(&self) -> Result<(), TrainError> {
+        let (train, input) = (&self.config.train, &self.input);
+        let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
+        backbone.set_precision(self.precision);
+        let rehearsal = Rehearsal {
+            backbone: &backbone,
+            normalisation: Normalisation { mean: input.mean, std: input.std },
+            device: self.device,
+            img_size: input.img_size,
+            // The keys of MoCo have no gradient.
+            views: match self.config.pretrain.method {
+                PretrainMethod::MocoV2 => 1,
+                PretrainMethod::SimClr => 2,
+            },
+        };
+        let (batch, img_size) = (train.batch_size, input.img_size);
+        match rehearsal.most_that_fit(batch)? {
+            None => Ok(()),
+            Some(largest) => Err(TrainError::BatchDoesNotFit { batch, largest, step: None, img_size }),
+        }
+    }
+
+    /// Makes a few whole steps, whose weights are dropped, and draws them out over the run.
+    ///
+    /// # Errors
+    /// Those of the steps.
+    pub fn estimate(&self) -> Result<Estimate, TrainError> {
+        let mut learner = self.learner()?;
+        let images = self.training_images()?;
+        let mut number = 0;
+        let seconds = seconds_per_image(&images, |batch| {
+            learner.step(batch, number, RATE)?.read()?;
+            number += 1;
+            Ok(())
+        })?;
+        let (epochs, steps) = (self.config.train.epochs as u64, self.steps_per_epoch()?);
+        let trained = epochs * steps * self.config.train.batch_size as u64;
+        let looked_at = self.looks() * learner.probe.images() as u64;
+        Ok(Estimate {
+            parameters: learner.parameters().weight_count(),
+            steps: epochs * steps,
+            memory_bytes: peak_rss_bytes(),
+            seconds: seconds * (trained as f64 + self.evaluation_share() * looked_at as f64),
+        })
+    }
+
+    /// Looks at the features: before the first step, every few epochs, after the last.
+    fn looks(&self) -> u64 {
+        let epochs = self.config.train.epochs as u64;
+        self.config.pretrain.probe_epochs.map_or(0, |every| 1 + epochs.div_ceil(every))
+    }
+
+    /// What an image costs that is looked at, relative to training: one forward pass, where a backward pass is two.
+    fn evaluation_share(&self) -> f64 {
+        match self.config.pretrain.method {
+            PretrainMethod::MocoV2 => 1.0 / 4.0,
+            PretrainMethod::SimClr => 1.0 / 6.0,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What steps take in memory and time, from a few that are made before anything is computed for good.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::{TrainError, TrainingImages};
+use crate::data::Batch;
+use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
+use crate::models::{Backbone, Mode, Normalisation};
+
+/// What a run will take, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Weights that are trained, and those that follow them.
+    pub parameters: usize,
+    /// Steps of training.
+    pub steps: u64,
+    /// Memory of this process in training, bytes: measured where a whole step was made, else drawn out from steps on a
+    /// few images. The host's, also where a GPU computes.
+    pub memory_bytes: u64,
+    /// Time of training and of every look at images between and after, seconds. Fitting the linear probe is not in it.
+    pub seconds: f64,
+}
+
+/// Images of the small steps from which the memory of a whole one is drawn out; the first only warms up.
+const SMALL: [usize; 4] = [1, 2, 4, 8];
+
+/// Height and width of images that are never tried without a guess before, pixels.
+const LARGE: i64 = 512;
+
+/// Steps of a real epoch that are timed, reading the images included.
+const TIMED_STEPS: usize = 3;
+/// After this long no further step is timed.
+const ENOUGH: Duration = Duration::from_secs(20);
+
+/// The memory of this process with so many images in the network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryByImages {
+    images: usize,
+    bytes: u64,
+    per_image: u64,
+}
+
+impl MemoryByImages {
+    /// Does `work` with a few images, up to `most`, and watches how much more memory each takes.
+    pub(crate) fn measure(
+        most: usize,
+        mut work: impl FnMut(usize) -> Result<(), TrainError>,
+    ) -> Result<Self, TrainError> {
+        let mut memory = MemoryByImages { images: 0, bytes: peak_rss_bytes(), per_image: 0 };
+        for images in SMALL.map(|images| images.min(most)) {
+            // Where a few images are a good part of what fits, fewer tell enough.
+            if images > memory.most_images() / 4 {
+                break;
+            }
+            work(images)?;
+            let (bytes, more) = (peak_rss_bytes(), images.saturating_sub(memory.images).max(1));
+            memory = MemoryByImages { images, bytes, per_image: (bytes - memory.bytes) / more as u64 };
+        }
+        Ok(memory)
+    }
+
+    pub(crate) fn with(&self, images: usize) -> u64 {
+        self.bytes + self.per_image * images.saturating_sub(self.images) as u64
+    }
+
+    /// The most images for which the system has the memory.
+    pub(crate) fn most_images(&self) -> usize {
+        match self.per_image {
+            0 => usize::MAX,
+            per_image => self.images + (available_memory_bytes() / per_image) as usize,
+        }
+    }
+}
+
+/// A network to be tried on black images; nothing in it changes.
+pub(crate) struct Rehearsal<'a> {
+    pub(crate) backbone: &'a Backbone,
+    pub(crate) normalisation: Normalisation,
+    pub(crate) device: Device,
+    /// Height and width, pixels.
+    pub(crate) img_size: i64,
+    /// Inputs of the network that an image of the batch becomes, each with its gradient.
+    pub(crate) views: usize,
+}
+
+impl Rehearsal<'_> {
+    /// How many images fit into memory at a time, where those are fewer than `batch`.
+    ///
+    /// Drawn out from forward and backward passes on a few. Only of the host's memory: a GPU says itself what does not
+    /// fit, and Linux kills the process.
+    pub(crate) fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, TrainError> {
+        if self.device != Device::Cpu || available_memory_bytes() == 0 {
+            return Ok(None);
+        }
+        if self.img_size > LARGE && self.bytes_of_large_image()? > available_memory_bytes() {
+            return Ok(Some(0));
+        }
+        let memory = MemoryByImages::measure(batch, |images| self.pass(images, self.img_size))?;
+        let most = memory.most_images();
+        Ok((batch > most).then_some(most))
+    }
+
+    /// The memory of one image too large to be tried: activations grow with its area, drawn out from smaller ones.
+    fn bytes_of_large_image(&self) -> Result<u64, TrainError> {
+        self.pass(1, LARGE / 2)?;
+        let before = peak_rss_bytes();
+        self.pass(1, LARGE)?;
+        let area = |size: i64| (size * size) as f64;
+        let bytes = peak_rss_bytes().saturating_sub(before) as f64;
+        Ok((bytes * area(self.img_size) / (area(LARGE) - area(LARGE / 2))) as u64)
+    }
+
+    /// Forward and backward pass.
+    fn pass(&self, images: usize, size: i64) -> Result<(), TrainError> {
+        Ok(guard("measuring the memory of a step", || {
+            let rows = (images * self.views) as i64;
+            let pixels = Tensor::zeros([rows, size, size, 3], (Kind::Uint8, self.device));
+            let pixels = self.normalisation.apply(&pixels, self.device);
+            let sum = self.backbone.features(&pixels, Mode::Rehearse).sum(Kind::Float);
+            let weights = self.backbone.parameters().iter().map(|entry| &entry.tensor);
+            let trained: Vec<&Tensor> = weights.filter(|weight| weight.requires_grad()).collect();
+            if sum.requires_grad() {
+                drop(Tensor::run_backward(&[&sum], &trained, false, false));
+            }
+        })?)
+    }
+}
+
+/// Time of an image in training: from the moment that the first is asked for, over a few steps of a real epoch.
+pub(crate) fn seconds_per_image(
+    images: &TrainingImages,
+    mut make_step: impl FnMut(&Batch) -> Result<(), TrainError>,
+) -> Result<f64, TrainError> {
+    let (started, mut seen) = (Instant::now(), 0);
+    for batch in images.epoch(0, 0)?.take(TIMED_STEPS) {
+        let batch = batch?;
+        make_step(&batch)?;
+        seen += batch.labels.len();
+        if started.elapsed() > ENOUGH {
+            break;
+        }
+    }
+    Ok(started.elapsed().as_secs_f64() / seen.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory that was really touched, so that it counts.
+    fn held(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|index| index as u8).collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_memory_of_an_image_is_drawn_out_from_a_few() {
+        const PER_IMAGE: usize = 30_000_000;
+        let memory = MemoryByImages::measure(64, |images| {
+            let block = held(images * PER_IMAGE);
+            assert!(block.len() > block[1] as usize);
+            Ok(())
+        });
+        let memory = memory.unwrap();
+        let per_image = memory.per_image as f64 / PER_IMAGE as f64;
+        assert!((0.8..1.3).contains(&per_image), "{per_image} of what it took");
+        assert_eq!(memory.with(8), memory.bytes);
+        assert_eq!(memory.with(18) - memory.bytes, 10 * memory.per_image);
+        assert!(memory.most_images() > 8);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
+        let of_step = |step, batch, largest| {
+            TrainError::BatchDoesNotFit { batch, largest, step: Some(step), img_size: 224 }.hint().unwrap()
+        };
+        let hint = |batch, largest| of_step(batch, batch, largest);
+        assert!(hint(256, 100).contains("about 100 would; --batch-size 64 --grad-accum-steps 4"));
+        assert!(hint(64, 33).contains("--batch-size 32 --grad-accum-steps 2"));
+        assert!(hint(96, 2).contains("--batch-size 2 --grad-accum-steps 48"));
+        assert!(of_step(256, 64, 20).contains("--batch-size 16 --grad-accum-steps 16"));
+        assert!(!hint(97, 50).contains("--grad-accum-steps"), "97 is a prime");
+        assert!(hint(64, 1).contains("smaller --img-size than 224") && !hint(64, 0).contains("--grad-accum-steps"));
+        let whole = TrainError::BatchDoesNotFit { batch: 256, largest: 100, step: None, img_size: 224 }.hint().unwrap();
+        assert!(whole.contains("--batch-size 100") && !whole.contains("accum"), "{whole}");
+    }
+}
