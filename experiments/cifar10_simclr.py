@@ -71,10 +71,11 @@ class RunFailed(Exception):
 
 
 class Comparison:
-    """All runs of this comparison, finished or to come."""
+    """All runs of this comparison, finished or to come; `title` tells it from others in what is said of its runs."""
 
-    def __init__(self, options):
+    def __init__(self, options, title=""):
         self.options = options
+        self.title = title
         self.common = [
             "--pretrained-path", str(options.checkpoint), "--data-dir", str(options.data_dir),
             "--per-class", str(options.per_class), "--val-per-class", str(options.per_class),
@@ -82,7 +83,7 @@ class Comparison:
         self.total = 0
         self.done = 0
         self.ran = 0
-        self.started = time.monotonic()
+        self.started = None
         self.lock = threading.Lock()
 
     def arguments(self, method, setting, seed):
@@ -119,7 +120,7 @@ class Comparison:
                 status = subprocess.run(command, stdout=text, stderr=subprocess.STDOUT, check=False).returncode
             finished = self.summary(method, setting, seed)
             if status != 0 or finished is None:
-                raise RunFailed(f"{folder.name}: exit status {status}, see {log}")
+                raise RunFailed(f"{self.title}{folder.name}: exit status {status}, see {log}")
             took = f"{time.monotonic() - started:.0f} s"
         else:
             took = "was there"
@@ -133,7 +134,8 @@ class Comparison:
             left = self.total - self.done
             pace = (time.monotonic() - self.started) / self.ran if self.ran else 0
             ending = f", about {left * pace / 60:.0f} min left" if pace and left else ""
-            print(f"[{self.done}/{self.total}] {name}   val {100 * best_val(summary):.1f} %   {took}{ending}", flush=True)
+            print(f"{self.title}[{self.done}/{self.total}] {name}   val {100 * best_val(summary):.1f} %   {took}{ending}",
+                  flush=True)
 
     def run_all(self, runs):
         """Runs (method, setting, seed) several at a time; raises RunFailed after the others of this round are through."""
@@ -173,6 +175,7 @@ def compare(comparison, methods):
     given = [method for method in methods if method.settings_of]
     comparison.total = (sum(len(learning_rates(comparison, method)) for method in searched) + len(with_eta) * (len(etas(comparison, 0)) - 1)
                         + len(searched) * (len(SEEDS) - 1) + len(given) * len(SEEDS))
+    comparison.started = time.monotonic()
 
     tried = {method.label: learning_rates(comparison, method) for method in searched}
     comparison.run_all([(method, setting, SEARCH_SEED) for method in searched for setting in tried[method.label]])
@@ -224,56 +227,88 @@ def machine():
     return f"{names[0]}, {os.cpu_count()} cores"
 
 
-def parse(argv):
-    shared = Path(os.environ.get("CORETUNE_SHARED", REPOSITORY.parent / "shared"))
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each run (%(default)s)")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "runs" / "cifar10-simclr")
-    parser.add_argument("--coretune", type=Path, default=target / "release" / "coretune")
-    parser.add_argument("--checkpoint", type=Path,
-                        default=shared / "data" / "checkpoints" / "simclr_mobilenetv2s_stl10.pth")
-    parser.add_argument("--data-dir", type=Path, default=shared / "data" / "cifar10")
-    parser.add_argument("--per-class", type=int, default=100, help="labels per class, for training and again for validation")
-    parser.add_argument("--epochs", type=int, default=25)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, nargs="+", default=[0.01, 0.03, 0.1], help="learning rates to search")
-    parser.add_argument("--eta", type=float, nargs="+", default=[0.3, 1.0, 3.0],
-                        help="weights of the contrastive loss to search, 1 always among them")
-    parser.add_argument("--only", action="append", metavar="LABEL", help="this method only; may be given several times")
-    parser.add_argument("extra", nargs="*", help="after --: more flags for every `coretune fit`")
-    return parser.parse_args(argv)
-
-
-def main(argv=None):
-    options = parse(argv)
-    methods = [method for method in METHODS if not options.only or method.label in options.only]
-    missing = [path for path in (options.coretune, options.checkpoint, options.data_dir) if not path.exists()]
-    labels = {method.label for method in methods}
-    orphans = [method for method in methods if method.settings_of and method.settings_of not in labels]
-    if missing or orphans or not methods:
-        for path in missing:
-            print(f"error: {path} is missing", file=sys.stderr)
-        for method in orphans:
-            print(f"error: {method.label} runs at the lr chosen for {method.settings_of}; add --only that", file=sys.stderr)
-        if not methods:
-            print(f"error: no such method; there are {', '.join(m.label for m in METHODS)}", file=sys.stderr)
-        return 2
-    (options.output / "logs").mkdir(parents=True, exist_ok=True)
-    comparison = Comparison(options)
+def carry_out(comparisons, methods):
+    """Makes one comparison after the other, each with its comparison.json; returns the exit status."""
     try:
-        chosen, tried = compare(comparison, methods)
+        for comparison in comparisons:
+            output = comparison.options.output
+            (output / "logs").mkdir(parents=True, exist_ok=True)
+            chosen, tried = compare(comparison, methods)
+            text = json.dumps(record(comparison, methods, chosen, tried), indent=2)
+            (output / "comparison.json").write_text(text + "\n", encoding="utf-8")
     except RunFailed as failure:
         print(f"error: not every run finished\n{failure}\nhint: start again; what is finished is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; start again to go on, what is finished is kept", file=sys.stderr)
         return 130
-    path = options.output / "comparison.json"
-    path.write_text(json.dumps(record(comparison, methods, chosen, tried), indent=2) + "\n", encoding="utf-8")
-    print(f"python3 experiments/tabulate.py {shlex.quote(str(options.output))}")
     return 0
+
+
+def shared_data():
+    """The folder of data beside the repository."""
+    return Path(os.environ.get("CORETUNE_SHARED", REPOSITORY.parent / "shared")) / "data"
+
+
+def add_options(parser):
+    """The options of every script that makes such comparisons."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each run (%(default)s)")
+    parser.add_argument("--coretune", type=Path, default=target / "release" / "coretune")
+    parser.add_argument("--data-dir", type=Path, default=shared_data() / "cifar10")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lr", type=float, nargs="+", default=[0.01, 0.03, 0.1], help="learning rates to search")
+    parser.add_argument("--eta", type=float, nargs="+", default=[0.3, 1.0, 3.0],
+                        help="weights of the contrastive loss to search, 1 always among them")
+    parser.add_argument("--only", action="append", metavar="LABEL", help="this method only; may be given several times")
+    parser.add_argument("extra", nargs="*", help="after --: more flags for every `coretune fit`")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "runs" / "cifar10-simclr")
+    parser.add_argument("--checkpoint", type=Path, default=shared_data() / "checkpoints" / "simclr_mobilenetv2s_stl10.pth")
+    parser.add_argument("--per-class", type=int, default=100, help="labels per class, for training and again for validation")
+    parser.add_argument("--epochs", type=int, default=25)
+    add_options(parser)
+    return parser.parse_args(argv)
+
+
+def wanted(options, methods):
+    return [method for method in methods if not options.only or method.label in options.only]
+
+
+def obstacles(options, methods):
+    """Why nothing can be started, in words."""
+    chosen = wanted(options, methods)
+    labels = {method.label for method in chosen}
+    for path in (options.coretune, options.checkpoint, options.data_dir):
+        if not path.exists():
+            yield f"{path} is missing"
+    for method in chosen:
+        if method.settings_of and method.settings_of not in labels:
+            yield f"{method.label} runs at the lr chosen for {method.settings_of}; add --only that"
+    if not chosen:
+        yield f"no such method; there are {', '.join(method.label for method in methods)}"
+
+
+def refused(reasons):
+    """Says each reason; whether there was one."""
+    reasons = list(reasons)
+    for reason in reasons:
+        print(f"error: {reason}", file=sys.stderr)
+    return bool(reasons)
+
+
+def main(argv=None):
+    options = parse(argv)
+    if refused(obstacles(options, METHODS)):
+        return 2
+    status = carry_out([Comparison(options)], wanted(options, METHODS))
+    if status == 0:
+        print(f"python3 experiments/tabulate.py {shlex.quote(str(options.output))}")
+    return status
 
 
 if __name__ == "__main__":

@@ -112,6 +112,9 @@ class Comparison(unittest.TestCase):
         self.assertAlmostEqual(tabulate.two_sided_p(3.0, 2), 1 - 3 / math.sqrt(11), places=6)
         self.assertAlmostEqual(tabulate.two_sided_p(-2.228139, 10), 0.05, places=5)
 
+    def test_a_p_value_is_never_said_to_be_zero(self):
+        self.assertEqual([tabulate.in_words(p) for p in (0.5, 0.0123, 0.004, 0.0002)], ["= 0.50", "= 0.01", "= 0.004", "< 0.001"])
+
 
 if __name__ == "__main__":
     unittest.main()

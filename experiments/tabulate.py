@@ -70,19 +70,14 @@ def other_figures(methods, summaries):
         cells = []
         for key, digits in columns:
             figures, reference = ([run["test"][key] for run in summaries[label].values()] for label in (method["label"], baseline))
-            differences = [ours - theirs for ours, theirs in zip(figures, reference)]
-            compared = ["", ""] if method is methods[0] else [mean_sd(differences, digits, sign="+"), paired_test(differences)]
+            compared = ["", ""] if method is methods[0] else paired(figures, reference, digits)
             cells += [", ".join(f"{value:.{digits}f}" for value in figures), *compared]
         yield f"| {method['label']} | {' | '.join(cells)} |"
 
 
 def row(name, lr, eta, figures, geometry, reference, top5, calibration):
     """One method; `figures` and `reference` are test top-1 in per cent, by seed in the same order."""
-    if reference is None:
-        difference, test = "", ""
-    else:
-        differences = [ours - theirs for ours, theirs in zip(figures, reference)]
-        difference, test = mean_sd(differences, 1, sign="+"), paired_test(differences)
+    difference, test = ("", "") if reference is None else paired(figures, reference, 1)
     each = ", ".join(f"{value:.1f}" for value in figures)
     return (f"| {name} | {lr} | {eta} | {each} | {mean_sd(figures, 1)} | {geometry} | {difference} | {test} "
             f"| {top5} | {calibration} |")
@@ -103,6 +98,12 @@ def probe_figures(summaries, seeds, key):
     return found
 
 
+def paired(figures, reference, digits):
+    """Mean difference with its spread, and the test; both by seed in the same order."""
+    differences = [ours - theirs for ours, theirs in zip(figures, reference)]
+    return mean_sd(differences, digits, sign="+"), paired_test(differences)
+
+
 def mean_sd(values, digits, sign=""):
     mean = f"{statistics.mean(values):{sign}.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
@@ -116,12 +117,14 @@ def paired_test(differences):
     if spread == 0:
         return "no spread"
     t = statistics.mean(differences) / (spread / math.sqrt(len(differences)))
-    return f"t = {t:.2f}, p = {in_words(two_sided_p(t, len(differences) - 1))}"
+    return f"t = {t:.2f}, p {in_words(two_sided_p(t, len(differences) - 1))}"
 
 
 def in_words(p):
-    """Two digits, three below 0.01."""
-    return f"{p:.2f}" if p >= 0.01 else f"{p:.3f}"
+    """Two digits, three below 0.01; never 0."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.2f}" if p >= 0.01 else f"= {p:.3f}"
 
 
 def two_sided_p(t, degrees):
