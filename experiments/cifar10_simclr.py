@@ -78,7 +78,7 @@ class Comparison:
         self.title = title
         self.common = [
             "--pretrained-path", str(options.checkpoint), "--data-dir", str(options.data_dir),
-            "--per-class", str(options.per_class), "--val-per-class", str(options.per_class),
+            "--per-class", str(options.per_class), "--val-per-class", str(options.val_per_class),
             "--epochs", str(options.epochs), "--batch-size", str(options.batch_size), *options.extra]
         self.total = 0
         self.done = 0
@@ -272,7 +272,9 @@ def parse(argv):
     parser.add_argument("--per-class", type=int, default=100, help="labels per class, for training and again for validation")
     parser.add_argument("--epochs", type=int, default=25)
     add_options(parser)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    options.val_per_class = options.per_class
+    return options
 
 
 def wanted(options, methods):

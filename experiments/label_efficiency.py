@@ -7,10 +7,10 @@
     python3 experiments/tabulate.py runs/label-efficiency/10-per-class > one-count.md
 
 The checkpoint is a file, or the folder of a finished run. Each count of labels is a comparison of its own, made as
-cifar10_simclr.py makes its one (the same search on seed 0, judged by as many validation labels again; then seeds 1 and 2),
-in a folder of its own: OUTPUT/10-per-class and so on. The epochs belong to the count, since fewer images make fewer
-steps; a last short batch is dropped, so 100 images in batches of 64 make one step an epoch. The linear probe on frozen
-features has no runs of its own: that of cross-entropy measures it before it trains.
+cifar10_simclr.py makes its one (the same search on seed 0, judged by as many validation labels again, at most 100 per class;
+then seeds 1 and 2), in a folder of its own: OUTPUT/10-per-class and so on. The epochs belong to the count, since fewer
+images make fewer steps. The linear probe on frozen features has no runs of its own: that of cross-entropy measures it
+before it trains.
 
 What is finished is not run again; a run is known by its arguments, so another checkpoint under the same name needs another
 --output. Needs the Python standard library only.
@@ -24,7 +24,10 @@ from pathlib import Path
 import cifar10_simclr
 from cifar10_simclr import REPOSITORY, Comparison, add_options, carry_out, obstacles, refused, wanted
 
-EPOCHS = {10: 100, 50: 40, 500: 12}
+EPOCHS = {10: 100, 50: 40, 500: 10}
+# A last short batch is dropped, which would be a third of 100 images in batches of 64.
+BATCH_SIZE = 50
+MOST_VALIDATION = 100
 
 LABELS = ["cross-entropy", "LP-FT", "Core-tuning own", "Core-tuning own, LP head"]
 METHODS = [method for method in cifar10_simclr.METHODS if method.label in LABELS]
@@ -36,7 +39,8 @@ def folder(output, count):
 
 def comparison(options, count):
     """That of one count of labels."""
-    of_count = {"per_class": count, "epochs": options.epochs[count], "output": folder(options.output, count)}
+    of_count = {"per_class": count, "val_per_class": min(count, MOST_VALIDATION), "epochs": options.epochs[count],
+                "output": folder(options.output, count)}
     return Comparison(argparse.Namespace(**{**vars(options), **of_count}), title=f"{count} per class ")
 
 
@@ -59,10 +63,11 @@ def parse(argv):
     parser.add_argument("--checkpoint", type=Path, required=True,
                         help="what `coretune pretrain` made: its run folder or a file")
     parser.add_argument("--per-class", type=int, nargs="+", default=list(EPOCHS), metavar="COUNT",
-                        help="labels per class, for training and again for validation (10 50 500)")
+                        help="labels per class to train on (10 50 500)")
     parser.add_argument("--epochs", type=epochs_of_count, nargs="+", default=[], metavar="COUNT=EPOCHS",
-                        help="epochs by labels per class, over or beside 10=100 50=40 500=12")
+                        help="epochs by labels per class, over or beside 10=100 50=40 500=10")
     add_options(parser)
+    parser.set_defaults(batch_size=BATCH_SIZE)
     options = parser.parse_args(argv)
     options.per_class = sorted(set(options.per_class))
     options.epochs = {**EPOCHS, **dict(options.epochs)}

@@ -69,13 +69,13 @@ class Runs(InAFolder):
         self.assertTrue(words.endswith(f"tabulate_label_efficiency.py {self.output}\n"))
 
     def test_labels_epochs_and_further_flags_are_as_told(self):
-        self.measure("--only", "LP-FT", "--per-class", "10", "50", "--epochs", "50=7", "--", "--img-size", "32")
-        for count, epochs in [("10", "100"), ("50", "7")]:
+        self.measure("--only", "LP-FT", "--per-class", "10", "500", "--epochs", "500=7", "--", "--img-size", "32")
+        for count, validation, epochs in [("10", "10", "100"), ("500", "100", "7")]:
             self.assertEqual(len(self.commands(count)), 4)
             for words in self.commands(count):
                 flags = dict(zip(words[3::2], words[4::2]))
                 told = [flags[name] for name in ("--per-class", "--val-per-class", "--epochs", "--batch-size", "--img-size")]
-                self.assertEqual(told, [count, count, epochs, "64", "32"])
+                self.assertEqual(told, [count, validation, epochs, "50", "32"])
 
     def test_what_is_finished_is_not_run_again(self):
         self.measure("--only", "LP-FT", "--per-class", "10")
