@@ -19,7 +19,15 @@ macro_rules! recipes {
     };
 }
 
-recipes!["cifar10-100-per-class", "few-labels", "as-published", "fashion-mnist-moco"];
+recipes![
+    "cifar10-100-per-class",
+    "few-labels",
+    "as-published",
+    "cifar10-moco",
+    "fashion-mnist-moco",
+    "moco-v2-imagenet",
+    "simclr-imagenet"
+];
 
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {
     RECIPES.iter().find(|recipe| recipe.name == name)
