@@ -23,7 +23,8 @@ pub enum Format {
     /// `<split>-*.parquet` in the folder, in `data`, or in its only other folder with such files: columns
     /// `image` or `img` (`bytes`, `path`) and `label` or `fine_label`, as on Hugging Face. Kept in memory.
     Parquet,
-    /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, also `.gz` (the MNIST family). Kept in memory.
+    /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, also `.gz` (the MNIST family). A `classes.txt`
+    /// gives the names of the classes, a line each. Kept in memory.
     Idx,
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 
 use super::assemble::{Found, Listing};
-use super::dataset::names_in;
+use super::dataset::{lines_of, names_in};
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
 use crate::regular_file;
 
@@ -39,7 +39,9 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         let prefix = available.iter().position(|name| Some(name) == split.as_ref()).map(|at| &prefixes[at]);
         *listing = prefix.map(|prefix| list(root, &files, prefix)).transpose()?;
     }
-    Ok(Some(Found { format: Format::Idx, splits, classes: None, titles: HashMap::new() }))
+    let beside = root.join("classes.txt");
+    let classes = beside.is_file().then(|| lines_of(&beside)).transpose()?;
+    Ok(Some(Found { format: Format::Idx, splits, classes, titles: HashMap::new() }))
 }
 
 /// The name without `.gz`.

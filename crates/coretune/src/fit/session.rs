@@ -14,8 +14,7 @@ use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::Objective;
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{
-    Event, FineTuning, Frozen, Observer, Progress, Stopwatch, TrainError, Trainer, TrainingImages, WeightAverage,
-    load_model,
+    Event, FineTuning, Frozen, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
 };
 use crate::transforms::Transform;
 
@@ -93,17 +92,9 @@ impl Task {
         frozen: Option<&FrozenFigures>,
     ) -> Result<Trainer<'a, FineTuning>, TrainError> {
         let images = self.training_images()?;
-        Ok(Trainer {
-            learner: self.learner(backbone, frozen)?,
-            schedule: settings::schedule(&self.config.train, images.steps_per_epoch()?),
-            plan: settings::plan(&self.config.train, &self.config.run),
-            progress: Progress::default(),
-            stopwatch: Stopwatch::start(),
-            stop: self.stop.clone(),
-            last_report: None,
-            images,
-            folder,
-        })
+        let schedule = settings::schedule(&self.config.train, images.steps_per_epoch()?);
+        let plan = settings::plan(&self.config.train, &self.config.run);
+        Ok(Trainer::new(self.learner(backbone, frozen)?, images, (schedule, plan), folder, self.stop.clone()))
     }
 
     /// The model before its first step, with all that its steps need.

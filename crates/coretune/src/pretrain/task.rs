@@ -15,8 +15,7 @@ use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::run_folder::{MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder};
 use crate::train::{
-    Evaluator, Event, Observer, Optimizer, Progress, Sampling, Stop, Stopwatch, TrainError, Trained, Trainer,
-    TrainingImages,
+    Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages,
 };
 use crate::transforms::Transform;
 
@@ -122,17 +121,8 @@ impl PretrainTask {
     fn trainer<'a>(&self, folder: &'a RunFolder) -> Result<Trainer<'a, Pretraining>, TrainError> {
         let train = &self.config.train;
         let images = self.training_images()?;
-        Ok(Trainer {
-            learner: self.learner()?,
-            schedule: fit::schedule(train, images.steps_per_epoch()?),
-            plan: fit::plan(train, &self.config.run),
-            progress: Progress::default(),
-            stopwatch: Stopwatch::start(),
-            stop: self.stop.clone(),
-            last_report: None,
-            images,
-            folder,
-        })
+        let (schedule, plan) = (fit::schedule(train, images.steps_per_epoch()?), fit::plan(train, &self.config.run));
+        Ok(Trainer::new(self.learner()?, images, (schedule, plan), folder, self.stop.clone()))
     }
 
     pub(super) fn learner(&self) -> Result<Pretraining, TrainError> {

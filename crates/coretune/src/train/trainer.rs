@@ -76,7 +76,19 @@ struct Pending {
     logged: bool,
 }
 
-impl<L: Learner> Trainer<'_, L> {
+impl<'a, L: Learner> Trainer<'a, L> {
+    /// A run at its first step, whose time begins now.
+    pub fn new(
+        learner: L,
+        images: TrainingImages,
+        (schedule, plan): (Schedule, Plan),
+        folder: &'a RunFolder,
+        stop: Stop,
+    ) -> Self {
+        let (progress, stopwatch) = (Progress::default(), Stopwatch::start());
+        Trainer { learner, schedule, progress, plan, images, folder, stopwatch, stop, last_report: None }
+    }
+
     /// Goes on from the state in the folder, where there is one, to the end of the plan; the folder's tables are true
     /// however it ends.
     ///

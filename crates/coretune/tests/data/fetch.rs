@@ -183,7 +183,7 @@ impl Idx {
 
     /// Fetches from these servers into `folder`, noting what is told.
     fn fetch(&self, addresses: &[[String; 2]], folder: &Path) -> (Result<Fetched, FetchError>, Vec<String>) {
-        self.fetch_with(addresses, folder, None)
+        self.fetch_with(addresses, folder, None, &[])
     }
 
     fn fetch_with(
@@ -191,6 +191,7 @@ impl Idx {
         addresses: &[[String; 2]],
         folder: &Path,
         package: Option<DebianPackage<'_>>,
+        classes: &[&str],
     ) -> (Result<Fetched, FetchError>, Vec<String>) {
         let addresses = [0, 1].map(|at| addresses.iter().map(|pair| pair[at].as_str()).collect::<Vec<_>>());
         let files = [0, 1].map(|at| RemoteFile {
@@ -200,7 +201,7 @@ impl Idx {
             sha256: &self.digests[at],
             content: Some(&self.contents[at]),
         });
-        let set = DataSet { files: &files, package, ..set_of(Form::Files) };
+        let set = DataSet { files: &files, package, ..set_of(Form::Files { classes }) };
         told(&set, folder)
     }
 }
@@ -254,6 +255,22 @@ fn files_are_fetched_verified_and_open_as_a_data_set_and_are_not_fetched_twice()
     let again = idx.fetch(&[pair(&server, &idx)], &place).0.unwrap();
     assert!(again.was_there);
     assert_eq!(server.requests().len(), requests, "nothing is asked for");
+}
+
+#[test]
+fn names_of_classes_are_written_with_files_fetched_anew_and_not_beside_those_of_old_runs() {
+    let names: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
+    let classes: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (idx, (_guard, place)) = (Idx::new(), place());
+    let server = idx.served(Manner::Ranges);
+    idx.fetch_with(&[pair(&server, &idx)], &place, None, &classes).0.unwrap();
+    let data = Dataset::open(&place, &DatasetOptions::default()).unwrap();
+    assert_eq!(data.classes[..], names);
+    assert!(idx.fetch_with(&[pair(&server, &idx)], &place, None, &classes).0.unwrap().was_there);
+
+    fs::remove_file(place.join("classes.txt")).unwrap();
+    idx.fetch_with(&[pair(&server, &idx)], &place, None, &classes).0.unwrap();
+    assert!(!place.join("classes.txt").exists());
 }
 
 #[test]
@@ -426,7 +443,7 @@ fn an_installed_package_is_taken_where_its_contents_are_the_pinned_ones_however_
         fs::write(installed.path().join(&idx.names[at]), gzip(&idx.plain[at], 1)).unwrap();
     }
     let package = Some(DebianPackage { name: "coretune-no-such-package", folder });
-    let (result, words) = idx.fetch_with(&[], &place, package);
+    let (result, words) = idx.fetch_with(&[], &place, package, &[]);
     assert!(!result.unwrap().was_there);
     assert!(words[0].starts_with("taken from"), "{words:?}");
     assert_ne!(fs::read(place.join(&idx.names[0])).unwrap(), idx.packed[0], "it is another packing");
@@ -441,7 +458,7 @@ fn an_installed_package_with_other_contents_is_passed_over() {
     let server = idx.served(Manner::Ranges);
     let folder = installed.path().to_str().unwrap();
     let package = Some(DebianPackage { name: "coretune-no-such-package", folder });
-    idx.fetch_with(&[pair(&server, &idx)], &place, package).0.unwrap();
+    idx.fetch_with(&[pair(&server, &idx)], &place, package, &[]).0.unwrap();
     assert_eq!(fs::read(place.join(&idx.names[0])).unwrap(), idx.packed[0]);
 }
 

@@ -380,6 +380,11 @@ fn idx_files_plain_and_gzipped_become_grey_rgb() {
     let train = data.train.unwrap();
     assert_eq!((train.labels(), train.load(1).unwrap().into_raw()), (&[4, 0, 2][..], vec![3, 3, 3, 4, 4, 4]));
     assert_eq!(data.test.unwrap().load(0).unwrap().dimensions(), (2, 1));
+    write("classes.txt", b"ankle boot\nbag\ncoat\ndress\npullover\n".to_vec());
+    assert_eq!(open(&folder).unwrap().classes[4], "pullover");
+    write("classes.txt", b"ankle boot\nbag\n".to_vec());
+    assert!(matches!(open(&folder), Err(DataError::UnknownClass { class, .. }) if class == "2"));
+    fs::remove_file(folder.path().join("classes.txt")).unwrap();
 
     let error = || open(&folder).unwrap_err().to_string();
     write("t10k-labels-idx1-ubyte", idx(&[2], &[1, 1]));

@@ -47,7 +47,10 @@ pub struct RemoteFile<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Form<'a> {
     /// They stay as they are.
-    Files,
+    Files {
+        /// Names of the classes by number, written to `classes.txt`; none where the numbers are their names.
+        classes: &'a [&'a str],
+    },
     /// The only file is a gzipped tar.
     TarGz(TarGz<'a>),
 }
@@ -102,6 +105,10 @@ const fn file<'a>(name: &'a str, addresses: &'a [&'a str], bytes: u64, sha256: &
 const fn packed<'a>(file: RemoteFile<'a>, content: &'a str) -> RemoteFile<'a> {
     RemoteFile { content: Some(content), ..file }
 }
+
+/// Classes of Fashion-MNIST, as its authors name them.
+const FASHION: &[&str] =
+    &["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 /// Titles of Imagenette's classes.
 const IMAGENETTE: &[(&str, &str)] = &[
@@ -176,7 +183,7 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ),
         ],
-        form: Form::Files,
+        form: Form::Files { classes: FASHION },
         package: Some(DebianPackage { name: "dataset-fashion-mnist", folder: "/usr/share/datasets/fashion-mnist" }),
     },
     DataSet {
@@ -211,7 +218,7 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
                 "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             ),
         ],
-        form: Form::Files,
+        form: Form::Files { classes: &[] },
         package: None,
     },
     DataSet {
@@ -246,7 +253,7 @@ pub const CATALOGUE: &[DataSet<'static>] = &[
                 "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
             ),
         ],
-        form: Form::Files,
+        form: Form::Files { classes: &[] },
         package: None,
     },
     DataSet {

@@ -87,7 +87,7 @@ pub fn default_folder(name: &str) -> Result<PathBuf, FetchError> {
 const LOCK: &str = ".lock";
 const STAGING: &str = ".unpacking";
 const SCRATCH: &str = ".package";
-const TITLES: &str = "classes.txt";
+const CLASSES: &str = "classes.txt";
 
 /// Brings `set` into `folder`, which is made where it is not there; what lies there already is verified and kept.
 ///
@@ -98,7 +98,7 @@ pub fn fetch(set: &DataSet<'_>, folder: &Path, tell: &mut Tell<'_>) -> Result<Fe
     fs::create_dir_all(folder).map_err(FetchError::write(folder))?;
     let _lock = lock(folder)?;
     let was_there = match &set.form {
-        Form::Files => fetch_files(set, folder, tell)?,
+        Form::Files { classes } => fetch_files(set, classes, folder, tell)?,
         Form::TarGz(form) => fetch_archive(set, form, folder, tell)?,
     };
     Ok(Fetched { folder: folder.to_path_buf(), was_there })
@@ -117,10 +117,15 @@ fn lock(folder: &Path) -> Result<File, FetchError> {
 }
 
 /// Whether all files were there.
-fn fetch_files(set: &DataSet<'_>, folder: &Path, tell: &mut Tell<'_>) -> Result<bool, FetchError> {
+fn fetch_files(set: &DataSet<'_>, classes: &[&str], folder: &Path, tell: &mut Tell<'_>) -> Result<bool, FetchError> {
     let missing = missing(set, folder)?;
     if missing.is_empty() {
         return Ok(true);
+    }
+    // Before the files: where they are, the classes have their names, and keep them.
+    if !classes.is_empty() {
+        let path = folder.join(CLASSES);
+        fs::write(&path, classes.join("\n") + "\n").map_err(FetchError::write(&path))?;
     }
     obtain(set, &missing, folder, tell)?;
     Ok(false)
@@ -151,7 +156,7 @@ fn fetch_archive(set: &DataSet<'_>, form: &TarGz<'_>, folder: &Path, tell: &mut 
 
 /// Everything that a fetch leaves in the folder, apart from the record.
 fn entries<'a>(form: &TarGz<'a>) -> Vec<&'a str> {
-    let titles = (!form.titles.is_empty()).then_some(TITLES);
+    let titles = (!form.titles.is_empty()).then_some(CLASSES);
     form.keep.iter().copied().chain(titles).collect()
 }
 
@@ -167,7 +172,7 @@ fn stage(
     clear(&staging)?;
     unpack::unpack(archive, form, &staging, tell)?;
     if !form.titles.is_empty() {
-        let path = staging.join(TITLES);
+        let path = staging.join(CLASSES);
         let lines: Vec<String> = form.titles.iter().map(|(class, title)| format!("{class} {title}\n")).collect();
         fs::write(&path, lines.concat()).map_err(FetchError::write(&path))?;
     }
@@ -208,7 +213,8 @@ fn refuse_foreign(set: &DataSet<'_>, folder: &Path) -> Result<(), FetchError> {
         return Ok(());
     }
     let mut names = names_in(folder).map_err(|error| FetchError::read(folder)(std::io::Error::other(error)))?;
-    let is_ours = |name: &str| set.files.iter().any(|file| [file.name, plain(file.name)].contains(&name));
+    let is_ours =
+        |name: &str| name == CLASSES || set.files.iter().any(|file| [file.name, plain(file.name)].contains(&name));
     names.retain(|name| !is_ours(name.strip_suffix(".partial").unwrap_or(name)));
     if names.is_empty() {
         return Ok(());
