@@ -69,7 +69,7 @@ fn help(setting: &Setting, command: Command, all: bool) -> String {
         _ => String::new(),
     };
     let without = if switched_to(setting) { "" } else { "without " };
-    let meaning = capitalised(&format!("{without}{}", setting.meaning));
+    let meaning = capitalised(&format!("{without}{}", setting.meaning_for(command)));
     format!("{meaning}{choices} [{}]", default(setting, command))
 }
 
@@ -84,6 +84,7 @@ fn default(setting: &Setting, command: Command) -> String {
         (None, _) => "required".into(),
         (Some("[]"), _) => "default: none".into(),
         (Some("true"), Kind::Switch) => "default: with".into(),
+        (Some("false"), Kind::Switch) if !switched_to(setting) => "default: without".into(),
         (Some("false"), Kind::Switch) => "default: no".into(),
         (Some(text), _) => format!("default: {text}"),
     }

@@ -91,7 +91,7 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
         return finished_already(printer, &summary, root);
     }
-    let standing = fit::standing(&folder, config.train.log_every)?;
+    let standing = fit::standing(&folder, config.train.log_every, config.train.epochs)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let preparation = prepare(printer, &config)?;
     preparation.check_memory()?;

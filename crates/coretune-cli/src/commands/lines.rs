@@ -93,15 +93,7 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
     let (config, images) = (&task.config, task.splits.train.len());
     let asked = config.train.effective_batch();
     match config.data.sampler {
-        Sampler::Shuffle => {
-            let left_out = images.saturating_sub(asked.saturating_mul(steps as usize));
-            (left_out > 0).then(|| {
-                format!(
-                    "each epoch leaves out {}, others each time: they do not fill a batch",
-                    count(left_out, "image")
-                )
-            })
-        }
+        Sampler::Shuffle => left_out_of_epoch(images, asked, steps),
         Sampler::Balanced => {
             let (classes, of_each) = config.balanced_batch(task.classes.len());
             (classes * of_each < asked).then(|| {
@@ -109,6 +101,14 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
             })
         }
     }
+}
+
+/// How many of the images make no batch of an epoch, where some do not.
+pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Option<String> {
+    let left_out = images.saturating_sub(batch.saturating_mul(steps as usize));
+    let sentence =
+        || format!("each epoch leaves out {}, others each time: they do not fill a batch", count(left_out, "image"));
+    (left_out > 0).then(sentence)
 }
 
 /// `cpu, 2 threads, f32`

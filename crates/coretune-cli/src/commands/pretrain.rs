@@ -25,6 +25,9 @@ pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
         }
     }
     let config = typed.validate_pretraining()?;
+    for unused in typed.unused_in_pretraining(config.pretrain.method) {
+        printer.say("note", unused);
+    }
     if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, &config) }
 }
 
@@ -71,7 +74,7 @@ fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -
         return printer
             .result("finished", format_args!("{} is done already: {}", lines::quoted(root), worth(&summary)));
     }
-    let standing = fit::standing(&folder, config.train.log_every)?;
+    let standing = fit::standing(&folder, config.train.log_every, config.train.epochs)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let task = prepare(printer, &config)?;
     task.check_memory()?;
@@ -140,11 +143,15 @@ fn found(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
     let (family, width) = (task.architecture.family, task.architecture.width);
     printer.say("model", format_args!("{family}, width {width}, {} pixels", task.input.img_size));
     let train = &config.train;
-    let steps = lines::count(task.steps_per_epoch()? as usize, "step");
+    let steps_per_epoch = task.steps_per_epoch()?;
+    let steps = lines::count(steps_per_epoch as usize, "step");
     let (method, epochs) = (config.pretrain.method.name(), lines::count(train.epochs, "epoch"));
     let (opt, lr, sched) = (train.opt.name(), train.lr, train.sched.name());
     let temperature = config.temperature();
     printer.say("method", format_args!("{method}   tau {temperature}; {opt}, lr {lr} {sched}; {epochs} of {steps}"));
+    if let Some(unused) = lines::left_out_of_epoch(task.images.len(), train.batch_size, steps_per_epoch) {
+        printer.say("note", unused);
+    }
     let device = device_name(task.device);
     printer.say("machine", format_args!("{device}, {}, {}", lines::count(threads::get(), "thread"), task.precision));
     Ok(())

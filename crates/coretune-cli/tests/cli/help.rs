@@ -65,12 +65,13 @@ fn help_shows_the_common_flags_and_where_the_rest_is() {
 }
 
 #[test]
-fn budget_flags_are_on_every_command_that_reads_labels() {
-    for (name, _) in TAKING {
+fn budget_flags_are_on_every_command_that_trains_or_reads_labels() {
+    for (name, command) in TAKING {
         let text = stdout(&coretune(&[name, "--help"]));
-        for flag in ["--label-fraction", "--per-class", "--val-per-class", "--seed"] {
+        for flag in ["--label-fraction", "--per-class", "--seed"] {
             assert!(text.contains(flag), "{name} {flag}");
         }
+        assert_eq!(text.contains("--val-per-class"), command != Command::Pretrain, "{name}");
     }
 }
 

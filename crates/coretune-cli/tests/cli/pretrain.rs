@@ -42,8 +42,7 @@ fn the_result_is_named_measured_and_read_like_a_strangers() {
             let exported = coretune(&["export", &folder, "--output", &file]);
             assert_eq!(exported.status.code(), Some(0), "{}", stderr(&exported));
             let again: Value = serde_json::from_str(&stdout(&coretune(&["inspect", &file, "--json"]))).unwrap();
-            // The backbone alone does not say by which method it was made.
-            assert!(again["method"] == report["method"] || file.ends_with(".safetensors"), "{again}");
+            assert_eq!(again["method"], report["method"], "{file}");
             assert!((again["coverage"].as_f64().unwrap() - 1.0).abs() < 1e-9);
         }
     }
@@ -148,13 +147,58 @@ fn a_configuration_of_the_other_command_is_refused() {
 }
 
 #[test]
+fn what_was_saved_is_made_by_settings_that_no_resume_can_change() {
+    let world = World::new();
+    assert_eq!(run(&pretrain(&world, "run", &[])).status.code(), Some(0));
+    let root = world.path("run");
+    let files = || ["config.toml", "summary.json"].map(|file| fs::read(format!("{root}/{file}")).unwrap());
+    let before = files();
+    let refusals: [(&[&str], &str); 5] = [
+        (&["--batch-size", "4", "--allow-change", "train.batch_size"], "train.batch_size = 8, now 4"),
+        (
+            &["--batch-size", "16", "--epochs", "4", "--allow-change", "train.batch_size"],
+            "train.batch_size = 8, now 16",
+        ),
+        (&["--method", "simclr", "--allow-change", "pretrain.method"], "pretrain.method"),
+        (&["--queue-size", "16", "--allow-change", "pretrain.queue_size"], "pretrain.queue_size"),
+        (&["--epochs", "1", "--allow-change", "train.epochs"], "has made 2 epochs"),
+    ];
+    for (more, part) in refusals {
+        let output = coretune(&[&["pretrain", "--resume", "--output", &root], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part) && stderr(&output).contains("hint: "), "{}", stderr(&output));
+        assert!(files() == before, "{more:?} left the folder as it was");
+    }
+    let longer =
+        ["pretrain", "--resume", "--output", &root, "--epochs", "3", "--allow-change", "train.epochs", "--json"];
+    let summary: Value = serde_json::from_str(&stdout(&coretune(&longer))).unwrap();
+    let steps = summary["steps"].as_u64().unwrap();
+    assert!(summary["epochs"] == 3 && steps.is_multiple_of(3) && steps > 0, "{summary}");
+}
+
+#[test]
+fn images_that_are_only_looked_at_are_checked_too() {
+    let world = World::new();
+    let broken = fs::read_dir(world.path("data/test/dark")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&broken, "no image").unwrap();
+    let refused = run(&pretrain(&world, "run", &[]));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains(broken.file_name().unwrap().to_str().unwrap()), "{}", stderr(&refused));
+    assert!(!fs::exists(world.path("run")).unwrap());
+    let skipped = run(&pretrain(&world, "run", &["--skip-broken"]));
+    assert_eq!(skipped.status.code(), Some(0), "{}", stderr(&skipped));
+}
+
+#[test]
 fn what_cannot_work_is_refused_before_a_folder_is_made() {
     let world = World::new();
-    let refusals: [(&[&str], &str); 4] = [
+    let refusals: [(&[&str], &str); 6] = [
         (&["--queue-size", "12"], "--queue-size"),
         (&["--set", "pretrain.bn_groups=3"], "--bn-groups"),
         (&["--set", "train.batch_size=64"], "a batch of 64"),
         (&["--set", "model.width=0.01"], "--width 0.125"),
+        (&["--queue-size", "80000000000"], "an integer from 1 to 16777216"),
+        (&["--queue-size", "16777216", "--dim", "65536"], "--dim"),
     ];
     for (more, hint) in refusals {
         let (data, output) = (world.path("data"), world.path("run"));

@@ -154,6 +154,9 @@ pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMa
     Ok((metadata, tensors))
 }
 
+/// Key of the metadata under which coretune describes what it has written, as JSON.
+pub(crate) const DESCRIPTION: &str = "coretune";
+
 /// Key of the metadata under which the BLAKE3 of the data stands, in files that [`write_with_digest`] made.
 const DIGEST: &str = "blake3";
 

@@ -136,6 +136,12 @@ pub enum ConfigError {
         /// The settings.
         changes: Vec<SettingChange>,
     },
+    /// A run that is to go on with settings that its saved state is made by.
+    #[error("what was saved of the run does not go with other settings")]
+    FixedOnResume {
+        /// The settings.
+        changes: Vec<SettingChange>,
+    },
     /// Two settings that exclude each other.
     #[error("{first} and {second} do not go together")]
     Conflict {
@@ -185,7 +191,7 @@ impl ConfigError {
                 vec![("in", origin.to_string()), ("expected", expected.clone()), ("found", found.clone())]
             }
             Self::Missing { expected, .. } => vec![("expected", expected.clone()), ("found", "nothing".into())],
-            Self::ChangedOnResume { changes } => {
+            Self::ChangedOnResume { changes } | Self::FixedOnResume { changes } => {
                 let line = |change: &SettingChange| format!("{} = {}, now {}", change.key, change.was, change.now);
                 changes.iter().map(|change| ("changed", line(change))).collect()
             }
@@ -213,6 +219,10 @@ impl ConfigError {
                     changes.iter().map(|change| format!("--allow-change {}", change.key)).collect();
                 Some(format!("leave the flags out, or go on with other settings by name: {}", allow.join(" ")))
             }
+            Self::FixedOnResume { .. } => Some(
+                "its tensors and its count of steps depend on them: leave them out, or begin a new run: --output DIR"
+                    .into(),
+            ),
             Self::Assignment { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or "))),
             Self::Assignment { .. } => Some("for example --set train.lr=0.01".into()),
             Self::Choice { near: Some(near), .. } | Self::UnknownRecipe { near: Some(near), .. } => {

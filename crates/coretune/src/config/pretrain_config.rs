@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::choices::PretrainMethod;
+use super::choices::{Optimizer, PretrainMethod};
 use super::error::ConfigError;
 use super::input::Input;
 use super::run_config::{DataSection, ModelSection, RunSection, TrainSection, absolute, refuse_if};
@@ -31,13 +31,15 @@ pub struct PretrainSection {
     /// Momentum of the key encoder; `None`: 0.99, in long runs 0.999.
     #[serde(with = "auto")]
     pub momentum: Option<f64>,
-    /// Groups of a batch that batch norm sees one at a time; `None`: of 32 images each.
+    /// Groups of a batch that batch norm sees one at a time; `None`: two or more, of 32 images at most.
     #[serde(with = "auto")]
     pub bn_groups: Option<usize>,
-    /// Smallest share of an image's area that a view shows.
-    pub least_area: f64,
-    /// Strength of the colour jitter, `SimCLR`'s s.
-    pub jitter: f64,
+    /// Smallest share of an image's area that a view shows; `None`: 0.2 (`moco-v2`), 0.08 (`simclr`).
+    #[serde(with = "auto")]
+    pub least_area: Option<f64>,
+    /// Strength of the colour jitter, `SimCLR`'s s; `None`: 0.5 (`moco-v2`), 1 (`simclr`).
+    #[serde(with = "auto")]
+    pub jitter: Option<f64>,
     /// Probability that a view is grey.
     pub grayscale: f64,
     /// Probability that a view is blurred; `None`: 0.5, for images up to 64 pixels 0.
@@ -67,12 +69,22 @@ pub struct PretrainConfig {
 }
 
 impl Typed {
+    /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
+    pub fn unused_in_pretraining(&self, method: PretrainMethod) -> Vec<String> {
+        match method {
+            PretrainMethod::MocoV2 => Vec::new(),
+            PretrainMethod::SimClr => {
+                self.typed_of(&["pretrain.queue_size", "pretrain.momentum", "pretrain.bn_groups"], method.name())
+            }
+        }
+    }
+
     /// The configuration of a pre-training run, when every setting is given and all go together.
     ///
     /// # Panics
     /// When the table of settings and [`PretrainConfig`] disagree, which a test excludes.
     pub fn validate_pretraining(&self) -> Result<PretrainConfig, ConfigError> {
-        self.refuse_sections(&["method", "checkpoint"], "coretune fit")?;
+        self.refuse_settings_of((Command::Fit, "coretune fit"), Command::Pretrain)?;
         self.check_complete(Command::Pretrain)?;
         let config =
             PretrainConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
@@ -137,6 +149,8 @@ impl PretrainConfig {
         resolved.pretrain.queue_size = Some(self.queue_size(images));
         resolved.pretrain.momentum = Some(self.encoder_momentum(images));
         resolved.pretrain.bn_groups = Some(self.bn_groups());
+        resolved.pretrain.least_area = Some(self.least_area());
+        resolved.pretrain.jitter = Some(self.jitter());
         resolved.pretrain.blur = Some(self.pretrain.blur.unwrap_or(if img_size <= SMALL.into() { 0.0 } else { 0.5 }));
         resolved.train.warmup_epochs = Some(self.train.warmup());
         resolved.run.output = Some(self.output());
@@ -145,10 +159,10 @@ impl PretrainConfig {
 
     /// How a view is made of an image of side `img_size`; see [`PretrainConfig::resolve`] for what was left open.
     pub fn view(&self) -> ContrastiveView {
-        let PretrainSection { least_area, jitter, grayscale, blur, .. } = self.pretrain;
+        let PretrainSection { grayscale, blur, .. } = self.pretrain;
         ContrastiveView {
-            least_area,
-            jitter_strength: jitter,
+            least_area: self.least_area(),
+            jitter_strength: self.jitter(),
             grayscale,
             blur: blur.unwrap_or(0.0),
             ..ContrastiveView::MOCO_V2
@@ -178,12 +192,53 @@ impl PretrainConfig {
         self.pretrain.momentum.unwrap_or(if steps >= LONG { 0.999 } else { 0.99 })
     }
 
-    /// Groups of 32 images, as on each device of the published runs; of the whole batch where it cannot be parted so.
+    /// Groups of at most 32 images, as on each device of the published runs, and two or more of them, between which keys
+    /// can be shuffled; of the whole batch where it cannot be parted so.
     pub fn bn_groups(&self) -> usize {
         const IMAGES: usize = 32;
         let batch = self.train.batch_size;
-        let usual = if batch.is_multiple_of(IMAGES) { batch / IMAGES } else { 1 };
-        self.pretrain.bn_groups.unwrap_or(usual)
+        let usual = || (2..=batch / 2).find(|groups| batch.is_multiple_of(*groups) && batch / groups <= IMAGES);
+        self.pretrain.bn_groups.or_else(usual).unwrap_or(1)
+    }
+
+    /// Smallest share of an image's area that a view shows.
+    pub fn least_area(&self) -> f64 {
+        self.pretrain.least_area.unwrap_or(match self.pretrain.method {
+            PretrainMethod::MocoV2 => 0.2,
+            PretrainMethod::SimClr => 0.08,
+        })
+    }
+
+    /// Strength of the colour jitter.
+    pub fn jitter(&self) -> f64 {
+        self.pretrain.jitter.unwrap_or(match self.pretrain.method {
+            PretrainMethod::MocoV2 => 0.5,
+            PretrainMethod::SimClr => 1.0,
+        })
+    }
+
+    /// What of a resolved configuration can be computed and is hardly meant, in words.
+    pub fn doubts(&self) -> Vec<String> {
+        let PretrainSection { method, .. } = self.pretrain;
+        let batch = self.train.batch_size;
+        let doubts = [
+            (
+                method == PretrainMethod::MocoV2 && self.bn_groups() == 1,
+                format!(
+                    "batch norm sees the whole batch of {batch}, queries with their keys, which gives the positives away: \
+                     take a --batch-size that parts into groups, or --bn-groups"
+                ),
+            ),
+            (
+                self.train.opt == Optimizer::Lars && self.train.lr < 0.5 * lars_rate(batch),
+                format!(
+                    "lr {} is low for LARS: published is 0.3 x batch / 256, here {:.2}",
+                    self.train.lr,
+                    lars_rate(batch)
+                ),
+            ),
+        ];
+        doubts.into_iter().filter(|(applies, _)| *applies).map(|(_, doubt)| doubt).collect()
     }
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.
@@ -222,6 +277,11 @@ impl PretrainConfig {
         let body = toml::to_string(&self.to_table()).expect("strings, numbers and lists have a spelling in TOML");
         format!("# Every setting of the run; coretune pretrain --config with this file repeats it.\n\n{body}")
     }
+}
+
+/// Learning rate of `SimCLR`'s runs with LARS.
+fn lars_rate(batch: usize) -> f64 {
+    0.3 * batch as f64 / 256.0
 }
 
 /// Longest side of images for which the small stem is made, pixels.

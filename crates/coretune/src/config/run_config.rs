@@ -232,19 +232,26 @@ impl Typed {
     /// # Panics
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
-        self.refuse_sections(&["pretrain"], "coretune pretrain")?;
+        self.refuse_settings_of((Command::Pretrain, "coretune pretrain"), Command::Fit)?;
         self.check_complete(Command::Fit)?;
         let config = RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
         config.check()?;
         Ok(config)
     }
 
-    /// Refuses what was typed in sections that only another command takes.
-    pub(super) fn refuse_sections(&self, sections: &[&str], command: &'static str) -> Result<(), ConfigError> {
-        let is_of = |setting: &&Setting| setting.key.split_once('.').is_some_and(|(of, _)| sections.contains(&of));
-        for setting in SETTINGS.iter().filter(is_of) {
-            if let Some(origin) = self.origin(setting.key).filter(|origin| **origin != Origin::Default) {
-                return Err(ConfigError::OtherCommand { origin: origin.clone(), key: setting.key, command });
+    /// Refuses what was typed and only `other` takes, a command whose name in words is given; its own default is no matter.
+    pub(super) fn refuse_settings_of(
+        &self,
+        other: (Command, &'static str),
+        command: Command,
+    ) -> Result<(), ConfigError> {
+        let is_foreign = |setting: &&Setting| setting.is_taken_by(other.0) && !setting.is_taken_by(command);
+        let defaults = Typed::defaults_of(command);
+        for setting in SETTINGS.iter().filter(is_foreign) {
+            if let Some(origin) = self.origin(setting.key).filter(|origin| **origin != Origin::Default)
+                && self.get(setting.key) != defaults.get(setting.key)
+            {
+                return Err(ConfigError::OtherCommand { origin: origin.clone(), key: setting.key, command: other.1 });
             }
         }
         Ok(())

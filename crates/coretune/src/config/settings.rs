@@ -49,6 +49,8 @@ pub struct Setting {
     pub alone: Option<&'static str>,
     /// What it does, in a line.
     pub meaning: &'static str,
+    /// The same in pre-training, where that is something else.
+    pub meaning_in_pretraining: Option<&'static str>,
     /// The commands that take it as a flag.
     pub commands: &'static [Command],
     /// Whether `--help` shows it (`--help-all` shows all).
@@ -64,6 +66,8 @@ const PROBE_FIT: &[Command] = &[Command::Probe, Command::Fit];
 const MODELLING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain];
 /// Those that read labels.
 const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate];
+/// Those that need labels.
+const LABELLED: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate];
 /// Those that open labelled images.
 const OPENING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate, Command::DataCheck];
 /// Those that compute.
@@ -81,6 +85,7 @@ const fn setting(key: &'static str, flag: &'static str, kind: Kind, meaning: &'s
         pretraining: None,
         alone: None,
         meaning,
+        meaning_in_pretraining: None,
         commands: FIT,
         common: false,
     }
@@ -110,6 +115,10 @@ impl Setting {
         self.pretraining = Some(text);
         self
     }
+    const fn means_in_pretraining(mut self, meaning: &'static str) -> Self {
+        self.meaning_in_pretraining = Some(meaning);
+        self
+    }
     const fn alone(mut self, text: &'static str) -> Self {
         self.alone = Some(text);
         self
@@ -135,6 +144,12 @@ impl Setting {
     pub fn default_for(&self, command: Command) -> Option<&'static str> {
         let own = if command == Command::Pretrain { self.pretraining } else { None };
         own.or(self.default)
+    }
+
+    /// What it does for `command`, in a line.
+    pub fn meaning_for(&self, command: Command) -> &'static str {
+        let own = if command == Command::Pretrain { self.meaning_in_pretraining } else { None };
+        own.unwrap_or(self.meaning)
     }
 
     /// Whether `command` takes it.
@@ -240,6 +255,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("model.name", "model", Kind::Choice(families), "backbone; auto: as the checkpoint says")
         .auto()
         .pretraining("resnet18")
+        .means_in_pretraining("backbone")
         .commands(MODELLING)
         .common(),
     setting("model.stem", "stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
@@ -254,7 +270,10 @@ pub const SETTINGS: &[Setting] = &[
         .default("0"),
     setting("model.freeze_batch_norm", "freeze-batch-norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false"),
-    setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images").commands(ALL).common(),
+    setting("data.dir", "data-dir", Kind::Path("DIR"), "labelled images")
+        .commands(ALL)
+        .common()
+        .means_in_pretraining("images, with classes or without"),
     setting("data.train_split", "train-split", Kind::Text("NAME"), "name of the training split; auto: train")
         .auto()
         .commands(OPENING),
@@ -283,11 +302,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("1.0")
     .commands(ALL)
-    .common(),
+    .common()
+    .means_in_pretraining("share of the training images to use"),
     setting("data.per_class", "per-class", Kind::Whole(1, ANY), "training labels to use of each class")
         .off()
         .commands(ALL)
-        .common(),
+        .common()
+        .means_in_pretraining("images to use of each class"),
     setting(
         "data.val_per_class",
         "val-per-class",
@@ -295,7 +316,7 @@ pub const SETTINGS: &[Setting] = &[
         "validation images of each class, beyond those",
     )
     .off()
-    .commands(ALL)
+    .commands(LABELLED)
     .common(),
     setting("data.img_size", "img-size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto()
@@ -349,7 +370,7 @@ pub const SETTINGS: &[Setting] = &[
     .default("1.0"),
     setting("method.detach_focal", "detach-focal", Kind::Switch, "no gradient through the focal weight")
         .default("false"),
-    setting("method.contrast_dim", "contrast-dim", Kind::Whole(1, ANY), "outputs of the projection head")
+    setting("method.contrast_dim", "contrast-dim", Kind::Whole(1, 65_536), "outputs of the projection head")
         .default("256"),
     setting("method.head_init", "head-init", Kind::Choice(HeadInit::names), "start of the classifier")
         .default("random")
@@ -362,14 +383,14 @@ pub const SETTINGS: &[Setting] = &[
         .auto()
         .commands(PRETRAIN)
         .common(),
-    setting("pretrain.dim", "dim", Kind::Whole(1, ANY), "outputs of the projection head")
+    setting("pretrain.dim", "dim", Kind::Whole(1, 65_536), "outputs of the projection head")
         .default("128")
         .commands(PRETRAIN),
     setting(
         "pretrain.queue_size",
         "queue-size",
-        Kind::Whole(1, ANY),
-        "keys in the queue of moco-v2; auto: an eighth of the images, 65536 at most",
+        Kind::Whole(1, 16_777_216),
+        "keys in the queue; auto: an eighth of the images, 65536 at most",
     )
     .auto()
     .commands(PRETRAIN)
@@ -378,7 +399,7 @@ pub const SETTINGS: &[Setting] = &[
         "pretrain.momentum",
         "encoder-momentum",
         Kind::Number(Range::Between(0.0, 1.0)),
-        "momentum of the key encoder; auto: 0.99, from 100000 steps on 0.999",
+        "momentum of the key encoder; auto: 0.99, in long runs 0.999",
     )
     .auto()
     .commands(PRETRAIN)
@@ -387,7 +408,7 @@ pub const SETTINGS: &[Setting] = &[
         "pretrain.bn_groups",
         "bn-groups",
         Kind::Whole(1, ANY),
-        "groups of a batch for batch norm, keys shuffled between them; auto: of 32 images",
+        "groups of a batch for batch norm, keys shuffled between them; auto: 2 or more, of up to 32 images",
     )
     .auto()
     .commands(PRETRAIN),
@@ -395,13 +416,18 @@ pub const SETTINGS: &[Setting] = &[
         "pretrain.least_area",
         "least-area",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
-        "smallest share of an image that a view shows",
+        "smallest share of an image that a view shows; auto: moco-v2 0.2, simclr 0.08",
     )
-    .default("0.2")
+    .auto()
     .commands(PRETRAIN),
-    setting("pretrain.jitter", "jitter", Kind::Number(Range::Between(0.0, 1.0)), "strength of the colour jitter")
-        .default("0.5")
-        .commands(PRETRAIN),
+    setting(
+        "pretrain.jitter",
+        "jitter",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "strength of the colour jitter; auto: moco-v2 0.5, simclr 1",
+    )
+    .auto()
+    .commands(PRETRAIN),
     setting("pretrain.grayscale", "grayscale", Kind::Number(Range::Between(0.0, 1.0)), "probability of a grey view")
         .default("0.2")
         .commands(PRETRAIN),
@@ -459,18 +485,23 @@ pub const SETTINGS: &[Setting] = &[
         .common()
         .commands(TRAINING)
         .pretraining("0.06"),
-    setting("train.momentum", "momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd")
+    setting("train.momentum", "momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd and lars")
         .default("0.9")
         .commands(TRAINING),
     setting("train.nesterov", "no-nesterov", Kind::Switch, "Nesterov momentum in sgd")
         .default("true")
         .commands(TRAINING)
         .pretraining("false"),
-    setting("train.weight_decay", "weight-decay", Kind::Number(Range::From(0.0)), "weight decay, on all weights")
-        .default("1e-4")
-        .common()
-        .commands(TRAINING)
-        .pretraining("5e-4"),
+    setting(
+        "train.weight_decay",
+        "weight-decay",
+        Kind::Number(Range::From(0.0)),
+        "weight decay; with lars not on biases and norms",
+    )
+    .default("1e-4")
+    .common()
+    .commands(TRAINING)
+    .pretraining("5e-4"),
     setting("train.sched", "sched", Kind::Choice(Schedule::names), "schedule of lr")
         .default("cosine")
         .common()

@@ -121,7 +121,6 @@ impl Typed {
 
     /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
     pub fn unused(&self, method: Method) -> Vec<String> {
-        let typed = |key: &&&str| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
         let unused: &[&str] = match method {
             Method::CoreTuning => &[],
             Method::Scl => &["method.pairs", "method.alpha", "method.focal", "method.detach_focal"],
@@ -135,7 +134,13 @@ impl Typed {
                 "method.contrast_dim",
             ],
         };
-        let sentence = |key: &&str| format!("{key} is not used: {} does not look at it", method.name());
+        self.typed_of(unused, method.name())
+    }
+
+    /// That these keys are not used by `method`, of those that were typed as flags or with `--set`.
+    pub(super) fn typed_of(&self, unused: &[&str], method: &str) -> Vec<String> {
+        let typed = |key: &&&str| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
+        let sentence = |key: &&str| format!("{key} is not used: {method} does not look at it");
         unused.iter().filter(typed).map(sentence).collect()
     }
 

@@ -238,7 +238,8 @@ impl DataError {
             DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
             DataError::Unrecognised { .. } => {
                 "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
-                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files"
+                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for pretrain images \
+                 without classes too, any folder of them"
             }
             DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
                 "name the splits with --train-split, --val-split and --test-split"

@@ -45,7 +45,7 @@ pub fn is_pretraining(run: &Path) -> Result<bool, ExportError> {
 /// written does not hold what was meant; it is removed then.
 pub fn export_pretrained(run: &Path, request: &Request) -> Result<ExportedEncoder, ExportError> {
     candidate::check_target(request)?;
-    let state = RunFolder::open_records(run)?.last_checkpoint();
+    let state = RunFolder::open_records(run)?.encoder()?;
     let encoder = Pretrained::read(&state)?;
     let candidate = Candidate::beside(&request.output);
     let tensors = match request.format {

@@ -29,11 +29,33 @@ const FREE: [&str; 12] = [
     "train.log_every",
 ];
 
+/// Settings that a saved state is made by: its tensors, and the steps that it has counted.
+const FIXED: [&str; 18] = [
+    "data.classes_per_batch",
+    "data.images_per_class",
+    "data.sampler",
+    "method.contrast_dim",
+    "method.name",
+    "model.freeze_batch_norm",
+    "model.frozen_stages",
+    "model.name",
+    "model.num_classes",
+    "model.stem",
+    "model.width",
+    "pretrain.dim",
+    "pretrain.method",
+    "pretrain.queue_size",
+    "train.batch_size",
+    "train.grad_accum_steps",
+    "train.model_ema",
+    "train.opt",
+];
+
 /// The settings in which `now` differs from the run's own, where that changes what is computed.
 ///
 /// # Errors
-/// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys; [`ConfigError::UnknownKey`]
-/// when one of these is none.
+/// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys; [`ConfigError::FixedOnResume`]
+/// when the saved state is made by one of them; [`ConfigError::UnknownKey`] when a key of `allowed` is none.
 pub fn changed_settings(
     saved: &RunConfig,
     now: &RunConfig,
@@ -61,6 +83,11 @@ pub fn changed_entries(saved: Table, now: Table, allowed: &[String]) -> Result<V
             now: now.get(key).map_or_else(|| "nothing".into(), ToString::to_string),
         })
         .collect();
+    let (fixed, changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| FIXED.contains(&change.key.as_str()));
+    if !fixed.is_empty() {
+        return Err(ConfigError::FixedOnResume { changes: fixed });
+    }
     let refused: Vec<_> = changes.iter().filter(|change| !allowed.contains(&change.key)).cloned().collect();
     if refused.is_empty() { Ok(changes) } else { Err(ConfigError::ChangedOnResume { changes: refused }) }
 }
@@ -83,11 +110,13 @@ pub struct Standing {
     pub notes: Vec<String>,
 }
 
-/// Looks at what going on with a run needs, which has logged every `log_every` steps; nothing is written.
+/// Looks at what going on with a run needs, which has logged every `log_every` steps and is to make `epochs` epochs;
+/// nothing is written.
 ///
 /// # Errors
-/// [`RunFolderError::CannotGoOn`] when the saved state is damaged, or lacks the best epoch or the record of its inputs.
-pub fn standing(folder: &RunFolder, log_every: usize) -> Result<Standing, TrainError> {
+/// [`RunFolderError::CannotGoOn`] when the saved state is damaged, or lacks the best epoch or the record of its inputs;
+/// [`TrainError::FewerEpochs`] when it has made more than that.
+pub fn standing(folder: &RunFolder, log_every: usize, epochs: usize) -> Result<Standing, TrainError> {
     if !folder.last_checkpoint().exists() {
         let note =
             "there is no saved state, so the run begins anew and replaces the best epoch that it has kept".into();
@@ -101,6 +130,9 @@ pub fn standing(folder: &RunFolder, log_every: usize) -> Result<Standing, TrainE
         .map_err(TrainError::from)
         .and_then(|()| saved_progress(&folder.last_checkpoint()))
         .map_err(|error| refused(damage(folder, &error)))?;
+    if progress.epochs > epochs as u64 {
+        return Err(TrainError::FewerEpochs { made: progress.epochs, asked: epochs as u64 });
+    }
     if let Some(best) = &progress.best
         && !folder.best_checkpoint().is_file()
     {

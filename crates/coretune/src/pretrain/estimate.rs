@@ -1,8 +1,10 @@
 //! What a pre-training run will take, from a few steps of it.
 
+use tch::Device;
+
 use super::PretrainTask;
 use crate::config::PretrainMethod;
-use crate::engine::peak_rss_bytes;
+use crate::engine::{available_memory_bytes, peak_rss_bytes};
 use crate::models::{Backbone, Normalisation};
 use crate::train::{Estimate, Learner, Rehearsal, TrainError, seconds_per_image};
 
@@ -16,6 +18,7 @@ impl PretrainTask {
     /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
     pub fn check_memory(&self) -> Result<(), TrainError> {
         let (train, input) = (&self.config.train, &self.input);
+        self.check_queue()?;
         let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
         backbone.set_precision(self.precision);
         let rehearsal = Rehearsal {
@@ -34,6 +37,19 @@ impl PretrainTask {
             None => Ok(()),
             Some(largest) => Err(TrainError::BatchDoesNotFit { batch, largest, step: None, img_size }),
         }
+    }
+
+    /// Refuses a queue for which the system does not have the memory.
+    fn check_queue(&self) -> Result<(), TrainError> {
+        const BYTES_OF_FLOAT: u64 = 4;
+        let (keys, width) = (self.config.queue_size(self.images.len()), self.config.pretrain.dim);
+        let bytes = keys as u64 * width as u64 * BYTES_OF_FLOAT;
+        let available = available_memory_bytes();
+        let has_queue = self.config.pretrain.method == PretrainMethod::MocoV2;
+        if has_queue && self.device == Device::Cpu && available > 0 && bytes > available {
+            return Err(TrainError::QueueDoesNotFit { keys, width, bytes, available });
+        }
+        Ok(())
     }
 
     /// Makes a few whole steps, whose weights are dropped, and draws them out over the run.

@@ -53,6 +53,8 @@ const COLLAPSED: f64 = 0.1;
 const FIRST_STEPS: u64 = 200;
 /// An effective rank that no useful features have.
 const LOW_RANK: f64 = 2.0;
+/// Images from which a rank says something: a few have a low one whatever their features.
+const RANK_IMAGES: usize = 100;
 
 impl Learner for Pretraining {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
@@ -72,6 +74,10 @@ impl Learner for Pretraining {
 
     fn is_frozen(&self, _: &str, _: Role) -> bool {
         false
+    }
+
+    fn is_follower(&self, name: &str) -> bool {
+        self.method.is_follower(name)
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
@@ -112,8 +118,10 @@ impl Learner for Pretraining {
         let record = is_due.then(|| self.look(progress.step, epoch, place.seconds)).transpose()?;
         progress.epochs = epoch;
         let event = record.as_ref().map(|record| self.report(record));
-        if let Some(record) = record.as_ref().filter(|record| record.rank < LOW_RANK) {
+        let judges = self.probe.judged_images() >= RANK_IMAGES && !self.collapse_told;
+        if let Some(record) = record.as_ref().filter(|record| judges && record.rank < LOW_RANK) {
             let rank = record.rank;
+            self.collapse_told = true;
             observer(&Event::Note(format!(
                 "the features have collapsed: effective rank {rank:.1} after epoch {epoch}"
             )));

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::data::{Budget, DataError, Dataset, Split, ValidationFrom, carve_validation};
+use crate::data::{Budget, DataError, Role, Split, ValidationFrom, carve_validation};
 use crate::evaluate::geometry::{effective_rank, geometry};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::models::{Encoder, Mode};
@@ -20,14 +20,14 @@ pub struct LiveProbe {
 }
 
 impl LiveProbe {
-    /// Chooses at most `most` images of a split: neighbours from `train`, and of `dataset` its test images, else its
-    /// validation images, else a tenth of the training images, which then are no neighbours. Labels of one class are none.
+    /// Chooses at most `most` images of a split: neighbours from `train`, and those of `judged`, or a tenth of the
+    /// training images, which then are no neighbours. Labels of one class are none.
     ///
     /// # Errors
     /// What is wrong with the images.
     pub fn new(
         train: &Split,
-        dataset: &Dataset,
+        judged: Option<&(Role, Split)>,
         most: usize,
         seed: u64,
         evaluator: Evaluator,
@@ -37,11 +37,10 @@ impl LiveProbe {
             if share < 1.0 { split.budget(Budget::Fraction(share), seed) } else { Ok(split.clone()) }
         };
         let is_labelled = train.class_counts().iter().filter(|&&count| count > 0).count() > 1;
-        let (bank, judged) = match (is_labelled, &dataset.test, &dataset.validation) {
-            (false, ..) => (part(train)?, None),
-            (true, Some(test), _) => (part(train)?, Some(("test".into(), part(test)?))),
-            (true, None, Some(validation)) => (part(train)?, Some(("validation".into(), part(validation)?))),
-            (true, None, None) => {
+        let (bank, judged) = match judged {
+            _ if !is_labelled => (part(train)?, None),
+            Some((role, split)) => (part(train)?, Some((role.to_string(), part(split)?))),
+            None => {
                 let (bank, judged) = carve_validation(train, Budget::Everything, ValidationFrom::Budget, seed)?;
                 (part(&bank)?, Some(("train".into(), part(&judged)?)))
             }
@@ -52,6 +51,11 @@ impl LiveProbe {
     /// Images of a look.
     pub fn images(&self) -> usize {
         self.bank.len() + self.judged.as_ref().map_or(0, |(_, split)| split.len())
+    }
+
+    /// Images whose features are measured.
+    pub fn judged_images(&self) -> usize {
+        self.judged.as_ref().map_or(self.bank.len(), |(_, split)| split.len())
     }
 
     /// Measures the encoder as it stands.

@@ -33,6 +33,11 @@ pub trait Method {
     /// All weights and running figures of the method by the names that its published files use.
     fn parameters(&self) -> Parameters;
 
+    /// Whether no gradient trains the tensor of this name.
+    fn is_follower(&self, _name: &str) -> bool {
+        false
+    }
+
     /// What else the next step depends on, under such names.
     fn counters(&self) -> Vec<(String, Tensor)> {
         Vec::new()

@@ -33,7 +33,7 @@ pub struct MoCoSettings {
     /// K.
     pub queue_length: i64,
     /// Groups of a batch that batch norm sees one at a time, as if each lay on a device of its own. The keys are shuffled
-    /// between them, so that a query and its key never share statistics, which would give the positive away.
+    /// between them: a query and its key then hardly ever share their statistics, which would give the positive away.
     pub groups: usize,
     /// Seed of the shuffling and of the queue's first keys.
     pub seed: u64,
@@ -118,6 +118,10 @@ impl Method for MoCo {
         list.extend(self.key.parameters("module.encoder_k."), |_| Role::Buffer);
         let _ = list.add("module.queue".into(), self.queue.keys().shallow_clone(), Role::Buffer);
         list
+    }
+
+    fn is_follower(&self, name: &str) -> bool {
+        name.starts_with("module.encoder_k.")
     }
 
     fn counters(&self) -> Vec<(String, Tensor)> {

@@ -37,7 +37,8 @@ pub struct PretrainTask {
     pub stop: Stop,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
-    dataset: Dataset,
+    /// Labelled images that the features are looked at with, beside those of training.
+    judged: Option<(Role, Split)>,
 }
 
 impl PretrainTask {
@@ -63,9 +64,11 @@ impl PretrainTask {
         Backbone::outline(&architecture)?.check_trainable()?;
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
-        let images = checked(images, &config, input.img_size as u32, &mut notes, observer)?;
+        notes.extend(config.doubts());
+        let judged = judged(&dataset, &config);
+        let (images, judged) = checked(images, judged, &config, input.img_size as u32, &mut notes, observer)?;
         let stop = Stop::default();
-        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, dataset };
+        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, judged };
         // Of images that were left out none fills a batch.
         task.steps_per_epoch()?;
         Ok(task)
@@ -93,7 +96,8 @@ impl PretrainTask {
         let is_new = folder.metrics()?.is_empty() && !folder.last_checkpoint().exists();
         if is_new && self.config.pretrain.probe_epochs.is_some() {
             observer(&Event::Stage("features of random weights"));
-            let record = trainer.learner.look(0, 0, trainer.stopwatch.seconds())?;
+            let mut record = trainer.learner.look(0, 0, 0.0)?;
+            record.seconds = trainer.stopwatch.seconds();
             observer(&Event::Probed(trainer.learner.report(&record)));
             folder.log(&MetricsRecord::Probe(record))?;
         }
@@ -132,10 +136,10 @@ impl PretrainTask {
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
             Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
         });
-        let (dataset, most) = (&self.dataset, self.config.pretrain.probe_images);
+        let (judged, most) = (self.judged.as_ref(), self.config.pretrain.probe_images);
         Ok(Pretraining {
             optimizer: Optimizer::over(trained, fit::rule(train), train.weight_decay, train.clip_grad),
-            probe: LiveProbe::new(&self.images, dataset, most, train.seed, self.evaluator()?)?,
+            probe: LiveProbe::new(&self.images, judged, most, train.seed, self.evaluator()?)?,
             probe_epochs: self.config.pretrain.probe_epochs,
             description: PretrainedDescription {
                 method: self.config.pretrain.method.name().into(),
@@ -199,22 +203,32 @@ impl PretrainTask {
     }
 }
 
+/// The images that the features are to be looked at with: those for test, else for validation.
+fn judged(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role, Split)> {
+    config.pretrain.probe_epochs?;
+    let splits = [(Role::Test, &dataset.test), (Role::Validation, &dataset.validation)];
+    splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
+}
+
 /// The images without those that cannot be read, where that was asked for; else they stop the run.
 fn checked(
     images: Split,
+    judged: Option<(Role, Split)>,
     config: &PretrainConfig,
     img_size: u32,
     notes: &mut Vec<String>,
     observer: &mut Observer<'_>,
-) -> Result<Split, TrainError> {
+) -> Result<(Split, Option<(Role, Split)>), TrainError> {
     let depth = match config.data.check {
         DataCheck::Full => Depth::Full,
         DataCheck::Quick => Depth::Quick,
-        DataCheck::Off => return Ok(images),
+        DataCheck::Off => return Ok((images, judged)),
     };
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
-    let report = check(&[(Role::Train, &images)], depth, Some(img_size), config.data.skip_broken, &mut progress);
+    let splits: Vec<(Role, &Split)> =
+        std::iter::once((Role::Train, &images)).chain(judged.iter().map(|(role, split)| (*role, split))).collect();
+    let report = check(&splits, depth, Some(img_size), config.data.skip_broken, &mut progress);
     // Nothing that is found of classes matters here.
     let of_images = |problem: Problem| matches!(problem, Problem::Unreadable | Problem::Small);
     let stops: Vec<String> =
@@ -223,10 +237,12 @@ fn checked(
         return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true }.into());
     }
     notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
-    match report.broken.first() {
-        Some(broken) if !broken.is_empty() => Ok(images.without(broken)?),
-        _ => Ok(images),
-    }
+    let without = |split: Split, at: usize| match report.broken.get(at) {
+        Some(broken) if !broken.is_empty() => split.without(broken),
+        _ => Ok(split),
+    };
+    let judged = judged.map(|(role, split)| Ok::<_, DataError>((role, without(split, 1)?))).transpose()?;
+    Ok((without(images, 0)?, judged))
 }
 
 fn last_probe(folder: &RunFolder) -> Result<Option<ProbeRecord>, TrainError> {

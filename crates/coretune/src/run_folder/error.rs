@@ -31,10 +31,14 @@ pub enum RunFolderError {
         found: &'static str,
     },
     /// A run that has not come to the end of an epoch, or whose checkpoints were removed.
-    #[error("{path} holds no model yet: there is no checkpoints/best.safetensors")]
+    #[error("{path} holds no model yet: there is no checkpoints/{file}")]
     NoModel {
         /// The folder.
         path: PathBuf,
+        /// The checkpoint that is missed.
+        file: &'static str,
+        /// What the run is of.
+        kind: RunKind,
     },
     /// The folder of another kind of run than what was asked for works on.
     #[error("{path} is a run of {found}, not of {}", found.other())]
@@ -96,10 +100,12 @@ impl RunFolderError {
                 "name a folder that `coretune fit --output DIR` has written; a checkpoint from elsewhere goes into \
                  coretune inspect, probe or fit --pretrained-path"
             }
-            RunFolderError::NoRun { .. } => "name a folder that `coretune fit --output DIR` has written",
-            RunFolderError::NoModel { path } => {
+            RunFolderError::NoRun { .. } => {
+                "name a folder that `coretune fit --output DIR` or `coretune pretrain --output DIR` has written"
+            }
+            RunFolderError::NoModel { path, kind, .. } => {
                 return Some(format!(
-                    "the first is kept after an epoch; coretune fit --resume --output {} goes on with the run",
+                    "the first is kept after an epoch; {kind} --resume --output {} goes on with the run",
                     path.display()
                 ));
             }
@@ -109,7 +115,9 @@ impl RunFolderError {
                     path.display()
                 ));
             }
-            RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => "coretune fit goes on with it",
+            RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => {
+                "name a run of coretune pretrain; coretune fit goes on with this one, coretune report shows it with its like"
+            }
             RunFolderError::CannotGoOn { .. } => {
                 "put the file back from a copy of the folder, or start anew into another folder: --output DIR"
             }

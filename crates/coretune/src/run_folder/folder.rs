@@ -176,7 +176,7 @@ impl RunFolder {
     pub fn best_model(&self) -> Result<PathBuf, RunFolderError> {
         self.expect(RunKind::FineTuning)?;
         let path = self.best_checkpoint();
-        if path.is_file() { Ok(path) } else { Err(RunFolderError::NoModel { path: self.root.clone() }) }
+        self.existing(path, "best.safetensors", RunKind::FineTuning)
     }
 
     /// What kind of run this is, as its configuration says.
@@ -204,11 +204,15 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::NoModel`] when there is none yet.
     pub fn encoder(&self) -> Result<PathBuf, RunFolderError> {
-        let path = match self.kind()? {
-            RunKind::FineTuning => self.best_checkpoint(),
-            RunKind::Pretraining => self.last_checkpoint(),
-        };
-        if path.is_file() { Ok(path) } else { Err(RunFolderError::NoModel { path: self.root.clone() }) }
+        match self.kind()? {
+            RunKind::FineTuning => self.best_model(),
+            kind @ RunKind::Pretraining => self.existing(self.last_checkpoint(), "last.safetensors", kind),
+        }
+    }
+
+    fn existing(&self, checkpoint: PathBuf, file: &'static str, kind: RunKind) -> Result<PathBuf, RunFolderError> {
+        let missing = || RunFolderError::NoModel { path: self.root.clone(), file, kind };
+        if checkpoint.is_file() { Ok(checkpoint) } else { Err(missing()) }
     }
 
     /// Where the resolved configuration lies.

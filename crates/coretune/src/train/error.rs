@@ -60,6 +60,42 @@ pub enum TrainError {
         /// Height and width, pixels.
         img_size: i64,
     },
+    /// A queue of keys for which the system does not have the memory.
+    #[error(
+        "a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
+        *bytes as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    QueueDoesNotFit {
+        /// Keys in the queue.
+        keys: usize,
+        /// Numbers of a key.
+        width: i64,
+        /// What it takes.
+        bytes: u64,
+        /// What the system has.
+        available: u64,
+    },
+    /// A run that has made more epochs than it is to make now.
+    #[error("the run has made {made} epochs, more than the {asked} that are asked for")]
+    FewerEpochs {
+        /// Epochs of its saved state.
+        made: u64,
+        /// Epochs that it is to end with.
+        asked: u64,
+    },
+    /// A saved state that lies in no step of the epoch it names: its epochs had another number of steps.
+    #[error("the saved state stands at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
+    OtherEpochLength {
+        /// Steps made.
+        step: u64,
+        /// The epoch under way, counted from 1.
+        epoch: u64,
+        /// Its first step here.
+        first: u64,
+        /// Its last.
+        last: u64,
+    },
     /// Training images of a single class: there is nothing to tell apart.
     #[error("all {images} training images are of one class, {class}")]
     OneClass {
@@ -224,6 +260,11 @@ impl TrainError {
                         )
                     },
                 ))
+            }
+            Self::QueueDoesNotFit { .. } => Some("give a smaller --queue-size or --dim".into()),
+            Self::FewerEpochs { made, .. } => Some(format!("give --epochs {made} or more")),
+            Self::OtherEpochLength { .. } => {
+                Some("images, batch and sampler have to be those that the run began with".into())
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),

@@ -23,6 +23,11 @@ pub trait Learner {
     /// Whether this tensor is to stay as it was.
     fn is_frozen(&self, name: &str, role: Role) -> bool;
 
+    /// Whether this tensor only follows others, so that it may well stay where it is.
+    fn is_follower(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Every tensor that the next step depends on, by its name in `last.safetensors`; to load a state they are written
     /// into.
     fn state(&self) -> Vec<(String, Tensor)>;

@@ -51,16 +51,16 @@ impl Snapshot {
         }
     }
 
-    /// After an epoch in which steps were made: trained tensors that did not move are told.
+    /// After an epoch in which steps were made: tensors that did not move are told, but for those that may stay.
     pub(super) fn tell_idle(
         &self,
         parameters: &Parameters,
-        frozen: &IsFrozen<'_>,
+        may_stay: &IsFrozen<'_>,
         observer: &mut Observer<'_>,
     ) -> Result<(), TrainError> {
         let moved = self.moved(parameters)?.into_iter();
         let idle: Vec<String> =
-            moved.filter(|(name, role, moved)| !moved && !frozen(name, *role)).map(|(name, ..)| name).collect();
+            moved.filter(|(name, role, moved)| !moved && !may_stay(name, *role)).map(|(name, ..)| name).collect();
         if let Some(first) = idle.first() {
             let count = idle.len();
             let text =

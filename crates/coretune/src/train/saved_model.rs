@@ -13,7 +13,7 @@ use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parame
 use crate::transforms::Interpolation;
 
 /// Key of the metadata under which the description stands.
-pub(crate) const KEY: &str = "coretune";
+pub(crate) const KEY: &str = safetensors_file::DESCRIPTION;
 
 /// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -136,7 +136,8 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let frozen = |name: &str, role| self.learner.is_frozen(name, role);
         start.check_frozen(&self.learner.parameters(), &frozen)?;
         if self.progress.step > first_step {
-            start.tell_idle(&self.learner.parameters(), &frozen, observer)?;
+            let may_stay = |name: &str, role| frozen(name, role) || self.learner.is_follower(name);
+            start.tell_idle(&self.learner.parameters(), &may_stay, observer)?;
         }
         drop(start);
         let trained = Snapshot::of(&self.learner.parameters())?;
@@ -153,7 +154,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let (epoch, steps) = (self.progress.epochs, self.images.steps_per_epoch()?);
         observer(&Event::EpochStarted { epoch: epoch + 1, epochs: self.plan.epochs, steps });
         let last_step = (epoch + 1) * steps;
-        let mut loader = self.images.epoch(epoch, (self.progress.step - epoch * steps) as usize)?;
+        let mut loader = self.images.epoch(epoch, self.steps_of_epoch(epoch, steps)?)?;
         meter.begin_epoch();
         let mut saved = Instant::now();
         let mut pending: Option<Pending> = None;
@@ -182,6 +183,15 @@ impl<'a, L: Learner> Trainer<'a, L> {
             }
         }
         self.report(pending, observer)
+    }
+
+    /// Steps of this epoch, which has `steps`, that have been made already.
+    fn steps_of_epoch(&self, epoch: u64, steps: u64) -> Result<usize, TrainError> {
+        let (step, first) = (self.progress.step, epoch * steps);
+        match step.checked_sub(first).filter(|&made| made <= steps) {
+            Some(made) => Ok(made as usize),
+            None => Err(TrainError::OtherEpochLength { step, epoch: epoch + 1, first: first + 1, last: first + steps }),
+        }
     }
 
     fn is_time_to_save(&self, saved: Instant) -> bool {

@@ -208,6 +208,25 @@ fn the_resolved_configuration_repeats_the_run() {
 }
 
 #[test]
+fn batch_norm_has_two_groups_or_more_of_32_images_at_most_and_views_are_those_of_the_method() {
+    let config = |settings: &[&str]| {
+        let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
+        let typed = settings.iter().fold(typed, |typed, text| typed.assignment(text).unwrap());
+        typed.validate_pretraining().unwrap()
+    };
+    for (batch, groups) in [(256, 8), (32, 2), (40, 2), (100, 4), (48, 2), (66, 3), (37, 1), (4, 2), (2, 1)] {
+        let config = config(&[&format!("train.batch_size={batch}")]);
+        assert_eq!(config.bn_groups(), groups, "{batch}");
+        assert_eq!(config.doubts().is_empty(), groups > 1, "{batch}");
+    }
+    let simclr = config(&["pretrain.method=simclr"]);
+    assert_eq!((simclr.view().least_area, simclr.view().jitter_strength), (0.08, 1.0));
+    let moco = config(&["pretrain.jitter=0.3"]);
+    assert_eq!((moco.view().least_area, moco.view().jitter_strength), (0.2, 0.3));
+    assert!(config(&["pretrain.method=simclr", "train.opt=lars"]).doubts()[0].contains("0.3 x batch / 256"));
+}
+
+#[test]
 fn what_cannot_work_is_refused_before_anything_is_computed() {
     let world = World::new(&["train/a", "train/b"]);
     let refused = |more: &[&str]| {

@@ -12,6 +12,7 @@ use serde::Serialize;
 pub(super) use self::network::outline;
 use self::search::Search;
 use super::layouts::LAYOUTS;
+use super::safetensors_file::DESCRIPTION;
 use super::{Checkpoint, CheckpointError};
 use crate::models::Architecture;
 
@@ -76,6 +77,22 @@ pub struct LeftOut {
 /// [`CheckpointError::UnknownArchitecture`], [`CheckpointError::NotATensor`], [`CheckpointError::Duplicate`] and
 /// [`CheckpointError::Mismatched`] when most tensors have another shape than the network's.
 pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
+    let recognised = recognise_by_names(checkpoint, encoder)?;
+    Ok(Recognised { method: described_method(checkpoint).unwrap_or(recognised.method), ..recognised })
+}
+
+/// The method of pre-training that a file of coretune says itself: the names of a backbone alone may be those of several.
+fn described_method(checkpoint: &Checkpoint) -> Option<&'static str> {
+    let text = checkpoint.metadata().get(DESCRIPTION)?;
+    let described: serde_json::Value = serde_json::from_str(text).ok()?;
+    match described["pretrained"]["method"].as_str()? {
+        "moco-v2" => Some("MoCo v1/v2"),
+        "simclr" => Some("SimCLR"),
+        _ => None,
+    }
+}
+
+fn recognise_by_names(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
     let encoder = encoder.filter(|&encoder| encoder != "auto");
     let search = Search::of(checkpoint);
     // A network that is none of ours under the first fitting prefix says more than "nothing recognised" at the end.

@@ -82,11 +82,17 @@ impl DataSet<'_> {
     }
 }
 
+/// Data sets of a form that is read here, of whose present files no SHA-256 could be established: name and page.
+const UNPINNED: &[(&str, &str)] = &[("imagewoof", "https://github.com/fastai/imagenette")];
+
 /// The data set of this name.
 ///
 /// # Errors
-/// [`FetchError::Unknown`], with the name that is nearest.
+/// [`FetchError::Unknown`], with the name that is nearest; [`FetchError::Unpinned`].
 pub fn find(name: &str) -> Result<&'static DataSet<'static>, FetchError> {
+    if let Some(&(name, page)) = UNPINNED.iter().find(|(unpinned, _)| *unpinned == name) {
+        return Err(FetchError::Unpinned { name, page });
+    }
     CATALOGUE.iter().find(|set| set.name == name).ok_or_else(|| FetchError::Unknown {
         name: name.to_string(),
         near: CATALOGUE
@@ -382,5 +388,7 @@ mod tests {
         };
         assert_eq!(near("fashion_mnist"), Some("fashion-mnist"));
         assert_eq!(near("something else"), None);
+        let unpinned = find("imagewoof").unwrap_err();
+        assert!(unpinned.to_string().contains("SHA-256") && unpinned.hint().unwrap().contains("--data-dir"));
     }
 }

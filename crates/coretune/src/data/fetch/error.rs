@@ -15,6 +15,14 @@ pub enum FetchError {
         /// The known name that is most like it.
         near: Option<&'static str>,
     },
+    /// A data set whose files could not be verified.
+    #[error("no SHA-256 of the present files of {name} is known, so they cannot be verified and are not fetched")]
+    Unpinned {
+        /// The data set.
+        name: &'static str,
+        /// Where its authors keep it.
+        page: &'static str,
+    },
     /// Neither `XDG_CACHE_HOME` nor `HOME` says where the cache is.
     #[error("there is no cache folder to put the data into")]
     NoCache,
@@ -108,6 +116,9 @@ impl FetchError {
         Some(match self {
             FetchError::Unknown { near: Some(near), .. } => format!("did you mean {near}?"),
             FetchError::Unknown { near: None, .. } => "coretune data fetch --list says which there are".into(),
+            FetchError::Unpinned { page, .. } => {
+                format!("fetch and unpack it yourself from {page}; its folder of train/ and val/ goes to --data-dir")
+            }
             FetchError::NoCache => "name a folder: --output DIR".into(),
             FetchError::Foreign { .. } => {
                 "name a new or an empty folder: --output DIR; one that holds labelled images already can be given to \

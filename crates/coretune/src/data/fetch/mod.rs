@@ -122,12 +122,12 @@ fn fetch_files(set: &DataSet<'_>, classes: &[&str], folder: &Path, tell: &mut Te
     if missing.is_empty() {
         return Ok(true);
     }
-    // Before the files: where they are, the classes have their names, and keep them.
+    obtain(set, &missing, folder, tell)?;
+    // Only with files that are new here: runs on those that were there know the classes by number.
     if !classes.is_empty() {
         let path = folder.join(CLASSES);
         fs::write(&path, classes.join("\n") + "\n").map_err(FetchError::write(&path))?;
     }
-    obtain(set, &missing, folder, tell)?;
     Ok(false)
 }
 

@@ -164,8 +164,9 @@ pub(super) fn over_epochs<S>(
             name: if several { *name } else { figure.own }.into(),
             points: (figure.curve)(records),
         };
-        let curves: Vec<Line> = runs.iter().map(named).filter(|line| !line.points.is_empty()).collect();
-        if !curves.is_empty() {
+        // A run keeps its colour and its name in every figure, also where it has no curve.
+        let curves: Vec<Line> = runs.iter().map(named).collect();
+        if curves.iter().any(|curve| !curve.points.is_empty()) {
             let drawing = lines(&Axes { x: "epoch", y: figure.y, square: false }, &curves)?;
             charts.push(chart(&drawing, figure.title, &html! { b { (figure.title) ". " } (figure.caption) }));
         }

@@ -127,6 +127,7 @@ fn what_was_run(run: &Run) -> String {
 /// Whether the features got better, in a sentence.
 fn verdict(first: Option<&ProbeRecord>, last: Option<&ProbeRecord>) -> String {
     match (first.and_then(|look| look.knn_top1), last.and_then(|look| look.knn_top1)) {
+        _ if last.is_some_and(|look| look.step == 0) => "Only random weights have been looked at so far.".into(),
         (Some(before), Some(after)) => format!(
             "Pre-training is worth {:+.1} points to the nearest neighbours, over random weights.",
             100.0 * (after - before)
