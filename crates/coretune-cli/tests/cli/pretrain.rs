@@ -156,7 +156,7 @@ fn what_was_saved_is_made_by_settings_that_no_resume_can_change() {
     let refusals: [(&[&str], &str); 5] = [
         (&["--batch-size", "4", "--allow-change", "train.batch_size"], "train.batch_size = 8, now 4"),
         (
-            &["--batch-size", "16", "--epochs", "4", "--allow-change", "train.batch_size"],
+            &["--batch-size", "16", "--queue-size", "16", "--allow-change", "train.batch_size"],
             "train.batch_size = 8, now 16",
         ),
         (&["--method", "simclr", "--allow-change", "pretrain.method"], "pretrain.method"),
