@@ -58,7 +58,7 @@ fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architectur
 fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, TrainError> {
     let usual = Input::usual(architecture);
     Ok(match RecordedInput::of(checkpoint)? {
-        Some(RecordedInput { mean, std, img_size }) => Input { mean, std, img_size, ..usual },
+        Some(RecordedInput { mean, std, img_size }) => Input { img_size, mean, std, ..usual },
         None => usual,
     })
 }
