@@ -70,7 +70,7 @@ class Runs(InAFolder):
 
     def test_labels_epochs_and_further_flags_are_as_told(self):
         self.measure("--only", "LP-FT", "--per-class", "10", "500", "--epochs", "500=7", "--", "--img-size", "32")
-        for count, validation, epochs in [("10", "10", "100"), ("500", "100", "7")]:
+        for count, validation, epochs in [("10", "10", "60"), ("500", "100", "7")]:
             self.assertEqual(len(self.commands(count)), 4)
             for words in self.commands(count):
                 flags = dict(zip(words[3::2], words[4::2]))
