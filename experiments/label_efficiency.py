@@ -24,7 +24,7 @@ from pathlib import Path
 import cifar10_simclr
 from cifar10_simclr import REPOSITORY, Comparison, add_options, carry_out, obstacles, refused, wanted
 
-EPOCHS = {10: 60, 50: 25, 500: 10}
+EPOCHS = {10: 60, 50: 25, 500: 6}
 # A last short batch is dropped, which would be a third of 100 images in batches of 64.
 BATCH_SIZE = 50
 MOST_VALIDATION = 100
@@ -65,7 +65,7 @@ def parse(argv):
     parser.add_argument("--per-class", type=int, nargs="+", default=list(EPOCHS), metavar="COUNT",
                         help="labels per class to train on (10 50 500)")
     parser.add_argument("--epochs", type=epochs_of_count, nargs="+", default=[], metavar="COUNT=EPOCHS",
-                        help="epochs by labels per class, over or beside 10=60 50=25 500=10")
+                        help="epochs by labels per class, over or beside 10=60 50=25 500=6")
     add_options(parser)
     parser.set_defaults(batch_size=BATCH_SIZE)
     options = parser.parse_args(argv)

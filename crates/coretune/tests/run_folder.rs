@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use coretune::run_folder::{
-    BestSummary, EvaluationRecord, MetricsRecord, ProbeSummary, RunFolder, RunFolderError, StepRecord, Summary,
-    TestSummary,
+    BestSummary, EvaluationRecord, MetricsRecord, ProbeSummary, Recording, RunFolder, RunFolderError, StepRecord,
+    Summary, TestSummary,
 };
 use serde_json::{Value, json};
 
@@ -95,7 +95,10 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
 #[test]
 fn what_is_missing_of_the_metrics_is_named() {
     let (_parent, folder) = new_folder();
-    let gap = |steps, epochs, log_every| folder.gap_in_metrics(steps, epochs, log_every).unwrap();
+    let recorded = |steps, epochs, log_every, evaluated_every| {
+        folder.gap_in_metrics(steps, epochs, Recording { log_every, evaluated_every }).unwrap()
+    };
+    let gap = |steps, epochs, log_every| recorded(steps, epochs, log_every, Some(1));
     assert_eq!(gap(0, 0, 1), None);
     assert_eq!(gap(3, 0, 2).unwrap(), "steps from 2 on, up to 3");
     for number in [2, 4, 5, 6, 10] {
@@ -105,6 +108,9 @@ fn what_is_missing_of_the_metrics_is_named() {
     assert_eq!(gap(11, 0, 2).unwrap(), "steps from 8 on, up to 9");
     assert_eq!(gap(6, 0, 1).unwrap(), "steps from 1 on, up to 1");
     assert_eq!(gap(6, 1, 2).unwrap(), "the evaluation of epoch 1");
+    assert_eq!(recorded(6, 1, 2, Some(2)), None, "pre-training looks at its features every few epochs");
+    assert_eq!(recorded(6, 3, 2, Some(2)).unwrap(), "the evaluation of epoch 2");
+    assert_eq!(recorded(6, 3, 2, None), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use coretune::config::{RunConfig, SettingChange, Typed};
 use coretune::evaluate::bootstrap::Comparison;
 use coretune::fit::{self, Finished, Preparation, Task};
-use coretune::run_folder::{RunFolder, RunKind, Summary};
+use coretune::run_folder::{Recording, RunFolder, RunKind, Summary};
 
 use super::{lines, resuming};
 use crate::args::{Fit, Flags};
@@ -91,7 +91,9 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     if let (Some(summary), true) = (folder.read_summary()?, changes.is_empty()) {
         return finished_already(printer, &summary, root);
     }
-    let standing = fit::standing(&folder, config.train.log_every, config.train.epochs)?;
+    resuming::refuse_to_change_a_finished(folder.read_summary()?.map(|summary| summary.epochs), config.train.epochs)?;
+    let recording = Recording { log_every: config.train.log_every as u64, evaluated_every: Some(1) };
+    let standing = fit::standing(&folder, recording, config.train.epochs)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let preparation = prepare(printer, &config)?;
     preparation.check_memory()?;
@@ -115,9 +117,11 @@ fn configuration(
     folder: &RunFolder,
 ) -> Result<(RunConfig, Vec<SettingChange>), Failure> {
     let saved = Typed::defaults().file(&folder.config())?;
-    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate()?;
+    let now = flags.over(arguments.layers.over(saved.clone())?)?;
+    let allowed = &arguments.going_on.allow_change;
+    let mut config = resuming::valid(now.validate(), (&saved, &now), allowed)?;
     let saved = saved.validate()?;
-    let changes = fit::changed_settings(&saved, &config, &arguments.going_on.allow_change)?;
+    let changes = fit::changed_settings(&saved, &config, allowed)?;
     config.run.output = saved.run.output;
     Ok((config, changes))
 }

@@ -6,7 +6,7 @@ use coretune::config::{Command, PretrainConfig, SettingChange, Typed};
 use coretune::engine::{device_name, threads};
 use coretune::fit;
 use coretune::pretrain::PretrainTask;
-use coretune::run_folder::{PretrainSummary, RunFolder, RunKind};
+use coretune::run_folder::{PretrainSummary, Recording, RunFolder, RunKind};
 
 use super::{lines, resuming};
 use crate::args::{Flags, Pretrain};
@@ -74,7 +74,11 @@ fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -
         return printer
             .result("finished", format_args!("{} is done already: {}", lines::quoted(root), worth(&summary)));
     }
-    let standing = fit::standing(&folder, config.train.log_every, config.train.epochs)?;
+    let finished = folder.read_pretrain_summary()?.map(|summary| summary.epochs);
+    resuming::refuse_to_change_a_finished(finished, config.train.epochs)?;
+    let log_every = config.train.log_every as u64;
+    let recording = Recording { log_every, evaluated_every: config.pretrain.probe_epochs };
+    let standing = fit::standing(&folder, recording, config.train.epochs)?;
     resuming::tell_standing(printer, root, &standing, &changes);
     let task = prepare(printer, &config)?;
     task.check_memory()?;
@@ -97,9 +101,11 @@ fn configuration(
     folder: &RunFolder,
 ) -> Result<(PretrainConfig, Vec<SettingChange>), Failure> {
     let saved = Typed::defaults_of(Command::Pretrain).file(&folder.config())?;
-    let mut config = flags.over(arguments.layers.over(saved.clone())?)?.validate_pretraining()?;
+    let now = flags.over(arguments.layers.over(saved.clone())?)?;
+    let allowed = &arguments.going_on.allow_change;
+    let mut config = resuming::valid(now.validate_pretraining(), (&saved, &now), allowed)?;
     let saved = saved.validate_pretraining()?;
-    let changes = fit::changed_entries(saved.to_table(), config.to_table(), &arguments.going_on.allow_change)?;
+    let changes = fit::changed_entries(saved.to_table(), config.to_table(), allowed)?;
     config.run.output = saved.run.output;
     Ok((config, changes))
 }

@@ -76,7 +76,8 @@ fn refuse_changed(run: &RunFolder) -> Result<(), Failure> {
         failure.detail("changed", format!("{key} = {was} up to step {step}, then {now}"))
     });
     let config = lines::quoted(&run.config());
-    Err(failure.hint(format!("a new run of its last settings can be: coretune fit --config {config} --output DIR")))
+    let command = run.kind()?;
+    Err(failure.hint(format!("a new run of its last settings can be: {command} --config {config} --output DIR")))
 }
 
 /// The place of the repetition has to be free.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use coretune::config::{SettingChange, Typed};
-use coretune::fit::{Standing, compare_provenance};
+use coretune::config::{ConfigError, SettingChange, Typed};
+use coretune::fit::{Standing, changed_entries, compare_provenance};
 use coretune::run_folder::{ChangeRecord, Provenance, RunFolder};
 use toml::Value;
 
@@ -32,6 +32,32 @@ pub(super) fn holds_run(printer: &Printer, root: &Path) -> Result<bool, Failure>
     }
     printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
     Ok(false)
+}
+
+/// The configuration to go on with. Where it is none, and what was typed cannot be changed at all, that is the error: the
+/// run's own settings are not to be fitted to it.
+pub(super) fn valid<C>(
+    validated: Result<C, ConfigError>,
+    (saved, now): (&Typed, &Typed),
+    allowed: &[String],
+) -> Result<C, Failure> {
+    if validated.is_err() {
+        changed_entries(saved.to_table(), now.to_table(), allowed)?;
+    }
+    Ok(validated?)
+}
+
+/// Refuses other settings for a run that has made the epochs that it is to make: nothing is left to compute with them.
+pub(super) fn refuse_to_change_a_finished(made: Option<u64>, epochs: usize) -> Result<(), Failure> {
+    match made {
+        Some(made) if made == epochs as u64 => {
+            let sentence =
+                format!("the run has made all its {made} epochs: nothing is left to compute with other settings");
+            let hint = "--epochs N --allow-change train.epochs makes it longer; --output DIR begins another one";
+            Err(Failure::refused(sentence).hint(hint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where the run stands, and what changes from here on.

@@ -153,15 +153,13 @@ fn what_was_saved_is_made_by_settings_that_no_resume_can_change() {
     let root = world.path("run");
     let files = || ["config.toml", "summary.json"].map(|file| fs::read(format!("{root}/{file}")).unwrap());
     let before = files();
-    let refusals: [(&[&str], &str); 5] = [
+    let refusals: [(&[&str], &str); 6] = [
         (&["--batch-size", "4", "--allow-change", "train.batch_size"], "train.batch_size = 8, now 4"),
-        (
-            &["--batch-size", "16", "--queue-size", "16", "--allow-change", "train.batch_size"],
-            "train.batch_size = 8, now 16",
-        ),
+        (&["--batch-size", "16", "--allow-change", "train.batch_size"], "train.batch_size = 8, now 16"),
         (&["--method", "simclr", "--allow-change", "pretrain.method"], "pretrain.method"),
         (&["--queue-size", "16", "--allow-change", "pretrain.queue_size"], "pretrain.queue_size"),
         (&["--epochs", "1", "--allow-change", "train.epochs"], "has made 2 epochs"),
+        (&["--lr", "0.5", "--allow-change", "train.lr"], "has made all its 2 epochs"),
     ];
     for (more, part) in refusals {
         let output = coretune(&[&["pretrain", "--resume", "--output", &root], more].concat());

@@ -205,7 +205,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownKey { near, .. } => Some(match near.as_slice() {
-                [] => "all settings are listed by coretune fit --help-all".into(),
+                [] => "coretune fit --help-all and coretune pretrain --help-all list all settings".into(),
                 near => format!("did you mean {}?", near.join(" or ")),
             }),
             Self::OtherCommand { origin: Origin::Recipe(_) | Origin::File(_), command, .. } => {

@@ -10,7 +10,7 @@ use super::{Task, summary};
 use crate::checkpoints::safetensors_file;
 use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
 use crate::engine::{Precision, cpu_type, device_name, threads};
-use crate::run_folder::{MachineRecord, Provenance, RunFolder, RunFolderError};
+use crate::run_folder::{MachineRecord, Provenance, Recording, RunFolder, RunFolderError};
 use crate::train::{TrainError, saved_progress};
 
 /// Settings that do not change what is computed. That the inputs are the same is known by their content.
@@ -110,13 +110,12 @@ pub struct Standing {
     pub notes: Vec<String>,
 }
 
-/// Looks at what going on with a run needs, which has logged every `log_every` steps and is to make `epochs` epochs;
-/// nothing is written.
+/// Looks at what going on with a run needs, which is to make `epochs` epochs; nothing is written.
 ///
 /// # Errors
 /// [`RunFolderError::CannotGoOn`] when the saved state is damaged, or lacks the best epoch or the record of its inputs;
 /// [`TrainError::FewerEpochs`] when it has made more than that.
-pub fn standing(folder: &RunFolder, log_every: usize, epochs: usize) -> Result<Standing, TrainError> {
+pub fn standing(folder: &RunFolder, recording: Recording, epochs: usize) -> Result<Standing, TrainError> {
     if !folder.last_checkpoint().exists() {
         let note =
             "there is no saved state, so the run begins anew and replaces the best epoch that it has kept".into();
@@ -149,7 +148,7 @@ pub fn standing(folder: &RunFolder, log_every: usize, epochs: usize) -> Result<S
         let found = "provenance.json is missing, so nobody knows whether images and checkpoint are still the same";
         return Err(refused(found.into()).into());
     }
-    let gap = folder.gap_in_metrics(progress.step, progress.epochs, log_every as u64)?;
+    let gap = folder.gap_in_metrics(progress.step, progress.epochs, recording)?;
     let note = |gap| format!("{} lacks {gap}: curves and tables will lack them too", folder.metrics_file().display());
     Ok(Standing { step: progress.step, notes: gap.map(note).into_iter().collect() })
 }

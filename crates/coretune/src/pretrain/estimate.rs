@@ -41,9 +41,10 @@ impl PretrainTask {
 
     /// Refuses a queue for which the system does not have the memory.
     fn check_queue(&self) -> Result<(), TrainError> {
-        const BYTES_OF_FLOAT: u64 = 4;
+        // While the first keys are drawn and normalised they are held four times, four bytes a number.
+        const BYTES: u64 = 4 * 4;
         let (keys, width) = (self.config.queue_size(self.images.len()), self.config.pretrain.dim);
-        let bytes = keys as u64 * width as u64 * BYTES_OF_FLOAT;
+        let bytes = keys as u64 * width as u64 * BYTES;
         let available = available_memory_bytes();
         let has_queue = self.config.pretrain.method == PretrainMethod::MocoV2;
         if has_queue && self.device == Device::Cpu && available > 0 && bytes > available {

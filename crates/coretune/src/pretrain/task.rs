@@ -81,7 +81,10 @@ impl PretrainTask {
 
     /// What the run depends on beyond its configuration, as it is here and now.
     pub fn provenance(&self) -> Result<Provenance, TrainError> {
-        let data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
+        let mut data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
+        if let Some((role, split)) = &self.judged {
+            data.insert(role.to_string(), split.content_hash()?);
+        }
         Ok(fit::provenance(data, None, self.config.train.seed, self.device, self.precision))
     }
 

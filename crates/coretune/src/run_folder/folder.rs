@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::error::NO_CONFIG;
 use super::{
-    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, RunFolderError, Summary, derived, metrics, tensorboard,
+    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, Recording, RunFolderError, Summary, derived, metrics,
+    tensorboard,
 };
 
 const CHECKPOINTS: &str = "checkpoints";
@@ -299,13 +300,17 @@ impl RunFolder {
         self.root.join(METRICS)
     }
 
-    /// What is missing of the metrics of a run that has made `steps` steps, validated `epochs` epochs and logged every
-    /// `log_every` steps, in words.
+    /// What is missing of the metrics of a run that has made `steps` steps and come to the end of `epochs` epochs, in words.
     ///
     /// # Errors
     /// As [`RunFolder::metrics`].
-    pub fn gap_in_metrics(&self, steps: u64, epochs: u64, log_every: u64) -> Result<Option<String>, RunFolderError> {
-        Ok(metrics::gap(&self.metrics()?, steps, epochs, log_every))
+    pub fn gap_in_metrics(
+        &self,
+        steps: u64,
+        epochs: u64,
+        recording: Recording,
+    ) -> Result<Option<String>, RunFolderError> {
+        Ok(metrics::gap(&self.metrics()?, steps, epochs, recording))
     }
 
     /// Waits until the disk has every line of `metrics.jsonl`, so that no saved state is ahead of its metrics.

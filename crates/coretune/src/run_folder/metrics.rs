@@ -129,13 +129,24 @@ pub(super) fn parse(text: &str) -> Result<Vec<MetricsRecord>, String> {
     whole_lines.lines().enumerate().map(record).collect()
 }
 
-/// The first thing that is missing of what a run records that has made `steps` steps, validated `epochs` epochs, and
-/// logged every `log_every` steps and at the end of each epoch; in words.
-pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, log_every: u64) -> Option<String> {
+/// How often a run writes records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recording {
+    /// Steps between two records; the last step of an epoch always has one.
+    pub log_every: u64,
+    /// Epochs between two evaluations or looks at the features; `None`: there are none.
+    pub evaluated_every: Option<u64>,
+}
+
+/// The first thing that is missing of what a run records that has made `steps` steps and come to the end of `epochs`
+/// epochs; in words.
+pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, recording: Recording) -> Option<String> {
+    let Recording { log_every, evaluated_every } = recording;
     let (logged, evaluated): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| matches!(record, MetricsRecord::Step(_)));
     let evaluated: Vec<u64> = evaluated.iter().map(|record| record.epoch()).collect();
-    if let Some(epoch) = (1..=epochs).find(|epoch| !evaluated.contains(epoch)) {
+    let is_due = |epoch: &u64| evaluated_every.is_some_and(|every| epoch.is_multiple_of(every));
+    if let Some(epoch) = (1..=epochs).filter(is_due).find(|epoch| !evaluated.contains(epoch)) {
         return Some(format!("the evaluation of epoch {epoch}"));
     }
     let mut before = 0;

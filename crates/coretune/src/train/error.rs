@@ -62,7 +62,7 @@ pub enum TrainError {
     },
     /// A queue of keys for which the system does not have the memory.
     #[error(
-        "a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
+        "making a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
         *bytes as f64 / 1e9,
         *available as f64 / 1e9
     )]
@@ -239,7 +239,7 @@ impl TrainError {
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, .. } => {
-                Some(format!("--batch-size, times --grad-accum-steps where that is given, may be {images} at most"))
+                Some(format!("--batch-size may be {images} at most (of fit: times --grad-accum-steps)"))
             }
             // Batch norm takes the statistics of two images or more.
             Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(

@@ -146,7 +146,7 @@ fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
 
     let unlabelled = World::new(&["."]);
     let page = pretraining_report(&[unlabelled.run("run", &[]).root()]).unwrap();
-    assert!(page.contains("No labels were there") && !page.contains("Nearest neighbours"));
+    assert!(page.contains("There were no labels") && !page.contains("Nearest neighbours"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ const GROUPS: [Group; 9] = [
         title: "Loss and its terms",
         y: "loss",
         holds: |_| true,
-        caption: "Training loss and its terms before their weights (M5 to M7).",
+        caption: "Training loss and its terms, before their weights.",
     },
     Group {
         title: "Cosines of the hardest pairs",

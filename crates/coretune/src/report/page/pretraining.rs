@@ -135,7 +135,8 @@ fn verdict(first: Option<&ProbeRecord>, last: Option<&ProbeRecord>) -> String {
         (None, Some(_)) => {
             "The features of random weights were not looked at, so what pre-training is worth is open.".into()
         }
-        _ => "No labels were there to measure the features with, or they were not looked at.".into(),
+        _ if last.is_none() => "The features were not looked at, so what pre-training is worth is open.".into(),
+        _ => "There were no labels to measure the features with.".into(),
     }
 }
 
