@@ -239,7 +239,7 @@ impl TrainError {
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, .. } => {
-                Some(format!("--batch-size may be {images} at most (of fit: times --grad-accum-steps)"))
+                Some(format!("--batch-size, times --grad-accum-steps where that is given, may be {images} at most"))
             }
             // Batch norm takes the statistics of two images or more.
             Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(
