@@ -2,7 +2,7 @@
 
 #[path = "../../../fuzz/fuzz_targets/bodies.rs"]
 mod bodies;
-#[path = "mutation/mod.rs"]
+#[path = "common/mutation.rs"]
 mod mutation;
 
 use std::fs;

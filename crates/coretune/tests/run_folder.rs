@@ -10,7 +10,7 @@ use coretune::run_folder::{
 };
 use serde_json::{Value, json};
 
-#[path = "mutation/mod.rs"]
+#[path = "common/mutation.rs"]
 mod mutation;
 
 fn step(step: u64) -> MetricsRecord {

@@ -10,7 +10,7 @@ use coretune::pretrain::{Queue, momentum_update, spread};
 use coretune::train::{Optimizer, Rule, Trained};
 use tch::{Kind, Tensor};
 
-use crate::file::Golden;
+use crate::golden_file::Golden;
 
 const KINDS: [Kind; 2] = [Kind::Double, Kind::Float];
 

@@ -1,6 +1,4 @@
 //! Transforms against Pillow and torchvision, and their properties.
 
-mod transforms {
-    mod against_pillow;
-    mod recipes;
-}
+mod against_pillow;
+mod recipes;

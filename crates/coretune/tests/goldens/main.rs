@@ -3,8 +3,8 @@
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, made by the oracle from another seed.
 
-#[path = "goldens/file.rs"]
-mod file;
+#[path = "../common/golden_file.rs"]
+mod golden_file;
 
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
 use coretune::evaluate::geometry::geometry;
@@ -12,7 +12,7 @@ use coretune::evaluate::nearest_neighbours::vote;
 use coretune::losses::{Focus, supervised_contrastive};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme};
-use file::Golden;
+use golden_file::Golden;
 use tch::{Kind, Tensor};
 
 const KINDS: [Kind; 2] = [Kind::Double, Kind::Float];

@@ -1,10 +1,8 @@
 //! The page about a run, on a data set and a checkpoint made on the spot.
 
-#[path = "report/page.rs"]
 mod page;
-#[path = "report/what_is_left.rs"]
 mod what_is_left;
-#[path = "fit/world.rs"]
+#[path = "../common/world.rs"]
 mod world;
 
 use coretune::config::RunConfig;

@@ -1,0 +1,7 @@
+//! Tests of `coretune::pretrain`.
+
+mod formulas;
+#[path = "../common/golden_file.rs"]
+mod golden_file;
+mod methods;
+mod run;
