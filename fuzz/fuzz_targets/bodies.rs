@@ -6,7 +6,7 @@
 use std::fs;
 
 use coretune::checkpoints::{Checkpoint, inspect};
-use coretune::config::Typed;
+use coretune::config::Layers;
 use coretune::data::{Dataset, DatasetOptions, decode};
 
 /// Any bytes as a checkpoint: opened, every tensor read, a backbone looked for.
@@ -27,10 +27,10 @@ pub(crate) fn configuration(text: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.toml");
     fs::write(&path, text).expect("a file");
-    if let Ok(typed) = Typed::defaults().file(&path) {
+    if let Ok(typed) = Layers::defaults().file(&path) {
         let _ = typed.validate();
     }
-    let _ = Typed::defaults().assignment(text);
+    let _ = Layers::defaults().assignment(text);
 }
 
 /// Forms of a data set, by the first byte of the input.

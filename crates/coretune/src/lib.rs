@@ -17,6 +17,7 @@ pub mod random;
 mod regular_file;
 pub mod report;
 pub mod run_folder;
+pub mod settings;
 pub mod train;
 pub mod transforms;
 mod user_cache;

@@ -1,6 +1,6 @@
 //! What can be typed: the commands, and their flags.
 //!
-//! Flags that set something of a run come from [`coretune::config::SETTINGS`] (see [`settings`]); only what is no
+//! Flags that set something of a run come from [`coretune::config::settings`] (see [`settings`]); only what is no
 //! setting is declared here.
 
 #[cfg(test)]
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use coretune::config::{Command as Takes, ConfigError, Setting, Typed};
+use coretune::config::{Command as Takes, ConfigError, Layers, Setting};
 
 use crate::failure::Failure;
 
@@ -77,7 +77,7 @@ pub(crate) struct Probe {
     #[arg(value_name = "CKPT")]
     pub(crate) checkpoint: String,
     #[command(flatten)]
-    pub(crate) layers: Layers,
+    pub(crate) layers: LayerFlags,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -87,7 +87,7 @@ pub(crate) struct Probe {
 #[derive(Debug, Args)]
 pub(crate) struct Fit {
     #[command(flatten)]
-    pub(crate) layers: Layers,
+    pub(crate) layers: LayerFlags,
     #[command(flatten)]
     pub(crate) going_on: GoingOn,
     /// Print what would be done, with memory and time, and stop
@@ -102,7 +102,7 @@ pub(crate) struct Fit {
 #[derive(Debug, Args)]
 pub(crate) struct Pretrain {
     #[command(flatten)]
-    pub(crate) layers: Layers,
+    pub(crate) layers: LayerFlags,
     #[command(flatten)]
     pub(crate) going_on: GoingOn,
     /// Print what would be done, with memory and time, and stop
@@ -270,7 +270,7 @@ pub(crate) struct GoingOn {
 
 /// The layers of a configuration below the flags.
 #[derive(Debug, Args)]
-pub(crate) struct Layers {
+pub(crate) struct LayerFlags {
     /// Recipe, by name or file, over the defaults [default: none]
     #[arg(long, value_name = "NAME|PATH")]
     recipe: Option<String>,
@@ -282,9 +282,9 @@ pub(crate) struct Layers {
     set: Vec<String>,
 }
 
-impl Layers {
+impl LayerFlags {
     /// The layers below the flags, merged over `typed`.
-    pub(crate) fn over(&self, mut typed: Typed) -> Result<Typed, ConfigError> {
+    pub(crate) fn over(&self, mut typed: Layers) -> Result<Layers, ConfigError> {
         if let Some(recipe) = &self.recipe {
             typed = typed.recipe(recipe)?;
         }
@@ -301,7 +301,7 @@ pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
 
 impl Flags {
     /// Puts the flags over the lower layers.
-    pub(crate) fn over(&self, typed: Typed) -> Result<Typed, ConfigError> {
+    pub(crate) fn over(&self, typed: Layers) -> Result<Layers, ConfigError> {
         self.0.iter().try_fold(typed, |typed, (setting, texts)| typed.flag(setting, texts))
     }
 }

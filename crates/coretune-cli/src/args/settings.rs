@@ -2,7 +2,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
-use coretune::config::{Command, Kind, SETTINGS, Setting};
+use coretune::config::{Command, Kind, Setting, settings};
 
 /// The flags of a command; `all` shows those too that `--help` leaves to `--help-all`, under the names of sections.
 pub(super) fn arguments(command: Command, all: bool) -> Vec<Arg> {
@@ -20,17 +20,17 @@ pub(super) fn given(command: Command, matches: &ArgMatches) -> Vec<(&'static Set
 }
 
 fn taken(command: Command) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(move |setting| setting.commands.contains(&command))
+    settings().iter().copied().filter(move |setting| setting.commands.contains(&command))
 }
 
 /// What a switch becomes when its flag is given: `--no-probe` turns the probe off.
 fn switched_to(setting: &Setting) -> bool {
-    !setting.flag.starts_with("no-")
+    !setting.flag().starts_with("no-")
 }
 
 fn argument(setting: &'static Setting, command: Command, all: bool) -> Arg {
     let argument =
-        Arg::new(setting.key).long(setting.flag).help(help(setting, command, all)).aliases(setting.all_aliases());
+        Arg::new(setting.key).long(setting.flag()).help(help(setting, command, all)).aliases(setting.all_aliases());
     let argument = match setting.short {
         Some(letter) => argument.short(letter),
         None => argument,

@@ -1,6 +1,6 @@
 //! `coretune data check DIR`: what is wrong with labelled images, before hours are spent on them.
 
-use coretune::config::Typed;
+use coretune::config::Layers;
 use coretune::data::check::{Depth, Report, Severity, check};
 use coretune::data::{Dataset, DatasetOptions, Role};
 use coretune::train::Event;
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let typed = flags.over(Typed::defaults())?;
+    let typed = flags.over(Layers::defaults())?;
     let text = |key| typed.get(key).and_then(Value::as_str).filter(|&text| text != "auto").map(String::from);
     let options = DatasetOptions {
         train_split: text("data.train_split"),
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
     tell(&printer, &report)
 }
 
-fn look(printer: &Printer, dataset: &Dataset, depth: Depth, typed: &Typed) -> Report {
+fn look(printer: &Printer, dataset: &Dataset, depth: Depth, typed: &Layers) -> Report {
     let splits: Vec<_> = [Role::Train, Role::Validation, Role::Test]
         .into_iter()
         .filter_map(|role| Some((role, dataset.split(role)?)))

@@ -1,6 +1,6 @@
 //! `coretune evaluate RUN`: figures of a finished run on a split (E1, E3, E4).
 
-use coretune::config::Typed;
+use coretune::config::Layers;
 use coretune::data::Role;
 use coretune::fit::{self, Evaluation, RunEvaluation};
 use coretune::run_folder::{RunFolder, RunKind};
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
     folder.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
-    let config = flags.over(Typed::defaults().file(&folder.config())?.without("run"))?.validate()?;
+    let config = flags.over(Layers::defaults().file(&folder.config())?.without("run"))?.validate()?;
     let mut progress = Progress::new(printer.clone());
     let evaluation = fit::evaluate_run(&arguments.run, &config, role, &mut |event| progress.see(event));
     progress.clear();

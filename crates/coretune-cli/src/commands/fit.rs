@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coretune::config::{RunConfig, SettingChange, Typed};
+use coretune::config::{Layers, RunConfig, SettingChange};
 use coretune::evaluate::bootstrap::Comparison;
 use coretune::fit::{self, Finished, Preparation, Task};
 use coretune::run_folder::{Recording, RunFolder, RunKind, Summary};
@@ -16,7 +16,7 @@ use crate::signals;
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
+    let typed = flags.over(arguments.layers.over(Layers::defaults())?)?;
     if arguments.going_on.resume {
         let root = resuming::output_of(&typed, || Ok(typed.validate()?.folder()))?;
         if resuming::holds_run(&printer, &root)? {
@@ -116,7 +116,7 @@ fn configuration(
     flags: &Flags,
     folder: &RunFolder,
 ) -> Result<(RunConfig, Vec<SettingChange>), Failure> {
-    let saved = Typed::defaults().file(&folder.config())?;
+    let saved = Layers::defaults().file(&folder.config())?;
     let now = flags.over(arguments.layers.over(saved.clone())?)?;
     let allowed = &arguments.going_on.allow_change;
     let mut config = resuming::valid(now.validate(), (&saved, &now), allowed)?;

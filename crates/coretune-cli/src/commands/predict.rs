@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use coretune::config::Typed;
+use coretune::config::Layers;
 use coretune::predict::{self, Options, Predictor, Rows};
 use coretune::train::Event;
 
@@ -18,7 +18,7 @@ use crate::status::Status;
 
 pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(false);
-    let typed = flags.over(Typed::defaults())?;
+    let typed = flags.over(Layers::defaults())?;
     let machine = typed.run_section();
     let batch = typed.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
     let options = Options {

@@ -1,6 +1,6 @@
 //! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
 
-use coretune::config::{Setting, Typed};
+use coretune::config::{Layers, find_setting};
 
 use super::{fit, lines};
 use crate::args::{Flags, Probe};
@@ -10,8 +10,8 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let mut typed = flags.over(arguments.layers.over(Typed::defaults())?)?;
-    if let Some(path) = Setting::find("checkpoint.path") {
+    let mut typed = flags.over(arguments.layers.over(Layers::defaults())?)?;
+    if let Some(path) = find_setting("checkpoint.path") {
         typed = typed.flag(path, std::slice::from_ref(&arguments.checkpoint))?;
     }
     let preparation = fit::prepare(&printer, &typed.validate()?)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coretune::config::Typed;
+use coretune::config::Layers;
 use coretune::report::{self, Source};
 use coretune::run_folder::{RunFolder, RunKind};
 
@@ -51,6 +51,6 @@ fn source(folder: &Path, flags: &Flags) -> Result<Source, Failure> {
     let records = RunFolder::open_records(folder)?;
     records.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
-    let config = flags.over(Typed::defaults().file(&records.config())?.without("run"))?.validate()?;
+    let config = flags.over(Layers::defaults().file(&records.config())?.without("run"))?.validate()?;
     Ok(Source { folder: folder.into(), config })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::safetensors_file;
-use coretune::config::{Command, Typed};
+use coretune::config::{Command, Layers};
 use coretune::run_folder::{ChangeRecord, RunFolder, RunKind};
 use coretune::train::{StateComparison, compare_states};
 
@@ -51,12 +51,12 @@ fn not_resumed(failure: Failure, again: &Path) -> Failure {
 fn repeat(printer: &Printer, kind: RunKind, original: &RunFolder, again: &Path) -> Result<(), Failure> {
     match kind {
         RunKind::FineTuning => {
-            let mut config = Typed::defaults().file(&original.config())?.validate()?;
+            let mut config = Layers::defaults().file(&original.config())?.validate()?;
             (config.run.experiment, config.run.output) = (None, Some(again.into()));
             fit::repeat(printer, &config, original)
         }
         RunKind::Pretraining => {
-            let typed = Typed::defaults_of(Command::Pretrain).file(&original.config())?;
+            let typed = Layers::defaults_of(Command::Pretrain).file(&original.config())?;
             let mut config = typed.validate_pretraining()?;
             (config.run.experiment, config.run.output) = (None, Some(again.into()));
             pretrain::repeat(printer, &config, original)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use coretune::config::{ConfigError, SettingChange, Typed};
+use coretune::config::{ConfigError, Layers, SettingChange};
 use coretune::fit::{Standing, changed_entries, compare_provenance};
 use coretune::run_folder::{ChangeRecord, Provenance, RunFolder};
 use toml::Value;
@@ -14,7 +14,7 @@ use crate::printer::Printer;
 /// The folder of the run that is meant: the output, when one was given, needs nothing else to be known; else
 /// `configured` says it.
 pub(super) fn output_of(
-    typed: &Typed,
+    typed: &Layers,
     configured: impl FnOnce() -> Result<PathBuf, Failure>,
 ) -> Result<PathBuf, Failure> {
     let given = |key, word| typed.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
@@ -38,7 +38,7 @@ pub(super) fn holds_run(printer: &Printer, root: &Path) -> Result<bool, Failure>
 /// run's own settings are not to be fitted to it.
 pub(super) fn valid<C>(
     validated: Result<C, ConfigError>,
-    (saved, now): (&Typed, &Typed),
+    (saved, now): (&Layers, &Layers),
     allowed: &[String],
 ) -> Result<C, Failure> {
     if validated.is_err() {

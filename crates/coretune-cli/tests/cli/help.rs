@@ -1,4 +1,4 @@
-use coretune::config::{Command, SETTINGS, Setting};
+use coretune::config::{Command, Setting, settings};
 
 use super::{coretune, stderr, stdout};
 
@@ -24,7 +24,7 @@ const TAKING: [(&str, Command); 5] = [
 ];
 
 fn taken(command: Command) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(move |setting| setting.commands.contains(&command))
+    settings().iter().copied().filter(move |setting| setting.commands.contains(&command))
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn help_all_shows_every_flag_with_its_default() {
         let text = stdout(&coretune(&[name, "--help-all"]));
         let words: Vec<&str> = text.split_whitespace().collect();
         for setting in taken(command) {
-            assert!(words.contains(&format!("--{}", setting.flag).as_str()), "{name} --{}", setting.flag);
+            assert!(words.contains(&format!("--{}", setting.flag()).as_str()), "{name} --{}", setting.flag());
         }
         let without_default = ["--dry-run", "--json", "--help", "--help-all"].len();
         let flags = text.lines().filter(|line| line.trim_start().starts_with('-')).count();
@@ -59,7 +59,7 @@ fn help_all_shows_every_flag_with_its_default() {
 fn help_shows_the_common_flags_and_where_the_rest_is() {
     let text = stdout(&coretune(&["fit", "--help"]));
     for setting in taken(Command::Fit) {
-        assert_eq!(text.contains(&format!("--{} ", setting.flag)), setting.common, "--{}", setting.flag);
+        assert_eq!(text.contains(&format!("--{} ", setting.flag())), setting.common, "--{}", setting.flag());
     }
     assert!(text.contains("--help-all"));
 }
@@ -82,7 +82,7 @@ fn completions_know_every_flag_of_fit_in_every_shell() {
         assert_eq!(output.status.code(), Some(0), "{shell}");
         let script = stdout(&output);
         for setting in taken(Command::Fit) {
-            assert!(script.contains(setting.flag), "{shell}: {}", setting.flag);
+            assert!(script.contains(&setting.flag()), "{shell}: {}", setting.flag());
         }
     }
 }
@@ -92,6 +92,6 @@ fn the_manual_has_a_page_for_each_command() {
     assert!(stdout(&coretune(&["man"])).contains("coretune"));
     let page = stdout(&coretune(&["man", "fit"])).replace("\\-", "-");
     for setting in taken(Command::Fit) {
-        assert!(page.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
+        assert!(page.contains(&format!("--{}", setting.flag())), "{}", setting.flag());
     }
 }

@@ -1,29 +1,6 @@
 //! The closed choices of a configuration, each with the names a user types.
 
-use serde::{Deserialize, Serialize};
-
-/// Declares an enum whose variants are spelled once, for users and for the code.
-macro_rules! choice {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$doc])* #[serde(rename = $text)] $variant,)+
-        }
-
-        impl $name {
-            /// The names as typed, in the order in which they are listed to users.
-            pub fn names() -> Vec<&'static str> {
-                vec![$($text),+]
-            }
-
-            /// The name as typed.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
+use crate::settings::choice;
 
 choice! {
     /// The objective that fine-tunes.

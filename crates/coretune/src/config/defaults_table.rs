@@ -1,16 +1,16 @@
 use std::fmt::Write;
 
 use super::Input;
-use super::kind::Kind;
-use super::settings::{SETTINGS, Setting};
+use super::sections::settings;
 use crate::models::{Architecture, Family};
+use crate::settings::{Kind, Setting};
 use crate::transforms::default_crop_fraction;
 
 /// The page `docs/defaults.md`: every setting with its flag, default and meaning, section by section.
 pub fn defaults_table() -> String {
     let mut page = String::from(PREFACE);
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in settings() {
         if setting.section() != section {
             section = setting.section();
             let _ = write!(
@@ -75,7 +75,7 @@ const MORE_AUTOMATIC: &str = "\
 const PREFACE: &str = "\
 # Settings and their defaults
 
-Generated from the table in `crates/coretune/src/config/settings.rs`; a test keeps it current.
+Generated from the tables in `crates/coretune/src/config/sections/`; a test keeps it current.
 
 Layers, the later one wins: defaults, `--recipe`, `--config`, `--set section.key=value`, flags. `auto` leaves the choice
 to the checkpoint, the data or the machine; `off` means none. The resolved copy of a run is its `config.toml`, and gives
@@ -89,7 +89,7 @@ without a value: `--amp` is `--amp bf16` (bf16 whatever it costs), `--model-ema`
 fn flags(setting: &Setting) -> String {
     let short = setting.short.map(|letter| format!("`-{letter}`, ")).unwrap_or_default();
     let aliases = setting.aliases.iter().map(|alias| format!("`--{}`", alias.replace('-', "_")));
-    let names: Vec<String> = std::iter::once(format!("{short}`--{}`", setting.flag)).chain(aliases).collect();
+    let names: Vec<String> = std::iter::once(format!("{short}`--{}`", setting.flag())).chain(aliases).collect();
     names.join(", ")
 }
 

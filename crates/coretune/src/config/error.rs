@@ -126,7 +126,7 @@ pub enum ConfigError {
         /// The key, with its section.
         key: &'static str,
         /// Its flag, without dashes.
-        flag: &'static str,
+        flag: String,
         /// What it takes, in words.
         expected: String,
     },
@@ -231,4 +231,9 @@ impl ConfigError {
             _ => None,
         }
     }
+}
+
+/// The error, if `wrong`.
+pub(super) fn refuse_if(wrong: bool, error: impl FnOnce() -> ConfigError) -> Result<(), ConfigError> {
+    if wrong { Err(error()) } else { Ok(()) }
 }

@@ -1,8 +1,8 @@
-//! What a run is told to do: layers of TOML, checked against one table, resolved into one value.
+//! The configuration of a run: layers of TOML, checked against the tables of settings, resolved into one value.
 //!
-//! [`SETTINGS`] is the only place where a key, its flag, its type, its range and its default are written. What was typed
-//! ([`Typed`]) is merged from the layers defaults < recipe < file < `--set` < flags, each entry remembering where it
-//! came from; [`Typed::validate`] turns it into a [`RunConfig`], in which every value is present and checked before
+//! A setting is one line of a table in `sections/`, beside the struct that holds its value; [`settings`] lists them all.
+//! [`Layers`] merges what was given, in the order defaults < recipe < file < `--set` < flags, each entry remembering where it
+//! came from; [`Layers::validate`] turns it into a [`RunConfig`], in which every value is present and checked before
 //! anything is loaded. What only the checkpoint can say (size of the images, say) stays open until
 //! [`RunConfig::resolve`].
 
@@ -10,23 +10,23 @@ mod choices;
 mod defaults_table;
 mod error;
 mod input;
-mod kind;
+mod layers;
 mod pretrain_config;
 mod recipes;
 mod run_config;
-mod settings;
-mod typed;
-mod word;
+mod sections;
 
 pub use choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, PretrainMethod, Sampler, Schedule, Select};
 pub use defaults_table::defaults_table;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;
-pub use kind::{Kind, Range};
-pub use pretrain_config::{PretrainConfig, PretrainSection};
+pub use layers::{Layers, setting_named_by};
+pub use pretrain_config::PretrainConfig;
 pub use recipes::{RECIPES, Recipe};
-pub use run_config::{
-    CheckpointSection, DataSection, MethodSection, ModelSection, RunConfig, RunSection, TrainSection,
+pub use run_config::RunConfig;
+pub use sections::{
+    CheckpointSection, DataSection, MethodSection, ModelSection, PretrainSection, RunSection, TrainSection,
+    find_setting, settings,
 };
-pub use settings::{Command, SETTINGS, Setting};
-pub use typed::Typed;
+
+pub use crate::settings::{Command, Kind, Range, Setting};

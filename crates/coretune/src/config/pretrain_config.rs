@@ -6,51 +6,14 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::choices::{Optimizer, PretrainMethod};
-use super::error::ConfigError;
+use super::error::{ConfigError, refuse_if};
 use super::input::Input;
-use super::run_config::{DataSection, ModelSection, RunSection, TrainSection, absolute, refuse_if};
-use super::settings::{Command, Setting};
-use super::typed::Typed;
-use super::word::{auto, off};
+use super::layers::Layers;
+use super::run_config::absolute;
+use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection, find_setting};
 use crate::models::{Architecture, Family, Stem};
+use crate::settings::Command;
 use crate::transforms::{ContrastiveView, default_crop_fraction};
-
-/// The method of pre-training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PretrainSection {
-    /// Which.
-    pub method: PretrainMethod,
-    /// tau; `None`: 0.2 (`moco-v2`), 0.5 (`simclr`).
-    #[serde(with = "auto")]
-    pub temperature: Option<f64>,
-    /// Outputs of the projection head.
-    pub dim: i64,
-    /// Keys in the queue; `None`: an eighth of the images, 65536 at most.
-    #[serde(with = "auto")]
-    pub queue_size: Option<usize>,
-    /// Momentum of the key encoder; `None`: 0.99, in long runs 0.999.
-    #[serde(with = "auto")]
-    pub momentum: Option<f64>,
-    /// Groups of a batch that batch norm sees one at a time; `None`: two or more, of 32 images at most.
-    #[serde(with = "auto")]
-    pub bn_groups: Option<usize>,
-    /// Smallest share of an image's area that a view shows; `None`: 0.2 (`moco-v2`), 0.08 (`simclr`).
-    #[serde(with = "auto")]
-    pub least_area: Option<f64>,
-    /// Strength of the colour jitter, `SimCLR`'s s; `None`: 0.5 (`moco-v2`), 1 (`simclr`).
-    #[serde(with = "auto")]
-    pub jitter: Option<f64>,
-    /// Probability that a view is grey.
-    pub grayscale: f64,
-    /// Probability that a view is blurred; `None`: 0.5, for images up to 64 pixels 0.
-    #[serde(with = "auto")]
-    pub blur: Option<f64>,
-    /// Epochs between looks at the features.
-    #[serde(with = "off")]
-    pub probe_epochs: Option<u64>,
-    /// Most images of a split that such a look takes.
-    pub probe_images: usize,
-}
 
 /// What a pre-training run is told to do: sections shared with fine-tuning, of which only the keys that
 /// `coretune pretrain` takes count, and its own.
@@ -68,7 +31,7 @@ pub struct PretrainConfig {
     pub run: RunSection,
 }
 
-impl Typed {
+impl Layers {
     /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
     pub fn unused_in_pretraining(&self, method: PretrainMethod) -> Vec<String> {
         match method {
@@ -261,7 +224,7 @@ impl PretrainConfig {
         for (section, keys) in &mut table {
             if let Value::Table(keys) = keys {
                 keys.retain(|name, _| {
-                    Setting::find(&format!("{section}.{name}"))
+                    find_setting(&format!("{section}.{name}"))
                         .is_some_and(|setting| setting.is_taken_by(Command::Pretrain))
                 });
             }
@@ -269,7 +232,7 @@ impl PretrainConfig {
         table
     }
 
-    /// The configuration as a file that [`Typed::file`] reads back to the same value.
+    /// The configuration as a file that [`Layers::file`] reads back to the same value.
     ///
     /// # Panics
     /// Never: every value has a spelling in TOML.

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{Task, summary};
 use crate::checkpoints::safetensors_file;
-use crate::config::{ConfigError, RunConfig, Setting, SettingChange};
+use crate::config::{ConfigError, RunConfig, SettingChange, setting_named_by};
 use crate::engine::{Precision, cpu_type, device_name, threads};
 use crate::run_folder::{MachineRecord, Provenance, Recording, RunFolder, RunFolderError};
 use crate::train::{TrainError, saved_progress};
@@ -70,7 +70,7 @@ pub fn changed_settings(
 /// Those of [`changed_settings`].
 pub fn changed_entries(saved: Table, now: Table, allowed: &[String]) -> Result<Vec<SettingChange>, ConfigError> {
     for key in allowed {
-        Setting::named_by("--allow-change", key)?;
+        setting_named_by("--allow-change", key)?;
     }
     let (saved, now) = (entries(saved), entries(now));
     let differs = |(key, was): &(&String, &Value)| !FREE.contains(&key.as_str()) && now.get(*key) != Some(*was);

@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::{TrainError, saved_progress};
-use crate::config::Typed;
+use crate::config::Layers;
 use crate::run_folder::RunFolder;
 
 /// That the run has not finished, and which epoch its model is from; none for a run that has.
@@ -29,6 +29,6 @@ fn best_epoch(folder: &RunFolder) -> Option<u64> {
 }
 
 fn planned_epochs(folder: &RunFolder) -> Option<i64> {
-    let config = Typed::defaults().file(&folder.config()).ok()?;
+    let config = Layers::defaults().file(&folder.config()).ok()?;
     config.get("train.epochs").and_then(Value::as_integer)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::safetensors_file;
-use coretune::config::{RunConfig, Typed};
+use coretune::config::{Layers, RunConfig};
 use coretune::models::{Architecture, Backbone, Family, Stem};
 use coretune::random::{Purpose, stream};
 use image::{Rgb, RgbImage};
@@ -63,7 +63,7 @@ impl World {
             "run.device=cpu".into(),
         ];
         let all = own.iter().map(String::as_str).chain(settings.iter().copied());
-        all.fold(Typed::defaults(), |typed, text| typed.assignment(text).unwrap()).validate().unwrap()
+        all.fold(Layers::defaults(), |typed, text| typed.assignment(text).unwrap()).validate().unwrap()
     }
 
     fn write_checkpoint(&self) {

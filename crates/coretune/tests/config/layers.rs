@@ -1,10 +1,10 @@
 use std::fs;
 
-use coretune::config::{Method, Optimizer, Origin, Typed};
+use coretune::config::{Layers, Method, Optimizer, Origin};
 
 use super::{setting, smallest};
 
-fn flag(typed: Typed, key: &str, text: &str) -> Typed {
+fn flag(typed: Layers, key: &str, text: &str) -> Layers {
     typed.flag(setting(key), &[text.to_string()]).expect("the value is accepted")
 }
 

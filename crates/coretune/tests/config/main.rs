@@ -7,11 +7,11 @@ mod recipes;
 mod refusals;
 mod resolution;
 
-use coretune::config::{Setting, Typed};
+use coretune::config::{Layers, Setting, find_setting};
 
 /// The defaults and the two settings that have none.
-fn smallest() -> Typed {
-    Typed::defaults()
+fn smallest() -> Layers {
+    Layers::defaults()
         .assignment("checkpoint.path=moco.pth")
         .and_then(|typed| typed.assignment("data.dir=flowers"))
         .expect("two paths are accepted")
@@ -19,5 +19,5 @@ fn smallest() -> Typed {
 
 /// The setting of a key that exists.
 fn setting(key: &str) -> &'static Setting {
-    Setting::find(key).expect("the key exists")
+    find_setting(key).expect("the key exists")
 }

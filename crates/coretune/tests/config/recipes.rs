@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use coretune::config::{Command, RECIPES, Recipe, Typed};
+use coretune::config::{Command, Layers, RECIPES, Recipe};
 
 use super::{setting, smallest};
 
@@ -17,7 +17,7 @@ fn every_recipe_is_a_valid_configuration() {
         let refused = |error| panic!("{}: {error:?}", recipe.name);
         match command(recipe) {
             Command::Pretrain => {
-                let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=flowers").unwrap();
+                let typed = Layers::defaults_of(Command::Pretrain).assignment("data.dir=flowers").unwrap();
                 typed.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
             }
             _ => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),

@@ -1,10 +1,10 @@
 use std::fs;
 
-use coretune::config::{ConfigError, Typed};
+use coretune::config::{ConfigError, Layers};
 
 use super::{setting, smallest};
 
-fn file(text: &str) -> Result<Typed, ConfigError> {
+fn file(text: &str) -> Result<Layers, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
     fs::write(&path, text).unwrap();
@@ -121,9 +121,9 @@ fn settings_that_exclude_each_other_are_refused_before_anything_is_loaded() {
 
 #[test]
 fn a_setting_without_default_must_be_given() {
-    let error = Typed::defaults().validate().unwrap_err();
+    let error = Layers::defaults().validate().unwrap_err();
     assert!(matches!(error, ConfigError::Missing { key: "checkpoint.path", .. }), "{error:?}");
-    let error = Typed::defaults().assignment("checkpoint.path=x").unwrap().validate().unwrap_err();
+    let error = Layers::defaults().assignment("checkpoint.path=x").unwrap().validate().unwrap_err();
     assert_eq!(error.hint().as_deref(), Some("give --data-dir"));
 }
 

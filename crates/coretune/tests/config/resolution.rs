@@ -1,6 +1,6 @@
 use std::fs;
 
-use coretune::config::{Input, RunConfig, Typed};
+use coretune::config::{Input, Layers, RunConfig};
 use coretune::models::{Architecture, Family, Stem};
 use coretune::transforms::Augmentation;
 
@@ -10,7 +10,7 @@ fn reread(config: &RunConfig) -> RunConfig {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, config.to_toml()).unwrap();
-    Typed::defaults().file(&path).unwrap().validate().unwrap()
+    Layers::defaults().file(&path).unwrap().validate().unwrap()
 }
 
 #[test]

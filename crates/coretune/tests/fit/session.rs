@@ -75,7 +75,7 @@ fn the_resolved_copy_of_the_configuration_repeats_the_run() {
     let world = World::new(12, 4);
     let config = world.config(&["run.probe=false"]);
     fit(&world, "first", &config);
-    let copy = coretune::config::Typed::defaults().file(&world.run("first").join("config.toml")).unwrap();
+    let copy = coretune::config::Layers::defaults().file(&world.run("first").join("config.toml")).unwrap();
     fit(&world, "second", &copy.validate().unwrap());
     assert_eq!(last(&world, "first"), last(&world, "second"));
 }

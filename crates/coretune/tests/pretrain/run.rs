@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::{Checkpoint, recognise, safetensors_file};
-use coretune::config::{Command, PretrainConfig, Typed};
+use coretune::config::{Command, Layers, PretrainConfig};
 use coretune::fit::prepare;
 use coretune::models::Architecture;
 use coretune::pretrain::PretrainTask;
@@ -42,7 +42,7 @@ impl World {
     fn config(&self, more: &[&str]) -> PretrainConfig {
         let data = format!("data.dir={}", self.path("data").display());
         let usual = ["model.width=0.125", "train.epochs=3", "train.batch_size=8", "pretrain.probe_epochs=1"];
-        let typed = Typed::defaults_of(Command::Pretrain);
+        let typed = Layers::defaults_of(Command::Pretrain);
         let settings = [data.as_str(), "train.log_every=1", "pretrain.bn_groups=2", "run.threads=1"];
         let settings = settings.into_iter().chain(usual).chain(more.iter().copied());
         settings.fold(typed, |typed, text| typed.assignment(text).unwrap()).validate_pretraining().unwrap()
@@ -111,7 +111,7 @@ fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() 
         let paths =
             [format!("checkpoint.path={}", path.display()), format!("data.dir={}", world.path("data").display())];
         let settings = paths.iter().map(String::as_str).chain(["train.batch_size=4"]).chain(more.iter().copied());
-        let typed = settings.fold(Typed::defaults(), |typed, text| typed.assignment(text).unwrap());
+        let typed = settings.fold(Layers::defaults(), |typed, text| typed.assignment(text).unwrap());
         prepare(&typed.validate().unwrap()).map(|preparation| preparation.task.input)
     };
     let found = input(folder.root(), &[]).unwrap();
@@ -203,14 +203,14 @@ fn the_resolved_configuration_repeats_the_run() {
     fs::write(&path, task.config.to_toml()).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("queue_size = 8") && !text.contains("num_classes") && !text.contains("[method]"), "{text}");
-    let again = Typed::defaults_of(Command::Pretrain).file(&path).unwrap().validate_pretraining().unwrap();
+    let again = Layers::defaults_of(Command::Pretrain).file(&path).unwrap().validate_pretraining().unwrap();
     assert_eq!(again.to_table(), task.config.to_table());
 }
 
 #[test]
 fn batch_norm_has_two_groups_or_more_of_32_images_at_most_and_views_are_those_of_the_method() {
     let config = |settings: &[&str]| {
-        let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
+        let typed = Layers::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
         let typed = settings.iter().fold(typed, |typed, text| typed.assignment(text).unwrap());
         typed.validate_pretraining().unwrap()
     };
@@ -230,7 +230,7 @@ fn batch_norm_has_two_groups_or_more_of_32_images_at_most_and_views_are_those_of
 fn what_cannot_work_is_refused_before_anything_is_computed() {
     let world = World::new(&["train/a", "train/b"]);
     let refused = |more: &[&str]| {
-        let typed = Typed::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
+        let typed = Layers::defaults_of(Command::Pretrain).assignment("data.dir=x").unwrap();
         let typed = more.iter().fold(typed, |typed, text| typed.assignment(text).unwrap());
         typed.validate_pretraining().unwrap_err()
     };

@@ -1,4 +1,5 @@
-//! What was typed: entries from several layers, merged, each checked for name, type and range as it comes in.
+//! The layers of a configuration (defaults, recipe, file, assignments, flags), merged; each entry is checked for name,
+//! type and range as it is added.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,43 +10,42 @@ use toml::{Table, Value};
 
 use super::choices::Method;
 use super::error::{ConfigError, Origin};
-use super::kind::Refusal;
 use super::recipes;
-use super::run_config::RunSection;
-use super::settings::{Command, SETTINGS, Setting};
+use super::sections::{RunSection, find_setting, settings};
 use crate::regular_file;
+use crate::settings::{Command, Refusal, Setting};
 
-/// A configuration in the making.
+/// The layers of a configuration, merged so far.
 ///
-/// Layers are applied in the order of the calls; the later one wins, so callers go defaults, recipe, file,
+/// They are applied in the order of the calls; the later one wins, so callers go defaults, recipe, file,
 /// assignments, flags.
 #[derive(Debug, Clone)]
-pub struct Typed {
+pub struct Layers {
     entries: BTreeMap<&'static str, (Value, Origin)>,
 }
 
-impl Typed {
-    /// The defaults of [`SETTINGS`].
+impl Layers {
+    /// The defaults of [`settings`].
     ///
     /// # Panics
     /// When a default in the table does not fit its own type.
     pub fn defaults() -> Self {
-        Typed::defaults_of(Command::Fit)
+        Layers::defaults_of(Command::Fit)
     }
 
-    /// The defaults of [`SETTINGS`] for a command.
+    /// The defaults of [`settings`] for a command.
     ///
     /// # Panics
     /// When a default in the table does not fit its own type.
     pub fn defaults_of(command: Command) -> Self {
-        let mut typed = Typed { entries: BTreeMap::new() };
-        for setting in SETTINGS {
+        let mut layers = Layers { entries: BTreeMap::new() };
+        for setting in settings() {
             if let Some(text) = setting.default_for(command) {
-                let put = typed.put_text(Origin::Default, setting, text);
+                let put = layers.put_text(Origin::Default, setting, text);
                 put.unwrap_or_else(|error| panic!("the default of {} does not fit it: {error:?}", setting.key));
             }
         }
-        typed
+        layers
     }
 
     /// A recipe by name, or from a file.
@@ -78,14 +78,14 @@ impl Typed {
         if !key.contains('.') {
             return Err(malformed(near(key)));
         }
-        let setting = Setting::find(key).ok_or_else(|| unknown(Origin::Assignment, key))?;
+        let setting = find_setting(key).ok_or_else(|| unknown(Origin::Assignment, key))?;
         self.put_text(Origin::Assignment, setting, value.trim())?;
         Ok(self)
     }
 
     /// A flag: the setting and the text given to it (several only where the setting is a list).
     pub fn flag(mut self, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
-        self.put_text(Origin::Flag(format!("--{}", setting.flag)), setting, &texts.join(","))?;
+        self.put_text(Origin::Flag(format!("--{}", setting.flag())), setting, &texts.join(","))?;
         self.replace_other_budget(setting);
         Ok(self)
     }
@@ -98,7 +98,7 @@ impl Typed {
             _ => return,
         };
         if !matches!(self.origin(other), Some(Origin::Flag(_)))
-            && let Some(default) = Typed::defaults().entries.remove(other)
+            && let Some(default) = Layers::defaults().entries.remove(other)
             && let Some(entry) = self.entries.get_mut(other)
         {
             *entry = default;
@@ -110,7 +110,7 @@ impl Typed {
     pub fn without(mut self, section: &str) -> Self {
         let in_section = |key: &str| key.split_once('.').is_some_and(|(of, _)| of == section);
         self.entries.retain(|key, _| !in_section(key));
-        self.entries.extend(Typed::defaults().entries.into_iter().filter(|(key, _)| in_section(key)));
+        self.entries.extend(Layers::defaults().entries.into_iter().filter(|(key, _)| in_section(key)));
         self
     }
 
@@ -181,7 +181,7 @@ impl Typed {
             let Value::Table(keys) = value else { return Err(unknown(origin, &section)) };
             for (name, value) in keys {
                 let key = format!("{section}.{name}");
-                let setting = Setting::find(&key).ok_or_else(|| unknown(origin.clone(), &key))?;
+                let setting = find_setting(&key).ok_or_else(|| unknown(origin.clone(), &key))?;
                 self.put(origin.clone(), setting, value)?;
             }
         }
@@ -213,8 +213,8 @@ fn is_word(value: &Value, word: Option<&str>) -> bool {
 fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> ConfigError {
     let (key, origin, expected) = (setting.key, origin.clone(), setting.expected());
     match refusal {
-        Refusal::Type { found, .. } => ConfigError::Type { origin, key, expected, found },
-        Refusal::Range { found, .. } => ConfigError::Range { origin, key, expected, found },
+        Refusal::Type { found } => ConfigError::Type { origin, key, expected, found },
+        Refusal::Range { found } => ConfigError::Range { origin, key, expected, found },
         Refusal::Choice { word } => {
             let (near, found) = (nearest(&word, setting.words().into_iter()), format!("the string {word:?}"));
             ConfigError::Choice { origin, key, expected, found, near }
@@ -222,7 +222,15 @@ fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> Conf
     }
 }
 
-pub(super) fn unknown(origin: Origin, key: &str) -> ConfigError {
+/// As [`find_setting`], for a key that was given as the value of `flag`.
+///
+/// # Errors
+/// [`ConfigError::UnknownKey`], with the nearest known ones.
+pub fn setting_named_by(flag: &str, key: &str) -> Result<&'static Setting, ConfigError> {
+    find_setting(key).ok_or_else(|| unknown(Origin::Flag(flag.into()), key))
+}
+
+fn unknown(origin: Origin, key: &str) -> ConfigError {
     ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
 }
 
@@ -249,8 +257,11 @@ fn near(key: &str) -> Vec<&'static str> {
             .fold(0.0, f64::max);
         whole.max(0.95 * part)
     };
-    let mut alike: Vec<_> =
-        SETTINGS.iter().map(|setting| (likeness(setting), setting.key)).filter(|(score, _)| *score >= ALIKE).collect();
+    let mut alike: Vec<_> = settings()
+        .iter()
+        .map(|setting| (likeness(setting), setting.key))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
     alike.sort_by(|a, b| b.0.total_cmp(&a.0));
     alike.into_iter().map(|(_, key)| key).take(2).collect()
 }

@@ -72,14 +72,14 @@ pub enum Kind {
     Texts(&'static str),
 }
 
-/// Why a value was not taken: what was expected and what came, in words.
+/// Why a value is refused; `found` describes the value given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Another type.
-    Type { expected: String, found: String },
+    Type { found: String },
     /// The right type, outside the range.
-    Range { expected: String, found: String },
-    /// A word that is none of those that are taken.
+    Range { found: String },
+    /// A word that the setting does not take.
     Choice { word: String },
 }
 
@@ -99,9 +99,9 @@ impl Kind {
 
     /// Reads a value typed as text: on a command line, or after `--set key=`.
     ///
-    /// What reads as TOML of the right type is that; the rest is taken as a bare string, so that names and paths
-    /// need no quotes.
-    pub(super) fn parse(self, text: &str) -> Value {
+    /// Text that is TOML of the right type is read as TOML; everything else is a bare string, so that names and
+    /// paths need no quotes.
+    pub(crate) fn parse(self, text: &str) -> Value {
         let as_toml = || toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?.remove("value");
         let bare = || Value::String(text.to_string());
         match self {
@@ -126,24 +126,22 @@ impl Kind {
     }
 
     /// The value in its normal form (a number typed as an integer becomes a float), or why it is refused.
-    pub(super) fn check(self, value: Value) -> Result<Value, Refusal> {
+    pub(crate) fn check(self, value: Value) -> Result<Value, Refusal> {
         match (self, value) {
             (Kind::Text(_) | Kind::Path(_), Value::String(text)) if text.is_empty() => {
-                Err(Refusal::Range { expected: self.expected(), found: "an empty string".into() })
+                Err(Refusal::Range { found: "an empty string".into() })
             }
             (Kind::Text(_) | Kind::Path(_), value @ Value::String(_)) | (Kind::Switch, value @ Value::Boolean(_)) => {
                 Ok(value)
             }
             (Kind::Device, Value::String(text)) => check_word(is_device(&text), text),
             (Kind::Whole(low, high), Value::Integer(number)) => {
-                self.check_that((low..=high).contains(&number), Value::Integer(number))
+                check_that((low..=high).contains(&number), Value::Integer(number))
             }
             (Kind::Number(range), Value::Integer(number)) => {
-                self.check_that(range.contains(number as f64), Value::Float(number as f64))
+                check_that(range.contains(number as f64), Value::Float(number as f64))
             }
-            (Kind::Number(range), Value::Float(number)) => {
-                self.check_that(range.contains(number), Value::Float(number))
-            }
+            (Kind::Number(range), Value::Float(number)) => check_that(range.contains(number), Value::Float(number)),
             (Kind::Choice(names), Value::String(name)) => check_word(names().contains(&name.as_str()), name),
             (Kind::Colour(range), Value::Array(parts)) if parts.len() == 3 => parts
                 .into_iter()
@@ -151,15 +149,11 @@ impl Kind {
                 .collect::<Result<_, _>>()
                 .map(Value::Array),
             (Kind::Texts(_), Value::Array(parts)) if parts.iter().all(Value::is_str) => Ok(Value::Array(parts)),
-            (_, other) => Err(Refusal::Type { expected: self.expected(), found: describe(&other) }),
+            (_, other) => Err(Refusal::Type { found: describe(&other) }),
         }
     }
 
-    fn check_that(self, accepted: bool, value: Value) -> Result<Value, Refusal> {
-        if accepted { Ok(value) } else { Err(Refusal::Range { expected: self.expected(), found: describe(&value) }) }
-    }
-
-    /// What is accepted, in words.
+    /// What is accepted, as text.
     pub fn expected(self) -> String {
         match self {
             Kind::Text(_) | Kind::Path(_) => "a string".into(),
@@ -175,12 +169,16 @@ impl Kind {
     }
 }
 
+fn check_that(accepted: bool, value: Value) -> Result<Value, Refusal> {
+    if accepted { Ok(value) } else { Err(Refusal::Range { found: describe(&value) }) }
+}
+
 fn check_word(accepted: bool, word: String) -> Result<Value, Refusal> {
     if accepted { Ok(Value::String(word)) } else { Err(Refusal::Choice { word }) }
 }
 
 /// `a, b or c`.
-pub(super) fn one_of(names: &[&str]) -> String {
+pub(crate) fn one_of(names: &[&str]) -> String {
     match names {
         [init @ .., last] if !init.is_empty() => format!("{} or {last}", init.join(", ")),
         names => names.join(""),
@@ -192,7 +190,7 @@ fn is_device(text: &str) -> bool {
         || text.strip_prefix("cuda:").is_some_and(|index| index.parse::<u16>().is_ok())
 }
 
-/// Type and value, in words.
+/// Type and value, as text.
 fn describe(value: &Value) -> String {
     match value {
         Value::String(text) => format!("the string {text:?}"),
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept_and_numbers_that_are_none_are_refused() {
+    fn bounds_are_kept_and_nan_and_infinity_are_refused() {
         assert!(!Range::Above(0.0).contains(0.0));
         assert!(Range::From(0.0).contains(0.0));
         assert!(Range::AboveUpTo(0.0, 1.0).contains(1.0));

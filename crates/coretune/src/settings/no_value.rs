@@ -1,4 +1,4 @@
-//! Values that may be left open: `auto` (the checkpoint or the machine decides) or `off`, in place of a value.
+//! `auto` or `off` in place of a value, for fields of type `Option`: `#[serde(with = "auto")]`.
 //!
 //! TOML has no null, and a layer must be able to take back what a lower layer set; so "no value" is a word.
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Declares the serde module for one word.
 macro_rules! word {
-    ($name:ident) => {
-        pub(super) mod $name {
+    ($name:ident, $about:literal) => {
+        #[doc = $about]
+        pub(crate) mod $name {
             use super::{Deserialize, DeserializeOwned, Deserializer, Serialize, Serializer};
 
             #[allow(clippy::ref_option, reason = "serde hands a field over by reference")]
-            pub(in crate::config) fn serialize<T: Serialize, S: Serializer>(
+            pub(crate) fn serialize<T: Serialize, S: Serializer>(
                 value: &Option<T>,
                 serializer: S,
             ) -> Result<S::Ok, S::Error> {
@@ -22,7 +23,7 @@ macro_rules! word {
                 }
             }
 
-            pub(in crate::config) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+            pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
                 deserializer: D,
             ) -> Result<Option<T>, D::Error> {
                 let value = toml::Value::deserialize(deserializer)?;
@@ -35,5 +36,5 @@ macro_rules! word {
     };
 }
 
-word!(auto);
-word!(off);
+word!(auto, "`auto`: the checkpoint, the data or the machine decides.");
+word!(off, "`off`: none.");

@@ -1,0 +1,31 @@
+//! `[checkpoint]`: where the weights come from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Command, Kind, Setting, auto, setting};
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointSection {
+    /// The file.
+    pub path: PathBuf,
+    /// The encoder to take where there are several (`query`, `key`, `student`, `teacher`, ...).
+    #[serde(with = "auto")]
+    pub encoder: Option<String>,
+    /// Patterns of backbone tensors that may be missing.
+    pub allow_missing: Vec<String>,
+}
+
+/// The settings of the section, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("checkpoint.path", Kind::Path("CKPT"), "checkpoint to start from").flag_is("pretrained-path").common(),
+    setting("checkpoint.encoder", Kind::Text("NAME"), "which encoder, if the file holds several")
+        .auto()
+        .commands(Command::PROBE_FIT)
+        .common(),
+    setting("checkpoint.allow_missing", Kind::Texts("PATTERN"), "backbone tensors that may be missing")
+        .default("[]")
+        .commands(Command::PROBE_FIT),
+];

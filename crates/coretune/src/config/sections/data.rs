@@ -1,0 +1,164 @@
+//! `[data]`: the images.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::error::refuse_if;
+use crate::config::{ConfigError, DataCheck, Sampler};
+use crate::data::DatasetOptions;
+use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+use crate::transforms::{Augmentation, Interpolation};
+
+/// The labelled images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataSection {
+    /// Folder or file.
+    pub dir: PathBuf,
+    /// Name of the training split; `None`: a usual one.
+    #[serde(with = "auto")]
+    pub train_split: Option<String>,
+    /// Name of the validation split; `None`: the one that is there, or cut from the training split.
+    #[serde(with = "auto")]
+    pub val_split: Option<String>,
+    /// Name of the test split; `None`: a usual one, or no test.
+    #[serde(with = "auto")]
+    pub test_split: Option<String>,
+    /// How closely the data is looked at before it is used.
+    pub check: DataCheck,
+    /// Whether images that cannot be read are left out.
+    pub skip_broken: bool,
+    /// Share of the training labels to use, above 0, up to 1.
+    pub label_fraction: f64,
+    /// Training labels to use of each class; excludes a `label_fraction` below 1.
+    #[serde(with = "off")]
+    pub per_class: Option<usize>,
+    /// Validation images of each class, taken from what the labelled budget leaves.
+    #[serde(with = "off")]
+    pub val_per_class: Option<usize>,
+    /// Height and width of the input, pixels.
+    #[serde(with = "auto")]
+    pub img_size: Option<i64>,
+    /// Mean of red, green, blue.
+    #[serde(with = "auto")]
+    pub mean: Option<[f64; 3]>,
+    /// Standard deviation of red, green, blue.
+    #[serde(with = "auto")]
+    pub std: Option<[f64; 3]>,
+    /// Resampling.
+    pub interpolation: Interpolation,
+    /// Share of the resized side that evaluation keeps.
+    #[serde(with = "auto")]
+    pub crop_pct: Option<f64>,
+    /// Random transforms in training.
+    #[serde(with = "auto")]
+    pub augment: Option<Augmentation>,
+    /// How batches are drawn.
+    pub sampler: Sampler,
+    /// P of the balanced sampler.
+    #[serde(with = "auto")]
+    pub classes_per_batch: Option<usize>,
+    /// K of the balanced sampler.
+    #[serde(with = "auto")]
+    pub images_per_class: Option<usize>,
+}
+
+impl DataSection {
+    /// Refuses settings that are each in range and do not go together.
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        refuse_if(self.per_class.is_some() && self.label_fraction < 1.0, || ConfigError::Conflict {
+            first: "data.per_class".into(),
+            second: "data.label_fraction".into(),
+            expected: "one of the two".into(),
+            found: format!("per_class {}, label_fraction {}", self.per_class.unwrap_or(0), self.label_fraction),
+            hint: "give --per-class or --label-fraction, not both",
+        })?;
+        refuse_if(self.skip_broken && self.check == DataCheck::Off, || ConfigError::Conflict {
+            first: "data.skip_broken".into(),
+            second: "data.check".into(),
+            expected: "full or quick, which find what is to be left out".into(),
+            found: "off".into(),
+            hint: "leave out --data-check off, or --skip-broken",
+        })
+    }
+
+    /// Names of the splits, for opening the data.
+    pub fn options(&self) -> DatasetOptions {
+        DatasetOptions {
+            train_split: self.train_split.clone(),
+            val_split: self.val_split.clone(),
+            test_split: self.test_split.clone(),
+        }
+    }
+}
+
+/// The settings of the section, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("data.dir", Kind::Path("DIR"), "labelled images")
+        .flag_is("data-dir")
+        .commands(Command::ALL)
+        .common()
+        .means_in_pretraining("images, with classes or without"),
+    setting("data.train_split", Kind::Text("NAME"), "name of the training split; auto: train")
+        .auto()
+        .commands(Command::OPENING),
+    setting("data.val_split", Kind::Text("NAME"), "name of the validation split; auto: found, or cut from train")
+        .auto()
+        .commands(Command::OPENING),
+    setting("data.test_split", Kind::Text("NAME"), "name of the test split; auto: test, if there is one")
+        .auto()
+        .commands(Command::OPENING),
+    setting("data.check", Kind::Choice(DataCheck::names), "look at every image first")
+        .flag_is("data-check")
+        .default("full")
+        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck]),
+    setting("data.skip_broken", Kind::Switch, "leave out images that cannot be read")
+        .default("false")
+        .commands(Command::ALL),
+    setting("data.label_fraction", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "share of the training labels to use")
+        .default("1.0")
+        .commands(Command::ALL)
+        .common()
+        .means_in_pretraining("share of the training images to use"),
+    setting("data.per_class", Kind::Whole(1, ANY), "training labels to use of each class")
+        .off()
+        .commands(Command::ALL)
+        .common()
+        .means_in_pretraining("images to use of each class"),
+    setting("data.val_per_class", Kind::Whole(1, ANY), "validation images of each class, beyond those")
+        .off()
+        .commands(Command::LABELLED)
+        .common(),
+    setting("data.img_size", Kind::Whole(8, 4096), "height and width of the input, pixels")
+        .auto()
+        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck])
+        .common(),
+    setting("data.mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
+        .auto()
+        .commands(Command::MODELLING),
+    setting("data.std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
+        .auto()
+        .commands(Command::MODELLING),
+    setting("data.interpolation", Kind::Choice(interpolations), "resampling of images")
+        .default("bilinear")
+        .commands(Command::MODELLING),
+    setting(
+        "data.crop_pct",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "share of the resized side that evaluation keeps",
+    )
+    .auto()
+    .commands(Command::MODELLING),
+    setting("data.augment", Kind::Choice(augmentations), "random transforms in training").auto().common(),
+    setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch").default("shuffle"),
+    setting("data.classes_per_batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
+    setting("data.images_per_class", Kind::Whole(1, ANY), "K of the balanced sampler").auto(),
+];
+
+fn interpolations() -> Vec<&'static str> {
+    vec!["bilinear", "bicubic"]
+}
+
+fn augmentations() -> Vec<&'static str> {
+    Augmentation::ALL.map(Augmentation::name).to_vec()
+}

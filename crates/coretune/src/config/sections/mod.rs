@@ -1,0 +1,43 @@
+//! The settings, a file for each section: its table, and the struct that holds its values.
+
+mod checkpoint;
+mod data;
+mod method;
+mod model;
+mod pretrain;
+mod run;
+mod train;
+
+use std::sync::LazyLock;
+
+pub use checkpoint::CheckpointSection;
+pub use data::DataSection;
+pub use method::MethodSection;
+pub use model::ModelSection;
+pub use pretrain::PretrainSection;
+pub use run::RunSection;
+pub use train::TrainSection;
+
+use crate::settings::Setting;
+
+/// Every setting, section by section, in the order in which they are shown.
+pub fn settings() -> &'static [&'static Setting] {
+    static ALL: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
+        let sections = [
+            checkpoint::SETTINGS,
+            model::SETTINGS,
+            data::SETTINGS,
+            method::SETTINGS,
+            pretrain::SETTINGS,
+            train::SETTINGS,
+            run::SETTINGS,
+        ];
+        sections.into_iter().flatten().collect()
+    });
+    &ALL
+}
+
+/// The setting of this key.
+pub fn find_setting(key: &str) -> Option<&'static Setting> {
+    settings().iter().copied().find(|setting| setting.key == key)
+}

@@ -1,0 +1,114 @@
+//! `[pretrain]`: the method of pre-training.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::PretrainMethod;
+use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+
+/// The method of pre-training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PretrainSection {
+    /// Which.
+    pub method: PretrainMethod,
+    /// tau; `None`: 0.2 (`moco-v2`), 0.5 (`simclr`).
+    #[serde(with = "auto")]
+    pub temperature: Option<f64>,
+    /// Outputs of the projection head.
+    pub dim: i64,
+    /// Keys in the queue; `None`: an eighth of the images, 65536 at most.
+    #[serde(with = "auto")]
+    pub queue_size: Option<usize>,
+    /// Momentum of the key encoder; `None`: 0.99, in long runs 0.999.
+    #[serde(with = "auto")]
+    pub momentum: Option<f64>,
+    /// Groups of a batch that batch norm sees one at a time; `None`: two or more, of 32 images at most.
+    #[serde(with = "auto")]
+    pub bn_groups: Option<usize>,
+    /// Smallest share of an image's area that a view shows; `None`: 0.2 (`moco-v2`), 0.08 (`simclr`).
+    #[serde(with = "auto")]
+    pub least_area: Option<f64>,
+    /// Strength of the colour jitter, `SimCLR`'s s; `None`: 0.5 (`moco-v2`), 1 (`simclr`).
+    #[serde(with = "auto")]
+    pub jitter: Option<f64>,
+    /// Probability that a view is grey.
+    pub grayscale: f64,
+    /// Probability that a view is blurred; `None`: 0.5, for images up to 64 pixels 0.
+    #[serde(with = "auto")]
+    pub blur: Option<f64>,
+    /// Epochs between looks at the features.
+    #[serde(with = "off")]
+    pub probe_epochs: Option<u64>,
+    /// Most images of a split that such a look takes.
+    pub probe_images: usize,
+}
+
+/// The settings of the section, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("pretrain.method", Kind::Choice(PretrainMethod::names), "method of pre-training")
+        .default("moco-v2")
+        .commands(Command::PRETRAIN)
+        .common(),
+    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "auto: moco-v2 0.2, simclr 0.5")
+        .auto()
+        .commands(Command::PRETRAIN)
+        .common(),
+    setting("pretrain.dim", Kind::Whole(1, 65_536), "outputs of the projection head")
+        .default("128")
+        .commands(Command::PRETRAIN),
+    setting(
+        "pretrain.queue_size",
+        Kind::Whole(1, 16_777_216),
+        "keys in the queue; auto: an eighth of the images, 65536 at most",
+    )
+    .auto()
+    .commands(Command::PRETRAIN)
+    .common(),
+    setting(
+        "pretrain.momentum",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "momentum of the key encoder; auto: 0.99, in long runs 0.999",
+    )
+    .flag_is("encoder-momentum")
+    .auto()
+    .commands(Command::PRETRAIN)
+    .common(),
+    setting(
+        "pretrain.bn_groups",
+        Kind::Whole(1, ANY),
+        "groups of a batch for batch norm, keys shuffled between them; auto: 2 or more, of up to 32 images",
+    )
+    .auto()
+    .commands(Command::PRETRAIN),
+    setting(
+        "pretrain.least_area",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "smallest share of an image that a view shows; auto: moco-v2 0.2, simclr 0.08",
+    )
+    .auto()
+    .commands(Command::PRETRAIN),
+    setting(
+        "pretrain.jitter",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "strength of the colour jitter; auto: moco-v2 0.5, simclr 1",
+    )
+    .auto()
+    .commands(Command::PRETRAIN),
+    setting("pretrain.grayscale", Kind::Number(Range::Between(0.0, 1.0)), "probability of a grey view")
+        .default("0.2")
+        .commands(Command::PRETRAIN),
+    setting(
+        "pretrain.blur",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "probability of a blurred view; auto: 0.5, up to 64 pixels 0",
+    )
+    .auto()
+    .commands(Command::PRETRAIN),
+    setting("pretrain.probe_epochs", Kind::Whole(1, ANY), "epochs between looks at the features")
+        .word("off")
+        .default("5")
+        .commands(Command::PRETRAIN)
+        .common(),
+    setting("pretrain.probe_images", Kind::Whole(2, ANY), "most images of a split that such a look takes")
+        .default("10000")
+        .commands(Command::PRETRAIN),
+];

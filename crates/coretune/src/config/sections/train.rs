@@ -1,0 +1,202 @@
+//! `[train]`: the optimisation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::error::refuse_if;
+use crate::config::{Accumulation, ConfigError, Optimizer, Schedule, Select};
+use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+
+/// The optimisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSection {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images that go through the network at a time.
+    pub batch_size: usize,
+    /// Such batches in a step.
+    pub grad_accum_steps: usize,
+    /// What mining and contrast see of them.
+    pub accumulation: Accumulation,
+    /// Optimizer.
+    pub opt: Optimizer,
+    /// Learning rate after warm-up.
+    pub lr: f64,
+    /// Momentum of SGD.
+    pub momentum: f64,
+    /// Nesterov momentum.
+    pub nesterov: bool,
+    /// Weight decay, on all weights.
+    pub weight_decay: f64,
+    /// How the learning rate falls.
+    pub sched: Schedule,
+    /// Epochs of linear warm-up, a fraction allowed; `None`: 5 % of the epochs.
+    #[serde(with = "auto")]
+    pub warmup_epochs: Option<f64>,
+    /// Where the cosine ends.
+    pub min_lr: f64,
+    /// Epochs between steps of the schedule `step`.
+    pub step_epochs: f64,
+    /// Factor of each step of the schedule `step`.
+    pub step_gamma: f64,
+    /// Factor on the learning rate for each layer below the head.
+    pub layer_decay: f64,
+    /// Factor on the learning rate of classifier and projection head.
+    pub head_lr_factor: f64,
+    /// Largest norm of the gradient.
+    #[serde(with = "off")]
+    pub clip_grad: Option<f64>,
+    /// Share of the label spread over all classes.
+    pub label_smoothing: f64,
+    /// Decay of the weight average.
+    #[serde(with = "off")]
+    pub model_ema: Option<f64>,
+    /// Epochs without a better validation figure before training stops.
+    #[serde(with = "off")]
+    pub early_stopping: Option<usize>,
+    /// What makes an epoch the best.
+    pub select: Select,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Steps between lines of `metrics.jsonl`.
+    pub log_every: usize,
+}
+
+impl TrainSection {
+    /// Epochs of linear warm-up.
+    pub fn warmup(&self) -> f64 {
+        const SHARE: f64 = 0.05;
+        self.warmup_epochs.unwrap_or(SHARE * self.epochs as f64)
+    }
+
+    /// Refuses settings that are each in range and do not go together.
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        refuse_if(self.warmup_epochs.is_some_and(|warmup| warmup > self.epochs as f64), || ConfigError::Conflict {
+            first: "train.warmup_epochs".into(),
+            second: "train.epochs".into(),
+            expected: format!("a warm-up of at most {} epochs", self.epochs),
+            found: format!("{} epochs", self.warmup_epochs.unwrap_or(0.0)),
+            hint: "shorten --warmup-epochs, or leave it out for 5 % of the epochs",
+        })?;
+        refuse_if(self.min_lr > self.lr, || ConfigError::Conflict {
+            first: "train.min_lr".into(),
+            second: "train.lr".into(),
+            expected: format!("min_lr of at most {}", self.lr),
+            found: self.min_lr.to_string(),
+            hint: "the cosine falls from --lr to --min-lr",
+        })?;
+        let plain_sgd = self.opt == Optimizer::Sgd && self.momentum == 0.0;
+        refuse_if(self.nesterov && plain_sgd, || ConfigError::Conflict {
+            first: "train.nesterov".into(),
+            second: "train.momentum".into(),
+            expected: "a momentum above 0".into(),
+            found: "0".into(),
+            hint: "add --no-nesterov for SGD without momentum",
+        })?;
+        refuse_if(self.early_stopping.is_some() && self.select == Select::Last, || ConfigError::Conflict {
+            first: "train.early_stopping".into(),
+            second: "train.select".into(),
+            expected: "val_top1 or val_loss".into(),
+            found: "last".into(),
+            hint: "early stopping watches the figure that --select names",
+        })
+    }
+
+    /// Images of a step: what mining and contrast see under exact accumulation.
+    pub fn effective_batch(&self) -> usize {
+        self.batch_size.saturating_mul(self.grad_accum_steps)
+    }
+}
+
+/// The settings of the section, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("train.epochs", Kind::Whole(1, ANY), "passes over the training images")
+        .default("25")
+        .common()
+        .commands(Command::TRAINING)
+        .pretraining("200"),
+    setting("train.batch_size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
+        .default("64")
+        .short('b')
+        .commands(Command::COMPUTING)
+        .common()
+        .pretraining("256"),
+    setting(
+        "train.grad_accum_steps",
+        Kind::Whole(1, ANY),
+        "batches that make a step: its batch is so many times larger",
+    )
+    .default("1")
+    .aliases(&["accumulate-step", "gradient-accumulation-steps"]),
+    setting(
+        "train.accumulation",
+        Kind::Choice(Accumulation::names),
+        "what contrast sees of them: all together, or one at a time",
+    )
+    .default("exact"),
+    setting("train.opt", Kind::Choice(Optimizer::names), "optimizer")
+        .default("sgd")
+        .common()
+        .commands(Command::TRAINING),
+    setting("train.lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
+        .default("0.03")
+        .aliases(&["learning-rate"])
+        .common()
+        .commands(Command::TRAINING)
+        .pretraining("0.06"),
+    setting("train.momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd and lars")
+        .default("0.9")
+        .commands(Command::TRAINING),
+    setting("train.nesterov", Kind::Switch, "Nesterov momentum in sgd")
+        .flag_is("no-nesterov")
+        .default("true")
+        .commands(Command::TRAINING)
+        .pretraining("false"),
+    setting("train.weight_decay", Kind::Number(Range::From(0.0)), "weight decay; with lars not on biases and norms")
+        .default("1e-4")
+        .common()
+        .commands(Command::TRAINING)
+        .pretraining("5e-4"),
+    setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr")
+        .default("cosine")
+        .common()
+        .commands(Command::TRAINING),
+    setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up; auto: 5 % of the epochs")
+        .auto()
+        .commands(Command::TRAINING),
+    setting("train.min_lr", Kind::Number(Range::From(0.0)), "where the cosine ends")
+        .default("0.0")
+        .commands(Command::TRAINING),
+    setting("train.step_epochs", Kind::Number(Range::Above(0.0)), "epochs between steps of sched step")
+        .default("10.0")
+        .aliases(&["decay-epochs", "lr-step-size"])
+        .commands(Command::TRAINING),
+    setting("train.step_gamma", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "factor of each step of sched step")
+        .default("0.1")
+        .aliases(&["decay-rate", "lr-gamma"])
+        .commands(Command::TRAINING),
+    setting("train.layer_decay", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "factor on lr per layer below the head")
+        .default("1.0"),
+    setting("train.head_lr_factor", Kind::Number(Range::Above(0.0)), "factor on lr of classifier and projection head")
+        .default("1.0"),
+    setting("train.clip_grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient")
+        .off()
+        .commands(Command::TRAINING),
+    setting(
+        "train.label_smoothing",
+        Kind::Number(Range::FromBelow(0.0, 1.0)),
+        "share of the label spread over all classes",
+    )
+    .default("0.0"),
+    setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
+        .off()
+        .alone("0.999"),
+    setting("train.early_stopping", Kind::Whole(1, ANY), "epochs without a better validation before stopping").off(),
+    setting("train.select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
+    setting("train.seed", Kind::Whole(0, ANY), "seed of every random draw")
+        .default("0")
+        .commands(Command::ALL)
+        .common(),
+    setting("train.log_every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl")
+        .default("10")
+        .commands(Command::TRAINING),
+];
