@@ -6,10 +6,11 @@
 use std::error::Error;
 use std::time::Instant;
 
+use coretune::data::Batch;
 use coretune::engine::{threads, versions};
-use coretune::models::{Architecture, Backbone, Encoder, Family, Normalisation, ProjectionHead, Role, Stem};
-use coretune::pretrain::{Method, MoCo, MoCoSettings};
-use coretune::train::{Optimizer, Rule, Trained};
+use coretune::models::{Architecture, Backbone, Encoder, Family, Network, Normalisation, ProjectionHead, Role, Stem};
+use coretune::objectives::{MoCo, MoCoSettings, Objective, Start};
+use coretune::train::{Optimizer, Rule, StepInput, Trained, step};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -48,23 +49,24 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Runs the case and prints its line.
 fn time(case: &Case) -> Result<(), Box<dyn Error>> {
-    let settings = MoCoSettings { temperature: 0.2, momentum: 0.99, queue_length: 4096, groups: case.groups, seed: 0 };
-    let mut method = MoCo::new(encoder(case.width)?, encoder(case.width)?, settings)?;
-    let parameters = method.parameters();
+    let settings =
+        MoCoSettings { temperature: 0.2, momentum: 0.99, queue_length: 4096, width: 128, groups: case.groups };
+    let (encoder, mut method) = (encoder(case.width)?, MoCo::new(settings));
+    method.begin(&Start { network: &encoder, seed: 0 })?;
+    let parameters = encoder.tensors("");
     let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| Trained {
         name: parameter.name.clone(),
         weight: parameter.tensor.shallow_clone(),
         rate_factor: 1.0,
     });
     let mut optimizer = Optimizer::over(trained, Rule::Sgd { momentum: 0.9, nesterov: false }, 5e-4, None);
-    let views = Tensor::randint(256, [2 * case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu));
+    let images = Tensor::randint(256, [2 * case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu));
+    let (labels, indices) = (vec![0; case.batch as usize], vec![0; case.batch as usize]);
+    let batch = Batch { images, labels, indices };
     let mut seconds = Vec::with_capacity(case.steps);
     for number in 0..case.warm_up + case.steps {
         let start = Instant::now();
-        let loss = method.loss(&views, number as u64)?;
-        let gradients = Tensor::run_backward(&[&loss.total], &optimizer.weights(), false, false);
-        optimizer.update(0.06, gradients);
-        method.updated()?;
+        step(StepInput::new(&encoder, &mut method, &batch, (0, number as u64)), &mut optimizer, 0.06)?;
         if number >= case.warm_up {
             seconds.push(start.elapsed().as_secs_f64());
         }

@@ -18,7 +18,7 @@ use coretune::engine::{Amp, Precision, threads, versions};
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
-use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, step};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, step};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -130,7 +130,7 @@ impl Training {
         let width = backbone.feature_width();
         let classifier = Linear::classifier(width, case.classes, 0, Device::Cpu)?;
         let projection =
-            objective.uses_projection().then(|| ProjectionHead::new(width, ProjectionHead::WIDTH, 0, Device::Cpu));
+            objective.needs().projection.then(|| ProjectionHead::new(width, ProjectionHead::WIDTH, 0, Device::Cpu));
         let model = Model::new(backbone, classifier, projection.transpose()?, Normalisation::IMAGENET)?;
         let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
         let optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 1e-4, None);
@@ -145,8 +145,8 @@ impl Training {
 
     fn step(&mut self) -> Result<(), Box<dyn Error>> {
         let draw = (0, self.optimizer.updates());
-        let (model, objective, accumulation) = (&self.model, self.objective.as_ref(), self.accumulation);
-        step(model, objective, &mut self.optimizer, &self.batch, draw, 0.01, accumulation)?;
+        let input = StepInput::new(&self.model, self.objective.as_mut(), &self.batch, draw);
+        step(input.accumulated(self.accumulation), &mut self.optimizer, 0.01)?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod precision;
 pub mod shape;
 pub mod threads;
 mod versions;
+mod world;
 
 pub use cpu::cpu_type;
 pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name};
@@ -22,3 +23,4 @@ pub use guard::guard;
 pub use memory::{available_memory_bytes, peak_rss_bytes};
 pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};
 pub use versions::{Versions, versions};
+pub use world::World;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::{Preparation, Splits, settings};
 use crate::data::Batch;
-use crate::engine::peak_rss_bytes;
+use crate::engine::{World, peak_rss_bytes};
 use crate::models::Linear;
-use crate::train::{Accumulation, Estimate, MemoryByImages, Rehearsal, TrainError, seconds_per_image, step};
+use crate::objectives::Start;
+use crate::train::{Accumulation, Estimate, MemoryByImages, Rehearsal, StepInput, TrainError, seconds_per_image, step};
 
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
@@ -39,10 +40,11 @@ impl Preparation {
     pub fn estimate(self) -> Result<Estimate, TrainError> {
         let Preparation { task, backbone, .. } = self;
         let (config, seed) = (&task.config, task.config.train.seed);
-        let objective = settings::objective(&config.method, config.train.label_smoothing);
+        let mut objective = settings::objective(&config.method, config.train.label_smoothing);
         let classes = task.classes.len() as i64;
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;
+        objective.begin(&Start { network: &model, seed })?;
         let mut optimizer = settings::optimizer(&model, &config.train);
         let images = task.training_images()?;
         let steps_per_epoch = images.steps_per_epoch()?;
@@ -52,7 +54,9 @@ impl Preparation {
 
         let accumulation = settings::accumulation(&config.train);
         let mut make_step = |batch: &Batch, accumulation| -> Result<(), TrainError> {
-            step(&model, &*objective, &mut optimizer, batch, (seed, 0), RATE, accumulation)?.read()?;
+            let (network, objective) = (&model, &mut *objective);
+            let input = StepInput { network, objective, batch, draw: (seed, 0), accumulation, world: World::Alone };
+            step(input, &mut optimizer, RATE)?.read()?;
             Ok(())
         };
         let mut image_seconds = 0.0;

@@ -8,10 +8,11 @@ use super::settings;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
 use crate::config::HeadInit;
+use crate::engine::World;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
-use crate::objectives::Objective;
+use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{
     Event, FineTuning, Frozen, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
@@ -100,9 +101,11 @@ impl Task {
     /// The model before its first step, with all that its steps need.
     fn learner(&self, backbone: Backbone, frozen: Option<&FrozenFigures>) -> Result<FineTuning, TrainError> {
         let (train, network) = (&self.config.train, &self.config.model);
-        let objective = settings::objective(&self.config.method, train.label_smoothing);
+        let mut objective = settings::objective(&self.config.method, train.label_smoothing);
         let classifier = self.classifier(backbone.feature_width(), frozen)?;
         let model = self.model(backbone, classifier, &*objective)?;
+        objective.needs().check(&model)?;
+        objective.begin(&Start { network: &model, seed: train.seed })?;
         Ok(FineTuning {
             description: self.description(&model),
             optimizer: settings::optimizer(&model, train),
@@ -113,6 +116,7 @@ impl Task {
             seed: train.seed,
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,
+            world: World::Alone,
             model,
             objective,
         })
@@ -127,7 +131,8 @@ impl Task {
     ) -> Result<Model, TrainError> {
         let (width, outputs) = (backbone.feature_width(), self.config.method.contrast_dim);
         let projection = objective
-            .uses_projection()
+            .needs()
+            .projection
             .then(|| ProjectionHead::new(width, outputs, self.config.train.seed, self.device))
             .transpose()?;
         Ok(Model::new(backbone, classifier, projection, self.normalisation())?)
@@ -159,6 +164,7 @@ impl Task {
             views: 1,
             workers: self.config.workers(),
             seed: self.config.train.seed,
+            world: World::Alone,
         })
     }
 }

@@ -26,6 +26,8 @@ pub struct Backbone {
     stages: Vec<Stage>,
     feature_width: i64,
     precision: Precision,
+    /// So many first stages use running averages in training too.
+    frozen_norms: usize,
 }
 
 impl Backbone {
@@ -59,9 +61,32 @@ impl Backbone {
                 .expect("every family is a ResNet or a MobileNet");
             let (parameters, stage_of) = builder.finish();
             let architecture = *architecture;
-            Backbone { architecture, parameters, stage_of, stages, feature_width, precision: Precision::F32 }
+            let precision = Precision::F32;
+            Backbone { architecture, parameters, stage_of, stages, feature_width, precision, frozen_norms: 0 }
         })
         .map_err(ModelError::from)
+    }
+
+    /// A copy of the network as it is, frozen norms included; its weights get no gradient.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for exceptions of libtorch.
+    pub fn frozen_copy(&self) -> Result<Self, ModelError> {
+        let mut copy = Backbone::zeroed(&self.architecture, self.device())?;
+        copy.set_precision(self.precision);
+        copy.freeze_norms(self.frozen_norms);
+        engine::guard("copying the backbone", || {
+            copy.parameters.copy_from(&self.parameters);
+            for parameter in copy.parameters.iter().filter(|parameter| parameter.role == Role::Weight) {
+                let _ = parameter.tensor.set_requires_grad(false);
+            }
+        })?;
+        Ok(copy)
+    }
+
+    /// The device that the weights are on.
+    pub fn device(&self) -> Device {
+        self.parameters.iter().next().map_or(Device::Cpu, |parameter| parameter.tensor.device())
     }
 
     /// Refuses a network that libtorch cannot train; it can still be evaluated.
@@ -127,7 +152,7 @@ impl Backbone {
                 names: self.stage_names().into_iter().map(String::from).collect(),
             });
         }
-        self.stages[..count].iter_mut().for_each(Stage::freeze_norms);
+        self.freeze_norms(count);
         for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
             if stage < count && parameter.role == Role::Weight {
                 let _ = parameter.tensor.set_requires_grad(false);
@@ -138,7 +163,12 @@ impl Backbone {
 
     /// Lets every batch norm use its running averages in training too. Their weights and biases stay trainable.
     pub fn freeze_batch_norm(&mut self) {
-        self.stages.iter_mut().for_each(Stage::freeze_norms);
+        self.freeze_norms(self.stages.len());
+    }
+
+    fn freeze_norms(&mut self, stages: usize) {
+        self.stages[..stages].iter_mut().for_each(Stage::freeze_norms);
+        self.frozen_norms = self.frozen_norms.max(stages);
     }
 
     /// Pooled features f32 `[n, D]` of normalised images f32 `[n, 3, h, w]` in channels-last layout.
@@ -147,14 +177,6 @@ impl Backbone {
     /// On an exception of libtorch: call inside [`engine::guard`], as [`super::Model`] does.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
         self.trace(images.to_kind(self.precision.kind()), &mut Run { mode })
-    }
-
-    /// The last feature map `[n, D, h', w']`, in the number format of the convolutions and channels-last layout.
-    ///
-    /// # Panics
-    /// As [`Backbone::features`].
-    pub fn feature_map(&self, images: &Tensor, mode: Mode) -> Tensor {
-        self.trace_map(images.to_kind(self.precision.kind()), &mut Run { mode })
     }
 
     /// The output of every stage, the stem's first.
@@ -170,13 +192,17 @@ impl Backbone {
         outputs.collect()
     }
 
-    /// The way from normalised images to pooled features, taken with other operations than those of tch.
-    pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
-        let map = self.trace_map(images, operations);
-        operations.mean(&map)
+    /// Pooled features f32 `[n, D]` of the last stage's map `[n, D, h', w']`.
+    ///
+    /// # Panics
+    /// As [`Backbone::features`].
+    pub fn pool(&self, map: &Tensor) -> Tensor {
+        Run { mode: Mode::Evaluate }.mean(map)
     }
 
-    fn trace_map<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
-        self.stages.iter().fold(images, |x, stage| stage.apply(x, operations))
+    /// The way from normalised images to pooled features, taken with other operations than those of tch.
+    pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
+        let map = self.stages.iter().fold(images, |x, stage| stage.apply(x, operations));
+        operations.mean(&map)
     }
 }

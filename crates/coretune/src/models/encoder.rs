@@ -1,10 +1,10 @@
 //! A backbone with the head of contrastive pre-training: from bytes to the vector that is contrasted.
 
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Tensor};
 
-use super::heads::ProjectionHead;
+use super::heads::{Linear, ProjectionHead};
 use super::layers::Mode;
-use super::model::check_images;
+use super::network::Network;
 use super::parameters::Parameters;
 use super::{Backbone, ModelError, Normalisation};
 use crate::engine;
@@ -37,48 +37,50 @@ impl Encoder {
         Ok(Encoder { backbone, projection, normalisation })
     }
 
-    /// The device that the weights are on.
-    pub fn device(&self) -> Device {
-        self.projection.device()
-    }
-
-    /// Pooled features f32 `[n, D]` of images u8 `[n, h, w, 3]`.
-    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
-        check_images(images)?;
-        Ok(engine::guard("computing features", || {
-            self.backbone.features(&self.normalisation.apply(images, self.device()), mode)
-        })?)
-    }
-
     /// Projections f32 `[n, d]` of images u8 `[n, h, w, 3]`, not normalised.
     pub fn projections(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
         let features = self.features(images, mode)?;
         Ok(engine::guard("computing projections", || self.projection.forward(&features))?)
     }
 
-    /// Handles of all tensors, under the names that pre-trained models have elsewhere: the backbone's own, and the head
-    /// as its last layer, `fc.0` and `fc.2`; all under `prefix`.
-    pub fn parameters(&self, prefix: &str) -> Parameters {
+    /// A copy of the backbone and projection head of a network, whose tensors get no gradient: a momentum encoder
+    /// before its first step.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingHead`] for a network without a projection head.
+    pub fn frozen_copy(network: &dyn Network) -> Result<Self, ModelError> {
+        let projection = network.projection().ok_or(ModelError::MissingHead { layer: "projection head" })?;
+        Encoder::new(network.backbone().frozen_copy()?, projection.frozen_copy()?, *network.normalisation())
+    }
+}
+
+impl Network for Encoder {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
+    fn classifier(&self) -> Option<&Linear> {
+        None
+    }
+
+    fn projection(&self) -> Option<&ProjectionHead> {
+        Some(&self.projection)
+    }
+
+    /// Named as pre-trained models are elsewhere: the backbone's own names, and the head as its last layer, `fc.0` and
+    /// `fc.2`.
+    fn tensors(&self, prefix: &str) -> Parameters {
         let mut list = Parameters::default();
-        for parameter in self.backbone.parameters().iter() {
-            let _ = list.add(format!("{prefix}{}", parameter.name), parameter.tensor.shallow_clone(), parameter.role);
-        }
+        list.extend_under(prefix, self.backbone.parameters());
         self.projection.list(&format!("{prefix}fc."), &mut list);
         list
     }
 
-    /// Takes over every tensor of another encoder of the same architecture.
-    ///
-    /// # Errors
-    /// [`ModelError::Engine`] when its shapes are others.
-    pub fn copy_from(&self, other: &Encoder) -> Result<(), ModelError> {
-        let (targets, sources) = (self.parameters(""), other.parameters(""));
-        Ok(engine::guard("copying an encoder", || {
-            no_grad(|| {
-                for (target, source) in targets.iter().zip(sources.iter()) {
-                    target.tensor.shallow_clone().copy_(&source.tensor);
-                }
-            });
-        })?)
+    fn device(&self) -> Device {
+        self.projection.device()
     }
 }

@@ -65,6 +65,12 @@ pub enum ModelError {
         /// Width that the head reads.
         found: i64,
     },
+    /// A network lacks a head that the method needs.
+    #[error("the network has no {layer}")]
+    MissingHead {
+        /// Which head.
+        layer: &'static str,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -57,6 +57,12 @@ impl Linear {
         })?)
     }
 
+    fn freeze(&self) {
+        for tensor in std::iter::once(&self.weight).chain(&self.bias) {
+            let _ = tensor.set_requires_grad(false);
+        }
+    }
+
     /// Width of what the layer reads.
     pub fn inputs(&self) -> i64 {
         self.weight.size()[1]
@@ -103,6 +109,16 @@ impl ProjectionHead {
             hidden: layer(features, PROJECTION_STREAM)?,
             output: layer(outputs, PROJECTION_STREAM + 2)?,
         })
+    }
+
+    /// A copy of the head, whose tensors get no gradient.
+    pub(super) fn frozen_copy(&self) -> Result<Self, ModelError> {
+        let copy = |layer: &Linear| -> Result<Linear, ModelError> {
+            let copy = Linear::from_values(&layer.weight, layer.bias.as_ref(), layer.weight.device())?;
+            copy.freeze();
+            Ok(copy)
+        };
+        Ok(ProjectionHead { hidden: copy(&self.hidden)?, output: copy(&self.output)? })
     }
 
     /// The device that the weights are on.

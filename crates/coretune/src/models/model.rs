@@ -1,9 +1,10 @@
 //! Backbone, heads and normalisation together: from bytes to logits.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::heads::{Linear, ProjectionHead};
 use super::layers::Mode;
+use super::network::Network;
 use super::parameters::Parameters;
 use super::{Backbone, ModelError, Normalisation};
 use crate::engine;
@@ -42,31 +43,9 @@ impl Model {
         Ok(Model { backbone, classifier, projection, normalisation })
     }
 
-    /// The device that the weights are on.
-    pub fn device(&self) -> Device {
-        self.classifier.weight.device()
-    }
-
     /// Handles of all tensors: those of the backbone under `backbone.`, then `classifier.`, then `projection.`.
     pub fn parameters(&self) -> Parameters {
-        let mut list = Parameters::default();
-        for parameter in self.backbone.parameters().iter() {
-            let _ = list.add(format!("backbone.{}", parameter.name), parameter.tensor.shallow_clone(), parameter.role);
-        }
-        self.classifier.list("classifier.", &mut list);
-        if let Some(projection) = &self.projection {
-            projection.list("projection.", &mut list);
-        }
-        list
-    }
-
-    /// Pooled features f32 `[n, D]` of images u8 `[n, h, w, 3]`.
-    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
-        check_images(images)?;
-        Ok(engine::guard("computing features", || {
-            let pixels = self.normalisation.apply(images, self.device());
-            self.backbone.features(&pixels, mode)
-        })?)
+        self.tensors("")
     }
 
     /// Logits f32 `[n, classes]` of images u8 `[n, h, w, 3]`.
@@ -76,10 +55,34 @@ impl Model {
     }
 }
 
-/// Refuses what is no batch of images u8 `[n, h, w, 3]`.
-pub(super) fn check_images(images: &Tensor) -> Result<(), ModelError> {
-    match (images.size().as_slice(), images.kind()) {
-        (&[n, h, w, 3], Kind::Uint8) if n > 0 && h > 0 && w > 0 => Ok(()),
-        (found, kind) => Err(ModelError::Images { found: found.to_vec(), kind: format!("{kind:?}") }),
+impl Network for Model {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
+    fn classifier(&self) -> Option<&Linear> {
+        Some(&self.classifier)
+    }
+
+    fn projection(&self) -> Option<&ProjectionHead> {
+        self.projection.as_ref()
+    }
+
+    fn tensors(&self, prefix: &str) -> Parameters {
+        let mut list = Parameters::default();
+        list.extend_under(&format!("{prefix}backbone."), self.backbone.parameters());
+        self.classifier.list(&format!("{prefix}classifier."), &mut list);
+        if let Some(projection) = &self.projection {
+            projection.list(&format!("{prefix}projection."), &mut list);
+        }
+        list
+    }
+
+    fn device(&self) -> Device {
+        self.classifier.weight.device()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
 /// Whether a tensor is trained or merely kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,28 @@ impl Parameters {
         for Parameter { name, tensor, role: own } in others.entries {
             let _ = self.add(name, tensor, role(own));
         }
+    }
+
+    /// Appends handles of the entries of another list, each name after `prefix`.
+    ///
+    /// # Panics
+    /// When a name is taken.
+    pub fn extend_under(&mut self, prefix: &str, others: &Parameters) {
+        for Parameter { name, tensor, role } in &others.entries {
+            let _ = self.add(format!("{prefix}{name}"), tensor.shallow_clone(), *role);
+        }
+    }
+
+    /// Copies the values of another list with the same names, in the same order, into this one's tensors.
+    ///
+    /// # Panics
+    /// On an exception of libtorch, such as for other shapes: call inside [`crate::engine::guard`].
+    pub fn copy_from(&self, others: &Parameters) {
+        no_grad(|| {
+            for (target, source) in self.entries.iter().zip(&others.entries) {
+                target.tensor.shallow_clone().copy_(&source.tensor);
+            }
+        });
     }
 
     /// All entries in order.

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{FeatureBatch, Heads, Objective, ObjectiveLoss, figure};
+use super::{FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{
     Focus, focal_contrastive, one_hot, own_pairs, reference_contrastive, smooth, soft_cross_entropy, soft_label_pairs,
@@ -12,6 +12,7 @@ use crate::mining::{
     HardestPairs, MixDraws, cosines, hard_positives, hardest_pairs, off_diagonal, reference_hardest_pairs, same_class,
     semi_hard_negatives,
 };
+use crate::models::ModelError;
 
 /// Which pairs the contrastive loss compares, and with which weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -154,12 +155,13 @@ impl Objective for CoreTuning {
         "core-tuning"
     }
 
-    fn uses_projection(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs { projection: true, ..Needs::CLASSIFIER }
     }
 
-    fn loss(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
-        self.loss_with(batch, heads, &self.draws(batch.labels, batch.draw)?)
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        let batch = pass.batch()?;
+        Ok(self.loss_with(&batch, &pass.heads, &self.draws(batch.labels, batch.draw)?)?)
     }
 }
 

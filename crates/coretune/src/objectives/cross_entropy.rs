@@ -1,6 +1,7 @@
-use super::{FeatureBatch, Heads, Objective, ObjectiveLoss, figure};
+use super::{FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
 use crate::losses::{one_hot, smooth, soft_cross_entropy};
+use crate::models::ModelError;
 
 /// B1, CE-tuning: the mean cross-entropy of the batch.
 #[derive(Debug, Clone, Copy)]
@@ -9,20 +10,30 @@ pub struct CrossEntropy {
     pub label_smoothing: f64,
 }
 
-impl Objective for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross-entropy"
-    }
-
-    fn uses_projection(&self) -> bool {
-        false
-    }
-
-    fn loss(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
+impl CrossEntropy {
+    /// B1.
+    ///
+    /// # Errors
+    /// [`EngineError`] for shapes that do not fit.
+    pub fn loss_of(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
         let targets = one_hot(batch.labels, batch.classes, batch.features)?;
         let logits = (heads.classifier)(batch.features);
         let total = soft_cross_entropy(&logits, &smooth(&targets, self.label_smoothing)?)?;
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
         Ok(ObjectiveLoss { total, figures })
+    }
+}
+
+impl Objective for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::CLASSIFIER
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        Ok(self.loss_of(&pass.batch()?, &pass.heads)?)
     }
 }

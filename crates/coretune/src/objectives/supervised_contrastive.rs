@@ -1,6 +1,7 @@
-use super::{CrossEntropy, FeatureBatch, Heads, Objective, ObjectiveLoss, figure};
+use super::{CrossEntropy, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
 use crate::losses::{Focus, supervised_contrastive};
+use crate::models::ModelError;
 
 /// SCL: the mean cross-entropy + eta x SupCon over the labels of the batch (M5 with g = 0, no generated pairs).
 #[derive(Debug, Clone, Copy)]
@@ -13,21 +14,31 @@ pub struct SupervisedContrastive {
     pub label_smoothing: f64,
 }
 
-impl Objective for SupervisedContrastive {
-    fn name(&self) -> &'static str {
-        "scl"
-    }
-
-    fn uses_projection(&self) -> bool {
-        true
-    }
-
-    fn loss(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
-        let classification = CrossEntropy { label_smoothing: self.label_smoothing }.loss(batch, heads)?;
+impl SupervisedContrastive {
+    /// B1 + eta x SupCon.
+    ///
+    /// # Errors
+    /// [`EngineError`] for shapes that do not fit.
+    pub fn loss_of(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
+        let classification = CrossEntropy { label_smoothing: self.label_smoothing }.loss_of(batch, heads)?;
         let projections = heads.project(batch.features);
         let contrastive = supervised_contrastive(&projections, batch.labels, self.temperature, Focus::NONE)?;
         let mut figures = classification.figures;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
         Ok(ObjectiveLoss { total: classification.total + self.eta * contrastive, figures })
+    }
+}
+
+impl Objective for SupervisedContrastive {
+    fn name(&self) -> &'static str {
+        "scl"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { projection: true, ..Needs::CLASSIFIER }
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        Ok(self.loss_of(&pass.batch()?, &pass.heads)?)
     }
 }

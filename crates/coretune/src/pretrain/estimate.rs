@@ -3,9 +3,9 @@
 use tch::Device;
 
 use super::PretrainTask;
-use crate::config::PretrainMethod;
 use crate::engine::{available_memory_bytes, peak_rss_bytes};
 use crate::models::{Backbone, Normalisation};
+use crate::objectives::QueueSize;
 use crate::train::{Estimate, Learner, Rehearsal, TrainError, seconds_per_image};
 
 /// Learning rate of these steps: nothing is to be learned.
@@ -26,11 +26,7 @@ impl PretrainTask {
             normalisation: Normalisation { mean: input.mean, std: input.std },
             device: self.device,
             img_size: input.img_size,
-            // The keys of MoCo have no gradient.
-            views: match self.config.pretrain.method {
-                PretrainMethod::MocoV2 => 1,
-                PretrainMethod::SimClr => 2,
-            },
+            views: self.objective().needs().gradient_passes,
         };
         let (batch, img_size) = (train.batch_size, input.img_size);
         match rehearsal.most_that_fit(batch)? {
@@ -43,11 +39,10 @@ impl PretrainTask {
     fn check_queue(&self) -> Result<(), TrainError> {
         // While the first keys are drawn and normalised they are held four times, four bytes a number.
         const BYTES: u64 = 4 * 4;
-        let (keys, width) = (self.config.queue_size(self.images.len()), self.config.pretrain.dim);
+        let Some(QueueSize { keys, width }) = self.objective().needs().queue else { return Ok(()) };
         let bytes = keys as u64 * width as u64 * BYTES;
         let available = available_memory_bytes();
-        let has_queue = self.config.pretrain.method == PretrainMethod::MocoV2;
-        if has_queue && self.device == Device::Cpu && available > 0 && bytes > available {
+        if self.device == Device::Cpu && available > 0 && bytes > available {
             return Err(TrainError::QueueDoesNotFit { keys, width, bytes, available });
         }
         Ok(())
@@ -73,7 +68,7 @@ impl PretrainTask {
             parameters: learner.parameters().weight_count(),
             steps: epochs * steps,
             memory_bytes: peak_rss_bytes(),
-            seconds: seconds * (trained as f64 + self.evaluation_share() * looked_at as f64),
+            seconds: seconds * (trained as f64 + learner.objective.needs().evaluation_fraction() * looked_at as f64),
         })
     }
 
@@ -81,13 +76,5 @@ impl PretrainTask {
     fn looks(&self) -> u64 {
         let epochs = self.config.train.epochs as u64;
         self.config.pretrain.probe_epochs.map_or(0, |every| 1 + epochs.div_ceil(every))
-    }
-
-    /// What an image costs that is looked at, relative to training: one forward pass, where a backward pass is two.
-    fn evaluation_share(&self) -> f64 {
-        match self.config.pretrain.method {
-            PretrainMethod::MocoV2 => 1.0 / 4.0,
-            PretrainMethod::SimClr => 1.0 / 6.0,
-        }
     }
 }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::LiveProbe;
-use super::method::{Method, figure};
 use crate::data::Batch;
-use crate::engine::guard;
-use crate::models::{Architecture, Parameters, Role};
+use crate::engine::World;
+use crate::models::{Architecture, Encoder, Parameters, Role};
+use crate::objectives::{Objective, figure};
 use crate::run_folder::{MetricsRecord, ProbeRecord};
 use crate::train::{
-    DeviceFigures, EpochEnd, EpochPlace, Event, Learner, METADATA_KEY, Observer, Optimizer, ProbeReport, Progress,
-    StepReport, TrainError,
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Event, Learner, METADATA_KEY, Observer, Optimizer, ProbeReport,
+    Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
 };
 
 /// What a file says of a pre-trained encoder beside its weights.
@@ -31,12 +31,18 @@ pub struct PretrainedDescription {
     pub img_size: i64,
 }
 
-/// A method with its optimizer, and the looks at what it has learnt.
+/// An encoder with its method and optimizer, and what is measured of it meanwhile.
 pub struct Pretraining {
-    /// The method.
-    pub method: Box<dyn Method>,
-    /// The optimizer of the method's encoder.
+    /// The encoder that gradients train, and that is kept.
+    pub encoder: Encoder,
+    /// What is minimised.
+    pub objective: Box<dyn Objective>,
+    /// The optimizer of the encoder.
     pub optimizer: Optimizer,
+    /// Seed of the method's random draws.
+    pub seed: u64,
+    /// The processes that share a step.
+    pub world: World,
     /// How the features are looked at.
     pub probe: LiveProbe,
     /// Epochs between looks; the last epoch always has one where there are any.
@@ -58,18 +64,19 @@ const RANK_IMAGES: usize = 100;
 
 impl Learner for Pretraining {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
-        let loss = self.method.loss(&batch.images, number)?;
-        let figures = guard("computing gradients", || {
-            let gradients = Tensor::run_backward(&[&loss.total], &self.optimizer.weights(), false, false);
-            self.optimizer.update(rate, gradients);
-            DeviceFigures::gather(&loss)
-        })?;
-        self.method.updated()?;
-        Ok(figures)
+        let input = StepInput {
+            network: &self.encoder,
+            objective: &mut *self.objective,
+            batch,
+            draw: (self.seed, number),
+            accumulation: Accumulation::Whole,
+            world: self.world,
+        };
+        Ok(step(input, &mut self.optimizer, rate)?)
     }
 
     fn parameters(&self) -> Parameters {
-        self.method.parameters()
+        run_parameters(&self.encoder, &*self.objective)
     }
 
     fn is_frozen(&self, _: &str, _: Role) -> bool {
@@ -77,13 +84,13 @@ impl Learner for Pretraining {
     }
 
     fn is_follower(&self, name: &str) -> bool {
-        self.method.is_follower(name)
+        is_method_state(&*self.objective, name)
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let parameters = self.method.parameters();
+        let parameters = self.parameters();
         let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()));
-        tensors.chain(self.method.counters()).chain(self.optimizer.state()).collect()
+        tensors.chain(self.optimizer.state()).collect()
     }
 
     fn loaded(&mut self, steps: u64) {
@@ -133,12 +140,12 @@ impl Learner for Pretraining {
 impl Pretraining {
     /// Looks at the features as they stand.
     pub fn look(&self, step: u64, epoch: u64, seconds: f64) -> Result<ProbeRecord, TrainError> {
-        self.probe.look(self.method.encoder(), step, epoch, seconds)
+        self.probe.look(&self.encoder, step, epoch, seconds)
     }
 
     /// A look, for whoever watches.
     pub fn report(&self, record: &ProbeRecord) -> ProbeReport {
-        let width = self.method.encoder().backbone.feature_width();
+        let width = self.encoder.backbone.feature_width();
         ProbeReport { epoch: record.epoch, knn_top1: record.knn_top1, rank: record.rank, width }
     }
 }

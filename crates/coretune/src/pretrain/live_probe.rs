@@ -5,7 +5,7 @@ use tch::Tensor;
 use crate::data::{Budget, DataError, Role, Split, ValidationFrom, carve_validation};
 use crate::evaluate::geometry::{effective_rank, geometry};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
-use crate::models::{Encoder, Mode};
+use crate::models::{Encoder, Mode, Network};
 use crate::run_folder::ProbeRecord;
 use crate::train::{Evaluator, TrainError};
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use tch::Device;
 
+use super::LiveProbe;
 use super::learner::{PretrainedDescription, Pretraining};
-use super::{LiveProbe, Method, MoCo, MoCoSettings, SimClr};
 use crate::config::{DataCheck, Input, PretrainConfig, PretrainMethod};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Role, Split};
-use crate::engine::{Precision, peak_rss_bytes};
+use crate::engine::{Precision, World, peak_rss_bytes};
 use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
+use crate::objectives::{MoCo, MoCoSettings, Objective, SimClr, Start};
 use crate::run_folder::{MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder};
 use crate::train::{
-    Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages,
+    Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages, run_parameters,
 };
 use crate::transforms::Transform;
 
@@ -134,8 +135,11 @@ impl PretrainTask {
 
     pub(super) fn learner(&self) -> Result<Pretraining, TrainError> {
         let (train, input) = (&self.config.train, &self.input);
-        let method = self.method()?;
-        let parameters = method.parameters();
+        let encoder = self.encoder()?;
+        let mut objective = self.objective();
+        objective.needs().check(&encoder)?;
+        objective.begin(&Start { network: &encoder, seed: train.seed })?;
+        let parameters = run_parameters(&encoder, &*objective);
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
             Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
         });
@@ -145,41 +149,42 @@ impl PretrainTask {
             probe: LiveProbe::new(&self.images, judged, most, train.seed, self.evaluator()?)?,
             probe_epochs: self.config.pretrain.probe_epochs,
             description: PretrainedDescription {
-                method: self.config.pretrain.method.name().into(),
+                method: objective.name().into(),
                 architecture: self.architecture,
                 mean: input.mean,
                 std: input.std,
                 img_size: input.img_size,
             },
             collapse_told: false,
-            method,
+            seed: train.seed,
+            world: World::Alone,
+            encoder,
+            objective,
         })
     }
 
-    fn method(&self) -> Result<Box<dyn Method>, TrainError> {
+    fn encoder(&self) -> Result<Encoder, TrainError> {
+        let (config, seed) = (&self.config, self.config.train.seed);
+        let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
+        backbone.check_trainable()?;
+        backbone.set_precision(self.precision);
+        let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
+        let Input { mean, std, .. } = self.input;
+        Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
+    }
+
+    pub(super) fn objective(&self) -> Box<dyn Objective> {
         let (config, images) = (&self.config, self.images.len());
-        let encoder = || -> Result<Encoder, TrainError> {
-            let seed = config.train.seed;
-            let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
-            backbone.check_trainable()?;
-            backbone.set_precision(self.precision);
-            let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
-            let Input { mean, std, .. } = self.input;
-            Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
-        };
-        Ok(match config.pretrain.method {
-            PretrainMethod::SimClr => Box::new(SimClr::new(encoder()?, config.temperature())),
-            PretrainMethod::MocoV2 => {
-                let settings = MoCoSettings {
-                    temperature: config.temperature(),
-                    momentum: config.encoder_momentum(images),
-                    queue_length: config.queue_size(images) as i64,
-                    groups: config.bn_groups(),
-                    seed: config.train.seed,
-                };
-                Box::new(MoCo::new(encoder()?, encoder()?, settings)?)
-            }
-        })
+        match config.pretrain.method {
+            PretrainMethod::SimClr => Box::new(SimClr { temperature: config.temperature() }),
+            PretrainMethod::MocoV2 => Box::new(MoCo::new(MoCoSettings {
+                temperature: config.temperature(),
+                momentum: config.encoder_momentum(images),
+                queue_length: config.queue_size(images) as i64,
+                width: config.pretrain.dim,
+                groups: config.bn_groups(),
+            })),
+        }
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
@@ -191,6 +196,7 @@ impl PretrainTask {
             views: 2,
             workers: self.config.run.reading_threads(),
             seed: self.config.train.seed,
+            world: World::Alone,
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::TrainError;
 use crate::data::{DataError, Loader, LoaderOptions, Split, sampler};
+use crate::engine::World;
 use crate::transforms::Transform;
 
 /// How batches are drawn.
@@ -48,6 +49,8 @@ pub struct TrainingImages {
     pub workers: usize,
     /// Seed of order and augmentation.
     pub seed: u64,
+    /// The processes that share a batch: each reads its part.
+    pub world: World,
 }
 
 impl TrainingImages {
@@ -75,6 +78,9 @@ impl TrainingImages {
             }
         };
         batches.drain(..skip.min(batches.len()));
+        for batch in &mut batches {
+            *batch = self.world.part(batch).to_vec();
+        }
         let (seed, workers, views) = (self.seed, self.workers, self.views);
         let options = LoaderOptions { seed, epoch, workers, views, ..LoaderOptions::default() };
         Ok(Loader::new(self.split.clone(), Arc::clone(&self.transform), batches, options)?)

@@ -8,7 +8,7 @@ use super::{Stop, TrainError};
 use crate::data::{Loader, LoaderOptions, Split, sampler};
 use crate::engine::guard;
 use crate::evaluate::classification;
-use crate::models::{Mode, Model};
+use crate::models::{Mode, Model, Network};
 use crate::transforms::Transform;
 
 /// How images reach a model that is only evaluated.

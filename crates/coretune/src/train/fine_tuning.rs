@@ -9,10 +9,12 @@ use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::progress::{Best, Progress};
 use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
 use super::{
-    Accumulation, EpochReport, Evaluator, Event, Frozen, Observer, Optimizer, TrainError, WeightAverage, step,
+    Accumulation, EpochReport, Evaluator, Event, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage,
+    is_method_state, run_parameters, step,
 };
 use crate::config::Select;
 use crate::data::{Batch, Split};
+use crate::engine::World;
 use crate::evaluate::calibration::negative_log_likelihood;
 use crate::models::{Model, Parameters, Role};
 use crate::objectives::Objective;
@@ -40,14 +42,23 @@ pub struct FineTuning {
     pub validation: Split,
     /// Evaluates a split.
     pub evaluator: Evaluator,
+    /// The processes that share a step.
+    pub world: World,
     /// What a file needs to say beside the weights.
     pub description: ModelDescription,
 }
 
 impl Learner for FineTuning {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
-        let (model, objective, draw) = (&self.model, &*self.objective, (self.seed, number));
-        let figures = step(model, objective, &mut self.optimizer, batch, draw, rate, self.accumulation)?;
+        let input = StepInput {
+            network: &self.model,
+            objective: &mut *self.objective,
+            batch,
+            draw: (self.seed, number),
+            accumulation: self.accumulation,
+            world: self.world,
+        };
+        let figures = step(input, &mut self.optimizer, rate)?;
         if let Some(average) = &mut self.average {
             average.follow();
         }
@@ -58,15 +69,19 @@ impl Learner for FineTuning {
     }
 
     fn parameters(&self) -> Parameters {
-        self.model.parameters()
+        run_parameters(&self.model, &*self.objective)
     }
 
     fn is_frozen(&self, name: &str, role: Role) -> bool {
         self.frozen.holds(name, role, &self.model)
     }
 
+    fn is_follower(&self, name: &str) -> bool {
+        is_method_state(&*self.objective, name)
+    }
+
     fn state(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = tensors_of(&self.model.parameters());
+        let mut tensors = tensors_of(&self.parameters());
         tensors.extend(self.optimizer.state());
         tensors.extend(self.average.iter().flat_map(WeightAverage::state));
         tensors

@@ -7,14 +7,14 @@ use tch::{Kind, Tensor, no_grad};
 use super::Optimizer;
 use super::figures::DeviceFigures;
 use crate::data::Batch;
-use crate::engine::{EngineError, guard};
-use crate::models::{Mode, Model, ModelError};
-use crate::objectives::{FeatureBatch, Heads, Objective, ObjectiveLoss};
+use crate::engine::{World, guard};
+use crate::models::{Mode, ModelError, Network};
+use crate::objectives::{Heads, Objective, ObjectiveLoss, Pass};
 
-/// How a batch is taken apart where it does not fit into memory.
+/// How a batch that does not fit into memory is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accumulation {
-    /// Not at all.
+    /// At once.
     Whole,
     /// Parts of so many images go through the network one at a time; mining and contrast see the whole batch, and the
     /// gradient is that of the whole batch. The forward pass is made twice. Batch norm takes its statistics from each
@@ -31,49 +31,57 @@ pub enum Accumulation {
     },
 }
 
+/// What the gradient of a step is computed from.
+pub struct StepInput<'a> {
+    /// The network that is trained.
+    pub network: &'a dyn Network,
+    /// What is minimised.
+    pub objective: &'a mut dyn Objective,
+    /// Images and labels.
+    pub batch: &'a Batch,
+    /// Seed of the run and number of the step: what the objective's random draws depend on.
+    pub draw: (u64, u64),
+    /// How the batch is computed.
+    pub accumulation: Accumulation,
+    /// The processes that share the step.
+    pub world: World,
+}
+
 /// Forward, loss, backward, update. Nothing is read back from the device: the figures stay there.
 ///
-/// `draw` is (seed, step), what the random numbers of the objective depend on; `rate` the learning rate.
-pub fn step(
-    model: &Model,
-    objective: &dyn Objective,
-    optimizer: &mut Optimizer,
-    batch: &Batch,
-    draw: (u64, u64),
-    rate: f64,
-    accumulation: Accumulation,
-) -> Result<DeviceFigures, ModelError> {
-    let (gradients, figures) = gradients(model, objective, &optimizer.weights(), batch, draw, accumulation)?;
-    guard("updating the weights", || optimizer.update(rate, gradients))?;
+/// # Errors
+/// [`ModelError`] for images or shapes that do not fit and for exceptions of libtorch.
+pub fn step(mut input: StepInput<'_>, optimizer: &mut Optimizer, rate: f64) -> Result<DeviceFigures, ModelError> {
+    let (gradients, figures) = gradients(&mut input, &optimizer.weights())?;
+    update(input.world, optimizer, gradients, rate)?;
+    input.objective.updated()?;
     Ok(figures)
+}
+
+/// Sums the gradients over all processes and updates the weights with them.
+fn update(world: World, optimizer: &mut Optimizer, mut gradients: Vec<Tensor>, rate: f64) -> Result<(), ModelError> {
+    Ok(guard("updating the weights", || {
+        world.sum(&mut gradients);
+        optimizer.update(rate, gradients);
+    })?)
 }
 
 /// The gradient of a batch's loss with respect to each of `weights` (undefined where the loss does not depend on it), and
 /// the figures of the loss.
-pub fn gradients(
-    model: &Model,
-    objective: &dyn Objective,
-    weights: &[&Tensor],
-    batch: &Batch,
-    draw: (u64, u64),
-    accumulation: Accumulation,
-) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    match accumulation {
-        Accumulation::Whole => whole(model, objective, weights, batch, draw),
-        Accumulation::Exact { part } => exact(model, objective, weights, batch, draw, part),
-        Accumulation::Split { part } => split(model, objective, weights, batch, draw, part),
+///
+/// # Errors
+/// As [`step`].
+pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    match input.accumulation {
+        Accumulation::Whole => whole(input, weights),
+        Accumulation::Exact { part } => exact(input, weights, part),
+        Accumulation::Split { part } => split(input, weights, part),
     }
 }
 
-fn whole(
-    model: &Model,
-    objective: &dyn Objective,
-    weights: &[&Tensor],
-    batch: &Batch,
-    draw: (u64, u64),
-) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    let features = model.features(&batch.images, Mode::Train)?;
-    let loss = loss(model, objective, &features, &batch.labels, draw)?;
+fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    let Batch { images, labels, .. } = input.batch;
+    let loss = input.loss(images, labels, None, input.draw)?;
     Ok(guard("computing gradients", || {
         let gradients = Tensor::run_backward(&[&loss.total], weights, false, false);
         (gradients, DeviceFigures::gather(&loss))
@@ -83,20 +91,19 @@ fn whole(
 /// Features first, without graph; then the gradient of the loss with respect to them; then the network again, part by
 /// part, with that gradient.
 fn exact(
-    model: &Model,
-    objective: &dyn Objective,
+    input: &mut StepInput<'_>,
     weights: &[&Tensor],
-    batch: &Batch,
-    draw: (u64, u64),
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    let parts = parts(batch.labels.len(), part);
+    let Batch { images, labels, .. } = input.batch;
+    let network = input.network;
+    let parts = parts(labels.len(), part);
     let of_parts: Vec<Tensor> = parts
         .iter()
-        .map(|rows| no_grad(|| model.features(&images(batch, rows), Mode::Rehearse)))
+        .map(|rows| no_grad(|| network.features(&rows_of(images, rows), Mode::Rehearse)))
         .collect::<Result<_, _>>()?;
     let features = guard("joining features", || Tensor::cat(&of_parts, 0).set_requires_grad(true))?;
-    let loss = loss(model, objective, &features, &batch.labels, draw)?;
+    let loss = input.loss(images, labels, Some(&features), input.draw)?;
     let inputs: Vec<&Tensor> = weights.iter().copied().chain([&features]).collect();
     // Of the weights, only the heads' lie between the features and the loss.
     let (mut gradients, figures) = guard("computing the gradient of the features", || {
@@ -105,13 +112,13 @@ fn exact(
     })?;
     let of_features = gradients.pop().unwrap_or_else(Tensor::new);
     for rows in &parts {
-        let again = model.features(&images(batch, rows), Mode::Train)?;
+        let again = network.features(&rows_of(images, rows), Mode::Train)?;
         if !again.requires_grad() {
-            // The whole network is frozen: the heads alone learn, and theirs are there.
+            // The whole network is frozen: only the heads learn, and their gradients are complete.
             break;
         }
         guard("computing gradients", || {
-            let wanted = of_features.narrow(0, rows.start as i64, rows.len() as i64);
+            let wanted = rows_of(&of_features, rows);
             let replayed = (again * wanted).sum(Kind::Float);
             add(&mut gradients, Tensor::run_backward(&[&replayed], weights, false, false));
         })?;
@@ -120,25 +127,23 @@ fn exact(
 }
 
 fn split(
-    model: &Model,
-    objective: &dyn Objective,
+    input: &mut StepInput<'_>,
     weights: &[&Tensor],
-    batch: &Batch,
-    (seed, step): (u64, u64),
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    let parts = parts(batch.labels.len(), part);
+    let Batch { images, labels, .. } = input.batch;
+    let (seed, step) = input.draw;
+    let parts = parts(labels.len(), part);
     let count = parts.len() as u64;
     let mut gradients: Vec<Tensor> = weights.iter().map(|_| Tensor::new()).collect();
     let mut figures = Vec::new();
     for (number, rows) in parts.iter().enumerate() {
-        let features = model.features(&images(batch, rows), Mode::Train)?;
         // Every part draws its own numbers.
         let draw = (seed, step * count + number as u64);
-        let loss = loss(model, objective, &features, &batch.labels[rows.clone()], draw)?;
+        let loss = input.loss(&rows_of(images, rows), &labels[rows.clone()], None, draw)?;
         figures.push(guard("computing gradients", || {
-            let share = &loss.total * (rows.len() as f64 / batch.labels.len() as f64);
-            add(&mut gradients, Tensor::run_backward(&[&share], weights, false, false));
+            let fraction = &loss.total * (rows.len() as f64 / labels.len() as f64);
+            add(&mut gradients, Tensor::run_backward(&[&fraction], weights, false, false));
             DeviceFigures::gather(&loss)
         })?);
     }
@@ -150,8 +155,8 @@ fn parts(rows: usize, part: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(part.max(1)).map(|start| start..(start + part.max(1)).min(rows)).collect()
 }
 
-fn images(batch: &Batch, rows: &Range<usize>) -> Tensor {
-    batch.images.narrow(0, rows.start as i64, rows.len() as i64)
+fn rows_of(tensor: &Tensor, rows: &Range<usize>) -> Tensor {
+    tensor.narrow(0, rows.start as i64, rows.len() as i64)
 }
 
 /// Adds gradients to those so far, of which any may be undefined.
@@ -165,21 +170,40 @@ fn add(sums: &mut [Tensor], gradients: Vec<Tensor>) {
     }
 }
 
-/// The objective on the features of a batch; it sees the heads of the model and nothing else of it.
-fn loss(
-    model: &Model,
-    objective: &dyn Objective,
-    features: &Tensor,
-    labels: &[i64],
-    draw: (u64, u64),
-) -> Result<ObjectiveLoss, EngineError> {
-    let classes = model.classifier.outputs();
-    let heads = Heads {
-        classifier: &|rows| model.classifier.forward(rows),
-        projection: &|rows| match &model.projection {
-            Some(head) => head.forward(rows),
-            None => rows.shallow_clone(),
-        },
-    };
-    guard("computing the loss", || objective.loss(&FeatureBatch { features, labels, classes, draw }, &heads))?
+impl<'a> StepInput<'a> {
+    /// A step of one process on a whole batch.
+    pub fn new(network: &'a dyn Network, objective: &'a mut dyn Objective, batch: &'a Batch, draw: (u64, u64)) -> Self {
+        StepInput { network, objective, batch, draw, accumulation: Accumulation::Whole, world: World::Alone }
+    }
+
+    /// The same step, with its batch computed in another way.
+    #[must_use]
+    pub fn accumulated(mut self, accumulation: Accumulation) -> Self {
+        self.accumulation = accumulation;
+        self
+    }
+
+    /// The objective on images, or on their features where these were computed before.
+    fn loss(
+        &mut self,
+        images: &Tensor,
+        labels: &[i64],
+        features: Option<&Tensor>,
+        draw: (u64, u64),
+    ) -> Result<ObjectiveLoss, ModelError> {
+        let network = self.network;
+        // `Needs` were checked when the learner was made: a head that is missing here is not asked for.
+        let heads = Heads {
+            classifier: &|rows| network.classifier().map_or_else(Tensor::new, |head| head.forward(rows)),
+            projection: &|rows| network.projection().map_or_else(|| rows.shallow_clone(), |head| head.forward(rows)),
+        };
+        let mut pass = Pass::new(network, heads, images, labels, draw, self.world);
+        if self.objective.needs().stage_maps {
+            pass = pass.keeping_maps();
+        }
+        if let Some(features) = features {
+            pass = pass.with_features(features);
+        }
+        guard("computing the loss", || self.objective.loss(&pass))?
+    }
 }

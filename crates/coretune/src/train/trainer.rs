@@ -172,7 +172,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 meter.end_lap();
             }
             pending = Some(Pending { figures, report, logged });
-            if self.stop.is_requested() {
+            if self.images.world.agree(self.stop.is_requested()) {
                 self.report(pending.take(), observer)?;
                 return Err(self.interrupted()?);
             }

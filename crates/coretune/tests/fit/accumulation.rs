@@ -4,7 +4,7 @@ use coretune::data::Batch;
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
-use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, gradients};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, gradients};
 use tch::{Device, Kind, Tensor};
 
 const CLASSES: i64 = 4;
@@ -48,14 +48,15 @@ fn objectives() -> Vec<Box<dyn Objective>> {
 /// Names of the trained tensors and the gradient of each; undefined ones as zeros.
 fn named_gradients(
     model: &Model,
-    objective: &dyn Objective,
+    objective: &mut dyn Objective,
     batch: &Batch,
     accumulation: Accumulation,
 ) -> Vec<(String, Tensor)> {
     let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
     let optimizer = Optimizer::new(model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 0.0, None);
     let weights = optimizer.weights();
-    let (gradients, figures) = gradients(model, objective, &weights, batch, (9, 4), accumulation).unwrap();
+    let mut input = StepInput::new(model, objective, batch, (9, 4)).accumulated(accumulation);
+    let (gradients, figures) = gradients(&mut input, &weights).unwrap();
     assert!(figures.read().unwrap().0.is_finite());
     let names =
         model.parameters().iter().filter(|p| p.tensor.requires_grad()).map(|p| p.name.clone()).collect::<Vec<_>>();
@@ -78,11 +79,11 @@ fn largest_difference(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> (f64, S
 #[test]
 fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
     let batch = batch(32);
-    for objective in objectives() {
+    for mut objective in objectives() {
         let model = model(true, 0);
-        let whole = named_gradients(&model, &*objective, &batch, Accumulation::Whole);
+        let whole = named_gradients(&model, &mut *objective, &batch, Accumulation::Whole);
         for part in [4, 16, 5, 32] {
-            let exact = named_gradients(&model, &*objective, &batch, Accumulation::Exact { part });
+            let exact = named_gradients(&model, &mut *objective, &batch, Accumulation::Exact { part });
             let (off, name) = largest_difference(&whole, &exact);
             assert!(off <= 1e-5, "{}, parts of {part}: {name} is off by {off:e}", objective.name());
         }
@@ -92,9 +93,9 @@ fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
 #[test]
 fn eight_times_eight_images_are_sixty_four_to_a_whole_resnet18() {
     let (batch, model) = (batch(64), model_of_width(1.0, true, 0));
-    let objective = &objectives()[2];
-    let whole = named_gradients(&model, &**objective, &batch, Accumulation::Whole);
-    let exact = named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 8 });
+    let objective = &mut objectives()[2];
+    let whole = named_gradients(&model, &mut **objective, &batch, Accumulation::Whole);
+    let exact = named_gradients(&model, &mut **objective, &batch, Accumulation::Exact { part: 8 });
     let (off, name) = largest_difference(&whole, &exact);
     println!("largest relative difference of a gradient: {off:e} ({name}, of {} tensors)", whole.len());
     assert!(off <= 1e-5, "{name} is off by {off:e}");
@@ -103,27 +104,27 @@ fn eight_times_eight_images_are_sixty_four_to_a_whole_resnet18() {
 #[test]
 fn contrast_of_parts_alone_is_another_gradient_and_cross_entropy_is_not() {
     let (batch, model) = (batch(32), model(true, 0));
-    let all = objectives();
-    let difference = |objective: &dyn Objective| {
+    let mut all = objectives();
+    let difference = |objective: &mut dyn Objective| {
         let whole = named_gradients(&model, objective, &batch, Accumulation::Whole);
         let split = named_gradients(&model, objective, &batch, Accumulation::Split { part: 8 });
         largest_difference(&whole, &split).0
     };
-    assert!(difference(&*all[0]) <= 1e-5, "the mean of means of equal parts");
-    assert!(difference(&*all[1]) > 1e-2 && difference(&*all[2]) > 1e-2);
+    assert!(difference(&mut *all[0]) <= 1e-5, "the mean of means of equal parts");
+    assert!(difference(&mut *all[1]) > 1e-2 && difference(&mut *all[2]) > 1e-2);
 }
 
 #[test]
 fn running_statistics_move_once_for_each_part() {
     let (batch, model) = (batch(16), model(false, 0));
-    let objective = &objectives()[2];
+    let objective = &mut objectives()[2];
     let counter = || model.parameters().get("backbone.bn1.num_batches_tracked").unwrap().tensor.int64_value(&[]);
     let mean = || model.parameters().get("backbone.bn1.running_mean").unwrap().tensor.copy();
-    named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 4 });
+    named_gradients(&model, &mut **objective, &batch, Accumulation::Exact { part: 4 });
     assert_eq!(counter(), 4);
     let after_exact = mean();
     let again = self::model(false, 0);
-    named_gradients(&again, &**objective, &batch, Accumulation::Split { part: 4 });
+    named_gradients(&again, &mut **objective, &batch, Accumulation::Split { part: 4 });
     let after_split = again.parameters().get("backbone.bn1.running_mean").unwrap().tensor.copy();
     assert!((after_exact - after_split).abs().max().double_value(&[]) < 1e-7);
 }
@@ -131,9 +132,9 @@ fn running_statistics_move_once_for_each_part() {
 #[test]
 fn a_frozen_network_still_trains_its_heads() {
     let (batch, model) = (batch(16), model(true, 5));
-    let objective = &objectives()[2];
-    let whole = named_gradients(&model, &**objective, &batch, Accumulation::Whole);
-    let exact = named_gradients(&model, &**objective, &batch, Accumulation::Exact { part: 4 });
+    let objective = &mut objectives()[2];
+    let whole = named_gradients(&model, &mut **objective, &batch, Accumulation::Whole);
+    let exact = named_gradients(&model, &mut **objective, &batch, Accumulation::Exact { part: 4 });
     assert!(whole.iter().all(|(name, _)| !name.starts_with("backbone.")));
     assert!(largest_difference(&whole, &exact).0 <= 1e-5);
 }

@@ -4,7 +4,7 @@ use coretune::data::Batch;
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
-use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, WeightAverage, step};
+use coretune::train::{LayerRates, Optimizer, Rule, StepInput, WeightAverage, step};
 use tch::{Device, Kind, Tensor};
 
 const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
@@ -29,12 +29,12 @@ fn core_tuning() -> CoreTuning {
     CoreTuning { pairs: PairScheme::Own, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.0 }
 }
 
-fn losses(objective: &dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f64> {
+fn losses(objective: &mut dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f64> {
     let model = model();
     let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, 0.0, None);
     let batch = batch();
     let mut one = |number| {
-        let figures = step(&model, objective, &mut optimizer, &batch, (0, number), rate, Accumulation::Whole).unwrap();
+        let figures = step(StepInput::new(&model, objective, &batch, (0, number)), &mut optimizer, rate).unwrap();
         figures.read().unwrap().0
     };
     (0..steps).map(&mut one).collect()
@@ -43,14 +43,14 @@ fn losses(objective: &dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f
 #[test]
 fn sixteen_images_of_noise_can_be_learnt_by_heart() {
     let sgd = Rule::Sgd { momentum: 0.9, nesterov: true };
-    let losses = losses(&CrossEntropy { label_smoothing: 0.0 }, sgd, 0.05, 60);
+    let losses = losses(&mut CrossEntropy { label_smoothing: 0.0 }, sgd, 0.05, 60);
     assert!(losses[0] > 1.0 && losses[59] < 0.05, "{} to {}", losses[0], losses[59]);
 }
 
 #[test]
 fn core_tuning_lowers_its_loss_under_both_optimizers() {
     for (rule, rate) in [(Rule::Sgd { momentum: 0.9, nesterov: true }, 0.05), (Rule::AdamW, 0.003)] {
-        let losses = losses(&core_tuning(), rule, rate, 60);
+        let losses = losses(&mut core_tuning(), rule, rate, 60);
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
         assert!(mean(&losses[50..]) < 0.6 * mean(&losses[..3]), "{rule:?}: {losses:?}");
     }

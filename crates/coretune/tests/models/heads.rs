@@ -1,5 +1,5 @@
 use coretune::models::{
-    Architecture, Backbone, Family, Linear, Mode, Model, ModelError, Normalisation, ProjectionHead, Stem,
+    Architecture, Backbone, Family, Linear, Mode, Model, ModelError, Network, Normalisation, ProjectionHead, Stem,
 };
 use tch::{Device, Kind, Tensor};
 

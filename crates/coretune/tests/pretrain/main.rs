@@ -3,5 +3,4 @@
 mod formulas;
 #[path = "../common/golden_file.rs"]
 mod golden_file;
-mod methods;
 mod run;

@@ -6,7 +6,7 @@ use super::super::charts::{Axes, Line, lines};
 use super::super::records::{Curve, Records};
 use super::super::{ReportError, Run};
 use super::section::{Section, chart};
-use crate::pretrain::figure;
+use crate::objectives::figure;
 
 /// Curves that share a figure.
 struct Group {

@@ -1,25 +1,42 @@
 //! `MoCo` and `SimCLR` as methods: what gets gradients, what follows, what the queue holds.
 
+use coretune::engine::World;
 use coretune::losses::nt_xent;
 use coretune::models::{
     Architecture, Backbone, Encoder, Family, Mode, Normalisation, Parameters, ProjectionHead, Role, Stem,
 };
-use coretune::pretrain::{Method, MoCo, MoCoSettings, SimClr, figure};
+use coretune::objectives::{Heads, MoCo, MoCoSettings, Objective, ObjectiveLoss, Pass, SimClr, Start, figure, spread};
+use coretune::train::run_parameters;
 use tch::{Device, Kind, Tensor};
 
 const DIM: i64 = 8;
 const IMAGES: i64 = 8;
 
-pub(crate) fn encoder(seed: u64) -> Encoder {
+fn encoder(seed: u64) -> Encoder {
     let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
     let backbone = Backbone::new(&architecture, seed, Device::Cpu).unwrap();
     let head = ProjectionHead::new(backbone.feature_width(), DIM, seed, Device::Cpu).unwrap();
     Encoder::new(backbone, head, Normalisation::IMAGENET).unwrap()
 }
 
-fn moco(groups: usize, momentum: f64) -> MoCo {
-    let settings = MoCoSettings { temperature: 0.2, momentum, queue_length: 16, groups, seed: 3 };
-    MoCo::new(encoder(1), encoder(2), settings).unwrap()
+/// MoCo on an encoder, begun.
+fn moco(encoder: &Encoder, groups: usize, momentum: f64) -> MoCo {
+    let mut moco = MoCo::new(MoCoSettings { temperature: 0.2, momentum, queue_length: 16, width: DIM, groups });
+    moco.begin(&Start { network: encoder, seed: 3 }).unwrap();
+    moco
+}
+
+fn loss(objective: &mut dyn Objective, encoder: &Encoder, views: &Tensor, step: u64) -> ObjectiveLoss {
+    let heads = Heads {
+        classifier: &|_| panic!("there is no classifier in pre-training"),
+        projection: &|rows| encoder.projection.forward(rows),
+    };
+    let labels = vec![0; (views.size()[0] / 2) as usize];
+    objective.loss(&Pass::new(encoder, heads, views, &labels, (3, step), World::Alone)).unwrap()
+}
+
+fn keys(moco: &MoCo) -> Tensor {
+    moco.queue().unwrap().keys().shallow_clone()
 }
 
 fn views(seed: i64) -> Tensor {
@@ -33,8 +50,8 @@ fn tensor(parameters: &Parameters, name: &str) -> Tensor {
 
 #[test]
 fn the_key_encoder_begins_as_a_copy_and_has_no_gradient() {
-    let moco = moco(1, 0.99);
-    let parameters = moco.parameters();
+    let encoder = encoder(1);
+    let parameters = run_parameters(&encoder, &moco(&encoder, 1, 0.99));
     let query = parameters.iter().filter(|parameter| parameter.name.starts_with("module.encoder_q."));
     let mut count = 0;
     for parameter in query {
@@ -50,25 +67,26 @@ fn the_key_encoder_begins_as_a_copy_and_has_no_gradient() {
 
 #[test]
 fn a_step_fills_the_queue_with_the_keys_and_moves_the_key_encoder_towards_the_query_encoder() {
-    let mut moco = moco(1, 0.9);
+    let encoder = encoder(1);
+    let mut moco = moco(&encoder, 1, 0.9);
     let name = "module.encoder_q.conv1.weight";
-    let before = tensor(&moco.parameters(), name);
+    let before = tensor(&run_parameters(&encoder, &moco), name);
     tch::no_grad(|| {
-        let _ = moco.parameters().get(name).unwrap().tensor.shallow_clone().f_add_scalar_(1.0).unwrap();
+        let _ = run_parameters(&encoder, &moco).get(name).unwrap().tensor.shallow_clone().f_add_scalar_(1.0).unwrap();
     });
-    let queue = moco.queue().keys().copy();
-    let loss = moco.loss(&views(0), 0).unwrap();
-    assert!(moco.queue().keys().equal(&queue), "the queue must be whole until the backward pass is done");
+    let queue = keys(&moco).copy();
+    let loss = loss(&mut moco, &encoder, &views(0), 0);
+    assert!(keys(&moco).equal(&queue), "the queue must be whole until the backward pass is done");
     loss.total.backward();
     moco.updated().unwrap();
-    let key = tensor(&moco.parameters(), "module.encoder_k.conv1.weight");
+    let key = tensor(&run_parameters(&encoder, &moco), "module.encoder_k.conv1.weight");
     let expected = &before + 0.1;
     assert!((key - expected).abs().max().double_value(&[]) < 1e-5);
-    let (filled, rest) = (moco.queue().keys().narrow(1, 0, IMAGES), moco.queue().keys().narrow(1, IMAGES, IMAGES));
+    let (filled, rest) = (keys(&moco).narrow(1, 0, IMAGES), keys(&moco).narrow(1, IMAGES, IMAGES));
     assert!(rest.equal(&queue.narrow(1, IMAGES, IMAGES)) && !filled.equal(&queue.narrow(1, 0, IMAGES)));
     let lengths = filled.square().sum_dim_intlist([0i64].as_slice(), false, None);
     assert!((lengths - 1.0).abs().max().double_value(&[]) < 1e-5);
-    let gradients = moco.parameters();
+    let gradients = run_parameters(&encoder, &moco);
     let with_gradient = gradients.iter().filter(|parameter| parameter.tensor.grad().defined()).count();
     let weights = gradients.iter().filter(|parameter| parameter.role == Role::Weight).count();
     assert_eq!(with_gradient, weights);
@@ -77,15 +95,15 @@ fn a_step_fills_the_queue_with_the_keys_and_moves_the_key_encoder_towards_the_qu
 /// With frozen statistics the groups of a batch cannot matter: the shuffle must be undone exactly.
 #[test]
 fn keys_come_back_in_the_order_of_their_images() {
-    let keys = |groups: usize| {
-        let mut moco = moco(groups, 1.0);
-        let frozen = |encoder: &mut Encoder| encoder.backbone.freeze_batch_norm();
-        moco.for_each_encoder(frozen);
-        moco.loss(&views(1), 5).unwrap();
+    let queued = |groups: usize| {
+        let mut encoder = encoder(1);
+        encoder.backbone.freeze_batch_norm();
+        let mut moco = moco(&encoder, groups, 1.0);
+        loss(&mut moco, &encoder, &views(1), 5);
         moco.updated().unwrap();
-        moco.queue().keys().narrow(1, 0, IMAGES)
+        keys(&moco).narrow(1, 0, IMAGES)
     };
-    let (whole, parted) = (keys(1), keys(4));
+    let (whole, parted) = (queued(1), queued(4));
     assert!((&whole - &parted).abs().max().double_value(&[]) < 1e-4, "{whole} {parted}");
 }
 
@@ -93,9 +111,10 @@ fn keys_come_back_in_the_order_of_their_images() {
 #[test]
 fn a_query_and_its_key_do_not_share_their_statistics() {
     let cosine = |groups: usize| {
-        let mut moco = moco(groups, 1.0);
+        let encoder = encoder(1);
+        let mut moco = moco(&encoder, groups, 1.0);
         let one = views(2).narrow(0, 0, IMAGES);
-        let loss = moco.loss(&Tensor::cat(&[&one, &one], 0), 0).unwrap();
+        let loss = loss(&mut moco, &encoder, &Tensor::cat(&[&one, &one], 0), 0);
         let found = loss.figures.iter().find(|(name, _)| *name == figure::POSITIVE_COSINE).unwrap();
         found.1.double_value(&[])
     };
@@ -105,15 +124,15 @@ fn a_query_and_its_key_do_not_share_their_statistics() {
 
 #[test]
 fn simclr_contrasts_both_views_of_the_whole_batch() {
-    let mut simclr = SimClr::new(encoder(1), 0.5);
-    let again = encoder(1);
+    let (encoder, again) = (encoder(1), encoder(1));
+    let mut simclr = SimClr { temperature: 0.5 };
     let views = views(3);
-    let loss = simclr.loss(&views, 0).unwrap();
+    let loss = loss(&mut simclr, &encoder, &views, 0);
     let expected = nt_xent(&again.projections(&views, Mode::Train).unwrap(), 0.5).unwrap();
     assert!((loss.total.double_value(&[]) - expected.loss.double_value(&[])).abs() < 1e-6);
     let names: Vec<&str> = loss.figures.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, [figure::ACCURACY, figure::POSITIVE_COSINE, figure::SPREAD]);
-    assert!(simclr.parameters().get("backbone.fc.2.weight").is_some());
+    assert!(run_parameters(&encoder, &simclr).get("backbone.fc.2.weight").is_some());
 }
 
 /// An encoder that gives one vector for every image must not look good.
@@ -123,8 +142,8 @@ fn a_collapse_shows_in_accuracy_and_spread() {
     let found = nt_xent(&rows, 0.5).unwrap();
     assert!(found.accuracy.double_value(&[]) < 1e-9);
     assert!((found.positive_cosine.double_value(&[]) - 1.0).abs() < 1e-6);
-    assert!(coretune::pretrain::spread(&rows).double_value(&[]) < 1e-6);
+    assert!(spread(&rows).double_value(&[]) < 1e-6);
     let axes =
         Tensor::cat(&[&Tensor::eye(4, (Kind::Float, Device::Cpu)), &-Tensor::eye(4, (Kind::Float, Device::Cpu))], 0);
-    assert!((coretune::pretrain::spread(&axes).double_value(&[]) - 1.0).abs() < 1e-6, "spread evenly");
+    assert!((spread(&axes).double_value(&[]) - 1.0).abs() < 1e-6, "spread evenly");
 }

@@ -1,4 +1,4 @@
-//! `MoCo`'s queue of keys.
+//! A queue of keys (`MoCo`).
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -30,19 +30,6 @@ impl Queue {
             let keys = unit_rows(&Tensor::from_slice(&values).view([length, width])).tr().contiguous();
             Queue { keys: keys.to_device(device), pointer: Tensor::zeros([1], (Kind::Int64, Device::Cpu)) }
         })
-    }
-
-    /// A queue of given keys `[d, K]`, normalised, of which the one in column `pointer` is replaced next.
-    ///
-    /// # Errors
-    /// [`EngineError::Shape`] when they are no matrix, [`EngineError::Value`] for a column that they do not have.
-    pub fn from_keys(keys: &Tensor, pointer: i64) -> Result<Self, EngineError> {
-        let (_, length) = shape::matrix("keys", keys)?;
-        if !(0..length).contains(&pointer) {
-            let expected = format!("a column of {length}");
-            return Err(EngineError::Value { name: "pointer", expected, found: pointer.to_string() });
-        }
-        guard("building the queue", || Queue { keys: keys.detach().copy(), pointer: Tensor::from_slice(&[pointer]) })
     }
 
     /// Keys f32 `[d, K]`.

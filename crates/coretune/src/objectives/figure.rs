@@ -1,0 +1,17 @@
+//! Names of the figures in [`ObjectiveLoss::figures`](super::ObjectiveLoss::figures).
+
+/// M6, or the mean cross-entropy of methods without mixing.
+pub const CLASSIFICATION: &str = "classification";
+/// M5 before its weight eta.
+pub const CONTRASTIVE: &str = "contrastive";
+/// Mean cosine between anchors and their hardest positives, over anchors that have one.
+pub const HARDEST_POSITIVE_COSINE: &str = "hardest_positive_cosine";
+/// Mean cosine between anchors and their hardest negatives; absent from a batch of one class.
+pub const HARDEST_NEGATIVE_COSINE: &str = "hardest_negative_cosine";
+/// Fraction of the anchors whose other view is nearest.
+pub const ACCURACY: &str = "accuracy";
+/// Mean cosine of an image's two views; alignment is 2 - 2 of it.
+pub const POSITIVE_COSINE: &str = "positive_cosine";
+/// Mean standard deviation of the normalised projections over a batch, times the root of their width: 1 where they
+/// are spread evenly over the sphere, 0 where they have collapsed to a point (Chen & He, CVPR 2021, section 4.1).
+pub const SPREAD: &str = "spread";

@@ -1,0 +1,171 @@
+//! `MoCo` v2 (Chen et al. 2020, arXiv:2003.04297; method: He et al., CVPR 2020, arXiv:1911.05722).
+
+use rand::seq::SliceRandom;
+use tch::{Tensor, no_grad};
+
+use super::instance_discrimination::with_figures;
+use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start};
+use crate::engine::guard;
+use crate::losses::info_nce;
+use crate::mining::unit_rows;
+use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
+use crate::random::{Purpose, stream};
+
+/// The network that gradients train encodes the queries; a second encoder, which follows it, encodes the keys, and a
+/// queue holds the keys of earlier batches.
+#[derive(Debug)]
+pub struct MoCo {
+    settings: MoCoSettings,
+    /// The key encoder and the queue, made by [`Objective::begin`].
+    memory: Option<Memory>,
+}
+
+/// The numbers of `MoCo`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MoCoSettings {
+    /// tau.
+    pub temperature: f64,
+    /// m: the key encoder becomes m of itself and 1 - m of the query encoder, before each step.
+    pub momentum: f64,
+    /// K.
+    pub queue_length: i64,
+    /// Width d of the projections, which are the keys.
+    pub width: i64,
+    /// Groups of a batch that batch norm sees one at a time, as if each lay on a device of its own. The keys are shuffled
+    /// between them: a query and its key then hardly ever share their statistics, which would give the positive away.
+    pub groups: usize,
+}
+
+#[derive(Debug)]
+struct Memory {
+    key: Encoder,
+    queue: Queue,
+    /// Keys of the batch whose gradient is being computed; they enter the queue afterwards.
+    keys: Option<Tensor>,
+}
+
+impl MoCo {
+    /// The method before its first step.
+    pub fn new(settings: MoCoSettings) -> Self {
+        MoCo { settings, memory: None }
+    }
+
+    /// The keys of earlier batches; none before [`Objective::begin`].
+    pub fn queue(&self) -> Option<&Queue> {
+        self.memory.as_ref().map(|memory| &memory.queue)
+    }
+
+    /// Projections of images, group by group.
+    fn in_groups(
+        &self,
+        images: &Tensor,
+        encode: impl Fn(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<Tensor, ModelError> {
+        let groups = guard("splitting a batch", || images.chunk(self.settings.groups as i64, 0))?;
+        let parts: Vec<Tensor> = groups.iter().map(encode).collect::<Result<_, _>>()?;
+        Ok(guard("joining projections", || Tensor::cat(&parts, 0))?)
+    }
+
+    /// Keys `[n, d]` of images, without graph, each computed among others than its query was.
+    fn keys_of(&self, key: &Encoder, images: &Tensor, (seed, step): (u64, u64)) -> Result<Tensor, ModelError> {
+        let rows = images.size()[0];
+        if self.settings.groups == 1 {
+            return no_grad(|| key.projections(images, Mode::Train));
+        }
+        let mut order: Vec<i64> = (0..rows).collect();
+        order.shuffle(&mut stream(seed, Purpose::ShuffledBatchNorm, 0, step));
+        let mut place = vec![0; order.len()];
+        for (position, &row) in order.iter().enumerate() {
+            place[row as usize] = position as i64;
+        }
+        let (order, place) = (Tensor::from_slice(&order), Tensor::from_slice(&place));
+        let shuffled = guard("shuffling keys", || images.index_select(0, &order.to_device(images.device())))?;
+        let keys = no_grad(|| self.in_groups(&shuffled, |group| key.projections(group, Mode::Train)))?;
+        Ok(guard("shuffling keys", || keys.index_select(0, &place.to_device(keys.device())))?)
+    }
+
+    /// Queries `[n, d]` of images, with graph.
+    fn queries_of(&self, pass: &Pass<'_>, images: &Tensor) -> Result<Tensor, ModelError> {
+        self.in_groups(images, |group| {
+            let features = pass.network.features(group, Mode::Train)?;
+            Ok(guard("computing projections", || (pass.heads.projection)(&features))?)
+        })
+    }
+}
+
+impl Objective for MoCo {
+    fn name(&self) -> &'static str {
+        "moco-v2"
+    }
+
+    /// The keys have no gradient.
+    fn needs(&self) -> Needs {
+        let queue = QueueSize { keys: self.settings.queue_length as usize, width: self.settings.width };
+        Needs { gradient_passes: 1, forward_passes: 1, copies: 1, queue: Some(queue), ..Needs::TWO_VIEWS }
+    }
+
+    /// The key encoder begins as a copy of the query encoder, the queue with random keys.
+    fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {
+        let key = Encoder::frozen_copy(start.network)?;
+        let MoCoSettings { width, queue_length, .. } = self.settings;
+        let queue = Queue::new(width, queue_length, start.seed, key.device())?;
+        self.memory = Some(Memory { key, queue, keys: None });
+        Ok(())
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        let Memory { key, queue, .. } =
+            self.memory.as_ref().expect("the trainer begins a method before its first step");
+        let images = pass.images.size()[0] / 2;
+        let (first, second) = (pass.images.narrow(0, 0, images), pass.images.narrow(0, images, images));
+        momentum_update(&key.tensors(""), &pass.network.tensors(""), self.settings.momentum)?;
+        let keys = self.keys_of(key, &second, pass.draw)?;
+        let queries = self.queries_of(pass, &first)?;
+        let temperature = self.settings.temperature;
+        let loss = guard("computing the loss", || info_nce(&queries, &keys, queue.keys(), temperature))??;
+        let keys = guard("normalising keys", || unit_rows(&keys))?;
+        if let Some(memory) = &mut self.memory {
+            memory.keys = Some(keys);
+        }
+        Ok(guard("computing figures", || with_figures(loss, &queries))?)
+    }
+
+    /// The queue takes the keys only now: the backward pass needs it as it was.
+    fn updated(&mut self) -> Result<(), ModelError> {
+        if let Some(Memory { queue, keys, .. }) = &mut self.memory
+            && let Some(keys) = keys.take()
+        {
+            queue.push(&keys)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Parameters {
+        let mut list = Parameters::default();
+        if let Some(Memory { key, queue, .. }) = &self.memory {
+            list.extend_under("", &key.tensors("encoder_k."));
+            let _ = list.add("queue".into(), queue.keys().shallow_clone(), Role::Buffer);
+            let _ = list.add("queue_ptr".into(), queue.pointer().shallow_clone(), Role::Buffer);
+        }
+        list
+    }
+
+    fn names(&self) -> FileNames {
+        FileNames { network: "module.encoder_q.", state: "module." }
+    }
+}
+
+/// k <- m k + (1 - m) q over the weights, in place; each encoder has running statistics of its own. Both lists name the
+/// same tensors in the same order.
+///
+/// # Errors
+/// [`ModelError::Engine`] for exceptions of libtorch.
+pub fn momentum_update(key: &Parameters, query: &Parameters, momentum: f64) -> Result<(), ModelError> {
+    Ok(guard("following the query encoder", || {
+        no_grad(|| {
+            for (key, query) in key.iter().zip(query.iter()).filter(|(key, _)| key.role == Role::Weight) {
+                let _ = key.tensor.shallow_clone().lerp_(&query.tensor, 1.0 - momentum);
+            }
+        });
+    })?)
+}

@@ -1,0 +1,163 @@
+use tch::Tensor;
+
+use super::Pass;
+use crate::models::{ModelError, Network, Parameters};
+
+/// A method of fine-tuning or pre-training, as the trainer knows it: what it needs, its loss, and the state that it
+/// owns.
+///
+/// The trainer calls [`begin`](Objective::begin) once, then for every step [`loss`](Objective::loss) and, after the
+/// update of the weights, [`updated`](Objective::updated). The tensors of [`state`](Objective::state) are saved,
+/// resumed and compared like weights.
+pub trait Objective: Send {
+    /// Name in configurations, run folders and reports.
+    fn name(&self) -> &'static str;
+
+    /// What the method needs of a step and of the machine.
+    fn needs(&self) -> Needs;
+
+    /// Prepares the method before the first step: a frozen copy of the network, a queue, a bank of features.
+    ///
+    /// A resumed run calls it too, with the same network and seed, before the saved [`state`](Objective::state) is
+    /// copied over what it made.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a copy of the network or the state cannot be built.
+    fn begin(&mut self, _start: &Start<'_>) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    /// The loss of one batch.
+    ///
+    /// # Errors
+    /// [`ModelError`] for shapes that do not fit and for exceptions of libtorch.
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError>;
+
+    /// Called once the weights have been updated with the gradient of the last loss.
+    ///
+    /// # Errors
+    /// [`ModelError`] for exceptions of libtorch.
+    fn updated(&mut self) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    /// Handles of every tensor that the next step depends on beside the network: queues, momentum encoders,
+    /// calibration. No gradient trains them.
+    fn state(&self) -> Parameters {
+        Parameters::default()
+    }
+
+    /// How the tensors of a run are named in its files.
+    fn names(&self) -> FileNames {
+        FileNames::OWN
+    }
+}
+
+/// What a method needs of a step and of the machine. [`Needs::CLASSIFIER`] is the least that fine-tuning has; methods
+/// say what they need beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a need of its own, not a state")]
+pub struct Needs {
+    /// Whether logits are computed from the classifier G_y.
+    pub classifier: bool,
+    /// Whether the projection head G_c is trained.
+    pub projection: bool,
+    /// Whether the loss reads the feature maps of each stage ([`Pass::stage_maps`]).
+    pub stage_maps: bool,
+    /// Views of each image in a batch: 1, or 2 in pre-training.
+    pub views: usize,
+    /// Passes through the network for each image of a batch that keep activations for a gradient.
+    pub gradient_passes: usize,
+    /// Passes through a network for each image of a batch without a gradient, as for the keys of a momentum encoder.
+    pub forward_passes: usize,
+    /// Copies of the network that the method keeps: a frozen source model, a momentum encoder.
+    pub copies: usize,
+    /// The queue of earlier rows that the method keeps, if any.
+    pub queue: Option<QueueSize>,
+    /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
+    /// depends on images through [`Pass::features`] alone.
+    pub divisible: bool,
+}
+
+/// Keys and width of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSize {
+    /// Rows that are kept.
+    pub keys: usize,
+    /// Numbers in a row.
+    pub width: i64,
+}
+
+impl Needs {
+    /// One pass through the network and logits from the classifier.
+    pub const CLASSIFIER: Needs = Needs {
+        classifier: true,
+        projection: false,
+        stage_maps: false,
+        views: 1,
+        gradient_passes: 1,
+        forward_passes: 0,
+        copies: 0,
+        queue: None,
+        divisible: true,
+    };
+
+    /// Two views of each image and projections of them.
+    pub const TWO_VIEWS: Needs = Needs {
+        classifier: false,
+        projection: true,
+        views: 2,
+        gradient_passes: 2,
+        divisible: false,
+        ..Needs::CLASSIFIER
+    };
+
+    /// Refuses a network that lacks a head which the method needs.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingHead`].
+    pub fn check(&self, network: &dyn Network) -> Result<(), ModelError> {
+        match (self.classifier && network.classifier().is_none(), self.projection && network.projection().is_none()) {
+            (true, _) => Err(ModelError::MissingHead { layer: "classifier" }),
+            (_, true) => Err(ModelError::MissingHead { layer: "projection head" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Time that an image takes in evaluation relative to training, where a backward pass takes as long as two
+    /// forward passes.
+    pub fn evaluation_fraction(&self) -> f64 {
+        1.0 / (3 * self.gradient_passes + self.forward_passes) as f64
+    }
+}
+
+/// What a method sees before the first step.
+pub struct Start<'a> {
+    /// The network with the weights that training starts from.
+    pub network: &'a dyn Network,
+    /// Seed of the run: draws come from [`crate::random::stream`].
+    pub seed: u64,
+}
+
+/// Prefixes of tensor names in `last.safetensors`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileNames {
+    /// Before the names of the network's tensors.
+    pub network: &'static str,
+    /// Before the names of the method's state.
+    pub state: &'static str,
+}
+
+impl FileNames {
+    /// The network under its own names, the method's state under `objective.`.
+    pub const OWN: FileNames = FileNames { network: "", state: "objective." };
+}
+
+/// A loss with its parts.
+#[derive(Debug)]
+pub struct ObjectiveLoss {
+    /// What is differentiated: a scalar with graph.
+    pub total: Tensor,
+    /// The terms it is made of, before their weights, and figures of interest: scalars without graph, on the device.
+    pub figures: Vec<(&'static str, Tensor)>,
+}

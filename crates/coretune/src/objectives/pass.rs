@@ -1,0 +1,136 @@
+use std::cell::OnceCell;
+
+use tch::Tensor;
+
+use crate::engine::{World, guard};
+use crate::mining::unit_rows;
+use crate::models::{Linear, Mode, ModelError, Network};
+
+/// The heads that an objective may apply to rows of features; a head is any differentiable map of rows.
+#[derive(Clone, Copy)]
+pub struct Heads<'a> {
+    /// G_y: `[rows, D]` to logits `[rows, C]`.
+    pub classifier: &'a dyn Fn(&Tensor) -> Tensor,
+    /// G_c before normalisation: `[rows, D]` to `[rows, d]`.
+    pub projection: &'a dyn Fn(&Tensor) -> Tensor,
+}
+
+impl Heads<'_> {
+    /// z = G_c(f) / ||G_c(f)||.
+    pub(super) fn project(&self, features: &Tensor) -> Tensor {
+        unit_rows(&(self.projection)(features))
+    }
+}
+
+/// The rows that the formula of a fine-tuning method reads.
+#[derive(Clone, Copy)]
+pub struct FeatureBatch<'a> {
+    /// f, `[n, D]`, with graph.
+    pub features: &'a Tensor,
+    /// y, n classes in `0..classes`; on the host, where the loader left them.
+    pub labels: &'a [i64],
+    /// C.
+    pub classes: i64,
+    /// Seed of the run and number of the step: what random draws depend on.
+    pub draw: (u64, u64),
+}
+
+/// One batch on its way through the network, as an objective sees it: images, labels, features, feature maps, weights
+/// and heads.
+pub struct Pass<'a> {
+    /// u8 `[views n, h, w, 3]`: the first views of n images, then their second views, if any.
+    pub images: &'a Tensor,
+    /// y, n classes; on the host, where the loader left them.
+    pub labels: &'a [i64],
+    /// Seed of the run and number of the step: what random draws depend on.
+    pub draw: (u64, u64),
+    /// The network that is trained; its [`Network::parameters`] are the weights.
+    pub network: &'a dyn Network,
+    /// The heads of the network.
+    pub heads: Heads<'a>,
+    world: World,
+    features: OnceCell<Tensor>,
+    maps: Option<OnceCell<Vec<Tensor>>>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass in which the features are computed when the objective first asks for them.
+    pub fn new(
+        network: &'a dyn Network,
+        heads: Heads<'a>,
+        images: &'a Tensor,
+        labels: &'a [i64],
+        draw: (u64, u64),
+        world: World,
+    ) -> Self {
+        Pass { images, labels, draw, network, heads, world, features: OnceCell::new(), maps: None }
+    }
+
+    /// The same pass for a method that reads [`Pass::stage_maps`]: the maps of the one pass through the network are
+    /// kept.
+    #[must_use]
+    pub fn keeping_maps(mut self) -> Self {
+        self.maps = Some(OnceCell::new());
+        self
+    }
+
+    /// The same pass with features `[n, D]` that were computed before, as in exact accumulation.
+    #[must_use]
+    pub fn with_features(mut self, features: &Tensor) -> Self {
+        self.features = OnceCell::from(features.shallow_clone());
+        self
+    }
+
+    /// f, the pooled features `[views n, D]` of all images, with graph; computed once.
+    ///
+    /// # Errors
+    /// [`ModelError`] for images of another shape and for exceptions of libtorch.
+    pub fn features(&self) -> Result<&Tensor, ModelError> {
+        if let Some(features) = self.features.get() {
+            return Ok(features);
+        }
+        let features = if self.maps.is_none() {
+            self.network.features(self.images, Mode::Train)?
+        } else {
+            let maps = self.stage_maps()?;
+            guard("pooling the last feature map", || self.network.backbone().pool(&maps[maps.len() - 1]))?
+        };
+        let features = self.world.gather(&features);
+        Ok(self.features.get_or_init(|| features))
+    }
+
+    /// The feature maps `[views n, channels, h', w']` after each stage, the stem's first, with graph; the spatial mean
+    /// of the last one is [`Pass::features`]. Computed once.
+    ///
+    /// # Errors
+    /// As [`Pass::features`].
+    ///
+    /// # Panics
+    /// When the method's [`super::Needs`] do not name them.
+    pub fn stage_maps(&self) -> Result<&[Tensor], ModelError> {
+        let cell = self.maps.as_ref().expect("a method that reads feature maps names them in its needs");
+        if let Some(maps) = cell.get() {
+            return Ok(maps);
+        }
+        let maps = self.network.stage_maps(self.images, Mode::Train)?;
+        Ok(cell.get_or_init(|| maps))
+    }
+
+    /// G_c(f), the projections `[views n, d]` of all images, not normalised, with graph.
+    ///
+    /// # Errors
+    /// As [`Pass::features`].
+    pub fn projections(&self) -> Result<Tensor, ModelError> {
+        let features = self.features()?;
+        Ok(guard("computing projections", || (self.heads.projection)(features))?)
+    }
+
+    /// What the formula of a fine-tuning method reads.
+    ///
+    /// # Errors
+    /// As [`Pass::features`].
+    pub fn batch(&self) -> Result<FeatureBatch<'_>, ModelError> {
+        let classes = self.network.classifier().map_or(0, Linear::outputs);
+        Ok(FeatureBatch { features: self.features()?, labels: self.labels, classes, draw: self.draw })
+    }
+}

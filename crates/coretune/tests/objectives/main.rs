@@ -1,0 +1,3 @@
+//! The methods: their losses against formulas, what they need, and the state that they own.
+
+mod pretraining;
