@@ -5,9 +5,10 @@
     python3 scripts/same_weights.py /tmp/before/target/debug/coretune target/debug/coretune
     python3 scripts/same_weights.py OLD NEW --only fit-adamw pretrain-simclr --keep FOLDER
 
-Makes images of three colours and a checkpoint of a narrow ResNet-18, runs every kind with one thread, and compares
-`last.safetensors` (and `best.safetensors`, if any): the names, shapes, types and bytes of all tensors. The metadata may
-differ. Prints a table, then the first differences. Bits are only comparable on one machine.
+Makes images of three colours and a checkpoint of a narrow ResNet-18, runs every kind with one thread, resumes with
+both builds the unfinished runs among the test fixtures (`resume-...`), and compares `last.safetensors` (and
+`best.safetensors`, if any): the names, shapes, types and bytes of all tensors. The metadata may differ. Prints a table,
+then the first differences. Bits are only comparable on one machine.
 
 Exit status: 0 all tensors are equal, 1 some differ or a run failed.
 """
@@ -18,6 +19,7 @@ import math
 import os
 import pathlib
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -49,6 +51,10 @@ KINDS = {
     "pretrain-moco-v2-adamw": [*PRETRAIN, *MOMENTUM_QUEUE, "--opt", "adamw", "--encoder-momentum", "0.9"],
     "pretrain-simclr": [*PRETRAIN, "--method", "simclr", "--blur", "0.5"],
 }
+
+# Runs that an earlier version left unfinished, with their data; WORLD stands for the folder in their config.toml.
+UNFINISHED = pathlib.Path(__file__).resolve().parents[1] / "crates/coretune-cli/tests/cli/runs_of_0_1_0"
+RESUMED = {f"resume-{path.parent.name}": path.parent for path in sorted(UNFINISHED.glob("*/config.toml"))}
 
 
 # --- the data and the checkpoint ---------------------------------------------------------------------
@@ -129,12 +135,27 @@ def arguments_of(kind, world, output, width):
 
 def run(binary, kind, world, output, width):
     """Whether the run came to its end."""
+    if kind in RESUMED:
+        arguments = prepare_resume(kind, output)
+    else:
+        arguments = arguments_of(kind, world, output, width)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [str(binary), *arguments_of(kind, world, output, width)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run([str(binary), *arguments], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         print(f"{binary} {kind}: exit status {done.returncode}\n{done.stderr}", file=sys.stderr)
     return done.returncode == 0
+
+
+def prepare_resume(kind, output):
+    """Copies the unfinished run and its data, and gives the arguments that resume it."""
+    source = RESUMED[kind]
+    shutil.copytree(source, output)
+    data, encoder = output.parent / "data", output.parent / "encoder.safetensors"
+    shutil.copytree(source.parent / "data", data, dirs_exist_ok=True)
+    shutil.copy(source.parent / "encoder.safetensors", encoder)
+    config = output / "config.toml"
+    config.write_text(config.read_text().replace("WORLD", str(output.parent)))
+    return [source.name.split("-")[0], "--resume", "--output", str(output)]
 
 
 # --- the comparison ----------------------------------------------------------------------------------
@@ -198,7 +219,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=pathlib.Path, help="one coretune")
     parser.add_argument("after", type=pathlib.Path, help="the other")
-    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND", help=", ".join(KINDS))
+    kinds = [*KINDS, *RESUMED]
+    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds, metavar="KIND", help=", ".join(kinds))
     parser.add_argument("--width", type=float, default=0.125, help="factor on the channels of ResNet-18")
     parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="leave data and runs in this new folder")
     options = parser.parse_args()
@@ -207,18 +229,18 @@ def main():
         make_world(world, options.width)
         wrong = 0
         sentences = []
-        print(f"{'run':<24}{'file':<20}{'tensors':>8}  result", flush=True)
+        print(f"{'run':<26}{'file':<20}{'tensors':>8}  result", flush=True)
         for kind in options.only:
             outputs = [world / side / kind for side in ("before", "after")]
             binaries = (options.before.resolve(), options.after.resolve())
             if not all([run(binary, kind, world, out, options.width) for binary, out in zip(binaries, outputs)]):
                 wrong += 1
-                print(f"{kind:<24}{'':<28}  a run failed", flush=True)
+                print(f"{kind:<26}{'':<28}  a run failed", flush=True)
                 continue
             rows, found = compare(kind, outputs)
             sentences += found
             for name, file, count, result in rows:
-                print(f"{name:<24}{file:<20}{count:>8}  {result}", flush=True)
+                print(f"{name:<26}{file:<20}{count:>8}  {result}", flush=True)
     for sentence in sentences[:20]:
         print(sentence)
     if len(sentences) > 20:

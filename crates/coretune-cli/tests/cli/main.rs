@@ -13,6 +13,7 @@ mod pretrain;
 mod report;
 mod resume;
 mod run;
+mod runs_of_0_1_0;
 mod world;
 
 use std::process::{Command, Output};
