@@ -154,7 +154,8 @@ impl Work {
     /// Makes batch number `batch` and sends it; whether the worker should go on.
     fn deliver(&self, batch: usize, sender: &SyncSender<Result<Batch, DataError>>) -> bool {
         let made = catch_unwind(AssertUnwindSafe(|| self.make(&self.batches[batch])));
-        let made = made.unwrap_or_else(|panic| Err(DataError::Worker { message: message_of(panic.as_ref()) }));
+        let made =
+            made.unwrap_or_else(|panic| Err(DataError::Worker { message: engine::panic_text(panic.as_ref()).into() }));
         match made.transpose() {
             None => false,
             Some(made) => {
@@ -221,9 +222,4 @@ pub(crate) fn stack_images(images: &[&RgbImage]) -> Result<Tensor, DataError> {
     let pixels: Vec<u8> = images.iter().flat_map(|image| image.as_raw()).copied().collect();
     let shape = [images.len() as i64, i64::from(batch_height), i64::from(batch_width), 3];
     Ok(engine::guard("making a batch", || Tensor::from_slice(&pixels).view(shape))?)
-}
-
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_string()
 }

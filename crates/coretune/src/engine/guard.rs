@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::EngineError;
@@ -6,14 +7,14 @@ use super::EngineError;
 ///
 /// `doing` completes the sentence "libtorch failed while ...".
 pub fn guard<T>(doing: &'static str, work: impl FnOnce() -> T) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        EngineError::Torch { doing, message: first_sentence(text) }
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| EngineError::Torch { doing, message: first_sentence(panic_text(panic.as_ref())) })
+}
+
+/// The text that a caught panic carries.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// The part of a C++ exception that says something: without the wrapping of `unwrap` and without the backtrace.

@@ -2,7 +2,8 @@
 //!
 //! Mathematics in this crate is written with tch's plain operators, which panic on a C++ exception. Public entry
 //! points check the shapes they are given ([`shape`]) and run what follows inside [`guard`], so that no panic leaves
-//! the crate: an exception of libtorch (out of memory, say) becomes an [`EngineError`].
+//! the crate: an exception of libtorch (out of memory, say) becomes an [`EngineError`]. Steps that several formulas share
+//! are in [`rows`].
 
 pub mod channels_last;
 mod cpu;
@@ -11,6 +12,7 @@ mod error;
 mod guard;
 mod memory;
 mod precision;
+pub mod rows;
 pub mod shape;
 pub mod threads;
 mod versions;
@@ -19,7 +21,7 @@ mod world;
 pub use cpu::cpu_type;
 pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name};
 pub use error::EngineError;
-pub use guard::guard;
+pub use guard::{guard, panic_text};
 pub use memory::{available_memory_bytes, peak_rss_bytes};
 pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};
 pub use versions::{Versions, versions};

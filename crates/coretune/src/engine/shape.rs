@@ -1,4 +1,4 @@
-//! Checks of shape and element type, made once where tensors enter.
+//! Checks of shapes, element types and settings, made once where they enter.
 
 use tch::{Kind, Tensor};
 
@@ -29,15 +29,30 @@ pub fn float(name: &'static str, tensor: &Tensor) -> Result<Kind, EngineError> {
     }
 }
 
+/// Fails unless a list of `found` entries has `expected` of them.
+pub fn length(name: &'static str, found: usize, expected: i64) -> Result<(), EngineError> {
+    if found as i64 == expected {
+        return Ok(());
+    }
+    Err(EngineError::Shape { tensor: name, expected: format!("[{expected}]"), found: vec![found as i64] })
+}
+
+/// Whether `value` is positive and finite.
+pub fn is_positive(value: f64) -> bool {
+    value > 0.0 && value.is_finite()
+}
+
+/// Fails unless `value` is positive and finite.
+pub fn positive(name: &'static str, value: f64) -> Result<(), EngineError> {
+    if is_positive(value) {
+        return Ok(());
+    }
+    Err(EngineError::Value { name, expected: "a number above 0".into(), found: value.to_string() })
+}
+
 /// Fails unless every label lies in `0..classes`.
 pub fn labels(labels: &[i64], rows: i64, classes: i64) -> Result<(), EngineError> {
-    if labels.len() as i64 != rows {
-        return Err(EngineError::Shape {
-            tensor: "labels",
-            expected: format!("[{rows}]"),
-            found: vec![labels.len() as i64],
-        });
-    }
+    length("labels", labels.len(), rows)?;
     match labels.iter().find(|label| !(0..classes).contains(*label)) {
         None => Ok(()),
         Some(label) => Err(EngineError::Value {

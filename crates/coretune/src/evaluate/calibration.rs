@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::{EvaluateError, Logits, argmax, labelled_matrix, positive};
-use crate::engine::guard;
+use super::{EvaluateError, Logits, argmax, labelled_matrix};
+use crate::engine::{guard, shape};
 
 /// Number of equal bins of confidence.
 pub const BINS: usize = 15;
@@ -36,7 +36,7 @@ pub fn expected_calibration_error(logits: &Tensor, labels: &[i64], temperature: 
 
 /// The [`BINS`] bins behind the calibration error, from low to high confidence.
 pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Bin>, EvaluateError> {
-    positive("temperature", temperature)?;
+    shape::positive("temperature", temperature)?;
     let logits = Logits::new(logits, labels)?;
     let mut sums = [(0, 0.0, 0); BINS];
     for (row, &label) in logits.rows().zip(labels) {
@@ -57,7 +57,7 @@ pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<
 
 /// Mean of -log softmax(logits / T) at the label, nats.
 pub fn negative_log_likelihood(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
-    positive("temperature", temperature)?;
+    shape::positive("temperature", temperature)?;
     let logits = Logits::new(logits, labels)?;
     let loss = |(row, &label): (&[f64], &i64)| {
         let largest = row[argmax(row)];

@@ -73,7 +73,12 @@ pub fn correct(logits: &Tensor, labels: &[i64]) -> Result<Vec<bool>, EvaluateErr
     Ok(logits.rows().zip(labels).map(|(row, &label)| argmax(row) == label as usize).collect())
 }
 
-/// How many classes stand before `label` when sorted by falling logit, then by number.
+/// Fraction of the images that were right; NaN without images.
+pub fn accuracy(correct: &[bool]) -> f64 {
+    correct.iter().filter(|&&right| right).count() as f64 / correct.len() as f64
+}
+
+/// How many classes come before `label` when sorted by falling logit, then by number.
 fn rank(row: &[f64], label: usize) -> usize {
     let own = row[label];
     let before = |(class, logit): (usize, &f64)| if class < label { *logit >= own } else { *logit > own };

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::{EvaluateError, finite_matrix, labelled_matrix, normalised, one_hot};
+use super::{EvaluateError, finite_matrix, labelled_matrix, normalised};
 use crate::engine::guard;
+use crate::engine::rows::one_hot;
 
 /// Rows that are compared with each other at a time; bounds the memory to a few matrices of this size.
 const BLOCK: i64 = 1024;
@@ -92,7 +93,7 @@ fn spread(features: &Tensor, labels: &Tensor, classes: i64) -> Geometry {
 fn class_sums(labels: &Tensor, classes: i64, value: impl Fn((i64, i64)) -> Tensor) -> (Tensor, Tensor) {
     let mut sums: Option<(Tensor, Tensor)> = None;
     for rows in blocks(labels.size()[0]) {
-        let membership = one_hot(&rows_of(labels, rows), classes).tr();
+        let membership = one_hot(&rows_of(labels, rows), classes, Kind::Double).tr();
         let size = membership.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
         let sum = membership.matmul(&value(rows));
         sums = Some(match sums {

@@ -23,7 +23,7 @@ pub use error::EvaluateError;
 
 use tch::{Kind, Tensor};
 
-use crate::engine::{EngineError, guard, shape};
+use crate::engine::{guard, shape};
 
 /// Logits `[n, C]` on the host as float64, checked together with their labels.
 struct Logits {
@@ -89,20 +89,10 @@ fn first_row_not_finite(matrix: &Tensor) -> Option<i64> {
 }
 
 /// Rows of length 1: `f / max(||f||, 1e-12)`.
+///
+/// Not [`crate::engine::rows::unit_rows`]: libtorch's `norm` sums the squares in another order than `sum` does, and the
+/// recorded figures of evaluations depend on it in their last digits.
 fn normalised(features: &Tensor) -> Tensor {
     let norm = features.square().sum_dim_intlist([1i64].as_slice(), true, features.kind()).sqrt();
     features / norm.clamp_min(1e-12)
-}
-
-/// One-hot rows `[n, classes]` of float64 beside `like`.
-fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
-    labels.one_hot(classes).to_kind(Kind::Double)
-}
-
-/// Fails unless `value` lies in the open interval (0, infinity).
-fn positive(name: &'static str, value: f64) -> Result<(), EngineError> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(());
-    }
-    Err(EngineError::Value { name, expected: "a number above 0".into(), found: value.to_string() })
 }

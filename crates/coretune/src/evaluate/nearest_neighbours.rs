@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-use super::{EvaluateError, argmax, finite_matrix, labelled_matrix, normalised, positive, values};
+use super::classification::accuracy;
+use super::{EvaluateError, argmax, finite_matrix, labelled_matrix, normalised, values};
 use crate::engine::{EngineError, guard, shape};
 
 /// Neighbours that vote.
@@ -29,12 +30,10 @@ impl NearestNeighbours {
     /// [`EngineError::Shape`] when there is not one label per test row.
     pub fn top1(&self, labels: &[i64]) -> Result<f64, EngineError> {
         let rows = self.predicted.len();
-        if labels.len() != rows {
-            let found = vec![labels.len() as i64];
-            return Err(EngineError::Shape { tensor: "labels", expected: format!("[{rows}]"), found });
-        }
-        let right = self.predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
-        Ok(right as f64 / rows as f64)
+        shape::length("labels", labels.len(), rows as i64)?;
+        let correct: Vec<bool> =
+            self.predicted.iter().zip(labels).map(|(predicted, label)| predicted == label).collect();
+        Ok(accuracy(&correct))
     }
 }
 
@@ -103,7 +102,7 @@ fn nearest(cosines: &[f64], neighbours: usize) -> Vec<usize> {
 }
 
 fn check_settings(neighbours: usize, temperature: f64) -> Result<(), EngineError> {
-    positive("temperature", temperature)?;
+    shape::positive("temperature", temperature)?;
     let largest_vote = (1.0 / temperature).exp() * neighbours as f64;
     if neighbours > 0 && largest_vote.is_finite() {
         return Ok(());

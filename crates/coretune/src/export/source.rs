@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, no_grad};
 
 use super::ExportError;
+use crate::engine::shape;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
 use crate::train::{ModelDescription, load_model, unfinished};
@@ -34,7 +35,7 @@ impl Source {
         source.notes.extend(unfinished(&folder)?);
         if let Some(summary) = folder.read_summary()? {
             source.epoch = Some(summary.best.epoch);
-            source.temperature = summary.temperature.filter(|t| t.is_finite() && *t > 0.0);
+            source.temperature = summary.temperature.filter(|&temperature| shape::is_positive(temperature));
         }
         Ok(source)
     }

@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::Task;
 use crate::data::Split;
 use crate::engine::{guard, versions};
-use crate::evaluate::classification::correct;
+use crate::evaluate::classification::{accuracy, correct};
 use crate::evaluate::features::{FeatureCache, Features, Origin};
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
@@ -66,11 +66,10 @@ impl Task {
         let (split, judged) = self.splits.judging();
         let (probe, knn) = self.measure(&features)?;
         let linear_correct = correct(&probe.logits(&features.judged)?, judged.labels())?;
-        let right = linear_correct.iter().filter(|&&right| right).count();
         Ok(FrozenFigures {
             split,
             knn_top1: knn,
-            linear_top1: right as f64 / linear_correct.len() as f64,
+            linear_top1: accuracy(&linear_correct),
             probe,
             linear_correct,
             took: started.elapsed(),
@@ -94,8 +93,7 @@ impl Task {
         observer(&Event::Stage("linear probe of random weights"));
         let (probe, knn_top1) = self.measure(&features)?;
         let (_, judged) = self.splits.judging();
-        let right = correct(&probe.logits(&features.judged)?, judged.labels())?;
-        let linear_top1 = right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
+        let linear_top1 = accuracy(&correct(&probe.logits(&features.judged)?, judged.labels())?);
         Ok(RandomFigures { knn_top1, linear_top1 })
     }
 

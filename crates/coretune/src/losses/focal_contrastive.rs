@@ -1,8 +1,8 @@
 use tch::Tensor;
 
 use super::Contrast;
+use crate::engine::rows::{off_diagonal, same_class};
 use crate::engine::{EngineError, guard, shape};
-use crate::mining::{off_diagonal, same_class};
 
 /// The focal weight (1 - p)^exponent of a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,18 +27,9 @@ pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) ->
     let (anchors, others) = shape::matrix("similarities", &contrast.similarities)?;
     shape::exactly("members", &contrast.members, &[anchors, others])?;
     shape::exactly("weights", &contrast.weights, &[anchors, others])?;
+    shape::float("similarities", &contrast.similarities)?;
     check_settings(temperature, focus)?;
-    let kind = shape::float("similarities", &contrast.similarities)?;
-    guard("computing the contrastive loss", || {
-        let log_p = log_probabilities(contrast, temperature);
-        let terms = &contrast.weights * focal_weight(&log_p, focus) * log_p;
-        let mass = contrast.weights.sum_dim_intlist([1i64].as_slice(), false, kind);
-        let counted = mass.gt(0.0).to_kind(kind);
-        // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
-        let divisor = mass + (1.0 - &counted);
-        let per_anchor: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind) / divisor;
-        -per_anchor.sum(kind) / counted.sum(kind).clamp_min(1.0)
-    })
+    guard("computing the contrastive loss", || contrast.focal_loss(temperature, focus))
 }
 
 /// SupCon ("out" form) with labels alone: A_i are the other rows, w_ij = 1 for those of the same class.
@@ -52,13 +43,29 @@ pub fn supervised_contrastive(
 ) -> Result<Tensor, EngineError> {
     let (n, _) = shape::matrix("projections", projections)?;
     shape::labels(labels, n, i64::MAX)?;
-    let kind = shape::float("projections", projections)?;
-    let contrast = guard("pairing the batch", || {
+    shape::float("projections", projections)?;
+    check_settings(temperature, focus)?;
+    guard("computing the contrastive loss", || {
         let members = off_diagonal(n, projections.device());
-        let weights = same_class(labels, projections.device()).logical_and(&members).to_kind(kind);
-        Contrast { similarities: projections.matmul(&projections.tr()), members, weights }
-    })?;
-    focal_contrastive(&contrast, temperature, focus)
+        let weights = same_class(labels, projections.device()).logical_and(&members).to_kind(projections.kind());
+        let similarities = projections.matmul(&projections.tr());
+        Contrast { similarities, members, weights }.focal_loss(temperature, focus)
+    })
+}
+
+impl Contrast {
+    /// [`focal_contrastive`], shapes and settings unchecked.
+    fn focal_loss(&self, temperature: f64, focus: Focus) -> Tensor {
+        let kind = self.similarities.kind();
+        let log_p = log_probabilities(self, temperature);
+        let terms = &self.weights * focal_weight(&log_p, focus) * log_p;
+        let mass = self.weights.sum_dim_intlist([1i64].as_slice(), false, kind);
+        let counted = mass.gt(0.0).to_kind(kind);
+        // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
+        let divisor = mass + (1.0 - &counted);
+        let per_anchor: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind) / divisor;
+        -per_anchor.sum(kind) / counted.sum(kind).clamp_min(1.0)
+    }
 }
 
 /// log p_ij over the members of A_i; 0 elsewhere, so that a weight of 0 gives 0 and not 0 x infinity.
@@ -81,10 +88,7 @@ fn focal_weight(log_p: &Tensor, focus: Focus) -> Tensor {
 }
 
 fn check_settings(temperature: f64, focus: Focus) -> Result<(), EngineError> {
-    if !(temperature > 0.0 && temperature.is_finite()) {
-        let found = temperature.to_string();
-        return Err(EngineError::Value { name: "temperature", expected: "a positive number".into(), found });
-    }
+    shape::positive("temperature", temperature)?;
     // Between 0 and 1 the derivative of (1 - p)^g is infinite at p = 1.
     if focus.exponent != 0.0 && !(1.0..=10.0).contains(&focus.exponent) {
         let found = focus.exponent.to_string();

@@ -1,7 +1,7 @@
 use tch::{Kind, Tensor};
 
+use crate::engine::rows::{have_negatives, off_diagonal, same_class};
 use crate::engine::{EngineError, guard, shape};
-use crate::mining::{have_negatives, off_diagonal, same_class};
 
 /// Which pairs a contrastive loss compares: the anchors' similarities, their contrast sets and the weights of the pairs.
 #[derive(Debug)]
@@ -20,10 +20,32 @@ pub struct Contrast {
 /// anchor's own generated rows are compared, so the table is `[n, n + 2]` and not `[n, 3n]`. In a batch of one class the
 /// generated rows are left out.
 pub fn own_pairs(projections: &Tensor, labels: &[i64]) -> Result<Contrast, EngineError> {
-    let n = anchors_of(projections, labels)?;
-    let kind = shape::float("projections", projections)?;
-    guard("pairing the batch", || {
-        let device = projections.device();
+    let (_, width) = shape::matrix("projections", projections)?;
+    shape::exactly("projections", projections, &[3 * labels.len() as i64, width])?;
+    shape::float("projections", projections)?;
+    guard("pairing the batch", || Contrast::own(projections, labels))
+}
+
+/// Pair scheme `soft` of M5: A_i = all other rows; w_ij = Y_i . Y_j, the overlap of the soft labels.
+///
+/// `projections` is `[3n, d]`, `soft_targets` `[3n, C]`; the anchors are the first n rows.
+pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<Contrast, EngineError> {
+    let (rows, _) = shape::matrix("projections", projections)?;
+    let (_, classes) = shape::matrix("soft targets", soft_targets)?;
+    if rows % 3 != 0 {
+        let found = projections.size();
+        return Err(EngineError::Shape { tensor: "projections", expected: "[3n, d]".into(), found });
+    }
+    shape::exactly("soft targets", soft_targets, &[rows, classes])?;
+    shape::float("projections", projections)?;
+    guard("pairing the batch", || Contrast::soft(projections, soft_targets))
+}
+
+/// The formulas themselves, shapes unchecked.
+impl Contrast {
+    /// [`own_pairs`].
+    fn own(projections: &Tensor, labels: &[i64]) -> Self {
+        let (n, kind, device) = (labels.len() as i64, projections.kind(), projections.device());
         let parts = projections.split(n, 0);
         let (originals, hard_positives, semi_hard_negatives) = (&parts[0], &parts[1], &parts[2]);
         let among_originals = originals.matmul(&originals.tr());
@@ -39,36 +61,18 @@ pub fn own_pairs(projections: &Tensor, labels: &[i64]) -> Result<Contrast, Engin
             members: Tensor::cat(&[others, Tensor::ones([n, 2], (Kind::Bool, device))], 1),
             weights: Tensor::cat(&[positives, column(1.0), column(0.0)], 1),
         }
-    })
-}
-
-/// Pair scheme `soft` of M5: A_i = all other rows; w_ij = Y_i . Y_j, the overlap of the soft labels.
-///
-/// `projections` is `[3n, d]`, `soft_targets` `[3n, C]`; the anchors are the first n rows.
-pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<Contrast, EngineError> {
-    let (rows, _) = shape::matrix("projections", projections)?;
-    let (_, classes) = shape::matrix("soft targets", soft_targets)?;
-    if rows % 3 != 0 {
-        let found = projections.size();
-        return Err(EngineError::Shape { tensor: "projections", expected: "[3n, d]".into(), found });
     }
-    shape::exactly("soft targets", soft_targets, &[rows, classes])?;
-    let kind = shape::float("projections", projections)?;
-    guard("pairing the batch", || {
+
+    /// [`soft_label_pairs`].
+    fn soft(projections: &Tensor, soft_targets: &Tensor) -> Self {
+        let rows = projections.size()[0];
         let n = rows / 3;
-        let members = Tensor::eye(rows, (Kind::Bool, projections.device())).logical_not().narrow(0, 0, n);
+        let members = off_diagonal(rows, projections.device()).narrow(0, 0, n);
         let overlap = soft_targets.narrow(0, 0, n).matmul(&soft_targets.tr());
         Contrast {
             similarities: projections.narrow(0, 0, n).matmul(&projections.tr()),
-            weights: overlap * members.to_kind(kind),
+            weights: overlap * members.to_kind(projections.kind()),
             members,
         }
-    })
-}
-
-fn anchors_of(projections: &Tensor, labels: &[i64]) -> Result<i64, EngineError> {
-    let n = labels.len() as i64;
-    let (_, width) = shape::matrix("projections", projections)?;
-    shape::exactly("projections", projections, &[3 * n, width])?;
-    Ok(n)
+    }
 }

@@ -1,7 +1,7 @@
 use tch::Tensor;
 
+use crate::engine::rows::off_diagonal;
 use crate::engine::{EngineError, guard, shape};
-use crate::mining::off_diagonal;
 
 /// Two soft labels count as equal when no entry differs by this much (METHOD section 6).
 const SAME_LABEL: f64 = 1e-6;
@@ -18,15 +18,20 @@ pub fn reference_contrastive(
     let (m, _) = shape::matrix("projections", projections)?;
     let (_, classes) = shape::matrix("soft targets", soft_targets)?;
     shape::exactly("soft targets", soft_targets, &[m, classes])?;
-    let kind = shape::float("projections", projections)?;
-    guard("computing the reference contrastive loss", || {
-        let others = off_diagonal(m, projections.device());
-        let distance = (soft_targets.unsqueeze(1) - soft_targets.unsqueeze(0)).abs().amax([2i64].as_slice(), false);
-        let positives = distance.lt(SAME_LABEL).logical_and(&others);
-        let logits = (projections.matmul(&projections.tr()) / temperature).masked_fill(&others.logical_not(), -1e30);
-        let log_p = logits.log_softmax(1, kind).masked_fill(&positives.logical_not(), 0.0);
-        let terms: Tensor = -log_p.expm1() * &log_p;
-        let anchors_with_positive = positives.any_dim(1, false).to_kind(kind).sum(kind).clamp_min(1.0);
-        -terms.sum(kind) / m as f64 / anchors_with_positive
-    })
+    shape::float("projections", projections)?;
+    shape::positive("temperature", temperature)?;
+    guard("computing the reference contrastive loss", || of_equal_labels(projections, soft_targets, temperature))
+}
+
+/// [`reference_contrastive`], its shapes unchecked.
+fn of_equal_labels(projections: &Tensor, soft_targets: &Tensor, temperature: f64) -> Tensor {
+    let (m, kind) = (projections.size()[0], projections.kind());
+    let others = off_diagonal(m, projections.device());
+    let distance = (soft_targets.unsqueeze(1) - soft_targets.unsqueeze(0)).abs().amax([2i64].as_slice(), false);
+    let positives = distance.lt(SAME_LABEL).logical_and(&others);
+    let logits = (projections.matmul(&projections.tr()) / temperature).masked_fill(&others.logical_not(), -1e30);
+    let log_p = logits.log_softmax(1, kind).masked_fill(&positives.logical_not(), 0.0);
+    let terms: Tensor = -log_p.expm1() * &log_p;
+    let anchors_with_positive = positives.any_dim(1, false).to_kind(kind).sum(kind).clamp_min(1.0);
+    -terms.sum(kind) / m as f64 / anchors_with_positive
 }

@@ -1,6 +1,6 @@
 use tch::Tensor;
 
-use crate::engine::{EngineError, guard, shape};
+use crate::engine::{EngineError, guard, rows, shape};
 
 /// M6: mean over the rows of - sum_k Y_k log softmax(logits)_k.
 ///
@@ -16,10 +16,7 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor, E
 pub fn one_hot(labels: &[i64], classes: i64, like: &Tensor) -> Result<Tensor, EngineError> {
     shape::labels(labels, labels.len() as i64, classes)?;
     let kind = shape::float("features", like)?;
-    guard("encoding labels", || {
-        let labels = Tensor::from_slice(labels).to_device(like.device()).unsqueeze(1);
-        Tensor::zeros([labels.size()[0], classes], (kind, like.device())).scatter_value(1, &labels, 1.0)
-    })
+    guard("encoding labels", || rows::one_hot(&Tensor::from_slice(labels).to_device(like.device()), classes, kind))
 }
 
 /// Label smoothing: (1 - s) Y + s / C, on hard and soft labels alike.

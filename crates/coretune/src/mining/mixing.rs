@@ -1,12 +1,12 @@
 use rand::RngExt;
 use rand_distr::{Beta, Distribution};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::HardestPairs;
 use crate::engine::{EngineError, guard, shape};
 use crate::random::{Purpose, stream};
 
-/// Lower bound of the partner's share in a semi-hard negative (M3).
+/// Smallest weight of the partner in a semi-hard negative (M3).
 const SEMI_HARD_SHARE: f64 = 0.8;
 
 /// The random numbers of one step, drawn on the host: labels are known there, so nothing is read back from the device.
@@ -16,7 +16,7 @@ pub struct MixDraws {
     pub hard_positive: Vec<f64>,
     /// lam of M3, already raised to at least 0.8.
     pub semi_hard_negative: Vec<f64>,
-    /// r(i) of M3; the anchor itself where the batch has no other class.
+    /// r(i) of M3; the anchor itself in a batch of one class.
     pub partner: Vec<i64>,
 }
 
@@ -24,7 +24,7 @@ impl MixDraws {
     /// Draws for step `step` of the run with `seed`: lam ~ Beta(alpha, alpha), r(i) uniform over the rows of other classes.
     ///
     /// # Errors
-    /// When `alpha` is not a positive finite number.
+    /// When `alpha` is not positive and finite.
     pub fn draw(labels: &[i64], alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
         let mut draws = Self::coefficients(labels.len(), alpha, seed, step)?;
         draws.partner = partners(labels, seed, step);
@@ -40,10 +40,18 @@ impl MixDraws {
         Ok(draws)
     }
 
+    /// Fails unless there is one draw of each kind for `n` anchors, and each partner is one of them.
+    pub(crate) fn check(&self, n: i64) -> Result<(), EngineError> {
+        shape::length("lam of hard positives", self.hard_positive.len(), n)?;
+        shape::length("lam of semi-hard negatives", self.semi_hard_negative.len(), n)?;
+        shape::labels(&self.partner, n, n)
+    }
+
     fn coefficients(n: usize, alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
-        let beta = Beta::new(alpha, alpha).ok().filter(|_| alpha.is_finite()).ok_or(EngineError::Value {
+        shape::positive("alpha", alpha)?;
+        let beta = Beta::new(alpha, alpha).map_err(|error| EngineError::Value {
             name: "alpha",
-            expected: "a positive number".into(),
+            expected: error.to_string(),
             found: alpha.to_string(),
         })?;
         let draw = |purpose| beta.sample_iter(stream(seed, purpose, 0, step)).take(n);
@@ -74,7 +82,7 @@ fn partners(labels: &[i64], seed: u64, step: u64) -> Vec<i64> {
     (0..labels.len()).map(partner_of).collect()
 }
 
-/// M2: rows f_i+ = lam f_hp(i) + (1 - lam) f_hn(i) and the soft labels mixed alike. Without a negative: f_hp(i).
+/// M2: rows f_i+ = lam f_hp(i) + (1 - lam) f_hn(i) and the soft labels mixed alike; f_hp(i) in a batch of one class.
 ///
 /// `features` is `[n, D]`, `targets` `[n, C]`, `lam` has n entries.
 pub fn hard_positives(
@@ -83,20 +91,14 @@ pub fn hard_positives(
     pairs: &HardestPairs,
     lam: &[f64],
 ) -> Result<(Tensor, Tensor), EngineError> {
-    let lam = coefficient_column(features, lam)?;
+    check_coefficients(features, lam)?;
     guard("mixing hard positives", || {
-        let mix = |rows: &Tensor| {
-            let positive = rows.index_select(0, &pairs.positive);
-            if !pairs.have_negatives {
-                return positive;
-            }
-            &lam * positive + (1.0 - &lam) * rows.index_select(0, &pairs.negative)
-        };
-        (mix(features), mix(targets))
+        let lam = coefficient_column(lam, features);
+        (pairs.mix(features, &lam), pairs.mix(targets, &lam))
     })
 }
 
-/// M3: rows f_i- = (1 - lam) f_i + lam f_r(i) and the soft labels mixed alike. Without a negative: f_i.
+/// M3: rows f_i- = (1 - lam) f_i + lam f_r(i) and the soft labels mixed alike; f_i in a batch of one class.
 ///
 /// `features` is `[n, D]`, `targets` `[n, C]`, `partner` and `lam` have n entries.
 pub fn semi_hard_negatives(
@@ -105,29 +107,36 @@ pub fn semi_hard_negatives(
     partner: &[i64],
     lam: &[f64],
 ) -> Result<(Tensor, Tensor), EngineError> {
+    check_coefficients(features, lam)?;
     let n = features.size()[0];
     shape::labels(partner, n, n)?;
-    let lam = coefficient_column(features, lam)?;
     guard("mixing semi-hard negatives", || {
-        let partner = Tensor::from_slice(partner).to_device(features.device());
-        let mix = |rows: &Tensor| (1.0 - &lam) * rows + &lam * rows.index_select(0, &partner);
-        (mix(features), mix(targets))
+        let (partner, lam) =
+            (Tensor::from_slice(partner).to_device(features.device()), coefficient_column(lam, features));
+        (mix_with_partner(features, &partner, &lam), mix_with_partner(targets, &partner, &lam))
     })
 }
 
-/// `lam` as a column `[n, 1]` that scales the rows of `features`.
-fn coefficient_column(features: &Tensor, lam: &[f64]) -> Result<Tensor, EngineError> {
+fn check_coefficients(features: &Tensor, lam: &[f64]) -> Result<(), EngineError> {
     let (n, _) = shape::matrix("features", features)?;
-    let kind: Kind = shape::float("features", features)?;
-    let column = Tensor::from_slice(lam);
-    shape::exactly("lam", &column, &[n])?;
-    guard("copying mixing coefficients", || column.unsqueeze(1).to_kind(kind).to_device(features.device()))
+    shape::float("features", features)?;
+    shape::length("lam", lam.len(), n)
+}
+
+/// (1 - lam) x_i + lam x_r(i) for rows x `[n, K]` and lam `[n, 1]`; shapes unchecked.
+pub(crate) fn mix_with_partner(rows: &Tensor, partner: &Tensor, lam: &Tensor) -> Tensor {
+    (1.0 - lam) * rows + lam * rows.index_select(0, partner)
+}
+
+/// `lam` as a column `[n, 1]` of the kind and on the device of `like`.
+pub(crate) fn coefficient_column(lam: &[f64], like: &Tensor) -> Tensor {
+    Tensor::from_slice(lam).unsqueeze(1).to_kind(like.kind()).to_device(like.device())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mining::have_negatives;
+    use crate::engine::rows::have_negatives;
 
     #[test]
     fn a_partner_is_of_another_class_and_every_such_row_is_drawn() {

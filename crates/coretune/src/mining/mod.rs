@@ -4,5 +4,5 @@ mod hardest_pairs;
 mod mixing;
 
 pub use hardest_pairs::{HardestPairs, cosines, hardest_pairs, reference_hardest_pairs};
-pub(crate) use hardest_pairs::{have_negatives, off_diagonal, same_class, unit_rows};
 pub use mixing::{MixDraws, hard_positives, semi_hard_negatives};
+pub(crate) use mixing::{coefficient_column, mix_with_partner};

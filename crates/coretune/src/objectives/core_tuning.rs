@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
+use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{
-    Focus, focal_contrastive, one_hot, own_pairs, reference_contrastive, smooth, soft_cross_entropy, soft_label_pairs,
+    Focus, focal_contrastive, own_pairs, reference_contrastive, smooth, soft_cross_entropy, soft_label_pairs,
 };
-use crate::mining::{
-    HardestPairs, MixDraws, cosines, hard_positives, hardest_pairs, off_diagonal, reference_hardest_pairs, same_class,
-    semi_hard_negatives,
-};
+use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
 
 /// Which pairs the contrastive loss compares, and with which weights.
@@ -94,20 +92,31 @@ impl CoreTuning {
         draws: &MixDraws,
     ) -> Result<MixedRows, EngineError> {
         let (n, _) = shape::matrix("features", features)?;
+        shape::float("features", features)?;
         shape::labels(labels, n, classes)?;
-        let targets = one_hot(labels, classes, features)?;
-        let cosines = cosines(features)?;
+        draws.check(n)?;
+        guard("mixing the batch", || self.mixed_rows(features, labels, classes, draws))
+    }
+
+    /// [`CoreTuning::mix`], its arguments unchecked.
+    fn mixed_rows(&self, features: &Tensor, labels: &[i64], classes: i64, draws: &MixDraws) -> MixedRows {
+        let device = features.device();
+        let targets = one_hot(&Tensor::from_slice(labels).to_device(device), classes, features.kind());
+        let cosines = cosines(&features.detach());
         let pairs = match self.pairs {
-            PairScheme::Own | PairScheme::Soft => hardest_pairs(&cosines, labels)?,
+            PairScheme::Own | PairScheme::Soft => HardestPairs::of(&cosines, labels),
             // The script mixes with whatever it found, also in a batch of one class.
             PairScheme::Reference => {
-                HardestPairs { have_negatives: true, ..reference_hardest_pairs(&cosines, labels)? }
+                HardestPairs { have_negatives: true, ..HardestPairs::of_reference(&cosines, labels) }
             }
         };
-        let (positives, positive_targets) = hard_positives(features, &targets, &pairs, &draws.hard_positive)?;
-        let (negatives, negative_targets) =
-            semi_hard_negatives(features, &targets, &draws.partner, &draws.semi_hard_negative)?;
-        let (rows, soft_targets) = guard("joining the rows", || match self.pairs {
+        let coefficients = |lam: &[f64]| coefficient_column(lam, features);
+        let partner = Tensor::from_slice(&draws.partner).to_device(device);
+        let (lam, partner_lam) = (coefficients(&draws.hard_positive), coefficients(&draws.semi_hard_negative));
+        let (positives, positive_targets) = (pairs.mix(features, &lam), pairs.mix(&targets, &lam));
+        let negatives = mix_with_partner(features, &partner, &partner_lam);
+        let negative_targets = mix_with_partner(&targets, &partner, &partner_lam);
+        let (rows, soft_targets) = match self.pairs {
             PairScheme::Own | PairScheme::Soft => (
                 Tensor::cat(&[features, &positives, &negatives], 0),
                 Tensor::cat(&[&targets, &positive_targets, &negative_targets], 0),
@@ -116,8 +125,8 @@ impl CoreTuning {
                 Tensor::cat(&[&features.detach(), &negatives, &positives], 0),
                 Tensor::cat(&[&targets, &negative_targets, &positive_targets], 0),
             ),
-        })?;
-        Ok(MixedRows { rows, soft_targets, pairs, cosines })
+        };
+        MixedRows { rows, soft_targets, pairs, cosines }
     }
 
     /// M5, or R3, on the projections `[3n, d]` of mixed rows.

@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::{ObjectiveLoss, figure};
+use crate::engine::rows::unit_rows;
 use crate::losses::InstanceDiscrimination;
-use crate::mining::unit_rows;
 
 /// The loss with its figures; `projections` are rows of the encoder that gradients train.
 ///

@@ -6,8 +6,8 @@ use tch::{Tensor, no_grad};
 use super::instance_discrimination::with_figures;
 use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start};
 use crate::engine::guard;
+use crate::engine::rows::unit_rows;
 use crate::losses::info_nce;
-use crate::mining::unit_rows;
 use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
 use crate::random::{Purpose, stream};
 
@@ -122,7 +122,7 @@ impl Objective for MoCo {
         let keys = self.keys_of(key, &second, pass.draw)?;
         let queries = self.queries_of(pass, &first)?;
         let temperature = self.settings.temperature;
-        let loss = guard("computing the loss", || info_nce(&queries, &keys, queue.keys(), temperature))??;
+        let loss = info_nce(&queries, &keys, queue.keys(), temperature)?;
         let keys = guard("normalising keys", || unit_rows(&keys))?;
         if let Some(memory) = &mut self.memory {
             memory.keys = Some(keys);

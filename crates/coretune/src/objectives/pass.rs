@@ -2,8 +2,8 @@ use std::cell::OnceCell;
 
 use tch::Tensor;
 
+use crate::engine::rows::unit_rows;
 use crate::engine::{World, guard};
-use crate::mining::unit_rows;
 use crate::models::{Linear, Mode, ModelError, Network};
 
 /// The heads that an objective may apply to rows of features; a head is any differentiable map of rows.

@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::engine::rows::unit_rows;
 use crate::engine::{EngineError, guard, shape};
-use crate::mining::unit_rows;
 use crate::random::{Purpose, stream};
 
 /// Normalised keys of the last batches, the oldest of which the next batch replaces.

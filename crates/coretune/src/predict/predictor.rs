@@ -10,7 +10,7 @@ use super::PredictError;
 use super::reader::Reader;
 use crate::config::RunSection;
 use crate::data::{DataError, stack_images};
-use crate::engine::guard;
+use crate::engine::{guard, shape};
 use crate::fit::Machine;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
@@ -165,5 +165,5 @@ fn best_epoch(run: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, Option<f6
     let folder = RunFolder::open(run)?;
     notes.extend(unfinished(&folder)?);
     let temperature = folder.read_summary()?.and_then(|summary| summary.temperature);
-    Ok((folder.best_model()?, temperature.filter(|value| value.is_finite() && *value > 0.0)))
+    Ok((folder.best_model()?, temperature.filter(|&value| shape::is_positive(value))))
 }

@@ -7,8 +7,8 @@ use bhtsne::{Neighbor, tSNE};
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use crate::engine::rows::unit_rows;
 use crate::engine::{EngineError, guard};
-use crate::mining;
 use crate::random::{Purpose, stream};
 
 /// Most images in an embedding.
@@ -65,7 +65,7 @@ pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
 fn start(features: &Tensor) -> Result<Option<Vec<f32>>, EngineError> {
     let mut noise = stream(0, Purpose::Shown, 0, 0);
     let components = guard("finding the principal components of the features", || {
-        let unit = mining::unit_rows(&features.to_kind(Kind::Double));
+        let unit = unit_rows(&features.to_kind(Kind::Double));
         let centred = &unit - unit.mean_dim([0i64].as_slice(), true, Kind::Double);
         let (left, scales, _) = centred.svd(true, true);
         let width = left.size()[1].min(2);
@@ -81,7 +81,7 @@ fn start(features: &Tensor) -> Result<Option<Vec<f32>>, EngineError> {
 /// The `count` nearest rows of each row by Euclidean distance of unit vectors, nearest first, without itself.
 fn neighbours(features: &Tensor, count: usize) -> Result<Vec<Vec<Neighbor<f32>>>, EngineError> {
     guard("finding the neighbours of the features", || {
-        let unit = mining::unit_rows(&features.to_kind(Kind::Float));
+        let unit = unit_rows(&features.to_kind(Kind::Float));
         let distances = (unit.matmul(&unit.tr()) * -2.0 + 2.0).clamp_min(0.0).sqrt();
         let images = unit.size()[0];
         let others = distances + Tensor::eye(images, (Kind::Float, tch::Device::Cpu)) * 1e3;

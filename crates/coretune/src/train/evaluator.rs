@@ -43,8 +43,7 @@ impl Outputs {
 
     /// Top-1 accuracy, a fraction.
     pub fn top1(&self) -> Result<f64, TrainError> {
-        let correct = self.correct()?;
-        Ok(correct.iter().filter(|&&right| right).count() as f64 / correct.len() as f64)
+        Ok(classification::accuracy(&self.correct()?))
     }
 }
 

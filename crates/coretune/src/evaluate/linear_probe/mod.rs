@@ -9,7 +9,7 @@ use tch::Tensor;
 use self::regression::{Minimum, Regression};
 use self::standardisation::Standardisation;
 use super::calibration::negative_log_likelihood;
-use super::{EvaluateError, classification, labelled_matrix, positive};
+use super::{EvaluateError, classification, labelled_matrix};
 use crate::engine::{guard, shape};
 
 /// The penalties `c` that are tried, as B10 states them.
@@ -184,7 +184,7 @@ fn check(
     }
     labelled_matrix("validation features", validation.0, validation.1, Some(classes))?;
     shape::exactly("validation features", validation.0, &[validation.0.size()[0], first.size()[1]])?;
-    settings.penalties.iter().try_for_each(|&penalty| positive("penalty", penalty))?;
-    positive("gradient tolerance", settings.gradient_tolerance)?;
+    settings.penalties.iter().try_for_each(|&penalty| shape::positive("penalty", penalty))?;
+    shape::positive("gradient tolerance", settings.gradient_tolerance)?;
     Ok(())
 }
