@@ -1,14 +1,15 @@
-//! How training goes: a bar on a terminal, a line now and then in a log.
+//! Progress of training: a bar on a terminal, a line every half minute in a log.
 
 use std::time::{Duration, Instant};
 
+use coretune::figures::{FigureSpec, Figures};
 use coretune::objectives::figure;
-use coretune::train::{EpochReport, Event, ProbeReport, StepReport};
+use coretune::train::{EvaluationReport, Event, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::printer::Printer;
 
-/// Shows what a run tells of itself, on stderr.
+/// Shows the events of a run on stderr.
 #[derive(Debug)]
 pub(crate) struct Progress {
     printer: Printer,
@@ -24,32 +25,25 @@ struct Training {
     epochs: u64,
     pace: Pace,
     step: Option<StepReport>,
-    look: Option<Look>,
+    /// The last evaluation.
+    evaluated: Option<EvaluationReport>,
 }
 
-/// The last look at an epoch.
-#[derive(Debug, Clone, Copy)]
-enum Look {
-    Validation(EpochReport),
-    Probe(ProbeReport),
+/// `val top-1 74.1 % (best, epoch 6: 74.6 %)`, or `test kNN 61.2 %, rank 83.4 of 512 (epoch 5)`
+fn evaluation(report: &EvaluationReport) -> String {
+    let shown = |figures: &Figures, text: fn(&FigureSpec, f64) -> String| {
+        let values = report.shown.iter().filter_map(|spec| Some(text(spec, figures.get(spec.name)?)));
+        values.collect::<Vec<_>>().join(", ")
+    };
+    let split = if report.split == "validation" { "val" } else { &report.split };
+    let when = match &report.best {
+        Some(best) => format!("best, epoch {}: {}", best.epoch, shown(&best.figures, FigureSpec::show)),
+        None => format!("epoch {}", report.epoch),
+    };
+    format!("{split} {} ({when})", shown(&report.figures, FigureSpec::labelled))
 }
 
-impl Look {
-    /// `val 74.1 % (best, epoch 6: 74.6)`, or `kNN 61.2 %, rank 83 of 512 (epoch 5)`
-    fn figures(&self) -> String {
-        match self {
-            Look::Validation(EpochReport { top1, best_so_far: (epoch, best), .. }) => {
-                format!("val {:.1} % (best, epoch {epoch}: {:.1})", 100.0 * top1, 100.0 * best)
-            }
-            Look::Probe(ProbeReport { epoch, knn_top1, rank, width }) => {
-                let neighbours = knn_top1.map_or_else(String::new, |top1| format!("kNN {:.1} %, ", 100.0 * top1));
-                format!("{neighbours}rank {rank:.0} of {width} (epoch {epoch})")
-            }
-        }
-    }
-}
-
-/// A log gets its first line of figures this long after a piece of work began, then one each time the second has passed.
+/// A log gets its first line of figures this long after some work began, then one every [`BETWEEN_LINES`].
 pub(crate) const FIRST_LINE: Duration = Duration::from_secs(5);
 pub(crate) const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
@@ -59,15 +53,14 @@ impl Progress {
         Progress { printer, bar: None, stage: None, training: None, last_line: None }
     }
 
-    /// Takes note of what happened, and shows it.
+    /// Shows an event.
     pub(crate) fn see(&mut self, event: &Event) {
         match event {
             Event::Stage(stage) => self.begin_stage(stage),
             Event::Progress { done, total } => self.advance_stage(*done, *total),
             Event::EpochStarted { epochs, steps, .. } => self.begin_training(*epochs, *steps),
             Event::Step(report) => self.step(report),
-            Event::Epoch(report) => self.looked_at(Look::Validation(*report), report.epoch),
-            Event::Probed(report) => self.looked_at(Look::Probe(*report), report.epoch),
+            Event::Evaluated(report) => self.evaluated(report),
             Event::Trained { took, early } => self.end_training(*took, *early),
             Event::Note(text) => self.aside(|printer| printer.say("note", text)),
         }
@@ -103,7 +96,7 @@ impl Progress {
             self.clear();
             self.last_line = None;
             let pace = Pace::new(epochs * steps, steps, Instant::now());
-            self.training = Some(Training { epochs, pace, step: None, look: None });
+            self.training = Some(Training { epochs, pace, step: None, evaluated: None });
             self.bar = Printer::shows_bars().then(|| bar(&self.printer, epochs * steps));
         }
     }
@@ -120,14 +113,14 @@ impl Progress {
         }
     }
 
-    fn looked_at(&mut self, look: Look, epoch: u64) {
+    fn evaluated(&mut self, report: &EvaluationReport) {
         let now = Instant::now();
         let Some(training) = &mut self.training else {
-            return self.printer.say("before", look.figures());
+            return self.printer.say("before", evaluation(report));
         };
-        training.pace.validated(now);
-        training.look = Some(look);
-        let is_last = epoch == training.epochs;
+        training.pace.evaluated(now);
+        training.evaluated = Some(report.clone());
+        let is_last = report.epoch == training.epochs;
         if self.bar.is_some() {
             self.redraw(now);
             // The last state of the bar stays as a line, in the log too.
@@ -195,13 +188,13 @@ impl Training {
         format!("epoch {}/{} ", self.step.as_ref().map_or(1, |step| step.epoch), self.epochs)
     }
 
-    /// `loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left`
+    /// `loss 2.31 = class 0.92 + contrast 1.39   val top-1 74.1 % (best, epoch 6: 74.6 %)   98 img/s   1:42 left`
     fn figures(&self, now: Instant) -> String {
         let mut parts = Vec::new();
         if let Some(step) = &self.step {
             parts.push(loss(step));
         }
-        parts.extend(self.look.as_ref().map(Look::figures));
+        parts.extend(self.evaluated.as_ref().map(evaluation));
         if let Some(step) = &self.step {
             parts.push(format!("{:.0} img/s", step.images_per_second));
         }
@@ -234,7 +227,7 @@ pub(crate) fn bar(printer: &Printer, length: u64) -> ProgressBar {
     bar.with_style(style.progress_chars(characters))
 }
 
-/// How fast steps and validations go, and how long the rest will take.
+/// How fast steps and evaluations are, and how long the rest will take.
 #[derive(Debug)]
 struct Pace {
     steps: u64,
@@ -243,10 +236,10 @@ struct Pace {
     /// The last step made, counted from 1 over the run; unknown until one has been reported.
     made: u64,
     reported: bool,
-    /// When the last step or validation ended.
+    /// When the last step or evaluation ended.
     last: Instant,
     step_seconds: Mean,
-    validation_seconds: Mean,
+    evaluation_seconds: Mean,
 }
 
 impl Pace {
@@ -259,7 +252,7 @@ impl Pace {
             reported: false,
             last: now,
             step_seconds: Mean::default(),
-            validation_seconds: Mean::default(),
+            evaluation_seconds: Mean::default(),
         }
     }
 
@@ -275,17 +268,17 @@ impl Pace {
         self.last = now;
     }
 
-    fn validated(&mut self, now: Instant) {
-        self.validation_seconds.add(now.duration_since(self.last).as_secs_f64());
+    fn evaluated(&mut self, now: Instant) {
+        self.evaluation_seconds.add(now.duration_since(self.last).as_secs_f64());
         self.last = now;
     }
 
-    /// Time left, from the first step on; validations count from the first one on.
+    /// Time left, from the first step on; evaluations count from the first one on.
     fn left(&self, now: Instant) -> Option<Duration> {
         let steps = self.steps.saturating_sub(self.made);
-        let validations = steps.div_ceil(self.steps_per_epoch);
+        let evaluations = steps.div_ceil(self.steps_per_epoch);
         let estimate = steps as f64 * self.step_seconds.value()?
-            + validations as f64 * self.validation_seconds.value().unwrap_or(0.0);
+            + evaluations as f64 * self.evaluation_seconds.value().unwrap_or(0.0);
         let since = now.duration_since(self.last).as_secs_f64();
         Some(Duration::from_secs_f64((estimate - since).max(0.0)))
     }
@@ -320,6 +313,9 @@ pub(crate) fn clock(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use coretune::evaluate::figure::{KNN_TOP1, LOSS, RANK, TOP1};
+    use coretune::figures::EpochFigures;
+
     use super::*;
 
     #[test]
@@ -330,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_left_is_known_after_one_step_and_then_counts_validations() {
+    fn the_time_left_is_known_after_one_step_and_then_counts_evaluations() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(6, 3, start);
@@ -339,7 +335,7 @@ mod tests {
             pace.reach(step, at(second));
         }
         assert_eq!(pace.left(at(6)), Some(Duration::from_secs(6)));
-        pace.validated(at(16));
+        pace.evaluated(at(16));
         assert_eq!(pace.left(at(16)), Some(Duration::from_secs(16)));
         assert_eq!(pace.left(at(17)), Some(Duration::from_secs(15)));
     }
@@ -371,12 +367,31 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(250, 10, start);
         pace.reach(148, start + Duration::from_secs(1));
-        let epoch = EpochReport { epoch: 14, step: 140, top1: 0.741, loss: 0.8, best: false, best_so_far: (6, 0.746) };
-        let training = Training { epochs: 25, pace, step: Some(report(148)), look: Some(Look::Validation(epoch)) };
+        let evaluated = EvaluationReport {
+            epoch: 14,
+            step: 140,
+            split: "validation".into(),
+            figures: Figures::new().with("top1", 0.741).with("loss", 0.8),
+            shown: vec![TOP1],
+            best: Some(EpochFigures { epoch: 6, figures: Figures::new().with("top1", 0.746) }),
+        };
+        let training = Training { epochs: 25, pace, step: Some(report(148)), evaluated: Some(evaluated) };
         let line = training.label() + &training.figures(start + Duration::from_secs(1));
         assert_eq!(
             line,
-            "epoch 15/25 loss 2.31 = class 0.92 + contrast 1.39   val 74.1 % (best, epoch 6: 74.6)   98 img/s   1:42 left"
+            "epoch 15/25 loss 2.31 = class 0.92 + contrast 1.39   val top-1 74.1 % (best, epoch 6: 74.6 %)   98 img/s   1:42 left"
         );
+    }
+    #[test]
+    fn every_figure_is_shown_in_its_unit_and_those_that_were_not_measured_are_left_out() {
+        let report = |figures: Figures, shown: &[FigureSpec]| {
+            let (shown, split) = (shown.to_vec(), "test".into());
+            evaluation(&EvaluationReport { epoch: 5, step: 50, split, figures, shown, best: None })
+        };
+        let probe = [KNN_TOP1, FigureSpec { most: Some(512), ..RANK }];
+        let rank = Figures::new().with("rank", 83.4);
+        assert_eq!(report(rank.clone().with("knn_top1", 0.612), &probe), "test kNN 61.2 %, rank 83.4 of 512 (epoch 5)");
+        assert_eq!(report(rank, &probe), "test rank 83.4 of 512 (epoch 5)");
+        assert_eq!(report(Figures::new().with("loss", 0.831), &[LOSS]), "test loss 0.831 (epoch 5)");
     }
 }

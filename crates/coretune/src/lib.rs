@@ -6,6 +6,7 @@ pub mod data;
 pub mod engine;
 pub mod evaluate;
 pub mod export;
+pub mod figures;
 pub mod fit;
 pub mod losses;
 pub mod mining;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use coretune::figures::{EpochFigures, Figures};
 use coretune::run_folder::{
-    BestSummary, EvaluationRecord, MetricsRecord, ProbeSummary, Recording, RunFolder, RunFolderError, StepRecord,
-    Summary, TestSummary,
+    EvaluationRecord, MetricsRecord, Recording, RunFolder, RunFolderError, StepRecord, Summary,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn step(step: u64) -> MetricsRecord {
         epoch: 1 + step / 10,
         lr: 0.03,
         loss: 2.3,
-        figures: figures.map(|(name, value)| (name.to_string(), value)).into(),
+        figures: figures.into_iter().collect(),
         images_per_second: 98.0,
         data_wait_share: 0.01,
         seconds: 12.5,
@@ -38,8 +38,7 @@ fn evaluation(step: u64) -> MetricsRecord {
         step,
         epoch: 1,
         split: "validation".into(),
-        top1: 0.741,
-        loss: 0.8,
+        figures: Figures::new().with("top1", 0.741).with("loss", 0.8),
         seconds: 13.0,
     })
 }
@@ -152,9 +151,56 @@ fn every_record_is_one_line_of_plain_json() {
 fn a_figure_that_is_no_number_is_left_out_and_the_line_still_reads() {
     let (_parent, folder) = new_folder();
     let MetricsRecord::Step(mut record) = step(3) else { unreachable!() };
-    record.figures.insert("hardest_negative_cosine".into(), f64::NAN);
+    record.figures.set("hardest_negative_cosine", f64::NAN);
     folder.log(&MetricsRecord::Step(record)).unwrap();
     assert_eq!(folder.metrics().unwrap(), [step(3)]);
+}
+
+#[test]
+fn records_and_summaries_of_older_versions_are_read() {
+    let (_parent, folder) = new_folder();
+    let lines = [
+        r#"{"kind":"step","step":10,"epoch":1,"lr":0.03,"loss":2.5,"contrastive":1.5,"images_per_second":98.0,"data_wait_share":0.0}"#,
+        r#"{"kind":"evaluation","step":10,"epoch":1,"split":"validation","top1":0.75,"loss":0.5}"#,
+        r#"{"kind":"probe","step":0,"epoch":0,"split":"test","knn_top1":0.25,"alignment":0.5,"uniformity":-2.5,"rank":83.5,"seconds":1.5}"#,
+    ];
+    fs::write(folder.root().join("metrics.jsonl"), lines.join("\n") + "\n").unwrap();
+    let records = folder.metrics().unwrap();
+    let MetricsRecord::Step(step) = &records[0] else { panic!("{records:?}") };
+    assert_eq!(step.figures, Figures::new().with("contrastive", 1.5));
+    let MetricsRecord::Evaluation(evaluation) = &records[1] else { panic!("{records:?}") };
+    assert_eq!(evaluation.figures, Figures::new().with("top1", 0.75).with("loss", 0.5));
+    let MetricsRecord::Probe(probe) = &records[2] else { panic!("{records:?}") };
+    let expected = [("knn_top1", 0.25), ("alignment", 0.5), ("uniformity", -2.5), ("rank", 83.5)];
+    assert_eq!(probe.figures, expected.into_iter().collect());
+
+    let old = json!({
+        "method": "core-tuning", "model": "resnet50", "data": "flowers", "seed": 0, "epochs": 25, "steps": 250,
+        "best": {"epoch": 21, "val_top1": 0.75},
+        "test": {"top1": 0.79, "top5": 0.98, "ece": 0.1, "ece_calibrated": 0.03, "within_between": null},
+        "probe": null, "temperature": 1.4, "images_per_second": 98.0, "wall_seconds": 120.5, "peak_rss_bytes": 1,
+        "coverage": 1.0, "versions": {},
+    });
+    fs::write(folder.root().join("summary.json"), old.to_string()).unwrap();
+    let summary = folder.read_summary().unwrap().unwrap();
+    assert_eq!((summary.best.epoch, summary.best.figures.get("val_top1")), (21, Some(0.75)));
+    assert_eq!(summary.test.as_ref().unwrap().get("within_between"), None);
+    assert_eq!(serde_json::to_value(&summary).unwrap(), old, "it is written again as it was");
+}
+
+#[test]
+fn figures_of_any_name_have_a_column_before_those_of_the_steps() {
+    let (_parent, folder) = new_folder();
+    let figures = Figures::new().with("mean_iou", 0.25).with("pixel_accuracy", 0.5);
+    let record = EvaluationRecord { step: 10, epoch: 1, split: "validation".into(), figures, seconds: 13.0 };
+    for record in [step(10), MetricsRecord::Evaluation(record)] {
+        folder.log(&record).unwrap();
+    }
+    folder.derive().unwrap();
+    let table = text(&folder, "metrics.csv");
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].starts_with("kind,step,epoch,split,loss,mean_iou,pixel_accuracy,lr,anchors"), "{table}");
+    assert!(rows[2].starts_with("evaluation,10,1,validation,,0.25,0.5,,"), "{table}");
 }
 
 #[test]
@@ -193,7 +239,9 @@ fn a_broken_line_is_named() {
 }
 
 fn summary(test: bool) -> Summary {
-    let within_between = Some(1.93);
+    let figures_of_test =
+        [("top1", 0.79), ("top5", 0.98), ("ece", 0.1), ("ece_calibrated", 0.03), ("within_between", 1.93)];
+    let figures_of_probe = [("knn_top1", 0.667), ("linear_top1", 0.758)];
     Summary {
         method: "core-tuning".into(),
         model: "resnet50".into(),
@@ -201,9 +249,9 @@ fn summary(test: bool) -> Summary {
         seed: 0,
         epochs: 25,
         steps: 250,
-        best: BestSummary { epoch: 21, val_top1: 0.76 },
-        test: test.then_some(TestSummary { top1: 0.79, top5: 0.98, ece: 0.1, ece_calibrated: 0.03, within_between }),
-        probe: test.then_some(ProbeSummary { knn_top1: 0.667, linear_top1: 0.758 }),
+        best: EpochFigures { epoch: 21, figures: Figures::new().with("val_top1", 0.76) },
+        test: test.then(|| figures_of_test.into_iter().collect()),
+        probe: test.then(|| figures_of_probe.into_iter().collect()),
         temperature: Some(1.4),
         images_per_second: 98.0,
         wall_seconds: 120.5,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use coretune::config::{Layers, RunConfig, SettingChange};
 use coretune::evaluate::bootstrap::Comparison;
+use coretune::evaluate::figure::TOP1;
 use coretune::fit::{self, Finished, Preparation, Task};
 use coretune::run_folder::{Recording, RunFolder, RunKind, Summary};
 
@@ -128,10 +129,10 @@ fn configuration(
 
 fn finished_already(printer: &Printer, summary: &Summary, root: &Path) -> Result<(), Failure> {
     printer.json(summary)?;
-    let accuracy = summary.test.as_ref().map_or_else(
-        || format!("validation top-1 {}", lines::percent(summary.best.val_top1)),
-        |test| format!("test top-1 {}", lines::percent(test.top1)),
-    );
+    let accuracy = match summary.test.as_ref().and_then(|test| test.get(TOP1.name)) {
+        Some(top1) => format!("test {}", TOP1.labelled(top1)),
+        None => lines::best_validation(summary),
+    };
     printer.result("finished", format_args!("{} is done already: {accuracy}", lines::quoted(root)))
 }
 
@@ -184,7 +185,7 @@ fn tell(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
             let figures = &test.classification;
             format!("test top-1 {} ({})", lines::percent(figures.top1), lines::interval(&figures.top1_interval))
         }
-        None => format!("validation top-1 {} (there is no test split)", lines::percent(summary.best.val_top1)),
+        None => format!("{} (there is no test split)", lines::best_validation(summary)),
     };
     let against = finished.against_probe.as_ref().map_or_else(String::new, |comparison| {
         let images = finished.test.as_ref().map(|test| test.classification.images);

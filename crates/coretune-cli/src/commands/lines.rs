@@ -8,9 +8,12 @@ use coretune::config::{HeadInit, Method, Optimizer, RunConfig, Sampler};
 use coretune::data::SplitDescription;
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
+use coretune::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
+use coretune::figures::validation_name;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
 use coretune::models::{Family, Stem};
 use coretune::objectives::PairScheme;
+use coretune::run_folder::Summary;
 use coretune::train::Estimate;
 
 use crate::printer::Printer;
@@ -119,12 +122,8 @@ pub(crate) fn machine(task: &Task) -> String {
 /// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`
 pub(crate) fn frozen(figures: &FrozenFigures) -> String {
     let FrozenFigures { split, knn_top1, linear_top1, took, .. } = figures;
-    format!(
-        "kNN {}, linear probe {} on {split}   ({:.0} s)",
-        percent(*knn_top1),
-        percent(*linear_top1),
-        took.as_secs_f64()
-    )
+    let (knn, linear) = (KNN_TOP1.labelled(*knn_top1), LINEAR_TOP1.labelled(*linear_top1));
+    format!("{knn}, {linear} on {split}   ({:.0} s)", took.as_secs_f64())
 }
 
 /// `resnet50, 2048 features, 23.5 M parameters`
@@ -140,6 +139,14 @@ pub(crate) fn backbone(report: &LoadReport) -> String {
 /// `resnet50, 318 of 318 backbone tensors`
 pub(crate) fn coverage(report: &LoadReport) -> String {
     format!("{} of {} backbone tensors", report.loaded.len(), report.expected())
+}
+
+/// `validation top-1 74.1 %`: the best epoch of a run.
+pub(crate) fn best_validation(summary: &Summary) -> String {
+    match summary.best.figures.get(&validation_name(TOP1.name)) {
+        Some(top1) => format!("validation {}", TOP1.labelled(top1)),
+        None => format!("best epoch {}", summary.best.epoch),
+    }
 }
 
 /// `79.2 %`

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use coretune::config::{Command, Layers, PretrainConfig, SettingChange};
 use coretune::engine::{device_name, threads};
+use coretune::evaluate::figure::{KNN_TOP1, RANK};
 use coretune::fit;
 use coretune::pretrain::PretrainTask;
-use coretune::run_folder::{PretrainSummary, Recording, RunFolder, RunKind};
+use coretune::run_folder::{EvaluationRecord, PretrainSummary, Recording, RunFolder, RunKind};
 
 use super::{lines, resuming};
 use crate::args::{Flags, Pretrain};
@@ -163,12 +164,14 @@ fn found(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `kNN 61.2 % on test, rank 83`
+/// `kNN 61.2 % on test, effective rank 83.4`
 fn worth(summary: &PretrainSummary) -> String {
-    let Some(probe) = &summary.probe else { return "the features were not looked at".into() };
-    let rank = probe.rank;
-    match probe.knn_top1 {
-        Some(top1) => format!("kNN {} on {}, effective rank {rank:.0}", lines::percent(top1), probe.split),
-        None => format!("effective rank {rank:.0} (there are no labels for more)"),
+    let Some(EvaluationRecord { split, figures, .. }) = &summary.probe else {
+        return "the features were not evaluated".into();
+    };
+    let rank = figures.get(RANK.name).map_or_else(String::new, |rank| format!("{} {}", RANK.title, RANK.show(rank)));
+    match figures.get(KNN_TOP1.name) {
+        Some(top1) => format!("{} on {split}, {rank}", KNN_TOP1.labelled(top1)),
+        None => format!("{rank} (there are no labels for more)"),
     }
 }

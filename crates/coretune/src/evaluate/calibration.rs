@@ -59,11 +59,14 @@ pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<
 pub fn negative_log_likelihood(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
     shape::positive("temperature", temperature)?;
     let logits = Logits::new(logits, labels)?;
-    let loss = |(row, &label): (&[f64], &i64)| {
-        let largest = row[argmax(row)];
-        exponentials(row, largest, temperature).ln() + (largest - row[label as usize]) / temperature
-    };
-    Ok(logits.rows().zip(labels).map(loss).sum::<f64>() / labels.len() as f64)
+    let total: f64 = logits.rows().zip(labels).map(|(row, &label)| loss(row, label, temperature)).sum();
+    Ok(total / labels.len() as f64)
+}
+
+/// -log softmax(row / T) at the label, nats.
+pub(super) fn loss(row: &[f64], label: i64, temperature: f64) -> f64 {
+    let largest = row[argmax(row)];
+    exponentials(row, largest, temperature).ln() + (largest - row[label as usize]) / temperature
 }
 
 /// The temperature T that minimises the negative log-likelihood of `logits` / T (Guo et al., ICML 2017).

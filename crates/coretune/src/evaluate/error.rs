@@ -26,6 +26,14 @@ pub enum EvaluateError {
         /// Number of the first such row, from 0.
         row: i64,
     },
+    /// A figure is NaN or infinite.
+    #[error("the figure {name} is {value}")]
+    FigureNotFinite {
+        /// Name of the figure.
+        name: String,
+        /// Its value.
+        value: f64,
+    },
     /// A classifier cannot be fitted to images of one class.
     #[error("all {images} training images are of class {class}, expected at least two classes")]
     OneClass {
@@ -61,10 +69,19 @@ pub enum EvaluateError {
 }
 
 impl EvaluateError {
-    /// The way out, where there is one.
+    /// When values are NaN or infinite: which ones, as a sentence about `images`, such as `validation`.
+    pub fn not_finite(&self, images: &str) -> Option<String> {
+        match self {
+            EvaluateError::NotFinite { tensor, .. } => Some(format!("the {tensor} of {images} hold NaN or infinity")),
+            EvaluateError::FigureNotFinite { name, value } => Some(format!("the {name} of {images} is {value}")),
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<String> {
         match self {
-            EvaluateError::NotFinite { .. } => Some(
+            EvaluateError::NotFinite { .. } | EvaluateError::FigureNotFinite { .. } => Some(
                 "look for NaN in the weights (coretune inspect); features that overflow in bf16 may fit in f32: --amp off"
                     .into(),
             ),

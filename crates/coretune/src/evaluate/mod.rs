@@ -6,6 +6,8 @@
 //! | does the confidence mean what it says | [`calibration`] |
 //! | how do the features lie: gathered by class, spread as a whole | [`geometry`] |
 //! | what are the frozen features worth | [`nearest_neighbours`], [`linear_probe`] |
+//! | how good is a model on a split, batch by batch | [`Measure`], [`ClassificationMeasure`] |
+//! | what is a figure called, and which values are better | [`figure`] |
 //! | features of a data set, computed once | [`features`] |
 //!
 //! Every figure is summed in float64 whatever the inputs are, and every function refuses values that are not finite.
@@ -15,11 +17,14 @@ pub mod calibration;
 pub mod classification;
 mod error;
 pub mod features;
+pub mod figure;
 pub mod geometry;
 pub mod linear_probe;
+mod measure;
 pub mod nearest_neighbours;
 
 pub use error::EvaluateError;
+pub use measure::{ClassificationMeasure, Measure, NewMeasure};
 
 use tch::{Kind, Tensor};
 

@@ -12,7 +12,9 @@ use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
+use crate::evaluate::figure;
 use crate::evaluate::geometry::{Geometry, geometry};
+use crate::figures::Figures;
 use crate::run_folder::{RunFolder, Summary};
 use crate::train::{Evaluator, Event, Observer, Outputs, Stop, TrainError, load_model, unfinished};
 use crate::transforms::Transform;
@@ -27,6 +29,19 @@ pub struct Evaluation {
     pub calibration: Calibrated,
     /// Geometry of the features (E3).
     pub geometry: Geometry,
+}
+
+impl Evaluation {
+    /// The figures that stand in `summary.json`, by name.
+    pub(crate) fn by_name(&self) -> Figures {
+        let Evaluation { classification, calibration, geometry } = self;
+        Figures::new()
+            .with(figure::TOP1.name, classification.top1)
+            .with(figure::TOP5.name, classification.top5)
+            .with(figure::ECE.name, calibration.ece)
+            .with(figure::ECE_CALIBRATED.name, calibration.ece_calibrated)
+            .with(figure::WITHIN_BETWEEN.name, geometry.within_between())
+    }
 }
 
 /// Calibration before and after temperature scaling.

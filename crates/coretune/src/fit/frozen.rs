@@ -10,8 +10,10 @@ use crate::data::Split;
 use crate::engine::{guard, versions};
 use crate::evaluate::classification::{accuracy, correct};
 use crate::evaluate::features::{FeatureCache, Features, Origin};
+use crate::evaluate::figure;
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
+use crate::figures::Figures;
 use crate::models::{Backbone, Mode};
 use crate::train::{Event, Observer, TrainError};
 
@@ -30,6 +32,13 @@ pub struct FrozenFigures {
     pub linear_correct: Vec<bool>,
     /// Time it took.
     pub took: Duration,
+}
+
+impl FrozenFigures {
+    /// The accuracies by name, as `summary.json` has them.
+    pub(super) fn accuracies(&self) -> Figures {
+        Figures::new().with(figure::KNN_TOP1.name, self.knn_top1).with(figure::LINEAR_TOP1.name, self.linear_top1)
+    }
 }
 
 /// The same figures for the same network with random weights: what the checkpoint has to beat.

@@ -11,6 +11,8 @@ use crate::config::HeadInit;
 use crate::engine::World;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
+use crate::evaluate::{ClassificationMeasure, figure};
+use crate::figures::Selection;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
@@ -70,7 +72,7 @@ impl Preparation {
         let has_test = task.splits.test.is_some();
         let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
         let measured = Measured {
-            best: outcome.progress.best.ok_or(TrainError::NoEpoch)?,
+            best: outcome.progress.best.as_ref().ok_or(TrainError::NoEpoch)?,
             outcome: &outcome,
             frozen,
             test: test.as_ref(),
@@ -112,7 +114,8 @@ impl Task {
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
             accumulation: settings::accumulation(train),
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
-            select: train.select,
+            measure: Box::new(|| Box::new(ClassificationMeasure::default())),
+            selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,
             seed: train.seed,
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,

@@ -6,13 +6,14 @@ use super::Task;
 use super::evaluation::Evaluation;
 use super::frozen::FrozenFigures;
 use crate::engine::{self, peak_rss_bytes};
-use crate::run_folder::{BestSummary, ProbeSummary, Summary, TestSummary};
-use crate::train::{Best, Outcome};
+use crate::figures::EpochFigures;
+use crate::run_folder::Summary;
+use crate::train::Outcome;
 
 /// Everything that the summary quotes.
 pub(super) struct Measured<'a> {
     pub(super) outcome: &'a Outcome,
-    pub(super) best: Best,
+    pub(super) best: &'a EpochFigures,
     pub(super) frozen: Option<&'a FrozenFigures>,
     pub(super) test: Option<&'a Evaluation>,
     pub(super) temperature: f64,
@@ -28,15 +29,9 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         seed: task.config.train.seed,
         epochs: outcome.progress.epochs,
         steps: outcome.progress.step,
-        best: BestSummary { epoch: best.epoch, val_top1: best.top1 },
-        test: test.map(|test| TestSummary {
-            top1: test.classification.top1,
-            top5: test.classification.top5,
-            ece: test.calibration.ece,
-            ece_calibrated: test.calibration.ece_calibrated.unwrap_or(test.calibration.ece),
-            within_between: test.geometry.within_between(),
-        }),
-        probe: frozen.map(|frozen| ProbeSummary { knn_top1: frozen.knn_top1, linear_top1: frozen.linear_top1 }),
+        best: EpochFigures { epoch: best.epoch, figures: best.figures.of_validation() },
+        test: test.map(Evaluation::by_name),
+        probe: frozen.map(FrozenFigures::accuracies),
         temperature: Some(*temperature),
         images_per_second: outcome.images_per_second,
         wall_seconds: *wall_seconds,

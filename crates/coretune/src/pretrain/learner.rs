@@ -8,12 +8,14 @@ use tch::Tensor;
 use super::LiveProbe;
 use crate::data::Batch;
 use crate::engine::World;
+use crate::evaluate::figure::{KNN_TOP1, RANK};
+use crate::figures::FigureSpec;
 use crate::models::{Architecture, Encoder, Parameters, Role};
 use crate::objectives::{Objective, figure};
-use crate::run_folder::{MetricsRecord, ProbeRecord};
+use crate::run_folder::{EvaluationRecord, MetricsRecord};
 use crate::train::{
-    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Event, Learner, METADATA_KEY, Observer, Optimizer, ProbeReport,
-    Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Event, Learner, METADATA_KEY,
+    Observer, Optimizer, Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
 };
 
 /// What a file says of a pre-trained encoder beside its weights.
@@ -122,30 +124,38 @@ impl Learner for Pretraining {
     ) -> Result<EpochEnd, TrainError> {
         let epoch = progress.epochs + 1;
         let is_due = self.probe_epochs.is_some_and(|every| epoch.is_multiple_of(every) || epoch == place.epochs);
-        let record = is_due.then(|| self.look(progress.step, epoch, place.seconds)).transpose()?;
+        if !is_due {
+            progress.epochs = epoch;
+            return Ok(EpochEnd::Done(None));
+        }
+        let record = match self.evaluate(progress.step, epoch, place.seconds) {
+            Err(error) => return EpochEnd::of_error(error, "the probed images"),
+            Ok(record) => record,
+        };
         progress.epochs = epoch;
-        let event = record.as_ref().map(|record| self.report(record));
-        let judges = self.probe.judged_images() >= RANK_IMAGES && !self.collapse_told;
-        if let Some(record) = record.as_ref().filter(|record| judges && record.rank < LOW_RANK) {
-            let rank = record.rank;
+        let rank = record.figures.get(RANK.name).unwrap_or(f64::INFINITY);
+        if self.probe.measured_images() >= RANK_IMAGES && !self.collapse_told && rank < LOW_RANK {
             self.collapse_told = true;
             observer(&Event::Note(format!(
                 "the features have collapsed: effective rank {rank:.1} after epoch {epoch}"
             )));
         }
-        Ok(EpochEnd { record: record.map(MetricsRecord::Probe), event: event.map(Event::Probed) })
+        let report = self.report(&record);
+        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Probe(record), report })))
     }
 }
 
 impl Pretraining {
-    /// Looks at the features as they stand.
-    pub fn look(&self, step: u64, epoch: u64, seconds: f64) -> Result<ProbeRecord, TrainError> {
-        self.probe.look(&self.encoder, step, epoch, seconds)
+    /// Measures the features of the encoder as it is now.
+    pub fn evaluate(&self, step: u64, epoch: u64, seconds: f64) -> Result<EvaluationRecord, TrainError> {
+        let figures = self.probe.measure(&self.encoder)?;
+        Ok(EvaluationRecord { step, epoch, split: self.probe.split().into(), figures, seconds })
     }
 
-    /// A look, for whoever watches.
-    pub fn report(&self, record: &ProbeRecord) -> ProbeReport {
+    /// A record of such a measurement, for the observer.
+    pub fn report(&self, record: &EvaluationRecord) -> EvaluationReport {
         let width = self.encoder.backbone.feature_width();
-        ProbeReport { epoch: record.epoch, knn_top1: record.knn_top1, rank: record.rank, width }
+        let rank = FigureSpec { most: Some(width), ..RANK };
+        EvaluationReport::of(record, vec![KNN_TOP1, rank], None)
     }
 }

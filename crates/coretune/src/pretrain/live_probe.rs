@@ -3,10 +3,11 @@
 use tch::Tensor;
 
 use crate::data::{Budget, DataError, Role, Split, ValidationFrom, carve_validation};
-use crate::evaluate::geometry::{effective_rank, geometry};
+use crate::evaluate::figure;
+use crate::evaluate::geometry::{Geometry, effective_rank, geometry};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
+use crate::figures::Figures;
 use crate::models::{Encoder, Mode, Network};
-use crate::run_folder::ProbeRecord;
 use crate::train::{Evaluator, TrainError};
 
 /// The images that a look takes, and how they reach the encoder.
@@ -54,36 +55,31 @@ impl LiveProbe {
     }
 
     /// Images whose features are measured.
-    pub fn judged_images(&self) -> usize {
+    pub fn measured_images(&self) -> usize {
         self.judged.as_ref().map_or(self.bank.len(), |(_, split)| split.len())
     }
 
-    /// Measures the encoder as it stands.
+    /// Name of the split whose features are measured.
+    pub fn split(&self) -> &str {
+        self.judged.as_ref().map_or("train", |(name, _)| name)
+    }
+
+    /// Measures the features of the encoder: [`figure::OF_FEATURES`], those that need labels only if there are any.
     ///
     /// # Errors
     /// [`TrainError::Interrupted`] when it was asked to stop.
-    pub fn look(&self, encoder: &Encoder, step: u64, epoch: u64, seconds: f64) -> Result<ProbeRecord, TrainError> {
+    pub fn measure(&self, encoder: &Encoder) -> Result<Figures, TrainError> {
         let bank = self.features(encoder, &self.bank)?;
-        let Some((name, split)) = &self.judged else {
-            let labels = vec![0; self.bank.len()];
-            let uniformity = geometry(&bank, &labels, 1)?.uniformity;
-            let (split, rank) = ("train".into(), effective_rank(&bank)?);
-            return Ok(ProbeRecord { step, epoch, split, knn_top1: None, alignment: None, uniformity, rank, seconds });
+        let Some((_, split)) = &self.judged else {
+            let geometry = geometry(&bank, &vec![0; self.bank.len()], 1)?;
+            return Ok(geometry_figures(&Geometry { alignment: None, ..geometry }, effective_rank(&bank)?));
         };
         let classes = self.bank.classes().len() as i64;
-        let judged = self.features(encoder, split)?;
-        let neighbours = nearest_neighbours(&bank, self.bank.labels(), &judged, classes)?;
-        let lie = geometry(&judged, split.labels(), classes)?;
-        Ok(ProbeRecord {
-            step,
-            epoch,
-            split: name.clone(),
-            knn_top1: Some(neighbours.top1(split.labels())?),
-            alignment: lie.alignment,
-            uniformity: lie.uniformity,
-            rank: effective_rank(&judged)?,
-            seconds,
-        })
+        let features = self.features(encoder, split)?;
+        let neighbours = nearest_neighbours(&bank, self.bank.labels(), &features, classes)?;
+        let geometry = geometry(&features, split.labels(), classes)?;
+        let figures = geometry_figures(&geometry, effective_rank(&features)?);
+        Ok(figures.with(figure::KNN_TOP1.name, neighbours.top1(split.labels())?))
     }
 
     fn features(&self, encoder: &Encoder, split: &Split) -> Result<Tensor, TrainError> {
@@ -91,4 +87,14 @@ impl LiveProbe {
         let [features] = self.evaluator.features(split, &mut |_, _| {}, &mut forward)?;
         Ok(features)
     }
+}
+
+/// The figures of E3 and the rank; without those that could not be measured.
+fn geometry_figures(geometry: &Geometry, rank: f64) -> Figures {
+    let figures = [
+        (figure::RANK, Some(rank)),
+        (figure::ALIGNMENT, geometry.alignment),
+        (figure::UNIFORMITY, geometry.uniformity),
+    ];
+    figures.into_iter().filter_map(|(spec, value)| Some((spec.name, value?))).collect()
 }

@@ -14,7 +14,7 @@ use crate::engine::{Precision, World, peak_rss_bytes};
 use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::{MoCo, MoCoSettings, Objective, SimClr, Start};
-use crate::run_folder::{MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder};
+use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, Provenance, RunFolder};
 use crate::train::{
     Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages, run_parameters,
 };
@@ -100,9 +100,9 @@ impl PretrainTask {
         let is_new = folder.metrics()?.is_empty() && !folder.last_checkpoint().exists();
         if is_new && self.config.pretrain.probe_epochs.is_some() {
             observer(&Event::Stage("features of random weights"));
-            let mut record = trainer.learner.look(0, 0, 0.0)?;
+            let mut record = trainer.learner.evaluate(0, 0, 0.0)?;
             record.seconds = trainer.stopwatch.seconds();
-            observer(&Event::Probed(trainer.learner.report(&record)));
+            observer(&Event::Evaluated(trainer.learner.report(&record)));
             folder.log(&MetricsRecord::Probe(record))?;
         }
         let outcome = trainer.carry_on(observer)?;
@@ -254,7 +254,7 @@ fn checked(
     Ok((without(images, 0)?, judged))
 }
 
-fn last_probe(folder: &RunFolder) -> Result<Option<ProbeRecord>, TrainError> {
+fn last_probe(folder: &RunFolder) -> Result<Option<EvaluationRecord>, TrainError> {
     let mut records = folder.metrics()?;
     records.retain(|record| matches!(record, MetricsRecord::Probe(_)));
     Ok(records.pop().and_then(|record| if let MetricsRecord::Probe(record) = record { Some(record) } else { None }))

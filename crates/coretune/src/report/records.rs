@@ -1,12 +1,12 @@
 //! What a run folder has recorded; no model, no images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
 use crate::run_folder::{
-    EvaluationRecord, MetricsRecord, PretrainSummary, ProbeRecord, Provenance, RunFolder, RunFolderError, RunKind,
-    StepRecord, Summary, fields,
+    EvaluationRecord, MetricsRecord, PretrainSummary, Provenance, RunFolder, RunFolderError, RunKind, StepRecord,
+    Summary, fields,
 };
 
 /// What a run writes when it has come to its end; tells the kinds of runs apart.
@@ -78,23 +78,22 @@ impl<S> Records<S> {
         curves
     }
 
-    /// A figure of the evaluations, over the epoch.
-    pub(super) fn validation_curve(&self, figure: impl Fn(&EvaluationRecord) -> f64) -> Curve {
-        let point = |record: &MetricsRecord| match record {
-            MetricsRecord::Evaluation(record) => Some((record.epoch as f64, figure(record))),
-            MetricsRecord::Step(_) | MetricsRecord::Probe(_) => None,
-        };
-        self.metrics.iter().filter_map(point).collect()
+    /// A figure of the evaluations, in either kind of run, over the epoch.
+    pub(super) fn epoch_curve(&self, figure: &str) -> Curve {
+        self.evaluations().filter_map(|record| Some((record.epoch as f64, record.figures.get(figure)?))).collect()
     }
 
-    /// The looks at the features in pre-training.
-    pub(super) fn looks(&self) -> impl Iterator<Item = &ProbeRecord> {
-        self.metrics.iter().filter_map(|record| if let MetricsRecord::Probe(look) = record { Some(look) } else { None })
+    /// The evaluations, from the first to the last.
+    pub(super) fn evaluations(&self) -> impl Iterator<Item = &EvaluationRecord> {
+        self.metrics.iter().filter_map(|record| match record {
+            MetricsRecord::Step(_) => None,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => Some(record),
+        })
     }
 
-    /// A figure of those, over the epoch, where it was measured.
-    pub(super) fn look_curve(&self, figure: impl Fn(&ProbeRecord) -> Option<f64>) -> Curve {
-        self.looks().filter_map(|look| Some((look.epoch as f64, figure(look)?))).collect()
+    /// The names of all figures of the evaluations.
+    pub(super) fn evaluated_figures(&self) -> BTreeSet<&str> {
+        self.evaluations().flat_map(|record| record.figures.names()).collect()
     }
 }
 

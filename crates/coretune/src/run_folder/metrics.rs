@@ -1,8 +1,8 @@
 //! The lines of `metrics.jsonl`.
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Serialize, Serializer};
+use crate::figures::Figures;
 
 /// A logged step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,57 +16,32 @@ pub struct StepRecord {
     /// Total loss.
     pub loss: f64,
     /// Terms and figures of the objective. One that is not finite (the hardest negative of a batch without negatives)
-    /// is left out of the file, which has no number for it.
-    #[serde(flatten, serialize_with = "finite_figures")]
-    pub figures: BTreeMap<String, f64>,
+    /// is left out of the file: JSON has no number for it.
+    #[serde(flatten, serialize_with = "Figures::serialize_finite")]
+    pub figures: Figures,
     /// Since the line before.
     pub images_per_second: f64,
-    /// Share of that time spent waiting for images.
+    /// Fraction of that time spent waiting for images.
     pub data_wait_share: f64,
     /// Time since the run began, over all the processes that it took.
     #[serde(default)]
     pub seconds: f64,
 }
 
-/// An evaluation.
+/// Figures of a split at the end of an epoch, or before the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
     /// Steps made.
     pub step: u64,
-    /// Counted from 1.
+    /// Counted from 1; 0 before the first step.
     pub epoch: u64,
-    /// Which images.
+    /// Name of the split.
     pub split: String,
-    /// A fraction.
-    pub top1: f64,
-    /// Mean cross-entropy.
-    pub loss: f64,
+    /// What was measured, by name. Figures without a finite value are left out of the file.
+    #[serde(flatten, serialize_with = "Figures::serialize_finite")]
+    pub figures: Figures,
     /// Time since the run began, over all the processes that it took.
     #[serde(default)]
-    pub seconds: f64,
-}
-
-/// What the features of an encoder are worth while it is pre-trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProbeRecord {
-    /// Steps made.
-    pub step: u64,
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Which images.
-    pub split: String,
-    /// Top-1 of the nearest neighbours (E7), a fraction; none without labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub knn_top1: Option<f64>,
-    /// Mean squared distance of two images of a class (E3); none without labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alignment: Option<f64>,
-    /// E3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uniformity: Option<f64>,
-    /// Effective rank of the features.
-    pub rank: f64,
-    /// Time since the run began, over all the processes that it took.
     pub seconds: f64,
 }
 
@@ -76,10 +51,10 @@ pub struct ProbeRecord {
 pub enum MetricsRecord {
     /// A logged step.
     Step(StepRecord),
-    /// An evaluation.
+    /// An evaluation of the model that is trained.
     Evaluation(EvaluationRecord),
-    /// A look at the features in pre-training.
-    Probe(ProbeRecord),
+    /// An evaluation of the features of an encoder in pre-training.
+    Probe(EvaluationRecord),
 }
 
 impl MetricsRecord {
@@ -87,8 +62,15 @@ impl MetricsRecord {
     pub fn step(&self) -> u64 {
         match self {
             MetricsRecord::Step(record) => record.step,
-            MetricsRecord::Evaluation(record) => record.step,
-            MetricsRecord::Probe(record) => record.step,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => record.step,
+        }
+    }
+
+    /// The figures of an evaluation; `None` for a step.
+    pub(super) fn evaluation(&self) -> Option<&Figures> {
+        match self {
+            MetricsRecord::Step(_) => None,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => Some(&record.figures),
         }
     }
 
@@ -96,8 +78,7 @@ impl MetricsRecord {
     fn epoch(&self) -> u64 {
         match self {
             MetricsRecord::Step(record) => record.epoch,
-            MetricsRecord::Evaluation(record) => record.epoch,
-            MetricsRecord::Probe(record) => record.epoch,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => record.epoch,
         }
     }
 
@@ -105,24 +86,25 @@ impl MetricsRecord {
     pub fn seconds(&self) -> f64 {
         match self {
             MetricsRecord::Step(record) => record.seconds,
-            MetricsRecord::Evaluation(record) => record.seconds,
-            MetricsRecord::Probe(record) => record.seconds,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => record.seconds,
         }
     }
 
-    /// Whether this belongs to a run that has made `steps` steps and looked at `epochs` epochs.
+    /// Whether this belongs to a run that has made `steps` steps and evaluated `epochs` epochs.
     ///
-    /// A state can be saved between the last step of an epoch and its validation, so steps alone do not tell.
+    /// A state can be saved between the last step of an epoch and its evaluation, so steps alone do not decide.
     pub(super) fn lies_within(&self, steps: u64, epochs: u64) -> bool {
         match self {
             MetricsRecord::Step(record) => record.step <= steps,
-            MetricsRecord::Evaluation(record) => record.epoch <= epochs,
-            MetricsRecord::Probe(record) => record.epoch <= epochs,
+            MetricsRecord::Evaluation(record) | MetricsRecord::Probe(record) => record.epoch <= epochs,
         }
     }
 }
 
-/// The records in the text of a `metrics.jsonl`, without a last line that lacks its end; else what is wrong, and where.
+/// The records in the text of a `metrics.jsonl`, without an unfinished last line.
+///
+/// # Errors
+/// What is wrong, and in which line.
 pub(super) fn parse(text: &str) -> Result<Vec<MetricsRecord>, String> {
     let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
     let record = |(number, line)| serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1));
@@ -134,12 +116,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<MetricsRecord>, String> {
 pub struct Recording {
     /// Steps between two records; the last step of an epoch always has one.
     pub log_every: u64,
-    /// Epochs between two evaluations or looks at the features; `None`: there are none.
+    /// Epochs between two evaluations; `None` when there are none.
     pub evaluated_every: Option<u64>,
 }
 
-/// The first thing that is missing of what a run records that has made `steps` steps and come to the end of `epochs`
-/// epochs; in words.
+/// What is missing first, as text, of the records of a run that has made `steps` steps and finished `epochs` epochs.
 pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, recording: Recording) -> Option<String> {
     let Recording { log_every, evaluated_every } = recording;
     let (logged, evaluated): (Vec<_>, Vec<_>) =
@@ -159,23 +140,4 @@ pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, recording:
         before = step;
     }
     None
-}
-
-fn finite_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(figures.iter().filter(|(_, value)| value.is_finite()))
-}
-
-impl From<&crate::train::StepReport> for StepRecord {
-    fn from(report: &crate::train::StepReport) -> Self {
-        StepRecord {
-            step: report.step,
-            epoch: report.epoch,
-            lr: report.rate,
-            loss: report.loss,
-            figures: report.figures.iter().map(|(name, value)| ((*name).to_string(), *value)).collect(),
-            images_per_second: report.images_per_second,
-            data_wait_share: report.data_wait_share,
-            seconds: report.seconds,
-        }
-    }
 }

@@ -29,6 +29,6 @@ pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;
 pub use folder::{RunFolder, RunKind};
-pub use metrics::{EvaluationRecord, MetricsRecord, ProbeRecord, Recording, StepRecord};
+pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use provenance::{MachineRecord, Provenance};
-pub use summary::{BestSummary, PretrainSummary, ProbeSummary, Summary, TestSummary};
+pub use summary::{PretrainSummary, Summary};

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::EvaluationRecord;
+use crate::figures::{EpochFigures, Figures};
+
 /// The result of a run. Accuracies are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -19,12 +22,12 @@ pub struct Summary {
     pub epochs: u64,
     /// Steps made.
     pub steps: u64,
-    /// The epoch that was kept.
-    pub best: BestSummary,
-    /// Figures of the best epoch on the test split; null without one.
-    pub test: Option<TestSummary>,
+    /// The epoch that was kept, with its figures on the validation split: `val_top1`.
+    pub best: EpochFigures,
+    /// Figures of that epoch on the test split; null without one.
+    pub test: Option<Figures>,
     /// Figures of the frozen checkpoint on the same split; null when it was not measured.
-    pub probe: Option<ProbeSummary>,
+    pub probe: Option<Figures>,
     /// Temperature fitted on the validation split.
     pub temperature: Option<f64>,
     /// Training images per second, validation left out.
@@ -33,43 +36,10 @@ pub struct Summary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
-    /// Share of the backbone that came from the checkpoint.
+    /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
     /// Of coretune and of what the figures depend on.
     pub versions: BTreeMap<String, String>,
-}
-
-/// The epoch that was kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BestSummary {
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Top-1 on the validation split.
-    pub val_top1: f64,
-}
-
-/// Figures on the test split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TestSummary {
-    /// Share of images whose label has the largest logit.
-    pub top1: f64,
-    /// Share of images whose label is among the five largest logits.
-    pub top5: f64,
-    /// Expected calibration error (E4).
-    pub ece: f64,
-    /// The same after temperature scaling.
-    pub ece_calibrated: f64,
-    /// E3; none where the class centres coincide.
-    pub within_between: Option<f64>,
-}
-
-/// Figures of the frozen checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProbeSummary {
-    /// Top-1 of the nearest neighbours (E7).
-    pub knn_top1: f64,
-    /// Top-1 of the linear probe (B10).
-    pub linear_top1: f64,
 }
 
 /// The result of a pre-training run. Accuracies are fractions.
@@ -89,9 +59,9 @@ pub struct PretrainSummary {
     pub epochs: u64,
     /// Steps made.
     pub steps: u64,
-    /// The last look at the features; null where they were never looked at.
-    pub probe: Option<super::ProbeRecord>,
-    /// Training images per second, looks at the features left out.
+    /// The last evaluation of the features; null if there was none.
+    pub probe: Option<EvaluationRecord>,
+    /// Training images per second, evaluations left out.
     pub images_per_second: f64,
     /// Time from start to end.
     pub wall_seconds: f64,

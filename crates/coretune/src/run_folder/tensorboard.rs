@@ -1,17 +1,17 @@
 //! Event files of `TensorBoard`: the records as scalars.
 //!
-//! No light crate that is still looked after writes this format, and what scalars need of it is small. A file is a
+//! No small, maintained crate writes this format, and scalars need little of it. A file is a
 //! sequence of `TFRecord`s (length, its checksum, bytes, their checksum; little endian), the bytes of each an `Event` in
 //! protobuf: `wall_time` = 1 (double), `step` = 2 (varint), `file_version` = 3 (string) in the first,
 //! `summary` = 5 in the others, which holds `value` = 1 entries of `tag` = 1 (string) and `simple_value` = 2 (float).
 //!
-//! The wall time of an event is its step, in seconds: no clock, so that the same metrics give the same file. On
-//! the horizontal axis "relative" a second is a step.
+//! The wall time of an event is its step, in seconds, so that the same metrics give the same file. On the horizontal axis
+//! "relative" a second is a step.
 
 use super::derived::fields;
 use super::{EvaluationRecord, MetricsRecord};
 
-/// The events of all records, a file in whole.
+/// The events of all records: the whole file.
 pub(super) fn events(records: &[MetricsRecord]) -> Vec<u8> {
     let mut file = Vec::new();
     write_record(&mut file, &event(0, |event| write_bytes(event, 3, b"brain.Event:2")));
@@ -60,7 +60,7 @@ fn write_record(file: &mut Vec<u8>, bytes: &[u8]) {
     file.extend(masked_checksum(bytes));
 }
 
-/// CRC-32C, rotated and shifted as `TFRecord` wants it.
+/// CRC-32C, rotated and shifted as `TFRecord` requires.
 fn masked_checksum(bytes: &[u8]) -> [u8; 4] {
     const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
     CRC.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()

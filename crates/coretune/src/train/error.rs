@@ -6,6 +6,7 @@ use crate::checkpoints::CheckpointError;
 use crate::data::DataError;
 use crate::engine::{DeviceError, EngineError, UnknownDevice};
 use crate::evaluate::EvaluateError;
+use crate::figures::UnknownFigure;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
 use crate::transforms::TransformError;
@@ -40,6 +41,9 @@ pub enum TrainError {
     /// Evaluation.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// A figure that is not measured was to select the best epoch.
+    #[error(transparent)]
+    UnknownFigure(#[from] UnknownFigure),
     /// A batch larger than the training split, which would leave no step to make.
     #[error("a batch of {batch} does not fit into {images} training images")]
     BatchTooLarge {
@@ -232,6 +236,7 @@ impl TrainError {
             | Self::Model(ModelError::Engine(error))
             | Self::Evaluate(EvaluateError::Engine(error)) => error.hint(),
             Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } | Self::NoEpoch => None,
+            Self::UnknownFigure(_) => Some("--select names what makes an epoch the best".into()),
             Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),

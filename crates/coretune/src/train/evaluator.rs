@@ -1,13 +1,13 @@
-//! A model's features and logits over a whole split.
+//! What a model says about a whole split: its features and logits, or figures of them batch by batch.
 
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{Stop, TrainError};
-use crate::data::{Loader, LoaderOptions, Split, sampler};
+use crate::data::{Batch, Loader, LoaderOptions, Split, sampler};
 use crate::engine::guard;
-use crate::evaluate::classification;
+use crate::evaluate::{Measure, classification};
 use crate::models::{Mode, Model, Network};
 use crate::transforms::Transform;
 
@@ -24,7 +24,7 @@ pub struct Evaluator {
     pub stop: Stop,
 }
 
-/// What a model says of the images of a split, in their order; on the host.
+/// What a model says about the images of a split, in their order; on the host.
 #[derive(Debug)]
 pub struct Outputs {
     /// f32 `[n, D]`.
@@ -48,7 +48,7 @@ impl Outputs {
 }
 
 impl Evaluator {
-    /// Features and logits of every image of `split`; `progress` is told (done, total) after every batch.
+    /// Features and logits of every image of `split`; `progress` gets (done, total) after every batch.
     pub fn outputs(
         &self,
         model: &Model,
@@ -65,6 +65,19 @@ impl Evaluator {
         Ok(Outputs { features, logits, labels: split.labels().to_vec() })
     }
 
+    /// Shows `split` to `forward` and what that gives to `measure`, batch by batch: no outputs are kept.
+    pub fn measure(
+        &self,
+        split: &Split,
+        measure: &mut dyn Measure,
+        forward: &mut dyn FnMut(&Tensor) -> Result<Tensor, TrainError>,
+    ) -> Result<(), TrainError> {
+        self.each_batch(split, &mut |_, _| {}, &mut |batch| {
+            let outputs = no_grad(|| forward(&batch.images))?.to_device(Device::Cpu);
+            Ok(measure.add(&outputs, &Tensor::from_slice(&batch.labels))?)
+        })
+    }
+
     /// Feature matrices f32 `[n, D]`, one for each view of a batch that `forward` gives; without graph, on the host.
     pub fn features<const VIEWS: usize>(
         &self,
@@ -72,22 +85,36 @@ impl Evaluator {
         progress: &mut dyn FnMut(usize, usize),
         forward: &mut dyn FnMut(&Tensor) -> Result<[Tensor; VIEWS], TrainError>,
     ) -> Result<[Tensor; VIEWS], TrainError> {
+        let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
+        self.each_batch(split, progress, &mut |batch| {
+            let of_batch = no_grad(|| forward(&batch.images))?;
+            for (view, features) in views.iter_mut().zip(of_batch) {
+                view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
+            }
+            Ok(())
+        })?;
+        Ok(guard("joining features", || views.map(|parts| Tensor::cat(&parts, 0)))?)
+    }
+
+    /// Calls `visit` with every batch of `split`, in the order of its images.
+    fn each_batch(
+        &self,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+        visit: &mut dyn FnMut(&Batch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
         let batches = sampler::sequential(split.len(), self.batch_size)?;
-        let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
         let mut done = 0;
         for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
             let batch = batch?;
             if self.stop.is_requested() {
                 return Err(TrainError::Interrupted { saved: None });
             }
-            let of_batch = no_grad(|| forward(&batch.images))?;
-            for (view, features) in views.iter_mut().zip(of_batch) {
-                view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
-            }
+            visit(&batch)?;
             done += batch.labels.len();
             progress(done, split.len());
         }
-        Ok(guard("joining features", || views.map(|parts| Tensor::cat(&parts, 0)))?)
+        Ok(())
     }
 }

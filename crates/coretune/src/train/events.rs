@@ -1,7 +1,10 @@
-//! What a training run tells whoever watches it.
+//! What a training run reports to its observer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::figures::{EpochFigures, FigureSpec, Figures};
+use crate::run_folder::{EvaluationRecord, StepRecord};
 
 /// Figures of one step, as soon as they have been read from the device (one step after it was made).
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +23,28 @@ pub struct StepReport {
     pub figures: BTreeMap<&'static str, f64>,
     /// Images a second since the last report that was logged.
     pub images_per_second: f64,
-    /// Share of the time since then that the step waited for images.
+    /// Fraction of the time since then that was spent waiting for images.
     pub data_wait_share: f64,
     /// Time since the run began, over all the processes that it took.
     pub seconds: f64,
 }
 
 impl StepReport {
-    /// Loss, terms and figures in words: `loss 2.3, classification 0.9, contrastive 1.4`.
+    /// The line of `metrics.jsonl` for this step.
+    pub(super) fn record(&self) -> StepRecord {
+        StepRecord {
+            step: self.step,
+            epoch: self.epoch,
+            lr: self.rate,
+            loss: self.loss,
+            figures: self.figures.iter().map(|(name, value)| (*name, *value)).collect(),
+            images_per_second: self.images_per_second,
+            data_wait_share: self.data_wait_share,
+            seconds: self.seconds,
+        }
+    }
+
+    /// Loss, terms and figures as text: `loss 2.3, classification 0.9, contrastive 1.4`.
     pub(super) fn terms(&self) -> String {
         let figures = self.figures.iter().map(|(name, value)| format!(", {name} {}", short(*value)));
         format!("loss {}{}", short(self.loss), figures.collect::<String>())
@@ -39,34 +56,29 @@ fn short(value: f64) -> String {
     if (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.3e}") }
 }
 
-/// Figures of the validation split at the end of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EpochReport {
-    /// The epoch, counted from 1.
+/// Figures of a split at the end of an epoch, or before the first step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationReport {
+    /// The epoch, counted from 1; 0 before the first step.
     pub epoch: u64,
     /// Steps made so far.
     pub step: u64,
-    /// Top-1 accuracy, a fraction.
-    pub top1: f64,
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Whether no epoch before was better.
-    pub best: bool,
-    /// The best epoch so far and its top-1.
-    pub best_so_far: (u64, f64),
+    /// Name of the split.
+    pub split: String,
+    /// What was measured on it.
+    pub figures: Figures,
+    /// The figures that matter while training goes on, the most important one first, and how to show them.
+    pub shown: Vec<FigureSpec>,
+    /// The best epoch so far, this one included; `None` in training that selects no epoch.
+    pub best: Option<EpochFigures>,
 }
 
-/// What the features are worth at the end of an epoch of pre-training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ProbeReport {
-    /// The epoch, counted from 1.
-    pub epoch: u64,
-    /// Top-1 of the nearest neighbours (E7), a fraction; none without labels.
-    pub knn_top1: Option<f64>,
-    /// Effective rank of the features.
-    pub rank: f64,
-    /// Width of the features, which the rank cannot exceed.
-    pub width: i64,
+impl EvaluationReport {
+    /// The report of a record of `metrics.jsonl`.
+    pub fn of(record: &EvaluationRecord, shown: Vec<FigureSpec>, best: Option<EpochFigures>) -> Self {
+        let EvaluationRecord { epoch, step, split, figures, .. } = record.clone();
+        EvaluationReport { epoch, step, split, figures, shown, best }
+    }
 }
 
 /// Something that happened while training.
@@ -74,33 +86,31 @@ pub struct ProbeReport {
 pub enum Event {
     /// An epoch begins; counted from 1.
     EpochStarted {
-        /// Which.
+        /// The epoch.
         epoch: u64,
-        /// Of how many.
+        /// Epochs of the run.
         epochs: u64,
-        /// Steps in each.
+        /// Steps of each epoch.
         steps: u64,
     },
     /// A step was made.
     Step(StepReport),
-    /// An epoch was trained and validated.
-    Epoch(EpochReport),
-    /// An epoch of pre-training was looked at.
-    Probed(ProbeReport),
-    /// A stretch of work outside of training began, such as measuring the frozen checkpoint.
+    /// The model was evaluated at the end of an epoch, or before the first step.
+    Evaluated(EvaluationReport),
+    /// Work other than training began, such as measuring the frozen checkpoint.
     Stage(&'static str),
-    /// A stretch of such work has got this far.
+    /// That work has come this far.
     Progress {
         /// Images done.
         done: usize,
-        /// Of how many.
+        /// Images in all.
         total: usize,
     },
     /// Training ended.
     Trained {
         /// Time spent in training, validation included.
         took: Duration,
-        /// Whether it ended because no epoch was better for long.
+        /// Whether it ended before the planned epochs because no epoch was better for long.
         early: bool,
     },
     /// Something the user should know, in a sentence.

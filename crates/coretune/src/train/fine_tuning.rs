@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::figures::{DeviceFigures, PositiveCounts};
-use super::learner::{EpochEnd, EpochPlace, Learner};
-use super::progress::{Best, Progress};
+use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
+use super::progress::Progress;
 use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
 use super::{
-    Accumulation, EpochReport, Evaluator, Event, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage,
+    Accumulation, EvaluationReport, Evaluator, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage,
     is_method_state, run_parameters, step,
 };
-use crate::config::Select;
 use crate::data::{Batch, Split};
-use crate::engine::World;
-use crate::evaluate::calibration::negative_log_likelihood;
-use crate::models::{Model, Parameters, Role};
+use crate::engine::{World, guard};
+use crate::evaluate::{EvaluateError, NewMeasure};
+use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
+use crate::models::{Mode, Model, Network, Parameters, Role};
 use crate::objectives::Objective;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
 
@@ -34,8 +34,10 @@ pub struct FineTuning {
     pub accumulation: Accumulation,
     /// What is not to be trained; that it was not is looked at after the first epoch.
     pub frozen: Frozen,
+    /// What is measured on the validation images.
+    pub measure: NewMeasure,
     /// What makes an epoch the best.
-    pub select: Select,
+    pub selection: Selection,
     /// Seed of the objective's random draws.
     pub seed: u64,
     /// The images that choose the best epoch.
@@ -101,18 +103,18 @@ impl Learner for FineTuning {
         place: EpochPlace<'_>,
         _: &mut Observer<'_>,
     ) -> Result<EpochEnd, TrainError> {
-        // What is validated and kept is the average, where there is one.
+        // What is validated and kept is the average, if one is kept.
         self.exchange_average();
         let validated = self.validate_and_keep(progress, place.folder);
         self.exchange_average();
-        let (Best { epoch, top1, loss }, best) = validated?;
+        let EpochFigures { epoch, figures } = match validated {
+            Err(error) => return EpochEnd::of_error(error, "validation"),
+            Ok(validated) => validated,
+        };
         let (step, seconds) = (progress.step, place.seconds);
-        let record = EvaluationRecord { step, epoch, split: "validation".into(), top1, loss, seconds };
-        let best_so_far = progress.best.map_or((epoch, top1), |best| (best.epoch, best.top1));
-        Ok(EpochEnd {
-            record: Some(MetricsRecord::Evaluation(record)),
-            event: Some(Event::Epoch(EpochReport { epoch, step, top1, loss, best, best_so_far })),
-        })
+        let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
+        let report = EvaluationReport::of(&record, self.shown(), progress.best.clone());
+        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
     }
 }
 
@@ -123,15 +125,33 @@ impl FineTuning {
         }
     }
 
-    /// The figures of the epoch on the validation split, and whether it is the best so far; if so it is kept.
-    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<(Best, bool), TrainError> {
-        let outputs = self.evaluator.outputs(&self.model, &self.validation, &mut |_, _| {})?;
-        let loss = negative_log_likelihood(&outputs.logits, &outputs.labels, 1.0)?;
-        let validated = Best { epoch: progress.epochs + 1, top1: outputs.top1()?, loss };
-        let best = progress.note(validated, self.select);
-        if best {
+    /// The figures of the epoch on the validation split; the best epoch so far is saved.
+    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
+        let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
+        if progress.note(validated.clone(), &self.selection) {
             save_model(&folder.best_checkpoint(), &self.model, &self.description)?;
         }
-        Ok((validated, best))
+        Ok(validated)
+    }
+
+    fn validate(&self) -> Result<Figures, TrainError> {
+        let model = &self.model;
+        let mut measure = (self.measure)();
+        self.evaluator.measure(&self.validation, &mut *measure, &mut |images| {
+            let features = model.features(images, Mode::Evaluate)?;
+            Ok(guard("computing logits", || model.classifier.forward(&features.to_kind(Kind::Float)))?)
+        })?;
+        let figures = measure.figures();
+        match figures.first_not_finite() {
+            Some((name, value)) => Err(EvaluateError::FigureNotFinite { name: name.into(), value }.into()),
+            None => Ok(figures),
+        }
+    }
+
+    /// The figures for a line of progress: the most important one, and the one that selects the best epoch.
+    fn shown(&self) -> Vec<FigureSpec> {
+        let selects = |spec: &FigureSpec| matches!(self.selection, Selection::Figure { name, .. } if name == spec.name);
+        let specs = (self.measure)().specs().iter().enumerate();
+        specs.filter(|(place, spec)| *place == 0 || selects(spec)).map(|(_, spec)| *spec).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
-use super::{DeviceFigures, Event, Observer, Progress, StepReport, TrainError};
+use super::{DeviceFigures, EvaluationReport, Observer, Progress, StepReport, TrainError};
 use crate::data::Batch;
 use crate::models::{Parameters, Role};
 use crate::run_folder::{MetricsRecord, RunFolder};
@@ -43,11 +43,11 @@ pub trait Learner {
         None
     }
 
-    /// Looks at the epoch that was trained to its end, keeps what is worth keeping, and takes note in `progress`.
+    /// Evaluates the epoch that was trained to its end, keeps what is worth keeping, and records the epoch in `progress`.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when it was asked to stop meanwhile: then `progress` is as it was, and a later process
-    /// begins with this look.
+    /// [`TrainError::Interrupted`] when it was asked to stop meanwhile: `progress` is unchanged then, and a resumed run
+    /// begins with this evaluation.
     fn end_epoch(
         &mut self,
         progress: &mut Progress,
@@ -67,11 +67,39 @@ pub struct EpochPlace<'a> {
     pub seconds: f64,
 }
 
-/// What the look at an epoch gave.
+/// What the end of an epoch gave.
 #[derive(Debug)]
-pub struct EpochEnd {
+pub enum EpochEnd {
+    /// The epoch is over; `None` when nothing was measured.
+    Done(Option<Evaluated>),
+    /// Outputs or figures are not finite, so training has diverged: nothing of this epoch is kept.
+    Diverged {
+        /// What was found, as text: `the logits of validation hold NaN or infinity`.
+        what: String,
+    },
+}
+
+impl EpochEnd {
+    /// What an error in the evaluation of `images` means: divergence when values are NaN or infinite, else the error.
+    ///
+    /// # Errors
+    /// The same error, when it is another one.
+    pub fn of_error(error: TrainError, images: &str) -> Result<Self, TrainError> {
+        match &error {
+            TrainError::Evaluate(evaluate) => match evaluate.not_finite(images) {
+                Some(what) => Ok(EpochEnd::Diverged { what }),
+                None => Err(error),
+            },
+            _ => Err(error),
+        }
+    }
+}
+
+/// Figures of the end of an epoch.
+#[derive(Debug)]
+pub struct Evaluated {
     /// A line for `metrics.jsonl`.
-    pub record: Option<MetricsRecord>,
-    /// What whoever watches is told, once the state is saved.
-    pub event: Option<Event>,
+    pub record: MetricsRecord,
+    /// What the observer gets, once the state is saved.
+    pub report: EvaluationReport,
 }

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::events::{Event, Observer, StepReport};
 use super::figures::DeviceFigures;
-use super::learner::{EpochEnd, EpochPlace, Learner};
+use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::movement::Snapshot;
 use super::progress::Progress;
 use super::{Saved, Schedule, Stop, TrainError, TrainingImages};
-use crate::evaluate::EvaluateError;
-use crate::run_folder::{MetricsRecord, RunFolder, StepRecord};
+use crate::run_folder::{MetricsRecord, RunFolder};
 
 /// How long training goes on, and how often it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +232,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             return Err(self.diverged(format!("the loss is {loss}")));
         }
         if logged {
-            self.folder.log(&MetricsRecord::Step(StepRecord::from(&report)))?;
+            self.folder.log(&MetricsRecord::Step(report.record()))?;
         }
         let remark = self.learner.remark(&report);
         observer(&Event::Step(report));
@@ -254,23 +253,22 @@ impl<'a, L: Learner> Trainer<'a, L> {
         }
     }
 
-    /// Lets the learner look at the epoch, and saves the state.
+    /// Lets the learner evaluate the epoch, and saves the state.
     fn finish_epoch(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         self.check_finite()?;
         let place = EpochPlace { folder: self.folder, epochs: self.plan.epochs, seconds: self.stopwatch.seconds() };
-        let EpochEnd { record, event } = match self.learner.end_epoch(&mut self.progress, place, observer) {
+        let evaluated = match self.learner.end_epoch(&mut self.progress, place, observer) {
             Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),
-            Err(TrainError::Evaluate(EvaluateError::NotFinite { tensor, .. })) => {
-                return Err(self.diverged(format!("the {tensor} of validation hold NaN or infinity")));
-            }
-            ended => ended?,
+            Err(error) => return Err(error),
+            Ok(EpochEnd::Diverged { what }) => return Err(self.diverged(what)),
+            Ok(EpochEnd::Done(evaluated)) => evaluated,
         };
-        if let Some(record) = record {
-            self.folder.log(&record)?;
+        if let Some(Evaluated { record, .. }) = &evaluated {
+            self.folder.log(record)?;
         }
         self.save_state()?;
-        if let Some(event) = event {
-            observer(&event);
+        if let Some(Evaluated { report, .. }) = evaluated {
+            observer(&Event::Evaluated(report));
         }
         Ok(())
     }

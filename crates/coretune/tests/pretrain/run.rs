@@ -63,7 +63,7 @@ fn last(folder: &RunFolder) -> Vec<u8> {
 
 fn probes(folder: &RunFolder) -> Vec<(u64, Option<f64>)> {
     let record = |record: &MetricsRecord| match record {
-        MetricsRecord::Probe(probe) => Some((probe.epoch, probe.knn_top1)),
+        MetricsRecord::Probe(probe) => Some((probe.epoch, probe.figures.get("knn_top1"))),
         _ => None,
     };
     folder.metrics().unwrap().iter().filter_map(record).collect()
@@ -90,7 +90,7 @@ fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
         let of_probes = probes(&folder);
         assert_eq!(of_probes.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert!(of_probes.iter().all(|(_, top1)| top1.is_some()));
-        assert_eq!(summary.probe.unwrap().knn_top1, of_probes[3].1);
+        assert_eq!(summary.probe.unwrap().figures.get("knn_top1"), of_probes[3].1);
     }
 }
 
@@ -100,7 +100,8 @@ fn images_without_classes_are_enough() {
     let folder = world.run("run", &[]);
     assert!(probes(&folder).iter().all(|(_, top1)| top1.is_none()));
     let probe = folder.read_pretrain_summary().unwrap().unwrap().probe.unwrap();
-    assert!(probe.rank >= 1.0 && probe.uniformity.unwrap() <= 0.0);
+    assert!(probe.figures.get("rank").unwrap() >= 1.0 && probe.figures.get("uniformity").unwrap() <= 0.0);
+    assert_eq!(probe.figures.get("alignment"), None);
 }
 
 #[test]
@@ -132,8 +133,8 @@ fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
     let folder = world.run("run", &[]);
     let page = || pretraining_report(&[folder.root()]).unwrap();
     let first = page();
-    let looks = probes(&folder);
-    let (before, after) = (looks[0].1.unwrap(), looks[3].1.unwrap());
+    let probes = probes(&folder);
+    let (before, after) = (probes[0].1.unwrap(), probes[3].1.unwrap());
     assert!(first.contains(&format!("random weights {:.1}\u{a0}%", 100.0 * before)));
     assert!(first.contains(&format!("worth {:+.1} points", 100.0 * (after - before))));
     assert!(first == page(), "the same records give the same bytes");
@@ -142,11 +143,14 @@ fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
     folder.truncate_metrics(6, 1).unwrap();
     let unfinished = page();
     assert!(unfinished.contains("has not been run to its end") && unfinished.contains("Loss and its terms"));
-    assert!(unfinished.contains("Nearest neighbours"));
+    assert!(
+        unfinished.contains("aria-label=\"Nearest neighbours\"")
+            && unfinished.contains("aria-label=\"Effective rank\"")
+    );
 
     let unlabelled = World::new(&["."]);
     let page = pretraining_report(&[unlabelled.run("run", &[]).root()]).unwrap();
-    assert!(page.contains("There were no labels") && !page.contains("Nearest neighbours"));
+    assert!(page.contains("There were no labels") && !page.contains("aria-label=\"Nearest neighbours\""));
 }
 
 #[test]

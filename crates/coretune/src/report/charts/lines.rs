@@ -15,9 +15,9 @@ pub(in super::super) struct Line {
 
 /// What the axes say.
 #[derive(Clone)]
-pub(in super::super) struct Axes {
+pub(in super::super) struct Axes<'a> {
     pub(in super::super) x: &'static str,
-    pub(in super::super) y: &'static str,
+    pub(in super::super) y: &'a str,
     /// Both axes go from 0 to 1, the canvas is square, and a diagonal marks equality.
     pub(in super::super) square: bool,
 }
@@ -33,7 +33,7 @@ const LEFT: u32 = 76;
 const BELOW: u32 = 50;
 
 /// Curves in one figure, with a legend above them where there are several.
-pub(in super::super) fn lines(axes: &Axes, curves: &[Line]) -> Result<Drawing, ReportError> {
+pub(in super::super) fn lines(axes: &Axes<'_>, curves: &[Line]) -> Result<Drawing, ReportError> {
     let names: Vec<String> = curves.iter().map(|curve| curve.name.clone()).collect();
     let (width, height) = if axes.square { (440, 410) } else { (500, 300) };
     let legend = Legend::new(&names, width - LEFT - 8);
@@ -48,7 +48,7 @@ pub(in super::super) fn lines(axes: &Axes, curves: &[Line]) -> Result<Drawing, R
     })
 }
 
-fn plot(root: &Area<'_>, axes: &Axes, curves: &[Vec<(f64, f64)>]) -> Drawn<()> {
+fn plot(root: &Area<'_>, axes: &Axes<'_>, curves: &[Vec<(f64, f64)>]) -> Drawn<()> {
     let along = |pick: fn(&(f64, f64)) -> f64| curves.iter().flatten().map(pick);
     let (x, y) = if axes.square {
         (0.0..1.0, 0.0..1.0)

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::super::measurements::Measurements;
 use super::super::{ReportError, Run};
 use super::section::table;
 use super::{curves, outcome, words};
 use crate::evaluate::bootstrap::paired_comparison;
+use crate::evaluate::figure::{ECE, ECE_CALIBRATED, TOP1, WITHIN_BETWEEN};
+use crate::figures::{FigureSpec, validation_name};
 use crate::run_folder::Summary;
 
 /// The table, and the validation curves over each other.
@@ -52,6 +53,7 @@ fn row(run: &Run, first: &Run) -> Vec<String> {
     let top1 = outcome::top1(run);
     let of_summary = |text: fn(&Summary) -> String| words::or_dash(summary.map(text));
     let interval = top1.as_ref().and_then(|top1| top1.interval);
+    let figure = |spec: &FigureSpec| words::or_dash(test_figure(run, spec).map(|value| words::figure(spec, value)));
     vec![
         run.records.name.clone(),
         of_summary(|summary| summary.method.clone()),
@@ -61,10 +63,10 @@ fn row(run: &Run, first: &Run) -> Vec<String> {
         words::or_dash(interval.map(|range| format!("{:.1} to {:.1}", 100.0 * range.low, 100.0 * range.high))),
         words::or_dash(against(run, first)),
         words::or_dash(outcome::probe(run).map(|(linear, _)| words::percent(linear))),
-        words::or_dash(calibration(run).map(|(ece, _)| format!("{ece:.3}"))),
-        words::or_dash(calibration(run).and_then(|(_, scaled)| scaled).map(|ece| format!("{ece:.3}"))),
-        words::or_dash(within_between(run).map(|ratio| format!("{ratio:.2}"))),
-        of_summary(|summary| format!("{} (epoch {})", words::percent(summary.best.val_top1), summary.best.epoch)),
+        figure(&ECE),
+        figure(&ECE_CALIBRATED),
+        figure(&WITHIN_BETWEEN),
+        words::or_dash(summary.and_then(best_validation)),
         of_summary(|summary| format!("{:.0}", summary.images_per_second)),
         of_summary(|summary| words::duration(summary.wall_seconds)),
         of_summary(|summary| words::bytes(summary.peak_rss_bytes)),
@@ -84,17 +86,16 @@ fn against(run: &Run, first: &Run) -> Option<String> {
     Some(words::difference(&comparison))
 }
 
-fn calibration(run: &Run) -> Option<(f64, Option<f64>)> {
-    if let Ok(Measurements { figures, .. }) = &run.measurements {
-        return Some((figures.calibration.ece, figures.calibration.ece_calibrated));
-    }
-    let test = run.records.summary.as_ref()?.test.as_ref()?;
-    Some((test.ece, Some(test.ece_calibrated)))
+/// `74.1 % (epoch 6)`
+fn best_validation(summary: &Summary) -> Option<String> {
+    let top1 = summary.best.figures.get(&validation_name(TOP1.name))?;
+    Some(format!("{} (epoch {})", words::figure(&TOP1, top1), summary.best.epoch))
 }
 
-fn within_between(run: &Run) -> Option<f64> {
+/// A figure of the split that judges: measured now if that was possible, else as the run has recorded it.
+fn test_figure(run: &Run, spec: &FigureSpec) -> Option<f64> {
     match &run.measurements {
-        Ok(measurements) => measurements.figures.geometry.within_between(),
-        Err(_) => run.records.summary.as_ref()?.test.as_ref()?.within_between,
+        Ok(measurements) => measurements.figures.by_name().get(spec.name),
+        Err(_) => run.records.summary.as_ref()?.test.as_ref()?.get(spec.name),
     }
 }

@@ -1,11 +1,16 @@
 //! What was logged while training.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::super::charts::{Axes, Line, lines};
 use super::super::records::{Curve, Records};
 use super::super::{ReportError, Run};
 use super::section::{Section, chart};
+use super::words;
+use crate::evaluate::figure::OF_CLASSIFICATION;
+use crate::figures::{FigureSpec, Unit};
 use crate::objectives::figure;
 
 /// Curves that share a figure.
@@ -117,59 +122,68 @@ fn terms<S>(records: &Records<S>) -> Vec<(String, Curve)> {
     all.filter(|(_, points)| !points.is_empty()).collect()
 }
 
-/// Validation accuracy and loss of these runs.
+/// The figures of validation of these runs.
 pub(super) fn validation(runs: &[(&str, &Run)], several: bool) -> Result<Vec<Markup>, ReportError> {
     let records: Vec<_> = runs.iter().map(|(name, run)| (*name, &run.records)).collect();
-    over_epochs(
-        &records,
-        several,
-        &[
-            Figure {
-                title: "Validation top-1",
-                y: "top-1, %",
-                own: "top-1",
-                caption: "",
-                curve: |records| records.validation_curve(|record| 100.0 * record.top1),
-            },
-            Figure {
-                title: "Validation cross-entropy",
-                y: "mean cross-entropy",
-                own: "loss",
-                caption: "",
-                curve: |records| records.validation_curve(|record| record.loss),
-            },
-        ],
-    )
+    over_epochs(&records, several, "Validation ", &OF_CLASSIFICATION)
 }
 
-/// Something that is measured at the end of epochs.
-pub(super) struct Figure<S> {
-    pub(super) title: &'static str,
-    pub(super) y: &'static str,
-    /// Name of the curve where one run is shown alone.
-    pub(super) own: &'static str,
-    pub(super) caption: &'static str,
-    pub(super) curve: fn(&Records<S>) -> Curve,
-}
-
-/// Figures over the epochs of these runs; one that no run has measured is left out.
+/// Figures over the epochs of these runs, each titled with `before` in front: those that have a spec in its order, then
+/// all others. One that no run has measured is left out.
 pub(super) fn over_epochs<S>(
     runs: &[(&str, &Records<S>)],
     several: bool,
-    figures: &[Figure<S>],
+    before: &str,
+    specs: &[FigureSpec],
 ) -> Result<Vec<Markup>, ReportError> {
-    let mut charts = Vec::new();
-    for figure in figures {
-        let named = |(name, records): &(&str, &Records<S>)| Line {
-            name: if several { *name } else { figure.own }.into(),
-            points: (figure.curve)(records),
+    let without_spec = |name: &&str| !specs.iter().any(|spec| spec.name == *name);
+    let measured: BTreeSet<&str> = runs.iter().flat_map(|(_, records)| records.evaluated_figures()).collect();
+    let known = specs.iter().map(|spec| Plot::of_spec(spec, before));
+    let others = measured.into_iter().filter(without_spec).map(|name| Plot::of_name(name, before));
+    let charts = known.chain(others).map(|plot| plot.chart(runs, several));
+    charts.filter_map(Result::transpose).collect()
+}
+
+/// One figure over the epochs.
+struct Plot<'a> {
+    name: &'a str,
+    /// Name of the curve of a run that is shown alone.
+    label: &'a str,
+    title: String,
+    y: String,
+    caption: &'a str,
+    /// What the values are multiplied with.
+    scale: f64,
+}
+
+impl<'a> Plot<'a> {
+    fn of_spec(spec: &'a FigureSpec, before: &str) -> Self {
+        let (y, scale) = match spec.unit {
+            Unit::Fraction => (format!("{}, %", spec.label), 100.0),
+            Unit::Number("") => (spec.label.to_string(), 1.0),
+            Unit::Number(unit) => (unit.to_string(), 1.0),
         };
-        // A run keeps its colour and its name in every figure, also where it has no curve.
-        let curves: Vec<Line> = runs.iter().map(named).collect();
-        if curves.iter().any(|curve| !curve.points.is_empty()) {
-            let drawing = lines(&Axes { x: "epoch", y: figure.y, square: false }, &curves)?;
-            charts.push(chart(&drawing, figure.title, &html! { b { (figure.title) ". " } (figure.caption) }));
-        }
+        let title = words::sentence_case(&format!("{before}{}", spec.title));
+        Plot { name: spec.name, label: spec.label, title, y, caption: spec.about, scale }
     }
-    Ok(charts)
+
+    /// A figure of which nothing but its name is known.
+    fn of_name(name: &'a str, before: &str) -> Self {
+        let title = words::sentence_case(&format!("{before}{}", name.replace('_', " ")));
+        Plot { name, label: name, title, y: name.replace('_', " "), caption: "", scale: 1.0 }
+    }
+
+    fn chart<S>(&self, runs: &[(&str, &Records<S>)], several: bool) -> Result<Option<Markup>, ReportError> {
+        let curve = |(name, records): &(&str, &Records<S>)| Line {
+            name: if several { *name } else { self.label }.into(),
+            points: records.epoch_curve(self.name).into_iter().map(|(epoch, y)| (epoch, self.scale * y)).collect(),
+        };
+        // A run keeps its colour and its name in every chart, also where it has no curve.
+        let curves: Vec<Line> = runs.iter().map(curve).collect();
+        if curves.iter().all(|curve| curve.points.is_empty()) {
+            return Ok(None);
+        }
+        let drawing = lines(&Axes { x: "epoch", y: &self.y, square: false }, &curves)?;
+        Ok(Some(chart(&drawing, &self.title, &html! { b { (self.title) ". " } (self.caption) })))
+    }
 }

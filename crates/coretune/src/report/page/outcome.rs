@@ -9,6 +9,8 @@ use super::section::{Section, chart, table, tile};
 use super::words;
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::calibration::reliability as bins;
+use crate::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
+use crate::figures::validation_name;
 use crate::fit::Calibrated;
 use crate::run_folder::Summary;
 use crate::train::Outputs;
@@ -31,17 +33,21 @@ pub(super) fn top1(run: &Run) -> Option<Accuracy> {
         return Some(Accuracy { split, top1, interval: Some(classification.top1_interval) });
     }
     let summary = run.records.summary.as_ref()?;
-    Some(match &summary.test {
-        Some(test) => Accuracy { split: "test".into(), top1: test.top1, interval: None },
-        None => Accuracy { split: "validation".into(), top1: summary.best.val_top1, interval: None },
-    })
+    let (split, top1) = match &summary.test {
+        Some(test) => ("test", test.get(TOP1.name)?),
+        None => ("validation", summary.best.figures.get(&validation_name(TOP1.name))?),
+    };
+    Some(Accuracy { split: split.into(), top1, interval: None })
 }
 
 /// Top-1 of linear probe and nearest neighbours on the same images.
 pub(super) fn probe(run: &Run) -> Option<(f64, f64)> {
     let frozen = run.measurements.as_ref().ok().and_then(|measurements| measurements.frozen.as_ref().ok());
     let measured = frozen.and_then(|frozen| frozen.probe.as_ref()).map(|probe| (probe.linear_top1, probe.knn_top1));
-    let recorded = || run.records.summary.as_ref()?.probe.as_ref().map(|probe| (probe.linear_top1, probe.knn_top1));
+    let recorded = || {
+        let probe = run.records.summary.as_ref()?.probe.as_ref()?;
+        Some((probe.get(LINEAR_TOP1.name)?, probe.get(KNN_TOP1.name)?))
+    };
     measured.or_else(recorded)
 }
 
@@ -59,8 +65,7 @@ pub(super) fn headline(run: &Run) -> Markup {
                 (tile("linear probe", &words::percent(linear), Some(beside)))
             }
             @if let Some(summary) = &run.records.summary {
-                @let validation = format!("validation top-1 {}", words::percent(summary.best.val_top1));
-                (tile("best epoch", &format!("{} of {}", summary.best.epoch, summary.epochs), Some(validation)))
+                (tile("best epoch", &format!("{} of {}", summary.best.epoch, summary.epochs), validation(summary)))
                 @let speed = format!("{:.0} images/s in training", summary.images_per_second);
                 (tile("time", &words::duration(summary.wall_seconds), Some(speed)))
             }
@@ -69,6 +74,12 @@ pub(super) fn headline(run: &Run) -> Markup {
         @if let Some(note) = other_figure(run) { p.missing { (note) } }
         @for missing in run.missing() { p.missing { "Not shown: " (missing.what) ". Why: " (missing.why) "." } }
     }
+}
+
+/// `validation top-1 74.1 %`
+fn validation(summary: &Summary) -> Option<String> {
+    let top1 = summary.best.figures.get(&validation_name(TOP1.name))?;
+    Some(format!("validation {} {}", TOP1.label, words::figure(&TOP1, top1)))
 }
 
 fn what_was_run(run: &Run) -> String {
@@ -98,7 +109,7 @@ fn verdict(run: &Run) -> String {
 
 /// A sentence where the figure measured now is not the one that the run has recorded.
 fn other_figure(run: &Run) -> Option<String> {
-    let recorded = run.records.summary.as_ref()?.test.as_ref()?.top1;
+    let recorded = run.records.summary.as_ref()?.test.as_ref()?.get(TOP1.name)?;
     let measured = run.measurements.as_ref().ok()?.figures.classification.top1;
     ((recorded - measured).abs() > 5e-4).then(|| {
         format!(

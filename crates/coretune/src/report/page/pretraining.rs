@@ -4,44 +4,14 @@ use maud::{Markup, html};
 
 use super::super::ReportError;
 use super::super::records::Records;
-use super::curves::{Figure, curves, over_epochs};
+use super::curves::{curves, over_epochs};
 use super::section::{self, Section, table, tile};
 use super::{settings, words};
-use crate::run_folder::{PretrainSummary, ProbeRecord};
+use crate::evaluate::figure::{KNN_TOP1, OF_FEATURES, RANK};
+use crate::figures::FigureSpec;
+use crate::run_folder::{EvaluationRecord, PretrainSummary};
 
 type Run = Records<PretrainSummary>;
-
-/// What the looks at the features give, in the order of their figures.
-const FIGURES: [Figure<PretrainSummary>; 4] = [
-    Figure {
-        title: "Nearest neighbours",
-        y: "top-1, %",
-        own: "kNN",
-        caption: "Accuracy of the nearest neighbours of frozen features (E7), which no label has trained.",
-        curve: |run| run.look_curve(|look| look.knn_top1.map(|top1| 100.0 * top1)),
-    },
-    Figure {
-        title: "Effective rank",
-        y: "dimensions",
-        own: "rank",
-        caption: "Dimensions that the features use (RankMe); falling to few of them is a collapse.",
-        curve: |run| run.look_curve(|look| Some(look.rank)),
-    },
-    Figure {
-        title: "Alignment",
-        y: "squared distance",
-        own: "alignment",
-        caption: "Mean squared distance of two images of a class (E3); smaller is closer.",
-        curve: |run| run.look_curve(|look| look.alignment),
-    },
-    Figure {
-        title: "Uniformity",
-        y: "log of the mean potential",
-        own: "uniformity",
-        caption: "E3; smaller is more even over the sphere.",
-        curve: |run| run.look_curve(|look| look.uniformity),
-    },
-];
 
 /// The page about one run.
 pub(super) fn alone(run: &Run) -> Result<Markup, ReportError> {
@@ -52,7 +22,7 @@ pub(super) fn alone(run: &Run) -> Result<Markup, ReportError> {
 pub(super) fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
     let named: Vec<(&str, &Run)> = runs.iter().map(|run| (run.name.as_str(), run)).collect();
     let heads = ["run", "method", "model", "images", "seed", "epochs", "kNN before", "kNN", "rank", "images/s", "time"];
-    let figures = over_epochs(&named, true, &FIGURES)?;
+    let figures = over_epochs(&named, true, "", &OF_FEATURES)?;
     let comparison = html! {
         (table("Runs", &heads, &runs.iter().map(row).collect::<Vec<_>>()))
         h2 { "Features" }
@@ -64,26 +34,31 @@ pub(super) fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
 
 fn row(run: &Run) -> Vec<String> {
     let of_summary = |text: fn(&PretrainSummary) -> String| words::or_dash(run.summary.as_ref().map(text));
-    let (first, last) = (first_look(run), run.looks().last());
+    let (first, last) = (first_evaluation(run), run.evaluations().last());
     vec![
         run.name.clone(),
         of_summary(|summary| summary.method.clone()),
         of_summary(|summary| summary.model.clone()),
         of_summary(|summary| summary.images.to_string()),
         of_summary(|summary| summary.seed.to_string()),
-        words::or_dash(last.map(|look| look.epoch.to_string())),
-        words::or_dash(first.and_then(|look| look.knn_top1).map(words::percent)),
-        words::or_dash(last.and_then(|look| look.knn_top1).map(words::percent)),
-        words::or_dash(last.map(|look| format!("{:.0}", look.rank))),
+        words::or_dash(last.map(|record| record.epoch.to_string())),
+        words::or_dash(shown(first, &KNN_TOP1)),
+        words::or_dash(shown(last, &KNN_TOP1)),
+        words::or_dash(shown(last, &RANK)),
         of_summary(|summary| format!("{:.0}", summary.images_per_second)),
         of_summary(|summary| words::duration(summary.wall_seconds)),
     ]
 }
 
+/// A figure of an evaluation, if it was measured.
+fn shown(record: Option<&EvaluationRecord>, spec: &FigureSpec) -> Option<String> {
+    Some(words::figure(spec, record?.figures.get(spec.name)?))
+}
+
 fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
     Ok(vec![
-        curves(run, over_epochs(&[(&run.name, run)], false, &FIGURES)?)?,
-        looks(run),
+        curves(run, over_epochs(&[(&run.name, run)], false, "", &OF_FEATURES)?)?,
+        evaluations(run),
         settings::cost(run),
         settings::configuration(run),
         settings::provenance(run),
@@ -92,19 +67,17 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
 
 /// Method, data, what the features were worth before and after.
 fn headline(run: &Run) -> Markup {
-    let (first, last) = (first_look(run), run.looks().last());
+    let (first, last) = (first_evaluation(run), run.evaluations().last());
+    let before = |spec| shown(first, spec).map(|value| format!("random weights {value}"));
     html! {
         p { (what_was_run(run)) }
         dl.headline {
-            @if let Some(look) = last {
-                @if let Some(top1) = look.knn_top1 {
-                    @let before = first.and_then(|look| look.knn_top1);
-                    @let remark = before.map(|top1| format!("random weights {}", words::percent(top1)));
-                    (tile(&format!("kNN on {} images", look.split), &words::percent(top1), remark))
+            @if let Some(record) = last {
+                @if let Some(top1) = shown(last, &KNN_TOP1) {
+                    (tile(&format!("{} on {} images", KNN_TOP1.label, record.split), &top1, before(&KNN_TOP1)))
                 }
-                @let before = first.map(|look| format!("random weights {:.0}", look.rank));
-                (tile("effective rank", &format!("{:.0}", look.rank), before))
-                (tile("epochs", &look.epoch.to_string(), Some(format!("{} steps", look.step))))
+                @if let Some(rank) = shown(last, &RANK) { (tile(RANK.title, &rank, before(&RANK))) }
+                (tile("epochs", &record.epoch.to_string(), Some(format!("{} steps", record.step))))
             }
             @if let Some(summary) = &run.summary {
                 @let speed = format!("{:.0} images/s in training", summary.images_per_second);
@@ -125,45 +98,45 @@ fn what_was_run(run: &Run) -> String {
 }
 
 /// Whether the features got better, in a sentence.
-fn verdict(first: Option<&ProbeRecord>, last: Option<&ProbeRecord>) -> String {
-    match (first.and_then(|look| look.knn_top1), last.and_then(|look| look.knn_top1)) {
-        _ if last.is_some_and(|look| look.step == 0) => "Only random weights have been looked at so far.".into(),
+fn verdict(first: Option<&EvaluationRecord>, last: Option<&EvaluationRecord>) -> String {
+    let top1 = |record: Option<&EvaluationRecord>| record?.figures.get(KNN_TOP1.name);
+    match (top1(first), top1(last)) {
+        _ if last.is_some_and(|record| record.step == 0) => "Only random weights have been evaluated so far.".into(),
         (Some(before), Some(after)) => format!(
             "Pre-training is worth {:+.1} points to the nearest neighbours, over random weights.",
             100.0 * (after - before)
         ),
         (None, Some(_)) => {
-            "The features of random weights were not looked at, so what pre-training is worth is open.".into()
+            "The features of random weights were not evaluated, so what pre-training is worth is open.".into()
         }
-        _ if last.is_none() => "The features were not looked at, so what pre-training is worth is open.".into(),
+        _ if last.is_none() => "The features were not evaluated, so what pre-training is worth is open.".into(),
         _ => "There were no labels to measure the features with.".into(),
     }
 }
 
-/// The look before the first step.
-fn first_look(run: &Run) -> Option<&ProbeRecord> {
-    run.looks().find(|look| look.step == 0)
+/// The evaluation before the first step.
+fn first_evaluation(run: &Run) -> Option<&EvaluationRecord> {
+    run.evaluations().find(|record| record.step == 0)
 }
 
-fn looks(run: &Run) -> Section {
-    let digits = |figure: Option<f64>| words::or_dash(figure.map(|figure| format!("{figure:.2}")));
-    let row = |look: &ProbeRecord| {
-        vec![
-            look.epoch.to_string(),
-            look.split.clone(),
-            words::or_dash(look.knn_top1.map(words::percent)),
-            format!("{:.1}", look.rank),
-            digits(look.alignment),
-            digits(look.uniformity),
-            words::duration(look.seconds),
-        ]
+/// Every evaluation, with every figure.
+fn evaluations(run: &Run) -> Section {
+    let row = |record: &EvaluationRecord| {
+        let mut row = vec![record.epoch.to_string(), record.split.clone()];
+        row.extend(OF_FEATURES.iter().map(|spec| words::or_dash(shown(Some(record), spec))));
+        row.push(words::duration(record.seconds));
+        row
     };
-    let rows: Vec<_> = run.looks().map(row).collect();
-    let heads = ["epoch", "images", "kNN", "rank", "alignment", "uniformity", "time since the start"];
+    let rows: Vec<_> = run.evaluations().map(row).collect();
+    let heads: Vec<&str> = ["epoch", "images"]
+        .into_iter()
+        .chain(OF_FEATURES.iter().map(|spec| spec.label))
+        .chain(["time since the start"])
+        .collect();
     let body = if rows.is_empty() {
-        Err("the features were not looked at".into())
+        Err("the features were not evaluated".into())
     } else {
         Ok(table("Frozen features while training", &heads, &rows))
     };
-    Section { id: "looks", title: "Features", body }
+    Section { id: "evaluations", title: "Features", body }
 }

@@ -1,10 +1,22 @@
 //! How figures are written.
 
 use crate::evaluate::bootstrap::{Comparison, Interval};
+use crate::figures::FigureSpec;
 
 /// `79.2 %`, which is not broken at the end of a line.
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1}\u{a0}%", 100.0 * fraction)
+}
+
+/// A figure in its unit: `79.2 %`, `0.831`; not broken at the end of a line either.
+pub(super) fn figure(spec: &FigureSpec, value: f64) -> String {
+    spec.show(value).replace(' ', "\u{a0}")
+}
+
+/// The text with a capital letter at its start.
+pub(super) fn sentence_case(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// `95 %: 73.8 to 84.0`, in percent of a fraction.

@@ -1,0 +1,96 @@
+//! The figures of classification and of frozen features, as runs record them: names, directions and units.
+
+use crate::figures::FigureSpec;
+
+/// Fraction of images whose label has the largest logit (E1).
+pub const TOP1: FigureSpec =
+    FigureSpec::fraction("top1", "top-1", "top-1", "Fraction of images whose label has the largest logit (E1).");
+
+/// Mean cross-entropy.
+pub const LOSS: FigureSpec =
+    FigureSpec::number("loss", "loss", "cross-entropy", "Mean cross-entropy of logits and labels.", "nats");
+
+/// Fraction of images whose label is among the five largest logits (E1).
+pub const TOP5: FigureSpec = FigureSpec::fraction(
+    "top5",
+    "top-5",
+    "top-5",
+    "Fraction of images whose label is among the five largest logits (E1).",
+);
+
+/// Expected calibration error (E4).
+pub const ECE: FigureSpec = FigureSpec::number(
+    "ece",
+    "ECE",
+    "expected calibration error",
+    "Mean difference of confidence and accuracy over 15 bins of confidence (E4).",
+    "",
+);
+
+/// [`ECE`] after temperature scaling.
+pub const ECE_CALIBRATED: FigureSpec = FigureSpec::number(
+    "ece_calibrated",
+    "ECE scaled",
+    "expected calibration error after temperature scaling",
+    "ECE with the temperature that was fitted on the validation split (E4).",
+    "",
+);
+
+/// Spread within classes over spread between them (E3).
+pub const WITHIN_BETWEEN: FigureSpec = FigureSpec::number(
+    "within_between",
+    "within / between",
+    "spread within classes / between classes",
+    "Squared distance of features to the centre of their class, over that of the centres to their mean (E3).",
+    "",
+);
+
+/// Accuracy of the nearest neighbours of frozen features (E7).
+pub const KNN_TOP1: FigureSpec = FigureSpec::fraction(
+    "knn_top1",
+    "kNN",
+    "nearest neighbours",
+    "Accuracy of the nearest neighbours of frozen features (E7), which no label has trained.",
+);
+
+/// Accuracy of a linear classifier on frozen features (B10).
+pub const LINEAR_TOP1: FigureSpec = FigureSpec::fraction(
+    "linear_top1",
+    "linear probe",
+    "linear probe",
+    "Accuracy of a linear classifier that was fitted to frozen features (B10).",
+);
+
+/// Dimensions that features use.
+pub const RANK: FigureSpec = FigureSpec::number(
+    "rank",
+    "rank",
+    "effective rank",
+    "Dimensions that the features use (RankMe); falling to few of them is a collapse.",
+    "dimensions",
+)
+.higher_is_better();
+
+/// Distance of two images of a class (E3).
+pub const ALIGNMENT: FigureSpec = FigureSpec::number(
+    "alignment",
+    "alignment",
+    "alignment",
+    "Mean squared distance of two images of a class (E3); smaller is closer.",
+    "squared distance",
+);
+
+/// Evenness of the features over the sphere (E3).
+pub const UNIFORMITY: FigureSpec = FigureSpec::number(
+    "uniformity",
+    "uniformity",
+    "uniformity",
+    "How evenly the features lie on the sphere (E3); smaller is more even.",
+    "log of the mean potential",
+);
+
+/// What is measured of a classifier at the end of an epoch: the most important figure first.
+pub const OF_CLASSIFICATION: [FigureSpec; 2] = [TOP1, LOSS];
+
+/// What is measured of an encoder while it is pre-trained.
+pub const OF_FEATURES: [FigureSpec; 4] = [KNN_TOP1, RANK, ALIGNMENT, UNIFORMITY];
