@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coretune::data::{Dataset, DatasetOptions, Split};
+use coretune::engine::World;
 use coretune::evaluate::{EvaluateError, Measure};
 use coretune::figures::{FigureSpec, Figures, Selection};
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, Stem};
@@ -18,7 +19,7 @@ use coretune::train::{
 use coretune::transforms::{Interpolation, Transform};
 use tch::{Device, Tensor};
 
-use super::world::World;
+use super::world;
 
 const GAP: FigureSpec = FigureSpec::number("gap", "gap", "gap of the logits", "", "logits");
 const BATCHES: FigureSpec = FigureSpec::fraction("batches", "batches", "batches", "");
@@ -29,7 +30,7 @@ struct Gap {
     batches: usize,
     least: f64,
     most: f64,
-    value_of_gap: Option<f64>,
+    instead: Option<f64>,
 }
 
 impl Measure for Gap {
@@ -46,18 +47,18 @@ impl Measure for Gap {
     }
 
     fn figures(&self) -> Figures {
-        let gap = self.value_of_gap.unwrap_or(self.most - self.least);
+        let gap = self.instead.unwrap_or(self.most - self.least);
         Figures::new().with("gap", gap).with("batches", self.batches as f64)
     }
 }
 
-fn splits(world: &World) -> (Split, Split) {
-    let dataset = Dataset::open(&world.data(), &DatasetOptions::default()).unwrap();
+fn splits(world: &world::World) -> (Split, Split) {
+    let dataset = Dataset::open(world.data(), &DatasetOptions::default()).unwrap();
     (dataset.train.unwrap(), dataset.test.unwrap())
 }
 
 fn trainer<'a>(
-    world: &World,
+    world: &world::World,
     folder: &'a RunFolder,
     measure: fn() -> Box<dyn Measure>,
     select: &str,
@@ -85,6 +86,7 @@ fn trainer<'a>(
         selection: Selection::from_word(select, &[GAP, BATCHES]).unwrap(),
         seed: 0,
         validation,
+        world: World::Alone,
         evaluator: Evaluator { transform: Arc::clone(&transform), batch_size: 5, workers: 1, stop: stop.clone() },
         description: ModelDescription {
             architecture,
@@ -104,6 +106,7 @@ fn trainer<'a>(
         sampling: Sampling::Shuffle { batch_size: 8 },
         transform,
         views: 1,
+        world: World::Alone,
         workers: 1,
         seed: 0,
     };
@@ -114,7 +117,7 @@ fn trainer<'a>(
 
 #[test]
 fn figures_that_the_library_does_not_know_select_the_best_epoch_and_are_recorded() {
-    let world = World::new(12, 4);
+    let world = world::World::new(12, 4);
     let folder = RunFolder::create(&world.run("run")).unwrap();
     let mut shown = Vec::new();
     let mut trainer = trainer(&world, &folder, || Box::<Gap>::default(), "val_gap");
@@ -152,9 +155,9 @@ fn gap(record: &MetricsRecord) -> Option<f64> {
 
 #[test]
 fn a_figure_that_is_not_finite_ends_the_run_and_no_epoch_is_kept() {
-    let world = World::new(12, 4);
+    let world = world::World::new(12, 4);
     let folder = RunFolder::create(&world.run("run")).unwrap();
-    let broken = || -> Box<dyn Measure> { Box::new(Gap { value_of_gap: Some(f64::NAN), ..Gap::default() }) };
+    let broken = || -> Box<dyn Measure> { Box::new(Gap { instead: Some(f64::NAN), ..Gap::default() }) };
     let error = trainer(&world, &folder, broken, "val_batches").carry_on(&mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { .. }), "{error}");
     assert!(error.to_string().contains("the gap of validation is NaN"), "{error}");
