@@ -17,8 +17,8 @@
 
     uv run scripts/parity/contrastive_losses.py --seed 0
 
-Random inputs go through scripts/oracle/pretraining.py and through lightly, pytorch-metric-learning, optax, timm and
-pytorch-optimizer, all in float64. One line per comparison: the largest difference of values and of gradients over all
+Random inputs go through the oracle (crates/coretune/tests/goldens/pretraining/write_goldens.py) and through lightly,
+pytorch-metric-learning, optax, timm and pytorch-optimizer, all in float64. One line per comparison: the largest difference of values and of gradients over all
 trials, ||a - b|| / ||b||. Exits 1 where one is above 1e-6.
 
 Lines that begin with `by design` are not judged: they show how far apart the variants are that share a name. Nobody's
@@ -45,8 +45,8 @@ from pytorch_metric_learning.losses import NTXentLoss as MetricNTXentLoss
 from pytorch_metric_learning.losses import SelfSupervisedLoss
 from pytorch_optimizer import LARS as OptimizerLars
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "oracle"))
-import pretraining as oracle  # noqa: E402
+sys.path.append(str(Path(__file__).resolve().parents[2] / "crates/coretune/tests/goldens/pretraining"))
+import write_goldens as oracle  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 

@@ -1,7 +1,7 @@
 //! The layouts of checkpoints in the wild: one rule table per source.
 //!
 //! A new source is a new entry of [`LAYOUTS`], in front of the more general ones, and a fixture of it in
-//! `scripts/fixtures/checkpoints.py`. Names are given without the components of wrappers (`module.`, `_orig_mod.`),
+//! `tests/checkpoints/write_fixtures.py`. Names are given without the components of wrappers (`module.`, `_orig_mod.`),
 //! which may stand anywhere.
 
 use super::names::{

@@ -1,4 +1,4 @@
-//! The files of `scripts/fixtures/checkpoints.py`, and the values that they hold.
+//! The files of `write_fixtures.py`, and the values that they hold.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! `fixtures/*` were written by scripts/fixtures/data.py.
+//! `fixtures/*` were written by `write_fixtures.py`.
 
 use std::path::Path;
 

@@ -1,10 +1,10 @@
 //! The golden files of the method (M1-M7, R1-R3, M4/M5), values and gradients, and of its evaluation (E3, E4, E7), in
-//! float32 and float64.
+//! float32 and float64. `write_goldens.py` writes them.
 //!
-//! One test per case. `CORETUNE_GOLDENS` names another folder of files, made by the oracle from another seed.
+//! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
 
-#[path = "../common/golden_file.rs"]
 mod golden_file;
+mod pretraining;
 
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
 use coretune::evaluate::geometry::geometry;

@@ -1,4 +1,4 @@
-//! The same weights give torchvision's logits. `scripts/parity/torchvision_logits.py` wrote the expected ones; weights
+//! The same weights give torchvision's logits. `torchvision_logits.py` wrote the expected ones; weights
 //! and images are not stored but follow from their names, by the same integer arithmetic on both sides.
 
 use coretune::engine::{channels_last, guard};

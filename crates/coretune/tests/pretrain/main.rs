@@ -1,6 +1,3 @@
 //! Tests of `coretune::pretrain`.
 
-mod formulas;
-#[path = "../common/golden_file.rs"]
-mod golden_file;
 mod run;

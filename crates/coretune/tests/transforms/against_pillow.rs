@@ -1,4 +1,4 @@
-//! `fixtures/*.png` were written by scripts/fixtures/transforms.py.
+//! `fixtures/*.png` were written by `write_fixtures.py`.
 
 use coretune::random::{Purpose, Stream, stream};
 use coretune::transforms::{

@@ -1,15 +1,15 @@
 """Logits of torchvision's models for weights and images that Rust can make too.
 
     make peers
-    .peers/bin/python scripts/parity/torchvision_logits.py crates/coretune/tests/models/torchvision_logits.safetensors
+    .peers/bin/python crates/coretune/tests/models/torchvision_logits.py
 
 No weight is stored. Every tensor is filled with numbers that follow from its name alone, in exact integer arithmetic
-(SplitMix64 started from the FNV-1a hash of the name), so that tests/models/torchvision.rs fills a network of 25 million
+(SplitMix64 started from the FNV-1a hash of the name), so that torchvision.rs fills a network of 25 million
 weights alike, and only the logits are committed.
 """
 
 import math
-import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,11 +64,13 @@ def logits(name):
 
 
 def main():
-    (path,) = sys.argv[1:]
     expected = {name: logits(name) for name in MODELS}
     for name, values in expected.items():
-        print(f"{name:16} largest |logit| {np.abs(values).max():.4g}, spread over images {np.abs(values[0] - values[1]).max():.4g}")
-    save_file(expected, path, metadata={"torch": torch.__version__.split("+")[0], "torchvision": torchvision.__version__.split("+")[0]})
+        spread = np.abs(values[0] - values[1]).max()
+        print(f"{name:16} largest |logit| {np.abs(values).max():.4g}, spread over images {spread:.4g}")
+    path = Path(__file__).with_suffix(".safetensors")
+    versions = {module.__name__: module.__version__.split("+")[0] for module in (torch, torchvision)}
+    save_file(expected, path, metadata=versions)
 
 
 if __name__ == "__main__":

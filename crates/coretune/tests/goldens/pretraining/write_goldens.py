@@ -4,11 +4,13 @@
 # ///
 """A slow, literal float64 oracle for contrastive pre-training: SimCLR, MoCo v2, LARS and the measures of collapse.
 
-    python scripts/oracle/pretraining.py --out goldens --seed 0      # writes one .safetensors per case
+    make peers
+    .peers/bin/python crates/coretune/tests/goldens/pretraining/write_goldens.py --out FOLDER --seed 0
 
-As with the oracle of the method, sums are loops that can be read against the formula, and nothing in the product
-depends on this file. A case holds its inputs, outputs and gradients (float64, indices int64); the metadata names the
-case, the formula below and the scalar settings (JSON). Another seed gives another set of files.
+The committed files beside it are those of seed 0; another seed gives another set, which the tests read from the folder
+that CORETUNE_PRETRAINING_GOLDENS names. As with the oracle of the method (`../write_goldens.py`), sums are loops that can
+be read against the formula, and nothing in the product depends on this file. A case holds its inputs, outputs and gradients (float64, indices int64); the metadata names the
+case, the formula below and the scalar settings (JSON).
 
 u = x / max(||x||, 1e-12) is a row scaled to length 1, T the temperature.
 

@@ -1,5 +1,5 @@
-//! The formulas of pre-training against the project's own oracle (`scripts/oracle/pretraining.py`, P1 to P5), values and
-//! gradients, in float32 and float64. `CORETUNE_PRETRAINING_ORACLE` names another folder of its files.
+//! The formulas of pre-training (P1 to P5 of `pretraining/write_goldens.py`, which writes the files beside it), values and
+//! gradients, in float32 and float64. `CORETUNE_PRETRAINING_GOLDENS` names another folder of files.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use crate::golden_file::Golden;
 const KINDS: [Kind; 2] = [Kind::Double, Kind::Float];
 
 fn open(case: &str, kind: Kind) -> Golden {
-    let folder = std::env::var_os("CORETUNE_PRETRAINING_ORACLE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pretrain/oracle"), PathBuf::from);
+    let folder = std::env::var_os("CORETUNE_PRETRAINING_GOLDENS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/pretraining"), PathBuf::from);
     Golden::open_in(&folder, case, kind)
 }
 

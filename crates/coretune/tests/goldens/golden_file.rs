@@ -14,7 +14,6 @@ pub(crate) struct Golden {
 
 impl Golden {
     /// Opens the case; floating point tensors are handed out as `kind`.
-    #[allow(dead_code, reason = "only the goldens of fine-tuning lie there")]
     pub(crate) fn open(case: &str, kind: Kind) -> Self {
         Golden::open_in(&folder(), case, kind)
     }
@@ -51,7 +50,6 @@ impl Golden {
     }
 
     /// A single integer.
-    #[allow(dead_code, reason = "only the oracle of pre-training has such")]
     pub(crate) fn integer(&self, name: &str) -> i64 {
         self.stored(name).int64_value(&[])
     }
@@ -79,7 +77,6 @@ impl Golden {
     }
 
     /// Indices must be equal exactly.
-    #[allow(dead_code, reason = "only the goldens of fine-tuning have indices")]
     pub(crate) fn assert_indices(&self, name: &str, ours: &Tensor) {
         let ours: Vec<i64> = Vec::try_from(ours).expect("indices");
         assert_eq!(ours, self.integers(name), "{} {name} in {:?}", self.case, self.kind);
