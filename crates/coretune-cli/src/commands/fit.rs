@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
         }
     }
     let config = typed.validate()?;
-    for unused in typed.unused(config.method.name) {
+    for unused in config.method.method().map(|method| typed.unused(method)).unwrap_or_default() {
         printer.say("note", unused);
     }
     begin(&printer, &config, arguments.dry_run)

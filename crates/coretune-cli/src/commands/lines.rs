@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
-use coretune::config::{HeadInit, Method, Optimizer, RunConfig, Sampler};
+use coretune::config::{HeadInit, Optimizer, RunConfig, Sampler, Setting};
 use coretune::data::SplitDescription;
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
@@ -12,9 +12,10 @@ use coretune::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
 use coretune::figures::validation_name;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
 use coretune::models::{Family, Stem};
-use coretune::objectives::PairScheme;
+use coretune::objectives::Method;
 use coretune::run_folder::Summary;
 use coretune::train::Estimate;
+use toml::Value;
 
 use crate::printer::Printer;
 use crate::progress::clock;
@@ -63,20 +64,12 @@ pub(crate) fn split(split: &SplitDescription) -> String {
     format!("{role}: {images}, {least} ({}) to {most} ({}) of a class", smallest.class, largest.class)
 }
 
-/// `core-tuning own   eta 1, alpha 1, tau 0.07; sgd, lr 0.03 cosine; 25 epochs of 10 steps`
+/// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`
 pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     let (method, train) = (&config.method, &config.train);
-    let objective = match method.name {
-        Method::CoreTuning => {
-            let pairs = match method.pairs {
-                PairScheme::Own => "own",
-                PairScheme::Soft => "soft",
-                PairScheme::Reference => "reference",
-            };
-            format!("core-tuning {pairs}   eta {}, alpha {}, tau {}", method.eta, method.alpha, method.temperature)
-        }
-        Method::Scl => format!("scl   eta {}, tau {}", method.eta, method.temperature),
-        Method::CrossEntropy => "cross-entropy".into(),
+    let objective = match method.method() {
+        Some(known) => objective_line(known, &method.values),
+        None => method.word().into(),
     };
     let head = match method.head_init {
         HeadInit::Random => "",
@@ -89,6 +82,19 @@ pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     };
     let (lr, schedule, epochs) = (train.lr, train.sched.name(), count(train.epochs, "epoch"));
     format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))
+}
+
+/// `core-tuning   pairs own, eta 1, alpha 1`: the method with the values of its settings, without switches that are off.
+fn objective_line(method: &Method, values: &toml::Table) -> String {
+    let shown = |setting: &Setting| match values.get(setting.name())? {
+        Value::Boolean(false) => None,
+        Value::Boolean(true) => Some(setting.name().replace('_', " ")),
+        Value::String(word) => Some(format!("{} {word}", setting.name().replace('_', " "))),
+        Value::Float(number) => Some(format!("{} {number}", setting.name().replace('_', " "))),
+        other => Some(format!("{} {other}", setting.name().replace('_', " "))),
+    };
+    let settings: Vec<String> = method.settings.iter().filter_map(shown).collect();
+    if settings.is_empty() { method.word.into() } else { format!("{}   {}", method.word, settings.join(", ")) }
 }
 
 /// What of the training images or of the batch that was asked for is not used, where that is something.

@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
         }
     }
     let config = typed.validate_pretraining()?;
-    for unused in typed.unused_in_pretraining(config.pretrain.method) {
+    for unused in typed.unused(config.pretrain.method()) {
         printer.say("note", unused);
     }
     if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, &config) }
@@ -152,7 +152,7 @@ fn found(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
     let train = &config.train;
     let steps_per_epoch = task.steps_per_epoch()?;
     let steps = lines::count(steps_per_epoch as usize, "step");
-    let (method, epochs) = (config.pretrain.method.name(), lines::count(train.epochs, "epoch"));
+    let (method, epochs) = (&config.pretrain.method, lines::count(train.epochs, "epoch"));
     let (opt, lr, sched) = (train.opt.name(), train.lr, train.sched.name());
     let temperature = config.temperature();
     printer.say("method", format_args!("{method}   tau {temperature}; {opt}, lr {lr} {sched}; {epochs} of {steps}"));

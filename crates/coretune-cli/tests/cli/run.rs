@@ -57,7 +57,7 @@ fn fit_tells_words_on_stderr_and_the_result_on_stdout() {
         "data         data: ",
         "checkpoint   ",
         "frozen       kNN ",
-        "method       core-tuning own",
+        "method       core-tuning   pairs own",
         "machine      cpu",
     ] {
         assert!(words.contains(line), "no {line:?} in {words}");
@@ -282,7 +282,7 @@ fn settings_that_the_method_does_not_look_at_are_named() {
     let output = run(&world.fit("run", &more));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for key in ["method.eta", "method.pairs"] {
-        let note = format!("{key} is not used: cross-entropy does not look at it");
+        let note = format!("{key} is not used: cross-entropy does not read it");
         assert!(stderr(&output).contains(&note), "no {note:?} in {}", stderr(&output));
     }
     assert!(!stderr(&output).contains("method.alpha is not used"), "{}", stderr(&output));

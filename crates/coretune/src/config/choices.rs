@@ -3,28 +3,6 @@
 use crate::settings::choice;
 
 choice! {
-    /// The objective that fine-tunes.
-    Method {
-        /// Mixed hard pairs in contrast and classification (M1-M7).
-        CoreTuning = "core-tuning",
-        /// Cross-entropy plus supervised contrast (B1, SCL).
-        Scl = "scl",
-        /// Cross-entropy alone (B1).
-        CrossEntropy = "cross-entropy",
-    }
-}
-
-choice! {
-    /// The method of pre-training.
-    PretrainMethod {
-        /// A momentum encoder and a queue of its keys.
-        MocoV2 = "moco-v2",
-        /// The other images of the batch are the negatives.
-        SimClr = "simclr",
-    }
-}
-
-choice! {
     /// How the classifier starts.
     HeadInit {
         /// Small random weights.

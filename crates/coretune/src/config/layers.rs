@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::choices::Method;
 use super::error::{ConfigError, Origin};
 use super::recipes;
 use super::sections::{RunSection, find_setting, settings};
+use crate::objectives::Method;
 use crate::regular_file;
 use crate::settings::{Command, Refusal, Setting};
 
@@ -119,29 +119,12 @@ impl Layers {
         self.entries.get(key).map(|(value, _)| value)
     }
 
-    /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
-    pub fn unused(&self, method: Method) -> Vec<String> {
-        let unused: &[&str] = match method {
-            Method::CoreTuning => &[],
-            Method::Scl => &["method.pairs", "method.alpha", "method.focal", "method.detach_focal"],
-            Method::CrossEntropy => &[
-                "method.pairs",
-                "method.eta",
-                "method.alpha",
-                "method.temperature",
-                "method.focal",
-                "method.detach_focal",
-                "method.contrast_dim",
-            ],
-        };
-        self.typed_of(unused, method.name())
-    }
-
-    /// That these keys are not used by `method`, of those that were typed as flags or with `--set`.
-    pub(super) fn typed_of(&self, unused: &[&str], method: &str) -> Vec<String> {
-        let typed = |key: &&&str| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
-        let sentence = |key: &&str| format!("{key} is not used: {method} does not look at it");
-        unused.iter().filter(typed).map(sentence).collect()
+    /// Of the settings given as flags or with `--set`, those that only other methods of its stage read, a sentence each.
+    pub fn unused(&self, method: &Method) -> Vec<String> {
+        let given = |key| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
+        let others = Method::settings_of(method.stage).into_iter().map(|setting| setting.key);
+        let unused = others.filter(|&key| given(key) && !method.reads(key));
+        unused.map(|key| format!("{key} is not used: {} does not read it", method.word)).collect()
     }
 
     /// Where the value of a key came from.

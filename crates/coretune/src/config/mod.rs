@@ -16,7 +16,7 @@ mod recipes;
 mod run_config;
 mod sections;
 
-pub use choices::{Accumulation, DataCheck, HeadInit, Method, Optimizer, PretrainMethod, Sampler, Schedule, Select};
+pub use choices::{Accumulation, DataCheck, HeadInit, Optimizer, Sampler, Schedule, Select};
 pub use defaults_table::defaults_table;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::choices::{Optimizer, PretrainMethod};
+use super::choices::Optimizer;
 use super::error::{ConfigError, refuse_if};
 use super::input::Input;
 use super::layers::Layers;
 use super::run_config::absolute;
 use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection, find_setting};
 use crate::models::{Architecture, Family, Stem};
+use crate::objectives::{Objective, PretrainingDefaults, Values};
 use crate::settings::Command;
 use crate::transforms::{ContrastiveView, default_crop_fraction};
 
@@ -32,16 +33,6 @@ pub struct PretrainConfig {
 }
 
 impl Layers {
-    /// Of the settings that were typed as flags or with `--set`, those that the method does not look at, in words.
-    pub fn unused_in_pretraining(&self, method: PretrainMethod) -> Vec<String> {
-        match method {
-            PretrainMethod::MocoV2 => Vec::new(),
-            PretrainMethod::SimClr => {
-                self.typed_of(&["pretrain.queue_size", "pretrain.momentum", "pretrain.bn_groups"], method.name())
-            }
-        }
-    }
-
     /// The configuration of a pre-training run, when every setting is given and all go together.
     ///
     /// # Panics
@@ -62,9 +53,10 @@ impl PretrainConfig {
         self.data.check()?;
         self.train.check()?;
         let (batch, pretrain) = (self.train.batch_size, &self.pretrain);
-        let moco = pretrain.method == PretrainMethod::MocoV2;
+        let method = pretrain.method();
+        let (has_queue, has_groups) = (method.reads("pretrain.queue_size"), method.reads("pretrain.bn_groups"));
         let queue = pretrain.queue_size.unwrap_or(batch);
-        refuse_if(moco && !queue.is_multiple_of(batch), || ConfigError::Conflict {
+        refuse_if(has_queue && !queue.is_multiple_of(batch), || ConfigError::Conflict {
             first: "pretrain.queue_size".into(),
             second: "train.batch_size".into(),
             expected: "a queue of whole batches".into(),
@@ -72,7 +64,7 @@ impl PretrainConfig {
             hint: "give a --queue-size that is a multiple of --batch-size, or leave it out",
         })?;
         let groups = pretrain.bn_groups.unwrap_or(1);
-        refuse_if(moco && (!batch.is_multiple_of(groups) || batch < 2 * groups), || ConfigError::Conflict {
+        refuse_if(has_groups && (!batch.is_multiple_of(groups) || batch < 2 * groups), || ConfigError::Conflict {
             first: "pretrain.bn_groups".into(),
             second: "train.batch_size".into(),
             expected: "groups of equal size, of two images or more".into(),
@@ -120,6 +112,15 @@ impl PretrainConfig {
         (resolved, architecture, input)
     }
 
+    /// Makes the objective of a resolved configuration.
+    ///
+    /// # Panics
+    /// When a setting is still `auto`.
+    pub fn build_objective(&self) -> Box<dyn Objective> {
+        let section = Table::try_from(&self.pretrain).expect("strings and numbers have a spelling in TOML");
+        (self.pretrain.method().build)(&Values { section: &section, label_smoothing: 0.0 })
+    }
+
     /// How a view is made of an image of side `img_size`; see [`PretrainConfig::resolve`] for what was left open.
     pub fn view(&self) -> ContrastiveView {
         let PretrainSection { grayscale, blur, .. } = self.pretrain;
@@ -132,12 +133,13 @@ impl PretrainConfig {
         }
     }
 
+    fn usual(&self) -> PretrainingDefaults {
+        self.pretrain.method().pretraining.expect("every method of pre-training has defaults")
+    }
+
     /// tau.
     pub fn temperature(&self) -> f64 {
-        self.pretrain.temperature.unwrap_or(match self.pretrain.method {
-            PretrainMethod::MocoV2 => 0.2,
-            PretrainMethod::SimClr => 0.5,
-        })
+        self.pretrain.temperature.unwrap_or_else(|| self.usual().temperature)
     }
 
     /// Keys of earlier batches: many, but so few that an image is rarely its own negative.
@@ -166,27 +168,20 @@ impl PretrainConfig {
 
     /// Smallest share of an image's area that a view shows.
     pub fn least_area(&self) -> f64 {
-        self.pretrain.least_area.unwrap_or(match self.pretrain.method {
-            PretrainMethod::MocoV2 => 0.2,
-            PretrainMethod::SimClr => 0.08,
-        })
+        self.pretrain.least_area.unwrap_or_else(|| self.usual().least_area)
     }
 
     /// Strength of the colour jitter.
     pub fn jitter(&self) -> f64 {
-        self.pretrain.jitter.unwrap_or(match self.pretrain.method {
-            PretrainMethod::MocoV2 => 0.5,
-            PretrainMethod::SimClr => 1.0,
-        })
+        self.pretrain.jitter.unwrap_or_else(|| self.usual().jitter)
     }
 
     /// What of a resolved configuration can be computed and is hardly meant, in words.
     pub fn doubts(&self) -> Vec<String> {
-        let PretrainSection { method, .. } = self.pretrain;
         let batch = self.train.batch_size;
         let doubts = [
             (
-                method == PretrainMethod::MocoV2 && self.bn_groups() == 1,
+                self.pretrain.method().reads("pretrain.bn_groups") && self.bn_groups() == 1,
                 format!(
                     "batch norm sees the whole batch of {batch}, queries with their keys, which gives the positives away: \
                      take a --batch-size that parts into groups, or --bn-groups"
@@ -206,7 +201,7 @@ impl PretrainConfig {
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.
     fn output(&self) -> PathBuf {
-        self.run.output_or(&self.data.dir, self.pretrain.method.name(), self.train.seed)
+        self.run.output_or(&self.data.dir, &self.pretrain.method, self.train.seed)
     }
 
     /// The folder of the run: the output, and the experiment in it.

@@ -40,7 +40,9 @@ impl Layers {
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
         self.refuse_settings_of((Command::Pretrain, "coretune pretrain"), Command::Fit)?;
         self.check_complete(Command::Fit)?;
-        let config = RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
+        let mut config =
+            RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
+        config.method.keep_own_values();
         config.check()?;
         Ok(config)
     }
@@ -175,7 +177,7 @@ impl RunConfig {
 
     /// The output as given, or `runs/DATA-METHOD-SEED`.
     fn output(&self) -> PathBuf {
-        self.run.output_or(&self.data.dir, self.method.name.name(), self.train.seed)
+        self.run.output_or(&self.data.dir, self.method.word(), self.train.seed)
     }
 
     /// The folder of the run: the output, and the experiment in it.

@@ -40,7 +40,7 @@ impl Preparation {
     pub fn estimate(self) -> Result<Estimate, TrainError> {
         let Preparation { task, backbone, .. } = self;
         let (config, seed) = (&task.config, task.config.train.seed);
-        let mut objective = settings::objective(&config.method, config.train.label_smoothing);
+        let mut objective = task.objective()?;
         let classes = task.classes.len() as i64;
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;

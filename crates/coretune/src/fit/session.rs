@@ -103,7 +103,7 @@ impl Task {
     /// The model before its first step, with all that its steps need.
     fn learner(&self, backbone: Backbone, frozen: Option<&FrozenFigures>) -> Result<FineTuning, TrainError> {
         let (train, network) = (&self.config.train, &self.config.model);
-        let mut objective = settings::objective(&self.config.method, train.label_smoothing);
+        let mut objective = self.objective()?;
         let classifier = self.classifier(backbone.feature_width(), frozen)?;
         let model = self.model(backbone, classifier, &*objective)?;
         objective.needs().check(&model)?;
@@ -123,6 +123,14 @@ impl Task {
             model,
             objective,
         })
+    }
+
+    /// The objective that the configuration names.
+    ///
+    /// # Errors
+    /// [`TrainError::NoObjective`] when it names one that only the program that began the run can bring.
+    pub(super) fn objective(&self) -> Result<Box<dyn Objective>, TrainError> {
+        self.config.method.build(self.config.train.label_smoothing).ok_or(TrainError::NoObjective)
     }
 
     /// Backbone and heads together; the projection head is there for the methods that use it.

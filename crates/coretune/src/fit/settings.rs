@@ -2,28 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::{self, MethodSection, RunConfig, RunSection, TrainSection};
-use crate::losses::Focus;
+use crate::config::{self, RunConfig, RunSection, TrainSection};
 use crate::models::Model;
-use crate::objectives::{CoreTuning, CrossEntropy, Objective, SupervisedContrastive};
 use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
-
-/// The fine-tuning method.
-pub(super) fn objective(method: &MethodSection, label_smoothing: f64) -> Box<dyn Objective> {
-    let MethodSection { eta, alpha, temperature, .. } = *method;
-    match method.name {
-        config::Method::CrossEntropy => Box::new(CrossEntropy { label_smoothing }),
-        config::Method::Scl => Box::new(SupervisedContrastive { eta, temperature, label_smoothing }),
-        config::Method::CoreTuning => Box::new(CoreTuning {
-            pairs: method.pairs,
-            eta,
-            alpha,
-            temperature,
-            focus: Focus { exponent: method.focal, detached: method.detach_focal },
-            label_smoothing,
-        }),
-    }
-}
 
 /// As in `SimCLR`.
 const LARS_TRUST: f64 = 1e-3;

@@ -23,7 +23,7 @@ pub(super) struct Measured<'a> {
 pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
     let Measured { outcome, best, frozen, test, temperature, wall_seconds } = measured;
     Summary {
-        method: task.config.method.name.name().into(),
+        method: task.config.method.word().into(),
         model: task.architecture.family.to_string(),
         data: task.config.data.dir.display().to_string(),
         seed: task.config.train.seed,

@@ -1,9 +1,8 @@
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tch::Tensor;
 
-use super::{FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
+use super::supervised_contrastive::{ETA, TEMPERATURE};
+use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{
@@ -11,33 +10,56 @@ use crate::losses::{
 };
 use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
+use crate::settings::{Kind, Range, Setting, choice, setting};
 
-/// Which pairs the contrastive loss compares, and with which weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PairScheme {
-    /// Originals of the anchor's class and its own hard positive, against originals and its own generated rows.
-    #[default]
-    Own,
-    /// All rows, weighted by the overlap of their soft labels.
-    Soft,
-    /// What the published script does (R1-R3), to rerun its settings.
-    Reference,
+pub(super) const METHOD: Method = Method {
+    word: "core-tuning",
+    summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
+    stage: Stage::FineTuning,
+    settings: &[PAIRS, ETA, ALPHA, TEMPERATURE, FOCAL, DETACH_FOCAL],
+    pretraining: None,
+    build: |values| {
+        let Settings { pairs, eta, alpha, temperature, focal, detach_focal } = values.read();
+        let focus = Focus { exponent: focal, detached: detach_focal };
+        Box::new(CoreTuning { pairs, eta, alpha, temperature, focus, label_smoothing: values.label_smoothing })
+    },
+};
+
+const PAIRS: Setting =
+    setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning").default("own").common();
+
+const ALPHA: Setting =
+    setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
+        .default("1.0")
+        .aliases(&["mixup-alpha"])
+        .common();
+
+const FOCAL: Setting =
+    setting("method.focal", Kind::Number(Range::ZeroOrBetween(1.0, 10.0)), "exponent of the focal weight; 0: none")
+        .default("1.0");
+
+const DETACH_FOCAL: Setting =
+    setting("method.detach_focal", Kind::Switch, "no gradient through the focal weight").default("false");
+
+#[derive(Deserialize)]
+struct Settings {
+    pairs: PairScheme,
+    eta: f64,
+    alpha: f64,
+    temperature: f64,
+    focal: f64,
+    detach_focal: bool,
 }
 
-impl FromStr for PairScheme {
-    type Err = EngineError;
-
-    fn from_str(name: &str) -> Result<Self, EngineError> {
-        match name {
-            "own" => Ok(PairScheme::Own),
-            "soft" => Ok(PairScheme::Soft),
-            "reference" => Ok(PairScheme::Reference),
-            _ => {
-                let expected = "own, soft or reference".into();
-                Err(EngineError::Value { name: "pairs", expected, found: name.into() })
-            }
-        }
+choice! {
+    /// Which pairs the contrastive loss compares, and with which weights.
+    PairScheme {
+        /// Originals of the anchor's class and its own hard positive, against originals and its own generated rows.
+        Own = "own",
+        /// All rows, weighted by the overlap of their soft labels.
+        Soft = "soft",
+        /// What the published script does (R1-R3), to rerun its settings.
+        Reference = "reference",
     }
 }
 
@@ -161,7 +183,7 @@ impl CoreTuning {
 
 impl Objective for CoreTuning {
     fn name(&self) -> &'static str {
-        "core-tuning"
+        METHOD.word
     }
 
     fn needs(&self) -> Needs {

@@ -1,7 +1,16 @@
-use super::{FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
+use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
 use crate::engine::EngineError;
 use crate::losses::{one_hot, smooth, soft_cross_entropy};
 use crate::models::ModelError;
+
+pub(super) const METHOD: Method = Method {
+    word: "cross-entropy",
+    summary: "cross-entropy alone",
+    stage: Stage::FineTuning,
+    settings: &[],
+    pretraining: None,
+    build: |values| Box::new(CrossEntropy { label_smoothing: values.label_smoothing }),
+};
 
 /// B1, CE-tuning: the mean cross-entropy of the batch.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +35,7 @@ impl CrossEntropy {
 
 impl Objective for CrossEntropy {
     fn name(&self) -> &'static str {
-        "cross-entropy"
+        METHOD.word
     }
 
     fn needs(&self) -> Needs {

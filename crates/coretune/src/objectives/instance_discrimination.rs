@@ -1,10 +1,21 @@
-//! What the methods of contrastive pre-training log beside their loss.
+//! What the methods of contrastive pre-training share: two settings, and what they log beside their loss.
 
 use tch::Tensor;
 
 use super::{ObjectiveLoss, figure};
 use crate::engine::rows::unit_rows;
 use crate::losses::InstanceDiscrimination;
+use crate::settings::{Command, Kind, Range, Setting, setting};
+
+pub(super) const TEMPERATURE: Setting =
+    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "auto: moco-v2 0.2, simclr 0.5")
+        .auto()
+        .commands(Command::PRETRAIN)
+        .common();
+
+pub(super) const DIM: Setting = setting("pretrain.dim", Kind::Whole(1, 65_536), "outputs of the projection head")
+    .default("128")
+    .commands(Command::PRETRAIN);
 
 /// The loss with its figures; `projections` are rows of the encoder that gradients train.
 ///

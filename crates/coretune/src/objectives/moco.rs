@@ -1,15 +1,68 @@
 //! `MoCo` v2 (Chen et al. 2020, arXiv:2003.04297; method: He et al., CVPR 2020, arXiv:1911.05722).
 
 use rand::seq::SliceRandom;
+use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
-use super::instance_discrimination::with_figures;
-use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start};
+use super::instance_discrimination::{DIM, TEMPERATURE, with_figures};
+use super::{
+    FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Stage, Start,
+};
 use crate::engine::guard;
 use crate::engine::rows::unit_rows;
 use crate::losses::info_nce;
 use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
 use crate::random::{Purpose, stream};
+use crate::settings::{ANY, Command, Kind, Range, Setting, setting};
+
+pub(super) const METHOD: Method = Method {
+    word: "moco-v2",
+    summary: "a momentum encoder and a queue of its keys",
+    stage: Stage::Pretraining,
+    settings: &[TEMPERATURE, DIM, QUEUE_SIZE, MOMENTUM, BN_GROUPS],
+    pretraining: Some(PretrainingDefaults { temperature: 0.2, least_area: 0.2, jitter: 0.5 }),
+    build: |values| {
+        let Settings { temperature, dim, queue_size, momentum, bn_groups } = values.read();
+        let (queue_length, width, groups) = (queue_size, dim, bn_groups);
+        Box::new(MoCo::new(MoCoSettings { temperature, momentum, queue_length, width, groups }))
+    },
+};
+
+const QUEUE_SIZE: Setting = setting(
+    "pretrain.queue_size",
+    Kind::Whole(1, 16_777_216),
+    "keys in the queue; auto: an eighth of the images, 65536 at most",
+)
+.auto()
+.commands(Command::PRETRAIN)
+.common();
+
+const MOMENTUM: Setting = setting(
+    "pretrain.momentum",
+    Kind::Number(Range::Between(0.0, 1.0)),
+    "momentum of the key encoder; auto: 0.99, in long runs 0.999",
+)
+.flag_is("encoder-momentum")
+.auto()
+.commands(Command::PRETRAIN)
+.common();
+
+const BN_GROUPS: Setting = setting(
+    "pretrain.bn_groups",
+    Kind::Whole(1, ANY),
+    "groups of a batch for batch norm, keys shuffled between them; auto: 2 or more, of up to 32 images",
+)
+.auto()
+.commands(Command::PRETRAIN);
+
+#[derive(Deserialize)]
+struct Settings {
+    temperature: f64,
+    dim: i64,
+    queue_size: i64,
+    momentum: f64,
+    bn_groups: usize,
+}
 
 /// The network that gradients train encodes the queries; a second encoder, which follows it, encodes the keys, and a
 /// queue holds the keys of earlier batches.
@@ -95,7 +148,7 @@ impl MoCo {
 
 impl Objective for MoCo {
     fn name(&self) -> &'static str {
-        "moco-v2"
+        METHOD.word
     }
 
     /// The keys have no gradient.

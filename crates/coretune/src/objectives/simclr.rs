@@ -1,10 +1,29 @@
 //! `SimCLR` (Chen et al., ICML 2020, arXiv:2002.05709).
 
-use super::instance_discrimination::with_figures;
-use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass};
+use serde::Deserialize;
+
+use super::instance_discrimination::{DIM, TEMPERATURE, with_figures};
+use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Stage};
 use crate::engine::guard;
 use crate::losses::nt_xent;
 use crate::models::ModelError;
+
+pub(super) const METHOD: Method = Method {
+    word: "simclr",
+    summary: "the other images of the batch are the negatives",
+    stage: Stage::Pretraining,
+    settings: &[TEMPERATURE, DIM],
+    pretraining: Some(PretrainingDefaults { temperature: 0.5, least_area: 0.08, jitter: 1.0 }),
+    build: |values| {
+        let Settings { temperature } = values.read();
+        Box::new(SimClr { temperature })
+    },
+};
+
+#[derive(Deserialize)]
+struct Settings {
+    temperature: f64,
+}
 
 /// NT-Xent between two views of each image; the other images of the batch are the negatives.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +34,7 @@ pub struct SimClr {
 
 impl Objective for SimClr {
     fn name(&self) -> &'static str {
-        "simclr"
+        METHOD.word
     }
 
     fn needs(&self) -> Needs {

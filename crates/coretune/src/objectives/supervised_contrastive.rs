@@ -1,7 +1,37 @@
-use super::{CrossEntropy, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, figure};
+use serde::Deserialize;
+
+use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
 use crate::engine::EngineError;
 use crate::losses::{Focus, supervised_contrastive};
 use crate::models::ModelError;
+use crate::settings::{Kind, Range, Setting, setting};
+
+pub(super) const METHOD: Method = Method {
+    word: "scl",
+    summary: "cross-entropy and supervised contrast over the labels of the batch",
+    stage: Stage::FineTuning,
+    settings: &[ETA, TEMPERATURE],
+    pretraining: None,
+    build: |values| {
+        let Settings { eta, temperature } = values.read();
+        Box::new(SupervisedContrastive { eta, temperature, label_smoothing: values.label_smoothing })
+    },
+};
+
+pub(super) const ETA: Setting = setting("method.eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
+    .default("1.0")
+    .aliases(&["eta-weight"])
+    .common();
+
+pub(super) const TEMPERATURE: Setting =
+    setting("method.temperature", Kind::Number(Range::AboveUpTo(0.0, 10.0)), "temperature of the contrastive loss")
+        .default("0.07");
+
+#[derive(Deserialize)]
+struct Settings {
+    eta: f64,
+    temperature: f64,
+}
 
 /// SCL: the mean cross-entropy + eta x SupCon over the labels of the batch (M5 with g = 0, no generated pairs).
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +61,7 @@ impl SupervisedContrastive {
 
 impl Objective for SupervisedContrastive {
     fn name(&self) -> &'static str {
-        "scl"
+        METHOD.word
     }
 
     fn needs(&self) -> Needs {

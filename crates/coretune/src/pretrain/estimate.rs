@@ -26,7 +26,7 @@ impl PretrainTask {
             normalisation: Normalisation { mean: input.mean, std: input.std },
             device: self.device,
             img_size: input.img_size,
-            views: self.objective().needs().gradient_passes,
+            views: self.config.build_objective().needs().gradient_passes,
         };
         let (batch, img_size) = (train.batch_size, input.img_size);
         match rehearsal.most_that_fit(batch)? {
@@ -39,7 +39,7 @@ impl PretrainTask {
     fn check_queue(&self) -> Result<(), TrainError> {
         // While the first keys are drawn and normalised they are held four times, four bytes a number.
         const BYTES: u64 = 4 * 4;
-        let Some(QueueSize { keys, width }) = self.objective().needs().queue else { return Ok(()) };
+        let Some(QueueSize { keys, width }) = self.config.build_objective().needs().queue else { return Ok(()) };
         let bytes = keys as u64 * width as u64 * BYTES;
         let available = available_memory_bytes();
         if self.device == Device::Cpu && available > 0 && bytes > available {

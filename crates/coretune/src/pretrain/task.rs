@@ -7,13 +7,13 @@ use tch::Device;
 
 use super::LiveProbe;
 use super::learner::{PretrainedDescription, Pretraining};
-use crate::config::{DataCheck, Input, PretrainConfig, PretrainMethod};
+use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Role, Split};
 use crate::engine::{Precision, World, peak_rss_bytes};
 use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
-use crate::objectives::{MoCo, MoCoSettings, Objective, SimClr, Start};
+use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, Provenance, RunFolder};
 use crate::train::{
     Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages, run_parameters,
@@ -107,7 +107,7 @@ impl PretrainTask {
         }
         let outcome = trainer.carry_on(observer)?;
         let summary = PretrainSummary {
-            method: self.config.pretrain.method.name().into(),
+            method: self.config.pretrain.method.clone(),
             model: self.architecture.family.to_string(),
             data: self.config.data.dir.display().to_string(),
             images: self.images.len(),
@@ -136,7 +136,7 @@ impl PretrainTask {
     pub(super) fn learner(&self) -> Result<Pretraining, TrainError> {
         let (train, input) = (&self.config.train, &self.input);
         let encoder = self.encoder()?;
-        let mut objective = self.objective();
+        let mut objective = self.config.build_objective();
         objective.needs().check(&encoder)?;
         objective.begin(&Start { network: &encoder, seed: train.seed })?;
         let parameters = run_parameters(&encoder, &*objective);
@@ -171,20 +171,6 @@ impl PretrainTask {
         let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
         let Input { mean, std, .. } = self.input;
         Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
-    }
-
-    pub(super) fn objective(&self) -> Box<dyn Objective> {
-        let (config, images) = (&self.config, self.images.len());
-        match config.pretrain.method {
-            PretrainMethod::SimClr => Box::new(SimClr { temperature: config.temperature() }),
-            PretrainMethod::MocoV2 => Box::new(MoCo::new(MoCoSettings {
-                temperature: config.temperature(),
-                momentum: config.encoder_momentum(images),
-                queue_length: config.queue_size(images) as i64,
-                width: config.pretrain.dim,
-                groups: config.bn_groups(),
-            })),
-        }
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {

@@ -13,4 +13,4 @@ pub use setting::{ANY, Command, Setting, setting};
 
 pub(crate) use choice::choice;
 pub(crate) use kind::Refusal;
-pub(crate) use no_value::{auto, off};
+pub(crate) use no_value::{auto, custom, off};

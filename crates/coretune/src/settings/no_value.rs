@@ -38,3 +38,4 @@ macro_rules! word {
 
 word!(auto, "`auto`: the checkpoint, the data or the machine decides.");
 word!(off, "`off`: none.");
+word!(custom, "`custom`: none of the table; the program brings its own.");

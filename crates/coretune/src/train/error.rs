@@ -154,6 +154,9 @@ pub enum TrainError {
     /// A classifier that should start from a probe which was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
+    /// A method of a program's own that this program does not bring.
+    #[error("the method `custom` is in no table: only the program that brings it can run it")]
+    NoObjective,
     /// Another number of classes than the user expects.
     #[error("{path} has {found} classes, expected {expected}")]
     ClassCount {
@@ -273,6 +276,9 @@ impl TrainError {
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
             Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
+            Self::NoObjective => {
+                Some("begin and resume such a run with a program that passes its own objective".into())
+            }
             Self::ClassCount { .. } => Some(
                 "leave out --num-classes (in a file: model.num_classes = \"auto\"): the data says how many there are"
                     .into(),

@@ -1,6 +1,6 @@
 use std::fs;
 
-use coretune::config::{Layers, Method, Optimizer, Origin};
+use coretune::config::{Layers, Optimizer, Origin};
 
 use super::{setting, smallest};
 
@@ -54,7 +54,7 @@ fn an_assignment_reads_numbers_names_and_lists_without_quotes() {
     let typed = typed.assignment("data.std=[0.2, 0.2, 0.25]").unwrap();
     let typed = typed.assignment("checkpoint.allow_missing=fc.*,layer4.*").unwrap();
     let config = typed.assignment("train.lr=1").unwrap().validate().unwrap();
-    assert_eq!(config.method.name, Method::CrossEntropy);
+    assert_eq!(config.method.word(), "cross-entropy");
     assert_eq!(config.data.std, Some([0.2, 0.2, 0.25]));
     assert_eq!(config.checkpoint.allow_missing, ["fc.*", "layer4.*"]);
     assert_eq!(config.train.lr, 1.0);

@@ -1,55 +1,62 @@
-//! `[method]`: the objective of fine-tuning.
+//! `[method]`: the objective of fine-tuning. The settings of each method are in its file under `objectives/`.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use crate::config::{HeadInit, Method};
-use crate::objectives::PairScheme;
-use crate::settings::{Kind, Range, Setting, setting};
+use crate::config::HeadInit;
+use crate::objectives::{Method, Objective, Stage, Values};
+use crate::settings::{Kind, Setting, custom, setting};
 
 /// The objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MethodSection {
-    /// Which.
-    pub name: Method,
-    /// Pair scheme (M5).
-    pub pairs: PairScheme,
-    /// Weight of the contrastive loss (eta, M7).
-    pub eta: f64,
-    /// Shape of Beta(alpha, alpha), from which mixing coefficients are drawn (M2, M3).
-    pub alpha: f64,
-    /// Temperature (tau, M4).
-    pub temperature: f64,
-    /// Exponent of the focal weight (g, M5).
-    pub focal: f64,
-    /// Whether the focal weight carries no gradient.
-    pub detach_focal: bool,
+    /// Its name in the table of methods; `None` (`custom`): a method that the program brings itself.
+    #[serde(with = "custom")]
+    pub name: Option<String>,
     /// Outputs of the projection head.
     pub contrast_dim: i64,
     /// How the classifier starts.
     pub head_init: HeadInit,
+    /// The values of the settings that the method reads, by name.
+    #[serde(flatten)]
+    pub values: Table,
 }
 
-/// The settings of the section, in the order in which they are shown.
+/// The settings that every method has, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("method.name", Kind::Choice(Method::names), "objective").flag_is("method").default("core-tuning").common(),
-    setting("method.pairs", Kind::Choice(pair_schemes), "pair scheme of core-tuning").default("own").common(),
-    setting("method.eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
-        .default("1.0")
-        .aliases(&["eta-weight"])
+    setting("method.name", Kind::Choice(methods), "objective")
+        .flag_is("method")
+        .default("core-tuning")
+        .word("custom")
         .common(),
-    setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
-        .default("1.0")
-        .aliases(&["mixup-alpha"])
-        .common(),
-    setting("method.temperature", Kind::Number(Range::AboveUpTo(0.0, 10.0)), "temperature of the contrastive loss")
-        .default("0.07"),
-    setting("method.focal", Kind::Number(Range::ZeroOrBetween(1.0, 10.0)), "exponent of the focal weight; 0: none")
-        .default("1.0"),
-    setting("method.detach_focal", Kind::Switch, "no gradient through the focal weight").default("false"),
     setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head").default("256"),
     setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier").default("random").common(),
 ];
 
-fn pair_schemes() -> Vec<&'static str> {
-    vec!["own", "soft", "reference"]
+fn methods() -> Vec<&'static str> {
+    Method::of(Stage::FineTuning).map(|method| method.word).collect()
+}
+
+impl MethodSection {
+    /// The method in the table; `None` for one that the program brings itself.
+    pub fn method(&self) -> Option<&'static Method> {
+        Method::named(Stage::FineTuning, self.name.as_deref()?)
+    }
+
+    /// The method's name, or `custom`.
+    pub fn word(&self) -> &str {
+        self.name.as_deref().unwrap_or("custom")
+    }
+
+    /// Makes the objective; `None` for one that the program brings itself.
+    pub fn build(&self, label_smoothing: f64) -> Option<Box<dyn Objective>> {
+        let method = self.method()?;
+        Some((method.build)(&Values { section: &self.values, label_smoothing }))
+    }
+
+    /// Drops the values of other methods' settings.
+    pub(in crate::config) fn keep_own_values(&mut self) {
+        let method = self.method();
+        self.values.retain(|name, _| method.is_some_and(|method| method.reads(&format!("method.{name}"))));
+    }
 }

@@ -18,21 +18,20 @@ pub use pretrain::PretrainSection;
 pub use run::RunSection;
 pub use train::TrainSection;
 
+use crate::objectives::{Method, Stage};
 use crate::settings::Setting;
 
 /// Every setting, section by section, in the order in which they are shown.
 pub fn settings() -> &'static [&'static Setting] {
     static ALL: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
-        let sections = [
-            checkpoint::SETTINGS,
-            model::SETTINGS,
-            data::SETTINGS,
-            method::SETTINGS,
-            pretrain::SETTINGS,
-            train::SETTINGS,
-            run::SETTINGS,
-        ];
-        sections.into_iter().flatten().collect()
+        let before = [checkpoint::SETTINGS, model::SETTINGS, data::SETTINGS, method::SETTINGS].into_iter().flatten();
+        let after = [train::SETTINGS, run::SETTINGS].into_iter().flatten();
+        before
+            .chain(Method::settings_of(Stage::FineTuning))
+            .chain(pretrain::SETTINGS)
+            .chain(Method::settings_of(Stage::Pretraining))
+            .chain(after)
+            .collect()
     });
     &ALL
 }

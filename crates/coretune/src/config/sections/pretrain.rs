@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PretrainMethod;
+use crate::objectives::{Method, Stage};
 use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
 
 /// The method of pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainSection {
     /// Which.
-    pub method: PretrainMethod,
+    pub method: String,
     /// tau; `None`: 0.2 (`moco-v2`), 0.5 (`simclr`).
     #[serde(with = "auto")]
     pub temperature: Option<f64>,
@@ -44,41 +44,10 @@ pub struct PretrainSection {
 
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("pretrain.method", Kind::Choice(PretrainMethod::names), "method of pre-training")
+    setting("pretrain.method", Kind::Choice(methods), "method of pre-training")
         .default("moco-v2")
         .commands(Command::PRETRAIN)
         .common(),
-    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "auto: moco-v2 0.2, simclr 0.5")
-        .auto()
-        .commands(Command::PRETRAIN)
-        .common(),
-    setting("pretrain.dim", Kind::Whole(1, 65_536), "outputs of the projection head")
-        .default("128")
-        .commands(Command::PRETRAIN),
-    setting(
-        "pretrain.queue_size",
-        Kind::Whole(1, 16_777_216),
-        "keys in the queue; auto: an eighth of the images, 65536 at most",
-    )
-    .auto()
-    .commands(Command::PRETRAIN)
-    .common(),
-    setting(
-        "pretrain.momentum",
-        Kind::Number(Range::Between(0.0, 1.0)),
-        "momentum of the key encoder; auto: 0.99, in long runs 0.999",
-    )
-    .flag_is("encoder-momentum")
-    .auto()
-    .commands(Command::PRETRAIN)
-    .common(),
-    setting(
-        "pretrain.bn_groups",
-        Kind::Whole(1, ANY),
-        "groups of a batch for batch norm, keys shuffled between them; auto: 2 or more, of up to 32 images",
-    )
-    .auto()
-    .commands(Command::PRETRAIN),
     setting(
         "pretrain.least_area",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
@@ -112,3 +81,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("10000")
         .commands(Command::PRETRAIN),
 ];
+
+fn methods() -> Vec<&'static str> {
+    Method::of(Stage::Pretraining).map(|method| method.word).collect()
+}
+
+impl PretrainSection {
+    /// The method.
+    ///
+    /// # Panics
+    /// Never for a section that was checked against the table of settings.
+    pub fn method(&self) -> &'static Method {
+        Method::named(Stage::Pretraining, &self.method).expect("the table of settings has checked the name")
+    }
+}
