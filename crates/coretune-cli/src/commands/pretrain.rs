@@ -117,7 +117,7 @@ fn dry_run(printer: &Printer, config: &PretrainConfig) -> Result<(), Failure> {
     task.check_memory()?;
     found(printer, &task)?;
     let estimate = task.estimate()?;
-    lines::estimate(printer, &estimate, "training and looks at the features");
+    lines::estimate(printer, &estimate, "training and evaluations of the features");
     printer.json(&serde_json::json!({ "config": task.config.to_table(), "estimate": estimate }))?;
     printer.line(task.config.to_toml().trim_end())
 }

@@ -95,9 +95,9 @@ pub struct RunEvaluation {
     pub figures: Evaluation,
 }
 
-/// What the best checkpoint of a run says of every image of a split.
+/// Features and logits of the best checkpoint of a run, for every image of a split.
 #[derive(Debug)]
-pub struct JudgedRun {
+pub struct RunOutputs {
     /// The split.
     pub role: Role,
     /// Its images, in the order of the outputs.
@@ -112,7 +112,7 @@ pub struct JudgedRun {
     pub seed: u64,
 }
 
-impl JudgedRun {
+impl RunOutputs {
     /// E1, E3 and E4 of the outputs.
     pub fn figures(&self) -> Result<Evaluation, TrainError> {
         evaluate_outputs(&self.outputs, self.temperature, self.seed)
@@ -128,21 +128,21 @@ pub fn evaluate_run(
     role: Role,
     observer: &mut Observer<'_>,
 ) -> Result<RunEvaluation, TrainError> {
-    let judged = judge_run(run, config, Some(role), observer)?;
-    let figures = judged.figures()?;
-    Ok(RunEvaluation { run: run.into(), split: role.to_string(), class_names: judged.class_names, figures })
+    let outputs = run_outputs(run, config, Some(role), observer)?;
+    let figures = outputs.figures()?;
+    Ok(RunEvaluation { run: run.into(), split: role.to_string(), class_names: outputs.class_names, figures })
 }
 
-/// Shows the best checkpoint of a run every image of a split; without a role the test split, or where there is none the
+/// Evaluates the best checkpoint of a run on every image of a split: that of `role`, else the test split, else the
 /// validation split.
 ///
 /// `config` as for [`evaluate_run`].
-pub fn judge_run(
+pub fn run_outputs(
     run: &Path,
     config: &RunConfig,
     role: Option<Role>,
     observer: &mut Observer<'_>,
-) -> Result<JudgedRun, TrainError> {
+) -> Result<RunOutputs, TrainError> {
     let folder = RunFolder::open(run)?;
     let machine = Machine::choose(&config.run)?;
     let (mut model, description) = load_model(&folder.best_model()?, machine.device)?;
@@ -171,7 +171,7 @@ pub fn judge_run(
     let outputs = evaluator.outputs(&model, &images, &mut |done, total| observer(&Event::Progress { done, total }))?;
     let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
     let (class_names, seed) = (description.classes, config.train.seed);
-    Ok(JudgedRun { role, images, class_names, outputs, temperature, seed })
+    Ok(RunOutputs { role, images, class_names, outputs, temperature, seed })
 }
 
 /// That classes of the run are not among those of the data, where that is so.

@@ -17,7 +17,7 @@ use crate::figures::Figures;
 use crate::models::{Backbone, Mode};
 use crate::train::{Event, Observer, TrainError};
 
-/// Figures of the frozen checkpoint on the split that judges: the test split, or without one the validation split.
+/// Figures of the frozen checkpoint on the test split, or without one on the validation split.
 #[derive(Debug)]
 pub struct FrozenFigures {
     /// Name of that split.
@@ -62,7 +62,7 @@ struct ProbeFeatures {
     train: Tensor,
     train_mirrored: Tensor,
     validation: Tensor,
-    judged: Tensor,
+    evaluation: Tensor,
 }
 
 impl Task {
@@ -72,9 +72,9 @@ impl Task {
         observer(&Event::Stage("features of the frozen checkpoint"));
         let features = self.probe_features(backbone, Keep::InCache, observer)?;
         observer(&Event::Stage("linear probe"));
-        let (split, judged) = self.splits.judging();
+        let (split, images) = self.splits.evaluation_split();
         let (probe, knn) = self.measure(&features)?;
-        let linear_correct = correct(&probe.logits(&features.judged)?, judged.labels())?;
+        let linear_correct = correct(&probe.logits(&features.evaluation)?, images.labels())?;
         Ok(FrozenFigures {
             split,
             knn_top1: knn,
@@ -85,11 +85,11 @@ impl Task {
         })
     }
 
-    /// Features f32 `[n, D]` of the frozen checkpoint on the split that judges; those of a probe are taken from the cache.
-    pub fn judged_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, TrainError> {
+    /// Features f32 `[n, D]` of the frozen checkpoint on the evaluation split; those of a probe are in the cache.
+    pub fn evaluation_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, TrainError> {
         observer(&Event::Stage("features of the frozen checkpoint"));
-        let (_, judged) = self.splits.judging();
-        let [features] = self.split_features(backbone, Keep::InCache, judged, [View::AsItIs], observer)?;
+        let (_, images) = self.splits.evaluation_split();
+        let [features] = self.split_features(backbone, Keep::InCache, images, [View::AsItIs], observer)?;
         Ok(features)
     }
 
@@ -101,21 +101,21 @@ impl Task {
         let features = self.probe_features(&random, Keep::Nowhere, observer)?;
         observer(&Event::Stage("linear probe of random weights"));
         let (probe, knn_top1) = self.measure(&features)?;
-        let (_, judged) = self.splits.judging();
-        let linear_top1 = accuracy(&correct(&probe.logits(&features.judged)?, judged.labels())?);
+        let (_, images) = self.splits.evaluation_split();
+        let linear_top1 = accuracy(&correct(&probe.logits(&features.evaluation)?, images.labels())?);
         Ok(RandomFigures { knn_top1, linear_top1 })
     }
 
-    /// The probe, chosen on validation, and the kNN accuracy on the judging split.
+    /// The probe, chosen on validation, and the kNN accuracy on the evaluation split.
     fn measure(&self, features: &ProbeFeatures) -> Result<(LinearProbe, f64), TrainError> {
         let (train, classes) = (&self.splits.train, self.classes.len() as i64);
-        let (_, judged) = self.splits.judging();
-        let knn = nearest_neighbours(&features.train, train.labels(), &features.judged, classes)?;
+        let (_, images) = self.splits.evaluation_split();
+        let knn = nearest_neighbours(&features.train, train.labels(), &features.evaluation, classes)?;
         let views = [&features.train, &features.train_mirrored];
         let training = Training { views: &views, labels: train.labels() };
         let validation = (&features.validation, self.splits.validation.labels());
         let probe = linear_probe(training, validation, classes, &Settings::default())?;
-        Ok((probe, knn.top1(judged.labels())?))
+        Ok((probe, knn.top1(images.labels())?))
     }
 
     fn probe_features(
@@ -128,11 +128,11 @@ impl Task {
             self.split_features(backbone, keep, &self.splits.train, [View::AsItIs, View::Mirrored], observer)?;
         let mut plain = |split: &Split| self.split_features(backbone, keep, split, [View::AsItIs], observer);
         let [validation] = plain(&self.splits.validation)?;
-        let [judged] = match &self.splits.test {
+        let [evaluation] = match &self.splits.test {
             Some(test) => plain(test)?,
             None => [validation.shallow_clone()],
         };
-        Ok(ProbeFeatures { train, train_mirrored, validation, judged })
+        Ok(ProbeFeatures { train, train_mirrored, validation, evaluation })
     }
 
     /// Features of these views of a split; from the cache when they are known there.

@@ -16,7 +16,7 @@ mod splits;
 mod starting_point;
 mod summary;
 
-pub use evaluation::{Calibrated, Evaluation, JudgedRun, RunEvaluation, evaluate_run, judge_run};
+pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use machine::Machine;
 pub use preparation::{Preparation, Task, prepare, prepare_watched};

@@ -28,7 +28,7 @@ pub struct Finished {
     pub summary: Summary,
     /// Figures on the test split, where there is one.
     pub test: Option<Evaluation>,
-    /// Fine-tuned model against linear probe, image by image on the split that judges, where the probe was measured.
+    /// Fine-tuned model against linear probe, image by image on the evaluation split; if the probe was measured.
     pub against_probe: Option<Comparison>,
 }
 
@@ -60,17 +60,17 @@ impl Preparation {
         let validation = evaluator.outputs(&best, &task.splits.validation, &mut |_, _| {})?;
         let temperature = fit_temperature(&validation.logits, &validation.labels)?;
         let mut progress = |done, total| observer(&Event::Progress { done, total });
-        let judged = match &task.splits.test {
+        let outputs = match &task.splits.test {
             Some(test) => evaluator.outputs(&best, test, &mut progress)?,
             None => validation,
         };
         let seed = task.config.train.seed;
         let compare = |frozen: &FrozenFigures| -> Result<Comparison, TrainError> {
-            Ok(paired_comparison(&judged.correct()?, &frozen.linear_correct, seed)?)
+            Ok(paired_comparison(&outputs.correct()?, &frozen.linear_correct, seed)?)
         };
         let against_probe = frozen.map(compare).transpose()?;
         let has_test = task.splits.test.is_some();
-        let test = has_test.then(|| evaluate_outputs(&judged, Some(temperature), seed)).transpose()?;
+        let test = has_test.then(|| evaluate_outputs(&outputs, Some(temperature), seed)).transpose()?;
         let measured = Measured {
             best: outcome.progress.best.as_ref().ok_or(TrainError::NoEpoch)?,
             outcome: &outcome,

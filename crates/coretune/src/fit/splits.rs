@@ -125,8 +125,8 @@ impl Splits {
         self.present().into_iter().flat_map(|(_, split)| split.images().iter().map(ToString::to_string)).collect()
     }
 
-    /// The split that figures are quoted on, and its name: the test split, or without one the validation split.
-    pub fn judging(&self) -> (&'static str, &Split) {
+    /// The split on which final figures are measured, and its name: the test split, or without one the validation split.
+    pub fn evaluation_split(&self) -> (&'static str, &Split) {
         match &self.test {
             Some(test) => ("test", test),
             None => ("validation", &self.validation),

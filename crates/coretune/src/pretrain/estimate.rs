@@ -63,17 +63,17 @@ impl PretrainTask {
         })?;
         let (epochs, steps) = (self.config.train.epochs as u64, self.steps_per_epoch()?);
         let trained = epochs * steps * self.config.train.batch_size as u64;
-        let looked_at = self.looks() * learner.probe.images() as u64;
+        let evaluated = self.evaluations() * learner.probe.images() as u64;
         Ok(Estimate {
             parameters: learner.parameters().weight_count(),
             steps: epochs * steps,
             memory_bytes: peak_rss_bytes(),
-            seconds: seconds * (trained as f64 + learner.objective.needs().evaluation_fraction() * looked_at as f64),
+            seconds: seconds * (trained as f64 + learner.objective.needs().evaluation_fraction() * evaluated as f64),
         })
     }
 
-    /// Looks at the features: before the first step, every few epochs, after the last.
-    fn looks(&self) -> u64 {
+    /// Evaluations of the features: before the first step, every few epochs, after the last.
+    fn evaluations(&self) -> u64 {
         let epochs = self.config.train.epochs as u64;
         self.config.pretrain.probe_epochs.map_or(0, |every| 1 + epochs.div_ceil(every))
     }

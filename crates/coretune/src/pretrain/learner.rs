@@ -45,13 +45,13 @@ pub struct Pretraining {
     pub seed: u64,
     /// The processes that share a step.
     pub world: World,
-    /// How the features are looked at.
+    /// How the features are measured.
     pub probe: LiveProbe,
-    /// Epochs between looks; the last epoch always has one where there are any.
+    /// Epochs between evaluations; the last epoch always has one, unless there are none at all.
     pub probe_epochs: Option<u64>,
     /// What the file says.
     pub description: PretrainedDescription,
-    /// Whether a collapse was told already.
+    /// Whether a collapse was reported already.
     pub collapse_told: bool,
 }
 

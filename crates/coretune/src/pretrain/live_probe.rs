@@ -1,4 +1,4 @@
-//! What the features are worth, looked at while they are made.
+//! What the features of an encoder are worth, measured while it is pre-trained.
 
 use tch::Tensor;
 
@@ -10,25 +10,25 @@ use crate::figures::Figures;
 use crate::models::{Encoder, Mode, Network};
 use crate::train::{Evaluator, TrainError};
 
-/// The images that a look takes, and how they reach the encoder.
+/// The images of a measurement, and how they reach the encoder.
 #[derive(Debug, Clone)]
 pub struct LiveProbe {
-    /// Training images, the neighbours of E7; with the split's name.
+    /// Training images: the neighbours of E7.
     bank: Split,
-    /// The images that are classified by them, where there are labels; else none.
-    judged: Option<(String, Split)>,
+    /// The images that they classify, with the name of their split; `None` without labels.
+    evaluated: Option<(String, Split)>,
     evaluator: Evaluator,
 }
 
 impl LiveProbe {
-    /// Chooses at most `most` images of a split: neighbours from `train`, and those of `judged`, or a tenth of the
-    /// training images, which then are no neighbours. Labels of one class are none.
+    /// Chooses at most `most` images of a split: neighbours from `train`, and images of `evaluated` to classify, or
+    /// without it a tenth of the training images, which are not neighbours then. Labels of a single class do not count.
     ///
     /// # Errors
     /// What is wrong with the images.
     pub fn new(
         train: &Split,
-        judged: Option<&(Role, Split)>,
+        evaluated: Option<&(Role, Split)>,
         most: usize,
         seed: u64,
         evaluator: Evaluator,
@@ -38,30 +38,30 @@ impl LiveProbe {
             if share < 1.0 { split.budget(Budget::Fraction(share), seed) } else { Ok(split.clone()) }
         };
         let is_labelled = train.class_counts().iter().filter(|&&count| count > 0).count() > 1;
-        let (bank, judged) = match judged {
+        let (bank, evaluated) = match evaluated {
             _ if !is_labelled => (part(train)?, None),
             Some((role, split)) => (part(train)?, Some((role.to_string(), part(split)?))),
             None => {
-                let (bank, judged) = carve_validation(train, Budget::Everything, ValidationFrom::Budget, seed)?;
-                (part(&bank)?, Some(("train".into(), part(&judged)?)))
+                let (bank, evaluated) = carve_validation(train, Budget::Everything, ValidationFrom::Budget, seed)?;
+                (part(&bank)?, Some(("train".into(), part(&evaluated)?)))
             }
         };
-        Ok(LiveProbe { bank, judged, evaluator })
+        Ok(LiveProbe { bank, evaluated, evaluator })
     }
 
-    /// Images of a look.
+    /// Images of a measurement.
     pub fn images(&self) -> usize {
-        self.bank.len() + self.judged.as_ref().map_or(0, |(_, split)| split.len())
+        self.bank.len() + self.evaluated.as_ref().map_or(0, |(_, split)| split.len())
     }
 
     /// Images whose features are measured.
     pub fn measured_images(&self) -> usize {
-        self.judged.as_ref().map_or(self.bank.len(), |(_, split)| split.len())
+        self.evaluated.as_ref().map_or(self.bank.len(), |(_, split)| split.len())
     }
 
     /// Name of the split whose features are measured.
     pub fn split(&self) -> &str {
-        self.judged.as_ref().map_or("train", |(name, _)| name)
+        self.evaluated.as_ref().map_or("train", |(name, _)| name)
     }
 
     /// Measures the features of the encoder: [`figure::OF_FEATURES`], those that need labels only if there are any.
@@ -70,7 +70,7 @@ impl LiveProbe {
     /// [`TrainError::Interrupted`] when it was asked to stop.
     pub fn measure(&self, encoder: &Encoder) -> Result<Figures, TrainError> {
         let bank = self.features(encoder, &self.bank)?;
-        let Some((_, split)) = &self.judged else {
+        let Some((_, split)) = &self.evaluated else {
             let geometry = geometry(&bank, &vec![0; self.bank.len()], 1)?;
             return Ok(geometry_figures(&Geometry { alignment: None, ..geometry }, effective_rank(&bank)?));
         };

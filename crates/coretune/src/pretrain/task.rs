@@ -38,12 +38,12 @@ pub struct PretrainTask {
     pub stop: Stop,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
-    /// Labelled images that the features are looked at with, beside those of training.
-    judged: Option<(Role, Split)>,
+    /// Labelled images that evaluate the features, beside those of training.
+    evaluated: Option<(Role, Split)>,
 }
 
 impl PretrainTask {
-    /// Opens the images that `config` names, looks at them, and refuses what cannot work.
+    /// Opens the images that `config` names, checks them, and refuses what cannot work.
     ///
     /// # Errors
     /// What is wrong with the images or the machine; [`TrainError::BatchTooLarge`] when the images do not fill a batch.
@@ -66,10 +66,10 @@ impl PretrainTask {
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
         notes.extend(config.doubts());
-        let judged = judged(&dataset, &config);
-        let (images, judged) = checked(images, judged, &config, input.img_size as u32, &mut notes, observer)?;
+        let evaluated = evaluation_split(&dataset, &config);
+        let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
         let stop = Stop::default();
-        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, judged };
+        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, evaluated };
         // Of images that were left out none fills a batch.
         task.steps_per_epoch()?;
         Ok(task)
@@ -83,13 +83,13 @@ impl PretrainTask {
     /// What the run depends on beyond its configuration, as it is here and now.
     pub fn provenance(&self) -> Result<Provenance, TrainError> {
         let mut data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
-        if let Some((role, split)) = &self.judged {
+        if let Some((role, split)) = &self.evaluated {
             data.insert(role.to_string(), split.content_hash()?);
         }
         Ok(fit::provenance(data, None, self.config.train.seed, self.device, self.precision))
     }
 
-    /// Trains to the end, with a look at the features before the first step, and writes the summary. Where the folder
+    /// Trains to the end, evaluating the features before the first step, and writes the summary. Where the folder
     /// holds a saved state, training goes on from it.
     ///
     /// # Errors
@@ -143,10 +143,10 @@ impl PretrainTask {
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
             Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
         });
-        let (judged, most) = (self.judged.as_ref(), self.config.pretrain.probe_images);
+        let (evaluated, most) = (self.evaluated.as_ref(), self.config.pretrain.probe_images);
         Ok(Pretraining {
             optimizer: Optimizer::over(trained, fit::rule(train), train.weight_decay, train.clip_grad),
-            probe: LiveProbe::new(&self.images, judged, most, train.seed, self.evaluator()?)?,
+            probe: LiveProbe::new(&self.images, evaluated, most, train.seed, self.evaluator()?)?,
             probe_epochs: self.config.pretrain.probe_epochs,
             description: PretrainedDescription {
                 method: objective.name().into(),
@@ -198,8 +198,8 @@ impl PretrainTask {
     }
 }
 
-/// The images that the features are to be looked at with: those for test, else for validation.
-fn judged(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role, Split)> {
+/// The images that evaluate the features: those for test, else for validation.
+fn evaluation_split(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role, Split)> {
     config.pretrain.probe_epochs?;
     let splits = [(Role::Test, &dataset.test), (Role::Validation, &dataset.validation)];
     splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
@@ -208,7 +208,7 @@ fn judged(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role, Split)> {
 /// The images without those that cannot be read, where that was asked for; else they stop the run.
 fn checked(
     images: Split,
-    judged: Option<(Role, Split)>,
+    evaluated: Option<(Role, Split)>,
     config: &PretrainConfig,
     img_size: u32,
     notes: &mut Vec<String>,
@@ -217,12 +217,12 @@ fn checked(
     let depth = match config.data.check {
         DataCheck::Full => Depth::Full,
         DataCheck::Quick => Depth::Quick,
-        DataCheck::Off => return Ok((images, judged)),
+        DataCheck::Off => return Ok((images, evaluated)),
     };
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
     let splits: Vec<(Role, &Split)> =
-        std::iter::once((Role::Train, &images)).chain(judged.iter().map(|(role, split)| (*role, split))).collect();
+        std::iter::once((Role::Train, &images)).chain(evaluated.iter().map(|(role, split)| (*role, split))).collect();
     let report = check(&splits, depth, Some(img_size), config.data.skip_broken, &mut progress);
     // Nothing that is found of classes matters here.
     let of_images = |problem: Problem| matches!(problem, Problem::Unreadable | Problem::Small);
@@ -236,8 +236,8 @@ fn checked(
         Some(broken) if !broken.is_empty() => split.without(broken),
         _ => Ok(split),
     };
-    let judged = judged.map(|(role, split)| Ok::<_, DataError>((role, without(split, 1)?))).transpose()?;
-    Ok((without(images, 0)?, judged))
+    let evaluated = evaluated.map(|(role, split)| Ok::<_, DataError>((role, without(split, 1)?))).transpose()?;
+    Ok((without(images, 0)?, evaluated))
 }
 
 fn last_probe(folder: &RunFolder) -> Result<Option<EvaluationRecord>, TrainError> {

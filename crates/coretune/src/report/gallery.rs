@@ -1,4 +1,4 @@
-//! Which images are worth a look: the most confident mistakes, and the pairs that are hardest by M1.
+//! Which images the page shows: the most confident mistakes, and the pairs that are hardest by M1.
 
 use rand::seq::index;
 use tch::{Kind, Tensor};
@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::thumbnail;
 use crate::data::Split;
 use crate::engine::{EngineError, guard};
-use crate::fit::JudgedRun;
+use crate::fit::RunOutputs;
 use crate::mining;
 use crate::random::{Purpose, stream};
 
@@ -16,7 +16,7 @@ const MISTAKES: usize = 24;
 /// Pairs of each kind that are shown.
 const PAIRS: usize = 8;
 
-/// Images among which pairs are looked for.
+/// Most images that are compared with each other for hard pairs.
 const MINED: usize = 500;
 
 /// An image of the split, as it is shown.
@@ -82,10 +82,10 @@ pub(super) fn rows(features: &Tensor, positions: &[usize]) -> Result<Tensor, Eng
 }
 
 /// The mistakes with the highest confidence, highest first; on ties in the order of the split.
-pub(super) fn mistakes(judged: &JudgedRun) -> Result<Vec<Mistake>, EngineError> {
-    let outputs = &judged.outputs;
+pub(super) fn mistakes(run: &RunOutputs) -> Result<Vec<Mistake>, EngineError> {
+    let outputs = &run.outputs;
     let (confidences, predictions) = guard("finding mistakes", || {
-        let logits = outputs.logits.to_kind(Kind::Double) / judged.temperature.unwrap_or(1.0);
+        let logits = outputs.logits.to_kind(Kind::Double) / run.temperature.unwrap_or(1.0);
         let predicted = logits.argmax(1, false);
         let probability = logits.softmax(1, Kind::Double).amax([1i64].as_slice(), false);
         (doubles(&probability), doubles(&predicted))
@@ -94,7 +94,7 @@ pub(super) fn mistakes(judged: &JudgedRun) -> Result<Vec<Mistake>, EngineError> 
         (0..outputs.labels.len()).filter(|&index| predictions[index] as i64 != outputs.labels[index]).collect();
     wrong.sort_by(|&a, &b| confidences[b].total_cmp(&confidences[a]).then(a.cmp(&b)));
     let mistake = |&index: &usize| Mistake {
-        image: Shown::new(&judged.images, index),
+        image: Shown::new(&run.images, index),
         predicted: predictions[index] as usize,
         confidence: confidences[index],
     };
@@ -102,10 +102,10 @@ pub(super) fn mistakes(judged: &JudgedRun) -> Result<Vec<Mistake>, EngineError> 
 }
 
 /// The hardest pairs (M1) among up to [`MINED`] images of the split.
-pub(super) fn pairs(judged: &JudgedRun) -> Result<Pairs, EngineError> {
-    let positions = chosen(judged.images.len(), MINED, judged.seed);
-    let labels: Vec<i64> = positions.iter().map(|&position| judged.outputs.labels[position]).collect();
-    let cosines = mining::cosines(&rows(&judged.outputs.features, &positions)?)?;
+pub(super) fn pairs(run: &RunOutputs) -> Result<Pairs, EngineError> {
+    let positions = chosen(run.images.len(), MINED, run.seed);
+    let labels: Vec<i64> = positions.iter().map(|&position| run.outputs.labels[position]).collect();
+    let cosines = mining::cosines(&rows(&run.outputs.features, &positions)?)?;
     let hardest = mining::hardest_pairs(&cosines, &labels)?;
     let (values, positive, negative) = guard("reading the hardest pairs", || {
         (doubles(&cosines), doubles(&hardest.positive), doubles(&hardest.negative))
@@ -113,7 +113,7 @@ pub(super) fn pairs(judged: &JudgedRun) -> Result<Pairs, EngineError> {
     let cosine = |(a, b): (usize, usize)| values[a * labels.len() + b];
     let shown = |pairs: Vec<(usize, usize)>| -> Vec<Pair> {
         let pair = |&(a, b): &(usize, usize)| Pair {
-            images: [a, b].map(|row| Shown::new(&judged.images, positions[row])),
+            images: [a, b].map(|row| Shown::new(&run.images, positions[row])),
             cosine: cosine((a, b)),
         };
         pairs.iter().take(PAIRS).map(pair).collect()

@@ -9,14 +9,14 @@ use super::records::Records;
 use crate::data::Split;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::geometry::{Geometry, geometry};
-use crate::fit::{Evaluation, FrozenFigures, JudgedRun, Preparation, judge_run, prepare};
+use crate::fit::{Evaluation, FrozenFigures, Preparation, RunOutputs, prepare, run_outputs};
 use crate::run_folder::Summary;
 use crate::train::{Observer, TrainError};
 
-/// Figures of a run on the split that judges it.
+/// Figures of a run on its evaluation split.
 pub(super) struct Measurements {
     /// The fine-tuned model.
-    pub(super) judged: JudgedRun,
+    pub(super) evaluated: RunOutputs,
     /// Its figures.
     pub(super) figures: Evaluation,
     /// Image by image, whether it was right.
@@ -45,17 +45,18 @@ pub(super) struct Probe {
 impl Measurements {
     /// The figures of a run, or in words why there are none.
     pub(super) fn of(source: &Source, records: &Records<Summary>, observer: &mut Observer<'_>) -> Result<Self, String> {
-        let judged = judge_run(&source.folder, &source.config, None, observer).map_err(|error| in_words(&error))?;
-        let figures = judged.figures().map_err(|error| in_words(&error))?;
-        let correct = judged.outputs.correct().map_err(|error| in_words(&error))?;
+        let evaluated =
+            run_outputs(&source.folder, &source.config, None, observer).map_err(|error| in_words(&error))?;
+        let figures = evaluated.figures().map_err(|error| in_words(&error))?;
+        let correct = evaluated.outputs.correct().map_err(|error| in_words(&error))?;
         let with_probe = records.summary.as_ref().is_some_and(|summary| summary.probe.is_some());
-        let frozen = Frozen::of(source, &judged.images, &correct, with_probe, observer);
-        Ok(Measurements { judged, figures, correct, frozen })
+        let frozen = Frozen::of(source, &evaluated.images, &correct, with_probe, observer);
+        Ok(Measurements { evaluated, figures, correct, frozen })
     }
 
     /// Names of the classes, in the order of the figures.
     pub(super) fn class_names(&self) -> &[String] {
-        &self.judged.class_names
+        &self.evaluated.class_names
     }
 }
 
@@ -68,8 +69,8 @@ impl Frozen {
         observer: &mut Observer<'_>,
     ) -> Result<Self, String> {
         let preparation = prepare(&source.config).map_err(|error| in_words(&error))?;
-        let (_, judged) = preparation.task.splits.judging();
-        if judged.labels() != images.labels() || judged.classes() != images.classes() {
+        let (_, now) = preparation.task.splits.evaluation_split();
+        if now.labels() != images.labels() || now.classes() != images.classes() {
             return Err("the classes of the data are not those of the run".into());
         }
         Frozen::measure(&preparation, correct, with_probe, observer).map_err(|error| in_words(&error))
@@ -81,9 +82,9 @@ impl Frozen {
         with_probe: bool,
         observer: &mut Observer<'_>,
     ) -> Result<Self, TrainError> {
-        let (_, judged) = task.splits.judging();
-        let features = task.judged_features(backbone, observer)?;
-        let geometry = geometry(&features, judged.labels(), task.classes.len() as i64)?;
+        let (_, images) = task.splits.evaluation_split();
+        let features = task.evaluation_features(backbone, observer)?;
+        let geometry = geometry(&features, images.labels(), task.classes.len() as i64)?;
         let probe = if with_probe {
             let FrozenFigures { linear_top1, knn_top1, linear_correct, .. } = task.probe(backbone, observer)?;
             let comparison = paired_comparison(correct, &linear_correct, task.config.train.seed)?;

@@ -5,7 +5,7 @@
 //! | what the run folder has recorded | `records` |
 //! | what needs model and images: figures, features before and after | `measurements` |
 //! | features in two dimensions | `embedding` |
-//! | which images to look at, and their thumbnails | `gallery`, `thumbnail` |
+//! | which images to show, and their thumbnails | `gallery`, `thumbnail` |
 //! | figures as SVG | `charts` |
 //! | the page | `page` |
 //!

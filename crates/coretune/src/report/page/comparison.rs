@@ -18,7 +18,7 @@ pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
         "run",
         "method",
         "seed",
-        "judged on",
+        "split",
         "top-1",
         "95 % interval",
         "against the first",
@@ -35,7 +35,7 @@ pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
     Ok(html! {
         (table("Runs", &heads, &rows))
         p.quiet {
-            "Differences against the first run are paired image by image where both were judged on the same images; "
+            "Differences against the first run are paired image by image where both were evaluated on the same images; "
             "an interval that holds 0 is no more than chance. One seed says little about a method."
         }
         @for run in runs {
@@ -73,16 +73,16 @@ fn row(run: &Run, first: &Run) -> Vec<String> {
     ]
 }
 
-/// The difference to the first run, where both saw the same images.
+/// The difference to the first run, if both were evaluated on the same images.
 fn against(run: &Run, first: &Run) -> Option<String> {
     let (Ok(own), Ok(other)) = (&run.measurements, &first.measurements) else { return None };
-    let same = own.judged.role == other.judged.role
-        && own.judged.outputs.labels == other.judged.outputs.labels
-        && own.judged.class_names == other.judged.class_names;
+    let same = own.evaluated.role == other.evaluated.role
+        && own.evaluated.outputs.labels == other.evaluated.outputs.labels
+        && own.evaluated.class_names == other.evaluated.class_names;
     if std::ptr::eq(run, first) || !same {
         return None;
     }
-    let comparison = paired_comparison(&own.correct, &other.correct, own.judged.seed).ok()?;
+    let comparison = paired_comparison(&own.correct, &other.correct, own.evaluated.seed).ok()?;
     Some(words::difference(&comparison))
 }
 
@@ -92,7 +92,7 @@ fn best_validation(summary: &Summary) -> Option<String> {
     Some(format!("{} (epoch {})", words::figure(&TOP1, top1), summary.best.epoch))
 }
 
-/// A figure of the split that judges: measured now if that was possible, else as the run has recorded it.
+/// A figure of the evaluation split: measured now if that was possible, else as the run recorded it.
 fn test_figure(run: &Run, spec: &FigureSpec) -> Option<f64> {
     match &run.measurements {
         Ok(measurements) => measurements.figures.by_name().get(spec.name),

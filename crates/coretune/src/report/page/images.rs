@@ -21,19 +21,19 @@ pub(super) fn features(run: &Run) -> Result<Section, ReportError> {
 }
 
 fn feature_figures(measurements: &Measurements) -> Result<Markup, ReportError> {
-    let Measurements { judged, frozen, .. } = measurements;
+    let Measurements { evaluated, frozen, .. } = measurements;
     let before = match frozen {
         Ok(Frozen { features, .. }) => embedded(measurements, features, "Frozen checkpoint")?,
         Err(why) => html! { p.missing { "The frozen checkpoint is not shown: " (why) "." } },
     };
-    let after = embedded(measurements, &judged.outputs.features, "Fine-tuned")?;
-    let images = judged.images.len().min(embedding::IMAGES);
+    let after = embedded(measurements, &evaluated.outputs.features, "Fine-tuned")?;
+    let images = evaluated.images.len().min(embedding::IMAGES);
     Ok(html! {
         p.quiet {
-            "t-SNE of the features of " (images) " images of the " (judged.role) " split, chosen by the seed; colour and "
+            "t-SNE of the features of " (images) " images of the " (evaluated.role) " split, chosen by the seed; colour and "
             "shape are the true class. Distances between groups and sizes of groups mean nothing in such a picture; the "
             "table below is measured in the features themselves."
-            @if judged.class_names.len() > MOST_NAMED {
+            @if evaluated.class_names.len() > MOST_NAMED {
                 " Marks repeat after " (MOST_NAMED) " classes."
             }
         }
@@ -43,14 +43,14 @@ fn feature_figures(measurements: &Measurements) -> Result<Markup, ReportError> {
 }
 
 fn embedded(measurements: &Measurements, features: &Tensor, title: &str) -> Result<Markup, ReportError> {
-    let judged = &measurements.judged;
-    let chosen = gallery::chosen(judged.images.len(), embedding::IMAGES, judged.seed);
+    let evaluated = &measurements.evaluated;
+    let chosen = gallery::chosen(evaluated.images.len(), embedding::IMAGES, evaluated.seed);
     let points = gallery::rows(features, &chosen).map_err(|error| error.to_string()).and_then(|rows| embedding(&rows));
     let points = match points {
         Ok(points) => points,
         Err(why) => return Ok(html! { p.missing { (title) " is not shown: " (why) "." } }),
     };
-    let classes: Vec<usize> = chosen.iter().map(|&image| judged.outputs.labels[image] as usize).collect();
+    let classes: Vec<usize> = chosen.iter().map(|&image| evaluated.outputs.labels[image] as usize).collect();
     let drawing = scatter(&points, &classes, measurements.class_names())?;
     Ok(chart(&drawing, &format!("{title}: t-SNE of the features"), &html! { b { (title) "." } }))
 }
@@ -79,7 +79,7 @@ fn geometry_table(measurements: &Measurements) -> Markup {
 
 pub(super) fn mistakes(run: &Run) -> Section {
     let body = run.measurements.as_ref().map_err(Clone::clone).and_then(|measurements| {
-        let mistakes = gallery::mistakes(&measurements.judged).map_err(|error| error.to_string())?;
+        let mistakes = gallery::mistakes(&measurements.evaluated).map_err(|error| error.to_string())?;
         Ok(mistake_gallery(&mistakes, measurements))
     });
     Section { id: "mistakes", title: "Most confident mistakes", body }
@@ -92,7 +92,7 @@ fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup 
         @if mistakes.is_empty() { p { "No image of the split was mistaken." } }
         @else {
             p.quiet {
-                (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.judged.role) " split. Some may be "
+                (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.evaluated.role) " split. Some may be "
                 "wrong labels."
             }
             div.gallery {
@@ -113,10 +113,10 @@ fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup 
 
 pub(super) fn pairs(run: &Run) -> Section {
     let body = run.measurements.as_ref().map_err(Clone::clone).and_then(|measurements| {
-        let pairs = gallery::pairs(&measurements.judged).map_err(|error| error.to_string())?;
+        let pairs = gallery::pairs(&measurements.evaluated).map_err(|error| error.to_string())?;
         let names = measurements.class_names();
         Ok(html! {
-            p.quiet { "Among " (pairs.mined) " images of the " (measurements.judged.role) " split, by the cosine of the fine-tuned features (M1)." }
+            p.quiet { "Among " (pairs.mined) " images of the " (measurements.evaluated.role) " split, by the cosine of the fine-tuned features (M1)." }
             h4 { "One class, least similar" }
             (pair_gallery(&pairs.positives, names))
             h4 { "Two classes, most similar" }

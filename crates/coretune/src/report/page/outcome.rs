@@ -18,7 +18,7 @@ use crate::train::Outputs;
 /// Most confused pairs that are listed.
 const CONFUSED: usize = 10;
 
-/// Top-1 of a run on the split that judges it.
+/// Top-1 of a run on its evaluation split.
 pub(super) struct Accuracy {
     pub(super) split: String,
     pub(super) top1: f64,
@@ -27,9 +27,9 @@ pub(super) struct Accuracy {
 
 /// The result: measured now where that was possible, else what the run has recorded.
 pub(super) fn top1(run: &Run) -> Option<Accuracy> {
-    if let Ok(Measurements { judged, figures, .. }) = &run.measurements {
+    if let Ok(Measurements { evaluated, figures, .. }) = &run.measurements {
         let classification = &figures.classification;
-        let (split, top1) = (judged.role.to_string(), classification.top1);
+        let (split, top1) = (evaluated.role.to_string(), classification.top1);
         return Some(Accuracy { split, top1, interval: Some(classification.top1_interval) });
     }
     let summary = run.records.summary.as_ref()?;
@@ -141,7 +141,7 @@ fn class_table(measurements: &Measurements) -> Markup {
     last.push(String::new());
     rows.push(last);
     let heads = ["class", "images", "precision", "recall", "F1", "most often taken for"];
-    table(&format!("Per class, {} split", measurements.judged.role), &heads, &rows)
+    table(&format!("Per class, {} split", measurements.evaluated.role), &heads, &rows)
 }
 
 /// The class that images of `class` are most often taken for.
@@ -194,9 +194,9 @@ pub(super) fn reliability(run: &Run) -> Result<Section, ReportError> {
 }
 
 fn reliability_figure(measurements: &Measurements) -> Result<Result<Markup, String>, ReportError> {
-    let Measurements { judged, figures, .. } = measurements;
-    let before = points(&judged.outputs, 1.0);
-    let after = judged.temperature.map(|temperature| points(&judged.outputs, temperature));
+    let Measurements { evaluated, figures, .. } = measurements;
+    let before = points(&evaluated.outputs, 1.0);
+    let after = evaluated.temperature.map(|temperature| points(&evaluated.outputs, temperature));
     let (before, after) = match (before, after.transpose()) {
         (Ok(before), Ok(after)) => (before, after),
         (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
