@@ -1,11 +1,11 @@
 //! `coretune predict RUN INPUT...`: what a trained model says of images.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use coretune::config::Layers;
+use coretune::files::PartialFile;
 use coretune::predict::{self, Options, Predictor, Rows};
 use coretune::train::Event;
 
@@ -75,7 +75,7 @@ fn from_bytes(bytes: Vec<u8>) -> OsString {
     std::os::unix::ffi::OsStringExt::from_vec(bytes)
 }
 
-/// Writes beside and renames, so that the file is whole or not there.
+/// Writes the table to a file, which is whole or not there.
 fn write_file(
     printer: &Printer,
     predictor: &Predictor,
@@ -88,17 +88,15 @@ fn write_file(
             Failure::refused(format!("{} is there already", path.display())).hint("name another file: --output FILE")
         );
     }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
+    let partial = PartialFile::of(path);
     let refused = |error: io::Error| Failure {
         status: Status::Refused,
         ..Failure::refused(format!("{} cannot be written", path.display())).detail("cause", error.to_string())
     };
-    let file = File::create(&partial).map_err(refused)?;
-    let mut sink = BufWriter::new(file);
+    let mut sink = BufWriter::new(partial.create().map_err(refused)?);
     let broken = write_rows(printer, predictor, files, arguments, &mut sink)?;
-    sink.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    fs::rename(&partial, path)?;
+    sink.into_inner().map_err(io::IntoInnerError::into_error)?;
+    partial.keep()?;
     printer.say("written", lines::quoted(path));
     Ok(broken)
 }

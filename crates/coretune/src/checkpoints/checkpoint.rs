@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
 use crate::engine::guard;
-use crate::regular_file;
+use crate::files::regular_file;
 use crate::run_folder::RunFolder;
 
 /// The file formats that are read.

@@ -2,7 +2,8 @@
 //!
 //! [`Checkpoint::open`] reads names and shapes of any container, [`recognise()`] finds the backbone in them by one rule
 //! table per source (`layouts.rs`), [`load_backbone`] copies it into a model and reports. Nothing in a file is
-//! executed. [`safetensors_file`] writes our own, [`torch_zip_writer`] what `torch.load` reads.
+//! executed. [`safetensors_file`] writes our own; what `torch.load` reads is written by
+//! [`export`](crate::export).
 
 mod architecture;
 mod checkpoint;
@@ -17,7 +18,6 @@ mod pickle_scan;
 mod recognise;
 pub mod safetensors_file;
 mod torch_file;
-pub mod torch_zip_writer;
 
 pub use checkpoint::{Checkpoint, Container, OtherObject, TensorInfo};
 pub use element::Element;

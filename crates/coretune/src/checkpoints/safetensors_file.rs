@@ -5,10 +5,10 @@
 //! tensor) and then by name.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo as Span};
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use super::checkpoint::{Contents, Source};
 use super::limits::{MOST_DIMENSIONS, clipped};
 use super::{Checkpoint, CheckpointError, Container, Element, OtherObject, TensorInfo};
 use crate::engine::{EngineError, guard};
+use crate::files::PartialFile;
 
 /// Where the tensors of an open file lie.
 pub(super) struct Spans {
@@ -207,8 +208,8 @@ pub fn write_with_digest(
 
 /// Writes tensors in logical row-major order (`[n, c, h, w]`, whatever their layout in memory) with their metadata.
 ///
-/// The bytes are a function of the arguments alone. They go to `<path>.partial`, which is synchronised, read back and
-/// compared, and then renamed, so that `path` is either the old file or the whole new one.
+/// The bytes are a function of the arguments alone. They go to `<path>.partial`, which is read back, compared and then
+/// renamed, so that `path` is either the old file or the whole new one.
 ///
 /// # Errors
 /// [`CheckpointError::File`]; [`CheckpointError::WrittenWrong`]; [`CheckpointError::Duplicate`] when two tensors have one name;
@@ -220,23 +221,10 @@ pub fn write(
 ) -> Result<(), CheckpointError> {
     let path = path.as_ref();
     let header = header(path, metadata, tensors)?;
-    let partial = beside(path, ".partial");
-    let file_error = |source| CheckpointError::File { path: path.into(), doing: "write", source };
-    let written = write_all(&partial, &header, tensors)
-        .and_then(|written| verify(&partial, written))
-        .and_then(|()| fs::rename(&partial, path).and_then(|()| synchronise_folder(path)).map_err(file_error));
-    if written.is_err() {
-        // Best effort: the error that matters is the one above.
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// The path with `suffix` behind its name.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+    let partial = PartialFile::of(path);
+    let written = write_all(partial.path(), &header, tensors)?;
+    verify(partial.path(), written)?;
+    partial.keep().map_err(|source| CheckpointError::File { path: path.into(), doing: "write", source })
 }
 
 /// Indices of the tensors in the order of their data.
@@ -300,7 +288,7 @@ fn dtype(tensor: &Tensor) -> Result<&'static str, EngineError> {
     })
 }
 
-/// Writes and synchronises the file; gives the hash of its bytes.
+/// Writes the file; gives the hash of its bytes.
 fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Result<blake3::Hash, CheckpointError> {
     let file_error = |source| CheckpointError::File { path: partial.into(), doing: "write", source };
     let mut file = BufWriter::new(File::create(partial).map_err(file_error)?);
@@ -313,7 +301,7 @@ fn write_all(partial: &Path, header: &[u8], tensors: &[(String, Tensor)]) -> Res
     for index in data_order(tensors) {
         put(&bytes_of(&tensors[index].1)?)?;
     }
-    file.into_inner().map_err(|error| file_error(error.into_error()))?.sync_all().map_err(file_error)?;
+    file.into_inner().map_err(|error| file_error(error.into_error()))?;
     Ok(hasher.finalize())
 }
 
@@ -323,12 +311,6 @@ fn verify(partial: &Path, written: blake3::Hash) -> Result<(), CheckpointError> 
     let mut hasher = blake3::Hasher::new();
     File::open(partial).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(file_error)?;
     if hasher.finalize() == written { Ok(()) } else { Err(CheckpointError::WrittenWrong { path: partial.into() }) }
-}
-
-/// Makes the renaming of `path` last through a loss of power.
-fn synchronise_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 /// The elements in row-major order.

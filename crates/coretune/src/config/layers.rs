@@ -11,8 +11,8 @@ use toml::{Table, Value};
 use super::error::{ConfigError, Origin};
 use super::recipes;
 use super::sections::{RunSection, find_setting, settings};
+use crate::files::regular_file;
 use crate::objectives::Method;
-use crate::regular_file;
 use crate::settings::{Command, Refusal, Setting};
 
 /// The layers of a configuration, merged so far.

@@ -10,7 +10,7 @@ use csv::StringRecord;
 use super::assemble::{Found, Listing};
 use super::dataset::names_in;
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
-use crate::regular_file;
+use crate::files::regular_file;
 
 /// What is listed for each of [`Role::ALL`].
 type Splits = [Option<Listing>; 3];

@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use super::assemble::{Found, Listing};
 use super::dataset::{lines_of, names_in};
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
-use crate::regular_file;
+use crate::files::regular_file;
 
 const IMAGES: &str = "-images-idx3-ubyte";
 const LABELS: &str = "-labels-idx1-ubyte";

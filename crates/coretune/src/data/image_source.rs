@@ -8,7 +8,7 @@ use bytes::Bytes;
 use image::RgbImage;
 
 use super::{DataError, decode};
-use crate::regular_file;
+use crate::files::regular_file;
 
 /// Where an image comes from; cheap to clone.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::EvaluateError;
 use crate::engine::{EngineError, guard, shape};
-use crate::user_cache;
+use crate::files::{self, user_cache};
 
 /// Bytes that a cache keeps unless told otherwise: 2 GB.
 pub const DEFAULT_LIMIT: u64 = 2_000_000_000;
@@ -100,11 +100,8 @@ impl FeatureCache {
     pub fn store(&self, key: &str, features: &Features) -> Result<(), EvaluateError> {
         let bytes = encode(key, features)?;
         let path = self.path(key);
-        let partial = self.folder.join(format!("{key}.{}.partial", std::process::id()));
         fs::create_dir_all(&self.folder)
-            .and_then(|()| fs::write(&partial, bytes))
-            .and_then(|()| fs::rename(&partial, &path))
-            .inspect_err(|_| drop(fs::remove_file(&partial)))
+            .and_then(|()| files::write_shared(&path, &bytes))
             .map_err(|source| EvaluateError::Cache { path, source })?;
         self.shrink(key).map_err(|source| EvaluateError::Cache { path: self.folder.clone(), source })
     }

@@ -1,38 +1,29 @@
-//! The file that is written, until it has shown what it is.
+//! The file of an export until it is verified, and whether it may be written.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{ExportError, Request, parity};
 use crate::checkpoints::CheckpointError;
-use crate::checkpoints::safetensors_file::beside;
+use crate::files::PartialFile;
 
-/// A file beside its final name; gone at the end unless it became that file.
+/// A file beside its final name, removed unless it is verified.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    path: PathBuf,
-}
+pub(super) struct Candidate(PartialFile);
 
 impl Candidate {
     pub(super) fn beside(output: &Path) -> Self {
-        Candidate { path: beside(output, ".unverified") }
+        Candidate(PartialFile::with_extension(output, "unverified"))
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
-    /// Gives the file its name; says how many bytes it has.
+    /// Moves the verified file to its final name; gives its size in bytes.
     pub(super) fn become_file(self, output: &Path) -> Result<u64, ExportError> {
-        let renamed = fs::rename(&self.path, output).and_then(|()| Ok(fs::metadata(output)?.len()));
-        renamed.map_err(|source| CheckpointError::File { path: output.into(), doing: "write", source }.into())
-    }
-}
-
-impl Drop for Candidate {
-    fn drop(&mut self) {
-        // There is none when it became the file, or was never written.
-        let _ = fs::remove_file(&self.path);
+        let moved = self.0.keep().and_then(|()| Ok(fs::metadata(output)?.len()));
+        moved.map_err(|source| CheckpointError::File { path: output.into(), doing: "write", source }.into())
     }
 }
 

@@ -12,14 +12,15 @@ mod onnx;
 mod parity;
 mod pretrained;
 mod source;
+pub mod torch_zip_writer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use crate::checkpoints::torch_zip_writer::{self, Object};
 use crate::checkpoints::{CheckpointError, safetensors_file};
+use crate::files;
 
 use candidate::Candidate;
 pub use error::ExportError;
@@ -28,6 +29,7 @@ use naming::Naming;
 pub use parity::{Parity, ParityImages};
 pub use pretrained::{ExportedEncoder, export_pretrained, is_pretraining};
 use source::Source;
+use torch_zip_writer::Object;
 
 /// What is to be written, and where.
 #[derive(Debug, Clone)]
@@ -147,16 +149,8 @@ fn read_back(
 
 /// Fails with the file's name when `bytes` cannot be written.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    use std::io::Write;
-    let partial = safetensors_file::beside(path, ".partial");
-    std::fs::File::create(&partial)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&partial, path))
-        .map_err(|source| {
-            // Best effort: the error that matters is this one.
-            let _ = std::fs::remove_file(&partial);
-            CheckpointError::File { path: path.into(), doing: "write", source }.into()
-        })
+    files::write_whole(path, bytes)
+        .map_err(|source| CheckpointError::File { path: path.into(), doing: "write", source }.into())
 }
 
 #[cfg(test)]

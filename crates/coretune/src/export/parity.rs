@@ -11,8 +11,9 @@ use tch::{Kind, Tensor};
 use super::source::Source;
 use super::{ExportError, Format, Request, write_whole};
 use crate::checkpoints::CheckpointError;
-use crate::checkpoints::safetensors_file::{self, beside};
+use crate::checkpoints::safetensors_file;
 use crate::engine::{self, guard};
+use crate::files::beside;
 use crate::random::{Purpose, stream};
 
 /// Images of a comparison.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 use super::candidate::{self, Candidate};
+use super::torch_zip_writer::{self, Object};
 use super::{ExportError, Format, Request};
-use crate::checkpoints::torch_zip_writer::{self, Object};
 use crate::checkpoints::{Checkpoint, check_coverage, recognise, safetensors_file};
 use crate::engine::guard;
 use crate::pretrain::PretrainedDescription;

@@ -44,7 +44,7 @@ impl Objective for SimClr {
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         // Both views together: batch norm sees all 2n rows.
         let projections = pass.projections()?;
-        let loss = guard("computing the loss", || nt_xent(&projections, self.temperature))??;
+        let loss = nt_xent(&projections, self.temperature)?;
         Ok(guard("computing figures", || with_figures(loss, &projections))?)
     }
 

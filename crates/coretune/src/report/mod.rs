@@ -23,13 +23,13 @@ mod page;
 mod records;
 mod thumbnail;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::ReportError;
 use serde::Serialize;
 
 use crate::config::RunConfig;
+use crate::files::{self, PartialFile};
 use crate::run_folder::{PretrainSummary, Summary};
 use crate::train::Observer;
 use measurements::Measurements;
@@ -109,7 +109,7 @@ impl Run {
     }
 }
 
-/// Whether a page can be written there: to be asked before anything is computed.
+/// Checks that a page can be written there, before anything is computed.
 ///
 /// # Errors
 /// [`ReportError::Write`] when it cannot.
@@ -118,23 +118,13 @@ pub fn check_writable(path: &Path) -> Result<(), ReportError> {
     if path.is_dir() {
         return Err(write_error(std::io::ErrorKind::IsADirectory.into()));
     }
-    let partial = partial(path);
-    fs::File::create(&partial).and_then(|_| fs::remove_file(&partial)).map_err(write_error)
+    PartialFile::of(path).create().map(drop).map_err(write_error)
 }
 
-/// Writes a page beside and renames it.
+/// Writes a page, which is never half there.
 ///
 /// # Errors
 /// [`ReportError::Write`] when it cannot be written.
 pub fn write(path: &Path, html: &str) -> Result<(), ReportError> {
-    let partial = partial(path);
-    fs::write(&partial, html)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|source| ReportError::Write { path: path.into(), source })
-}
-
-fn partial(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
+    files::write_whole(path, html.as_bytes()).map_err(|source| ReportError::Write { path: path.into(), source })
 }

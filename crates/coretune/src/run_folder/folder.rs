@@ -11,6 +11,7 @@ use super::{
     ChangeRecord, MetricsRecord, PretrainSummary, Provenance, Recording, RunFolderError, Summary, derived, metrics,
     tensorboard,
 };
+use crate::files::{self, PARTIAL};
 
 const CHECKPOINTS: &str = "checkpoints";
 const CHANGES: &str = "changes.jsonl";
@@ -26,8 +27,6 @@ const SKIPPED: &str = "skipped.txt";
 const SUMMARY: &str = "summary.json";
 const SUMMARY_IS: &str = "summary of a run";
 const TABLE: &str = "metrics.csv";
-/// Ending of a file that is being written.
-const PARTIAL: &str = "partial";
 /// `TensorBoard` looks for `tfevents` in the name.
 const EVENTS: &str = "events.out.tfevents.coretune";
 
@@ -418,14 +417,9 @@ impl RunFolder {
             .map_err(|source| RunFolderError::Io { path, action: "written", source })
     }
 
-    /// Writes a file beside and renames it, once its bytes are on the disk.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
         let path = self.root.join(name);
-        let partial = self.root.join(format!("{name}.{PARTIAL}"));
-        File::create(&partial)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|source| RunFolderError::Io { path, action: "written", source })
+        files::write_whole(&path, bytes).map_err(|source| RunFolderError::Io { path, action: "written", source })
     }
 }
 

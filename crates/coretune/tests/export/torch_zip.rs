@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 
 use coretune::checkpoints::Checkpoint;
-use coretune::checkpoints::torch_zip_writer::{Object, write};
+use coretune::export::torch_zip_writer::{Object, write};
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 

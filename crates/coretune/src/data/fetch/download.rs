@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 
 use super::error::Tried;
 use super::{Doing, Event, FetchError, RemoteFile, Tell, digest};
+use crate::files;
 
 const CONNECT: Duration = Duration::from_secs(20);
 /// A connection that is silent for this long is taken for broken.
@@ -222,14 +223,12 @@ fn wrong(file: &RemoteFile<'_>, found: &str) -> Ended {
 
 /// `FILE.partial`.
 pub(super) fn partial_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
+    files::beside(path, ".partial")
 }
 
 /// The verified file gets its name.
 pub(super) fn keep(partial: &Path, path: &Path) -> Result<(), FetchError> {
-    fs::rename(partial, path).map_err(FetchError::write(path))
+    files::move_into_place(partial, path).map_err(FetchError::write(path))
 }
 
 fn length(path: &Path) -> u64 {

@@ -27,7 +27,7 @@ use self::download::Client;
 use self::record::Record;
 use super::dataset::names_in;
 use super::split_names::listed;
-use crate::user_cache;
+use crate::files::user_cache;
 
 /// What is going on.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
-//! Opens files that users name.
+//! Opens the files that users name.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Opens a regular file for reading. A pipe would be waited for without end, a device may have none: they are not opened.
+/// Opens a regular file for reading. Pipes and devices are refused: reading one may never end.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     if fs::metadata(path)?.is_file() {
         return File::open(path);

@@ -9,7 +9,7 @@
 //!
 //! Nothing is compressed and every entry has the same date, so that the bytes are a function of the tree alone.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -17,9 +17,10 @@ use tch::{Kind, Tensor};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::CheckpointError;
-use super::safetensors_file::{beside, bytes_of};
+use crate::checkpoints::CheckpointError;
+use crate::checkpoints::safetensors_file::bytes_of;
 use crate::engine::EngineError;
+use crate::files::PartialFile;
 
 /// An object to be written.
 #[derive(Debug)]
@@ -43,47 +44,34 @@ impl Object {
     }
 }
 
-/// Writes `root` to `<path>.partial`, which is synchronised and then renamed.
+/// Writes `root` to `<path>.partial`, which is then renamed.
 ///
 /// # Errors
 /// [`CheckpointError::File`]; [`CheckpointError::Engine`] for element types of which torch has no storage, and for texts
 /// of 4 GiB.
 pub fn write(path: impl AsRef<Path>, root: &Object) -> Result<(), CheckpointError> {
     let path = path.as_ref();
-    let partial = beside(path, ".partial");
-    let file_error = |source| CheckpointError::File { path: path.into(), doing: "write", source };
-    let written = write_all(path, &partial, root).and_then(|()| fs::rename(&partial, path).map_err(file_error));
-    if written.is_err() {
-        // Best effort: the error that matters is the one above.
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// torch maps storages into memory, where a vector unit wants them aligned.
-const ALIGNMENT: u16 = 64;
-
-fn write_all(path: &Path, partial: &Path, root: &Object) -> Result<(), CheckpointError> {
     let file_error = |source| CheckpointError::File { path: path.into(), doing: "write", source };
     let pickle = Pickle::of(root)?;
-    let mut archive = Archive::create(partial).map_err(file_error)?;
+    let partial = PartialFile::of(path);
+    let mut archive = Archive(ZipWriter::new(partial.create().map_err(file_error)?));
     archive.entry("data.pkl", &pickle.bytes).map_err(file_error)?;
     archive.entry("byteorder", b"little").map_err(file_error)?;
     for (index, tensor) in pickle.storages.iter().enumerate() {
         archive.entry(&format!("data/{index}"), &bytes_of(tensor)?).map_err(file_error)?;
     }
     archive.entry("version", b"3\n").map_err(file_error)?;
-    archive.finish().map_err(file_error)
+    archive.finish().map_err(file_error)?;
+    partial.keep().map_err(file_error)
 }
+
+/// torch maps storages into memory, where a vector unit wants them aligned.
+const ALIGNMENT: u16 = 64;
 
 /// The zip file.
 struct Archive(ZipWriter<File>);
 
 impl Archive {
-    fn create(path: &Path) -> io::Result<Self> {
-        Ok(Archive(ZipWriter::new(File::create(path)?)))
-    }
-
     fn entry(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
@@ -95,7 +83,7 @@ impl Archive {
     }
 
     fn finish(self) -> io::Result<()> {
-        self.0.finish()?.sync_all()
+        self.0.finish().map(drop).map_err(io::Error::from)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Where this program keeps what can be made or fetched again.
+//! The folder for files that can be made or fetched again.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// `$XDG_CACHE_HOME/coretune/NAME`, else `~/.cache/coretune/NAME`; none where neither `XDG_CACHE_HOME` nor `HOME` names
+/// `$XDG_CACHE_HOME/coretune/NAME`, else `~/.cache/coretune/NAME`; none if neither `XDG_CACHE_HOME` nor `HOME` names
 /// an absolute folder.
 pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     Some(below(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))?.join(name))

@@ -1,0 +1,8 @@
+//! Files on the user's disk: how they are opened, how they are written, and where those lie that can be made again.
+
+mod partial_file;
+pub(crate) mod regular_file;
+pub(crate) mod user_cache;
+
+pub(crate) use partial_file::{PARTIAL, beside, move_into_place, write_shared};
+pub use partial_file::{PartialFile, write_whole};
