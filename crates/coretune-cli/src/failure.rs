@@ -10,8 +10,10 @@ use coretune::export::ExportError;
 use coretune::predict::PredictError;
 use coretune::report::ReportError;
 use coretune::run_folder::RunFolderError;
+use coretune::settings::Hint;
 use coretune::train::TrainError;
 
+use crate::args;
 use crate::signals;
 use crate::status::Status;
 
@@ -38,7 +40,8 @@ impl Failure {
     }
 
     /// The error's sentence, with the errors behind it as causes.
-    pub(crate) fn because(status: Status, error: &(dyn Error + 'static), hint: Option<String>) -> Self {
+    pub(crate) fn because(status: Status, error: &(dyn Error + 'static), hint: Option<&Hint>) -> Self {
+        let hint = hint.map(args::spelled);
         let mut failure = Failure { status, hint, ..Failure::refused(error.to_string()) };
         let mut source = error.source();
         while let Some(cause) = source {
@@ -66,7 +69,12 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Failure { details: error.details(), hint: error.hint(), ..Failure::refused(error.to_string()) }
+        let origin = error.origin().map(|origin| ("in", args::origin(origin)));
+        Failure {
+            details: origin.into_iter().chain(error.details()).collect(),
+            hint: error.hint().as_ref().map(args::spelled),
+            ..Failure::refused(error.to_string())
+        }
     }
 }
 
@@ -81,7 +89,7 @@ impl From<TrainError> for Failure {
                     error if error.is_refusal() => Status::Refused,
                     _ => Status::Failed,
                 };
-                Failure::because(status, &error, error.hint())
+                Failure::because(status, &error, error.hint().as_ref())
             }
         }
     }
@@ -89,7 +97,7 @@ impl From<TrainError> for Failure {
 
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
-        let failure = Failure::because(Status::Refused, &error, error.hint());
+        let failure = Failure::because(Status::Refused, &error, error.hint().as_ref());
         let CheckpointError::DoesNotFit { path, expected, found } = error else { return failure };
         let details = vec![("path", path.display().to_string()), ("expected", expected), ("found", found)];
         Failure { sentence: "the checkpoint does not fit the model".into(), details, ..failure }
@@ -99,7 +107,7 @@ impl From<CheckpointError> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
-        let failure = Failure::because(status, &error, error.hint());
+        let failure = Failure::because(status, &error, error.hint().as_ref());
         let FetchError::NotObtained { tried, .. } = error else { return failure };
         tried
             .into_iter()
@@ -114,7 +122,7 @@ impl From<PredictError> for Failure {
             PredictError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
             error => {
                 let status = if error.is_refusal() { Status::Refused } else { Status::Failed };
-                Failure::because(status, &error, error.hint())
+                Failure::because(status, &error, error.hint().as_ref())
             }
         }
     }
@@ -126,7 +134,7 @@ impl From<ExportError> for Failure {
         let failure = match error {
             ExportError::Model(error) => (*error).into(),
             ExportError::Checkpoint(error) => error.into(),
-            error => Failure::because(status, &error, error.hint()),
+            error => Failure::because(status, &error, error.hint().as_ref()),
         };
         Failure { status, ..failure }
     }
@@ -134,7 +142,7 @@ impl From<ExportError> for Failure {
 
 impl From<RunFolderError> for Failure {
     fn from(error: RunFolderError) -> Self {
-        Failure::because(Status::Refused, &error, error.hint())
+        Failure::because(Status::Refused, &error, error.hint().as_ref())
     }
 }
 
@@ -144,7 +152,7 @@ impl From<ReportError> for Failure {
             ReportError::RunFolder(error) => error.into(),
             error => {
                 let refused = matches!(error, ReportError::Write { .. });
-                Failure::because(if refused { Status::Refused } else { Status::Failed }, &error, error.hint())
+                Failure::because(if refused { Status::Refused } else { Status::Failed }, &error, error.hint().as_ref())
             }
         }
     }

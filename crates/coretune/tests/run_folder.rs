@@ -70,8 +70,8 @@ fn an_empty_folder_is_taken_and_one_with_anything_in_it_refused() {
     fs::write(parent.path().join("notes.txt"), "").unwrap();
     let error = RunFolder::create(parent.path()).unwrap_err();
     assert!(matches!(error, RunFolderError::NotEmpty { .. }), "{error}");
-    let hint = error.hint().unwrap();
-    assert!(hint.contains("--output"), "{hint}");
+    let hint = error.hint().unwrap().to_string();
+    assert!(hint.contains("run.output"), "{hint}");
 }
 
 #[test]
@@ -88,7 +88,10 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
     drop(folder);
     fs::remove_file(root.join("config.toml")).unwrap();
     let error = RunFolder::resume(&root).unwrap_err();
-    assert!(matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().contains("--resume"), "{error}");
+    assert!(
+        matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().to_string().contains("resume"),
+        "{error}"
+    );
 }
 
 #[test]

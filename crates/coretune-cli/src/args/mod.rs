@@ -4,8 +4,12 @@
 //! setting is declared here.
 
 #[cfg(test)]
+mod defaults;
+mod face;
+#[cfg(test)]
 mod reference;
 mod settings;
+mod spelling;
 mod usage;
 
 use std::ffi::OsString;
@@ -14,8 +18,10 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use coretune::config::{Command as Takes, ConfigError, Layers, Setting};
+use coretune::config::{ConfigError, Layers, Setting};
 
+use self::face::Takes;
+pub(crate) use self::spelling::{origin, spelled};
 use crate::failure::Failure;
 
 /// Fine-tune contrastive checkpoints on labelled images, and know what it gained.
@@ -302,7 +308,9 @@ pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
 impl Flags {
     /// Puts the flags over the lower layers.
     pub(crate) fn over(&self, typed: Layers) -> Result<Layers, ConfigError> {
-        self.0.iter().try_fold(typed, |typed, (setting, texts)| typed.flag(setting, texts))
+        self.0.iter().try_fold(typed, |typed, (setting, texts)| {
+            typed.flag(&format!("--{}", face::flag(setting)), setting, texts)
+        })
     }
 }
 

@@ -1,16 +1,18 @@
-//! Flags made from the table of settings, and read back.
+//! Flags made from the tables of settings, and read back.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
-use coretune::config::{Command, Kind, Setting, settings};
+use coretune::config::{Kind, Setting, settings};
+
+use super::face::{Takes, aliases, face, flag, switched_to, takes};
 
 /// The flags of a command; `all` shows those too that `--help` leaves to `--help-all`, under the names of sections.
-pub(super) fn arguments(command: Command, all: bool) -> Vec<Arg> {
+pub(super) fn arguments(command: Takes, all: bool) -> Vec<Arg> {
     taken(command).map(|setting| argument(setting, command, all)).collect()
 }
 
 /// The settings that were given as flags.
-pub(super) fn given(command: Command, matches: &ArgMatches) -> Vec<(&'static Setting, Vec<String>)> {
+pub(super) fn given(command: Takes, matches: &ArgMatches) -> Vec<(&'static Setting, Vec<String>)> {
     taken(command)
         .filter_map(|setting| match setting.kind {
             Kind::Switch => matches.get_flag(setting.key).then(|| (setting, vec![switched_to(setting).to_string()])),
@@ -19,35 +21,31 @@ pub(super) fn given(command: Command, matches: &ArgMatches) -> Vec<(&'static Set
         .collect()
 }
 
-fn taken(command: Command) -> impl Iterator<Item = &'static Setting> {
-    settings().iter().copied().filter(move |setting| setting.commands.contains(&command))
+/// The settings that the command takes.
+pub(super) fn taken(command: Takes) -> impl Iterator<Item = &'static Setting> {
+    settings().iter().copied().filter(move |setting| takes(command, setting))
 }
 
-/// What a switch becomes when its flag is given: `--no-probe` turns the probe off.
-fn switched_to(setting: &Setting) -> bool {
-    !setting.flag().starts_with("no-")
-}
-
-fn argument(setting: &'static Setting, command: Command, all: bool) -> Arg {
+fn argument(setting: &'static Setting, command: Takes, all: bool) -> Arg {
+    let face = face(setting);
     let argument =
-        Arg::new(setting.key).long(setting.flag()).help(help(setting, command, all)).aliases(setting.all_aliases());
-    let argument = match setting.short {
+        Arg::new(setting.key).long(flag(setting)).help(help(setting, command, all)).aliases(aliases(setting));
+    let argument = match face.short {
         Some(letter) => argument.short(letter),
         None => argument,
     };
-    let argument =
-        if all { argument.help_heading(heading(setting)) } else { argument.hide_short_help(!setting.common) };
-    valued(argument, setting)
+    let argument = if all { argument.help_heading(heading(setting)) } else { argument.hide_short_help(!face.common) };
+    valued(argument, setting, face.alone)
 }
 
-fn valued(argument: Arg, setting: &'static Setting) -> Arg {
+fn valued(argument: Arg, setting: &'static Setting, alone: Option<&'static str>) -> Arg {
     let argument = match setting.kind {
         Kind::Switch => return argument.action(ArgAction::SetTrue),
         Kind::Texts(_) => argument.action(ArgAction::Append),
         _ => argument.action(ArgAction::Set),
     };
     let argument = argument.value_name(setting.kind.placeholder()).allow_negative_numbers(true);
-    let argument = match setting.alone {
+    let argument = match alone {
         Some(value) => argument.num_args(0..=1).default_missing_value(value),
         None => argument,
     };
@@ -61,16 +59,30 @@ fn valued(argument: Arg, setting: &'static Setting) -> Arg {
     }
 }
 
-/// Meaning, choices and default, in a line.
-fn help(setting: &Setting, command: Command, all: bool) -> String {
+/// Meaning, choices and default, with what `auto` becomes; in `--help` only if it all fits into a line.
+fn help(setting: &Setting, command: Takes, all: bool) -> String {
     const FEW: usize = 3;
     let choices = match setting.kind {
         Kind::Choice(names) if all || names().len() <= FEW => format!(": {}", names().join(", ")),
         _ => String::new(),
     };
     let without = if switched_to(setting) { "" } else { "without " };
-    let meaning = capitalised(&format!("{without}{}", setting.meaning_for(command)));
-    format!("{meaning}{choices} [{}]", default(setting, command))
+    let meaning = capitalised(&format!("{without}{}", setting.meaning_for(command.kind())));
+    let text = |default| format!("{meaning}{choices} [{default}]");
+    match automatic(setting, command).map(text).filter(|text| all || text.len() <= LINE) {
+        Some(text) => text,
+        None => text(default(setting, command)),
+    }
+}
+
+/// Letters of a line of `--help` behind the names of the flags.
+const LINE: usize = 72;
+
+/// The default `auto`, with what it becomes.
+fn automatic(setting: &Setting, command: Takes) -> Option<String> {
+    let (kind, becomes) = (command.kind(), setting.becomes?);
+    let is_default = setting.default_for(kind) == Some("auto") && command != Takes::Evaluate;
+    is_default.then(|| format!("default: auto ({})", becomes(kind)))
 }
 
 fn capitalised(text: &str) -> String {
@@ -78,9 +90,9 @@ fn capitalised(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn default(setting: &Setting, command: Command) -> String {
-    match (setting.default_for(command), setting.kind) {
-        _ if command == Command::Evaluate => "default: as in the run".into(),
+fn default(setting: &Setting, command: Takes) -> String {
+    match (setting.default_for(command.kind()), setting.kind) {
+        _ if command == Takes::Evaluate => "default: as in the run".into(),
         (None, _) => "required".into(),
         (Some("[]"), _) => "default: none".into(),
         (Some("true"), Kind::Switch) => "default: with".into(),
@@ -90,13 +102,44 @@ fn default(setting: &Setting, command: Command) -> String {
     }
 }
 
-fn heading(setting: &Setting) -> &'static str {
+/// The section as a heading; a section that this list does not know is headed by its name.
+fn heading(setting: &Setting) -> String {
     match setting.section() {
-        "checkpoint" => "Checkpoint",
-        "model" => "Model",
-        "data" => "Data",
-        "method" => "Method",
-        "train" => "Training",
-        _ => "Run",
+        "train" => "Training".into(),
+        "pretrain" => "Method".into(),
+        section => capitalised(section),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::command;
+
+    const COMMANDS: [(&str, Takes); 5] = [
+        ("probe", Takes::Probe),
+        ("fit", Takes::Fit),
+        ("pretrain", Takes::Pretrain),
+        ("evaluate", Takes::Evaluate),
+        ("predict", Takes::Predict),
+    ];
+
+    fn help_of(name: &str, all: bool) -> String {
+        let mut command = command(all);
+        command.build();
+        command.find_subcommand_mut(name).expect("a subcommand").render_help().to_string()
+    }
+
+    #[test]
+    fn help_shows_the_common_flags_of_a_command_and_help_all_every_flag() {
+        for (name, takes) in COMMANDS {
+            let [short, long] = [false, true].map(|all| help_of(name, all));
+            for setting in taken(takes) {
+                let flag = format!("--{}", flag(setting));
+                let has = |text: &str| text.split([' ', '[', '\n']).any(|word| word == flag);
+                assert!(has(&long), "{name} --help-all: {flag}");
+                assert_eq!(has(&short), face(setting).common, "{name} --help: {flag}");
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coretune::config::{Command, Layers, PretrainConfig, SettingChange};
+use coretune::config::{Layers, PretrainConfig, SettingChange};
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::figure::{KNN_TOP1, RANK};
 use coretune::fit;
@@ -18,7 +18,7 @@ use crate::signals;
 
 pub(crate) fn run(arguments: &Pretrain, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let typed = flags.over(arguments.layers.over(Layers::defaults_of(Command::Pretrain))?)?;
+    let typed = flags.over(arguments.layers.over(Layers::defaults_of(RunKind::Pretraining))?)?;
     if arguments.going_on.resume {
         let root = resuming::output_of(&typed, || Ok(typed.validate_pretraining()?.folder()))?;
         if resuming::holds_run(&printer, &root)? {
@@ -101,7 +101,7 @@ fn configuration(
     flags: &Flags,
     folder: &RunFolder,
 ) -> Result<(PretrainConfig, Vec<SettingChange>), Failure> {
-    let saved = Layers::defaults_of(Command::Pretrain).file(&folder.config())?;
+    let saved = Layers::defaults_of(RunKind::Pretraining).file(&folder.config())?;
     let now = flags.over(arguments.layers.over(saved.clone())?)?;
     let allowed = &arguments.going_on.allow_change;
     let mut config = resuming::valid(now.validate_pretraining(), (&saved, &now), allowed)?;

@@ -12,7 +12,7 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let mut typed = flags.over(arguments.layers.over(Layers::defaults())?)?;
     if let Some(path) = find_setting("checkpoint.path") {
-        typed = typed.flag(path, std::slice::from_ref(&arguments.checkpoint))?;
+        typed = typed.flag("CKPT", path, std::slice::from_ref(&arguments.checkpoint))?;
     }
     let preparation = fit::prepare(&printer, &typed.validate()?)?;
     lines::found(&printer, &preparation);

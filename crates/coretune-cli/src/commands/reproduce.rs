@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::safetensors_file;
-use coretune::config::{Command, Layers};
+use coretune::config::Layers;
 use coretune::run_folder::{ChangeRecord, RunFolder, RunKind};
 use coretune::train::{StateComparison, compare_states};
 
@@ -56,7 +56,7 @@ fn repeat(printer: &Printer, kind: RunKind, original: &RunFolder, again: &Path) 
             fit::repeat(printer, &config, original)
         }
         RunKind::Pretraining => {
-            let typed = Layers::defaults_of(Command::Pretrain).file(&original.config())?;
+            let typed = Layers::defaults_of(RunKind::Pretraining).file(&original.config())?;
             let mut config = typed.validate_pretraining()?;
             (config.run.experiment, config.run.output) = (None, Some(again.into()));
             pretrain::repeat(printer, &config, original)

@@ -96,7 +96,10 @@ fn a_word_that_is_none_is_refused_with_the_words_that_are_taken() {
     let interpolation = ["data.interpolation does not take this word", "hint: did you mean bilinear?"];
     refused(&fit(&["--set", "data.interpolation=bilinaer"]), &interpolation);
     refused(&fit(&["--recipe", "few-label"]), &["no recipe is called few-label", "hint: did you mean few-labels?"]);
-    refused(&fit(&["--set", "lr=0.1"]), &["--set takes section.key=value", "hint: did you mean train.lr?"]);
+    refused(
+        &fit(&["--set", "lr=0.1"]),
+        &["an assignment has the form section.name=value", "hint: did you mean train.lr?"],
+    );
 }
 
 #[test]

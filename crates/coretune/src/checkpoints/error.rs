@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::{Element, Mismatched};
 use crate::engine::EngineError;
 use crate::run_folder::RunFolderError;
+use crate::settings::{Hint, literal};
 
 /// Why a checkpoint cannot be used; every variant names the file, what was expected and what was found.
 #[derive(Debug, Error)]
@@ -203,8 +204,8 @@ pub enum CheckpointError {
 
 impl CheckpointError {
     /// What the user can do about it, where there is a way out.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
+    pub fn hint(&self) -> Option<Hint> {
+        let hint: Hint = match self {
             Self::NotACheckpoint { .. } => {
                 "torch.save files (.pth, .pt, .pth.tar), .safetensors and .npz are read; was the download complete?".into()
             }
@@ -215,28 +216,30 @@ impl CheckpointError {
             Self::Foreign { .. } => "save the weights alone: torch.save(model.state_dict(), path)".into(),
             Self::NoTensors { .. } => "give the file with the weights, not the one with the configuration or log".into(),
             Self::Unrecognised { .. } => {
-                "if a backbone is in there, name the prefix of its tensors: --encoder PREFIX".into()
+                "if a backbone is in there, name the prefix of its tensors: {checkpoint.encoder=PREFIX}".into()
             }
             Self::Ambiguous { prefixes, .. } => {
-                format!("say which one: --encoder {}", prefixes.first().map_or("PREFIX", String::as_str))
+                format!("say which one: {}", encoder(prefixes)).into()
             }
             Self::UnknownEncoder { present, .. } => {
-                format!("leave out --encoder, or use --encoder {}", present.first().map_or("PREFIX", String::as_str))
+                format!("leave out {{checkpoint.encoder}}, or use {}", encoder(present)).into()
             }
             Self::DoesNotFit { .. } | Self::Shape { .. } => {
-                "leave out --model, --stem and --width; the checkpoint names its own architecture".into()
+                "leave out {model.name}, {model.stem} and {model.width}; the checkpoint names its own architecture".into()
             }
             Self::Incomplete { missing, .. } => format!(
-                "to train these from random values all the same, name them: --allow-missing '{}'",
-                patterns_for(missing)
-            ),
+                "to train these from random values all the same, name them: {{checkpoint.allow_missing='{}'}}",
+                literal(patterns_for(missing))
+            )
+            .into(),
             Self::Mismatched { tensors, .. } => {
                 let targets: Vec<String> = tensors.iter().map(|tensor| tensor.target.clone()).collect();
                 format!(
-                    "to train {} from random values all the same: --allow-missing '{}'",
+                    "to train {} from random values all the same: {{checkpoint.allow_missing='{}'}}",
                     if targets.len() == 1 { "it" } else { "them" },
-                    patterns_for(&targets)
+                    literal(patterns_for(&targets))
                 )
+                .into()
             }
             Self::Altered { .. } => "take a copy of it; if there was none to alter it, the disk may be failing".into(),
             Self::NotFloatingPoint { .. } => {
@@ -245,7 +248,7 @@ impl CheckpointError {
             Self::RunFolder(error) => return error.hint(),
             Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
             Self::File { source, .. } => return crate::run_folder::storage_hint(source.kind()),
-            Self::WrittenWrong { .. } => "the disk may be failing: look at the system's log (dmesg)".into(),
+            Self::WrittenWrong { .. } => "the disk may be failing: see the system's log (dmesg)".into(),
             Self::NotATensor { .. }
             | Self::NoSuchTensor { .. }
             | Self::UnknownArchitecture { .. }
@@ -254,6 +257,11 @@ impl CheckpointError {
         };
         Some(hint)
     }
+}
+
+/// The setting that takes the first of these encoders.
+fn encoder(names: &[String]) -> String {
+    format!("{{checkpoint.encoder={}}}", literal(names.first().map_or("PREFIX", String::as_str)))
 }
 
 /// How many missing names an error spells out.

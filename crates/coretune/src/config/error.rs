@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::settings::{Hint, RunKind};
+
 /// Where an entry of a configuration came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -12,10 +14,12 @@ pub enum Origin {
     Recipe(String),
     /// A file.
     File(PathBuf),
-    /// `--set key=value`.
+    /// `section.name=value`.
     Assignment,
     /// A flag, with its dashes.
     Flag(String),
+    /// The keys that may change when a run is resumed.
+    AllowedChanges,
 }
 
 impl fmt::Display for Origin {
@@ -24,8 +28,9 @@ impl fmt::Display for Origin {
             Origin::Default => f.write_str("the defaults"),
             Origin::Recipe(name) => write!(f, "recipe {name}"),
             Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Assignment => f.write_str("--set"),
+            Origin::Assignment => f.write_str("an assignment"),
             Origin::Flag(flag) => f.write_str(flag),
+            Origin::AllowedChanges => f.write_str("the allowed changes"),
         }
     }
 }
@@ -72,15 +77,15 @@ pub enum ConfigError {
         /// Settings with a name like it, the nearest first.
         near: Vec<&'static str>,
     },
-    /// A setting of another command, whose section this one has no use for.
-    #[error("{key} is a setting of {command}")]
-    OtherCommand {
+    /// A setting that only runs of another kind read.
+    #[error("{key} is a setting of {kind}")]
+    OtherRun {
         /// Where it was typed.
         origin: Origin,
         /// The key, with its section.
         key: &'static str,
-        /// The command that takes it.
-        command: &'static str,
+        /// The kind of run that reads it.
+        kind: RunKind,
     },
     /// A value of another type.
     #[error("{key} has the wrong type")]
@@ -125,9 +130,7 @@ pub enum ConfigError {
     Missing {
         /// The key, with its section.
         key: &'static str,
-        /// Its flag, without dashes.
-        flag: String,
-        /// What it takes, in words.
+        /// What it takes.
         expected: String,
     },
     /// A run that is to go on with settings that change what it computes.
@@ -154,10 +157,10 @@ pub enum ConfigError {
         /// What came.
         found: String,
         /// The way out.
-        hint: &'static str,
+        hint: Hint,
     },
-    /// `--set` without `=`, or without a section.
-    #[error("--set takes section.key=value")]
+    /// An assignment without `=`, or without a section.
+    #[error("an assignment has the form section.name=value")]
     Assignment {
         /// What was typed.
         found: String,
@@ -177,56 +180,69 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The particulars, each a word and a text, in the order in which they are shown.
+    /// Where the value or key was given, if that is in question.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::UnknownKey { origin, .. }
+            | Self::OtherRun { origin, .. }
+            | Self::Type { origin, .. }
+            | Self::Range { origin, .. }
+            | Self::Choice { origin, .. } => Some(origin),
+            Self::Assignment { .. } => Some(&Origin::Assignment),
+            _ => None,
+        }
+    }
+
+    /// The particulars, each a word and a text, in the order in which they are shown, after the origin.
     pub fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Read { path, source } => vec![("path", path.display().to_string()), ("cause", source.to_string())],
             Self::Syntax { origin, line, message } => {
                 vec![("in", format!("{origin}, line {line}")), ("cause", message.clone())]
             }
-            Self::UnknownKey { origin, .. } | Self::OtherCommand { origin, .. } => vec![("in", origin.to_string())],
-            Self::Type { origin, expected, found, .. }
-            | Self::Range { origin, expected, found, .. }
-            | Self::Choice { origin, expected, found, .. } => {
-                vec![("in", origin.to_string()), ("expected", expected.clone()), ("found", found.clone())]
+            Self::UnknownKey { .. } | Self::OtherRun { .. } => Vec::new(),
+            Self::Type { expected, found, .. }
+            | Self::Range { expected, found, .. }
+            | Self::Choice { expected, found, .. }
+            | Self::Conflict { expected, found, .. } => {
+                vec![("expected", expected.clone()), ("found", found.clone())]
             }
             Self::Missing { expected, .. } => vec![("expected", expected.clone()), ("found", "nothing".into())],
             Self::ChangedOnResume { changes } | Self::FixedOnResume { changes } => {
                 let line = |change: &SettingChange| format!("{} = {}, now {}", change.key, change.was, change.now);
                 changes.iter().map(|change| ("changed", line(change))).collect()
             }
-            Self::Conflict { expected, found, .. } => vec![("expected", expected.clone()), ("found", found.clone())],
             Self::Assignment { found, .. } => vec![("found", found.clone())],
             Self::UnknownRecipe { known, .. } => vec![("expected", format!("{}, or a file", known.join(", ")))],
         }
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::UnknownKey { near, .. } => Some(match near.as_slice() {
-                [] => "coretune fit --help-all and coretune pretrain --help-all list all settings".into(),
-                near => format!("did you mean {}?", near.join(" or ")),
+                [] => "{@fit} {@help-all} and {@pretrain} {@help-all} list all settings".into(),
+                near => format!("did you mean {}?", near.join(" or ")).into(),
             }),
-            Self::OtherCommand { origin: Origin::Recipe(_) | Origin::File(_), command, .. } => {
-                Some(format!("this is a configuration for {command}"))
+            Self::OtherRun { origin: Origin::Recipe(_) | Origin::File(_), kind, .. } => {
+                Some(format!("this is a configuration for {}", kind.action()).into())
             }
-            Self::OtherCommand { .. } => Some("leave it out".into()),
-            Self::Missing { flag, .. } => Some(format!("give --{flag}")),
-            Self::Conflict { hint, .. } => Some((*hint).into()),
+            Self::OtherRun { .. } => Some("leave it out".into()),
+            Self::Missing { key, .. } => Some(format!("give {{{key}}}").into()),
+            Self::Conflict { hint, .. } => Some(hint.clone()),
             Self::ChangedOnResume { changes } => {
                 let allow: Vec<String> =
-                    changes.iter().map(|change| format!("--allow-change {}", change.key)).collect();
-                Some(format!("leave the flags out, or go on with other settings by name: {}", allow.join(" ")))
+                    changes.iter().map(|change| format!("{{@allow-change={}}}", change.key)).collect();
+                Some(format!("leave them out, or allow the changes by name: {}", allow.join(" ")).into())
             }
             Self::FixedOnResume { .. } => Some(
-                "its tensors and its count of steps depend on them: leave them out, or begin a new run: --output DIR"
+                "its tensors and its count of steps depend on them: leave them out, or begin a new run: {run.output=DIR}"
                     .into(),
             ),
-            Self::Assignment { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or "))),
-            Self::Assignment { .. } => Some("for example --set train.lr=0.01".into()),
+            Self::Assignment { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or ")).into()),
+            Self::Assignment { .. } => Some("for example {@set=train.lr=0.01}".into()),
             Self::Choice { near: Some(near), .. } | Self::UnknownRecipe { near: Some(near), .. } => {
-                Some(format!("did you mean {near}?"))
+                Some(format!("did you mean {near}?").into())
             }
             _ => None,
         }

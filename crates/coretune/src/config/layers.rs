@@ -13,7 +13,7 @@ use super::recipes;
 use super::sections::{RunSection, find_setting, settings};
 use crate::files::regular_file;
 use crate::objectives::Method;
-use crate::settings::{Command, Refusal, Setting};
+use crate::settings::{Refusal, RunKind, Setting};
 
 /// The layers of a configuration, merged so far.
 ///
@@ -25,22 +25,22 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// The defaults of [`settings`].
+    /// The defaults of [`settings`] in fine-tuning.
     ///
     /// # Panics
     /// When a default in the table does not fit its own type.
     pub fn defaults() -> Self {
-        Layers::defaults_of(Command::Fit)
+        Layers::defaults_of(RunKind::FineTuning)
     }
 
-    /// The defaults of [`settings`] for a command.
+    /// The defaults of [`settings`] in runs of this kind.
     ///
     /// # Panics
     /// When a default in the table does not fit its own type.
-    pub fn defaults_of(command: Command) -> Self {
+    pub fn defaults_of(kind: RunKind) -> Self {
         let mut layers = Layers { entries: BTreeMap::new() };
         for setting in settings() {
-            if let Some(text) = setting.default_for(command) {
+            if let Some(text) = setting.default_for(kind) {
                 let put = layers.put_text(Origin::Default, setting, text);
                 put.unwrap_or_else(|error| panic!("the default of {} does not fit it: {error:?}", setting.key));
             }
@@ -83,9 +83,9 @@ impl Layers {
         Ok(self)
     }
 
-    /// A flag: the setting and the text given to it (several only where the setting is a list).
-    pub fn flag(mut self, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
-        self.put_text(Origin::Flag(format!("--{}", setting.flag())), setting, &texts.join(","))?;
+    /// A flag: how it is spelled, the setting and the text given to it (several only where the setting is a list).
+    pub fn flag(mut self, flag: &str, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
+        self.put_text(Origin::Flag(flag.into()), setting, &texts.join(","))?;
         self.replace_other_budget(setting);
         Ok(self)
     }
@@ -130,6 +130,27 @@ impl Layers {
     /// Where the value of a key came from.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.entries.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Refuses a setting that runs of this kind do not read, unless it has its default; and a missing one that they do.
+    pub(super) fn check_keys(&self, kind: RunKind) -> Result<(), ConfigError> {
+        let defaults = Layers::defaults_of(kind);
+        for setting in settings() {
+            match self.origin(setting.key) {
+                None if setting.is_read_by(kind) => {
+                    return Err(ConfigError::Missing { key: setting.key, expected: setting.expected() });
+                }
+                Some(origin)
+                    if *origin != Origin::Default
+                        && !setting.is_read_by(kind)
+                        && self.get(setting.key) != defaults.get(setting.key) =>
+                {
+                    return Err(ConfigError::OtherRun { origin: origin.clone(), key: setting.key, kind: kind.other() });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The section `run`, in which every setting has a default.
@@ -205,12 +226,12 @@ fn refused(refusal: Refusal, origin: &Origin, setting: &'static Setting) -> Conf
     }
 }
 
-/// As [`find_setting`], for a key that was given as the value of `flag`.
+/// As [`find_setting`], for a key that `origin` names.
 ///
 /// # Errors
 /// [`ConfigError::UnknownKey`], with the nearest known ones.
-pub fn setting_named_by(flag: &str, key: &str) -> Result<&'static Setting, ConfigError> {
-    find_setting(key).ok_or_else(|| unknown(Origin::Flag(flag.into()), key))
+pub fn setting_named_by(origin: Origin, key: &str) -> Result<&'static Setting, ConfigError> {
+    find_setting(key).ok_or_else(|| unknown(origin, key))
 }
 
 fn unknown(origin: Origin, key: &str) -> ConfigError {
@@ -227,15 +248,14 @@ fn nearest(typed: &str, words: impl Iterator<Item = &'static str>) -> Option<&'s
 /// How like a known word another has to be to be taken for a typing error of it.
 const ALIKE: f64 = 0.7;
 
-/// Settings whose key, name or flag is like `key`, the nearest first.
+/// Settings whose key or name, here or in other programs, is like `key`; the nearest first.
 fn near(key: &str) -> Vec<&'static str> {
     let name = key.rsplit('.').next().unwrap_or(key);
     let likeness = |setting: &Setting| {
-        let flags = setting.all_aliases();
         let whole = strsim::normalized_damerau_levenshtein(setting.key, key);
         // The right name in the wrong section counts as much as a typing error in the whole.
         let part = std::iter::once(setting.name())
-            .chain(flags.iter().map(String::as_str))
+            .chain(setting.also_called.iter().copied())
             .map(|candidate| strsim::normalized_damerau_levenshtein(candidate, name))
             .fold(0.0, f64::max);
         whole.max(0.95 * part)

@@ -6,8 +6,8 @@
 //! anything is loaded. What only the checkpoint can say (size of the images, say) stays open until
 //! [`RunConfig::resolve`].
 
+mod automatic;
 mod choices;
-mod defaults_table;
 mod error;
 mod input;
 mod layers;
@@ -17,7 +17,6 @@ mod run_config;
 mod sections;
 
 pub use choices::{Accumulation, DataCheck, HeadInit, Optimizer, Sampler, Schedule, Select};
-pub use defaults_table::defaults_table;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use input::Input;
 pub use layers::{Layers, setting_named_by};
@@ -29,4 +28,4 @@ pub use sections::{
     find_setting, settings,
 };
 
-pub use crate::settings::{Command, Kind, Range, Setting};
+pub use crate::settings::{Kind, OnResume, Range, RunKind, Setting};

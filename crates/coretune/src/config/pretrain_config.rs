@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::automatic;
 use super::choices::Optimizer;
 use super::error::{ConfigError, refuse_if};
 use super::input::Input;
 use super::layers::Layers;
 use super::run_config::absolute;
 use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection, find_setting};
-use crate::models::{Architecture, Family, Stem};
-use crate::objectives::{Objective, PretrainingDefaults, Values};
-use crate::settings::Command;
+use crate::models::Architecture;
+use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
+use crate::settings::RunKind;
 use crate::transforms::{ContrastiveView, default_crop_fraction};
 
 /// What a pre-training run is told to do: sections shared with fine-tuning, of which only the keys that
@@ -38,8 +39,7 @@ impl Layers {
     /// # Panics
     /// When the table of settings and [`PretrainConfig`] disagree, which a test excludes.
     pub fn validate_pretraining(&self) -> Result<PretrainConfig, ConfigError> {
-        self.refuse_settings_of((Command::Fit, "coretune fit"), Command::Pretrain)?;
-        self.check_complete(Command::Pretrain)?;
+        self.check_keys(RunKind::Pretraining)?;
         let config =
             PretrainConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
         config.check()?;
@@ -61,7 +61,7 @@ impl PretrainConfig {
             second: "train.batch_size".into(),
             expected: "a queue of whole batches".into(),
             found: format!("{queue} keys, {batch} images a step"),
-            hint: "give a --queue-size that is a multiple of --batch-size, or leave it out",
+            hint: "give a {pretrain.queue_size} that is a multiple of {train.batch_size}, or leave it out".into(),
         })?;
         let groups = pretrain.bn_groups.unwrap_or(1);
         refuse_if(has_groups && (!batch.is_multiple_of(groups) || batch < 2 * groups), || ConfigError::Conflict {
@@ -69,17 +69,17 @@ impl PretrainConfig {
             second: "train.batch_size".into(),
             expected: "groups of equal size, of two images or more".into(),
             found: format!("{groups} groups of {batch} images"),
-            hint: "give --bn-groups that divides --batch-size, or leave it out",
+            hint: "give {pretrain.bn_groups} that divides {train.batch_size}, or leave it out".into(),
         })
     }
 
-    /// Closes what was left to the images and the machine. `smallest_side` is that of the first image, in pixels,
-    /// `images` how many there are. The copy returned is the one that is saved.
-    pub fn resolve(&self, smallest_side: u32, images: usize) -> (PretrainConfig, Architecture, Input) {
+    /// Decides what is still `auto`. `smaller_side` is that of the first image, in pixels, `images` the number of
+    /// images. The copy returned is the one that is saved.
+    pub fn resolve(&self, smaller_side: u32, images: usize) -> (PretrainConfig, Architecture, Input) {
         let architecture = Architecture {
-            family: self.model.name.unwrap_or(Family::ResNet18),
-            stem: self.model.stem.unwrap_or(if smallest_side <= SMALL { Stem::Small } else { Stem::Imagenet }),
-            width: self.model.width.unwrap_or(1.0),
+            family: self.model.name.unwrap_or(automatic::FAMILY),
+            stem: self.model.stem.unwrap_or_else(|| automatic::stem(smaller_side)),
+            width: self.model.width.unwrap_or(automatic::WIDTH),
         };
         let usual = Input::usual(&architecture);
         let img_size = self.data.img_size.unwrap_or(usual.img_size);
@@ -106,7 +106,7 @@ impl PretrainConfig {
         resolved.pretrain.bn_groups = Some(self.bn_groups());
         resolved.pretrain.least_area = Some(self.least_area());
         resolved.pretrain.jitter = Some(self.jitter());
-        resolved.pretrain.blur = Some(self.pretrain.blur.unwrap_or(if img_size <= SMALL.into() { 0.0 } else { 0.5 }));
+        resolved.pretrain.blur = Some(self.pretrain.blur.unwrap_or_else(|| automatic::blur(img_size)));
         resolved.train.warmup_epochs = Some(self.train.warmup());
         resolved.run.output = Some(self.output());
         (resolved, architecture, input)
@@ -137,54 +137,46 @@ impl PretrainConfig {
         self.pretrain.method().pretraining.expect("every method of pre-training has defaults")
     }
 
-    /// tau.
+    /// tau, as given or automatic.
     pub fn temperature(&self) -> f64 {
         self.pretrain.temperature.unwrap_or_else(|| self.usual().temperature)
     }
 
-    /// Keys of earlier batches: many, but so few that an image is rarely its own negative.
+    /// Keys of earlier batches, as given or automatic.
     pub fn queue_size(&self, images: usize) -> usize {
-        const SHARE: usize = 8;
-        const MOST: usize = 65_536;
-        let batch = self.train.batch_size;
-        self.pretrain.queue_size.unwrap_or_else(|| ((images / SHARE).min(MOST) / batch).max(1) * batch)
+        self.pretrain.queue_size.unwrap_or_else(|| moco::queue_size(images, self.train.batch_size))
     }
 
-    /// m: the shorter the run, the faster the key encoder has to follow.
+    /// m, as given or automatic.
     pub fn encoder_momentum(&self, images: usize) -> f64 {
-        const LONG: usize = 100_000;
         let steps = self.train.epochs.saturating_mul(images / self.train.batch_size);
-        self.pretrain.momentum.unwrap_or(if steps >= LONG { 0.999 } else { 0.99 })
+        self.pretrain.momentum.unwrap_or_else(|| moco::momentum(steps))
     }
 
-    /// Groups of at most 32 images, as on each device of the published runs, and two or more of them, between which keys
-    /// can be shuffled; of the whole batch where it cannot be parted so.
+    /// Groups of the batch that batch norm sees one at a time, as given or automatic.
     pub fn bn_groups(&self) -> usize {
-        const IMAGES: usize = 32;
-        let batch = self.train.batch_size;
-        let usual = || (2..=batch / 2).find(|groups| batch.is_multiple_of(*groups) && batch / groups <= IMAGES);
-        self.pretrain.bn_groups.or_else(usual).unwrap_or(1)
+        self.pretrain.bn_groups.unwrap_or_else(|| moco::bn_groups(self.train.batch_size))
     }
 
-    /// Smallest share of an image's area that a view shows.
+    /// Smallest fraction of an image's area that a view shows, as given or automatic.
     pub fn least_area(&self) -> f64 {
         self.pretrain.least_area.unwrap_or_else(|| self.usual().least_area)
     }
 
-    /// Strength of the colour jitter.
+    /// Strength of the colour jitter, as given or automatic.
     pub fn jitter(&self) -> f64 {
         self.pretrain.jitter.unwrap_or_else(|| self.usual().jitter)
     }
 
-    /// What of a resolved configuration can be computed and is hardly meant, in words.
-    pub fn doubts(&self) -> Vec<String> {
+    /// Warnings about settings of a resolved configuration that are valid but probably unintended.
+    pub fn warnings(&self) -> Vec<String> {
         let batch = self.train.batch_size;
-        let doubts = [
+        let warnings = [
             (
                 self.pretrain.method().reads("pretrain.bn_groups") && self.bn_groups() == 1,
                 format!(
                     "batch norm sees the whole batch of {batch}, queries with their keys, which gives the positives away: \
-                     take a --batch-size that parts into groups, or --bn-groups"
+                     take a train.batch_size that divides into groups, or set pretrain.bn_groups"
                 ),
             ),
             (
@@ -196,10 +188,10 @@ impl PretrainConfig {
                 ),
             ),
         ];
-        doubts.into_iter().filter(|(applies, _)| *applies).map(|(_, doubt)| doubt).collect()
+        warnings.into_iter().filter(|(applies, _)| *applies).map(|(_, warning)| warning).collect()
     }
 
-    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    /// The output, as given or automatic.
     fn output(&self) -> PathBuf {
         self.run.output_or(&self.data.dir, &self.pretrain.method, self.train.seed)
     }
@@ -220,7 +212,7 @@ impl PretrainConfig {
             if let Value::Table(keys) = keys {
                 keys.retain(|name, _| {
                     find_setting(&format!("{section}.{name}"))
-                        .is_some_and(|setting| setting.is_taken_by(Command::Pretrain))
+                        .is_some_and(|setting| setting.is_read_by(RunKind::Pretraining))
                 });
             }
         }
@@ -233,7 +225,9 @@ impl PretrainConfig {
     /// Never: every value has a spelling in TOML.
     pub fn to_toml(&self) -> String {
         let body = toml::to_string(&self.to_table()).expect("strings, numbers and lists have a spelling in TOML");
-        format!("# Every setting of the run; coretune pretrain --config with this file repeats it.\n\n{body}")
+        format!(
+            "# Every setting of the run. Given as the configuration of another run, this file repeats it.\n\n{body}"
+        )
     }
 }
 
@@ -241,6 +235,3 @@ impl PretrainConfig {
 fn lars_rate(batch: usize) -> f64 {
     0.3 * batch as f64 / 256.0
 }
-
-/// Longest side of images for which the small stem is made, pixels.
-const SMALL: u32 = 64;

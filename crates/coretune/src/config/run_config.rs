@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::automatic;
 use super::choices::{HeadInit, Sampler};
-use super::error::{ConfigError, Origin, refuse_if};
+use super::error::{ConfigError, refuse_if};
 use super::input::Input;
 use super::layers::Layers;
-use super::sections::{
-    CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection, settings,
-};
+use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::models::Architecture;
-use crate::settings::{Command, Setting};
+use crate::settings::RunKind;
 use crate::transforms::default_crop_fraction;
 
 /// What a run is told to do.
@@ -38,42 +37,12 @@ impl Layers {
     /// # Panics
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
-        self.refuse_settings_of((Command::Pretrain, "coretune pretrain"), Command::Fit)?;
-        self.check_complete(Command::Fit)?;
+        self.check_keys(RunKind::FineTuning)?;
         let mut config =
             RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
         config.method.keep_own_values();
         config.check()?;
         Ok(config)
-    }
-
-    /// Refuses what was typed and only `other` takes, a command whose name in words is given; its own default is no matter.
-    pub(super) fn refuse_settings_of(
-        &self,
-        other: (Command, &'static str),
-        command: Command,
-    ) -> Result<(), ConfigError> {
-        let is_foreign = |setting: &&Setting| setting.is_taken_by(other.0) && !setting.is_taken_by(command);
-        let defaults = Layers::defaults_of(command);
-        for setting in settings().iter().copied().filter(is_foreign) {
-            if let Some(origin) = self.origin(setting.key).filter(|origin| **origin != Origin::Default)
-                && self.get(setting.key) != defaults.get(setting.key)
-            {
-                return Err(ConfigError::OtherCommand { origin: origin.clone(), key: setting.key, command: other.1 });
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses where a setting is missing that `command` takes.
-    pub(super) fn check_complete(&self, command: Command) -> Result<(), ConfigError> {
-        let taken = settings().iter().filter(|setting| setting.is_taken_by(command));
-        match taken.into_iter().find(|setting| self.get(setting.key).is_none()) {
-            None => Ok(()),
-            Some(setting) => {
-                Err(ConfigError::Missing { key: setting.key, flag: setting.flag(), expected: setting.expected() })
-            }
-        }
     }
 }
 
@@ -88,7 +57,7 @@ impl RunConfig {
             second: "run.probe".into(),
             expected: "the probe, from which the classifier starts".into(),
             found: "probe = false".into(),
-            hint: "leave out --no-probe, or give --head-init random",
+            hint: "leave out {run.probe=false}, or give {method.head_init=random}".into(),
         })
     }
 
@@ -103,12 +72,13 @@ impl RunConfig {
             expected: "classes_per_batch x images_per_class of at most the images of a step, of 2 classes or more"
                 .into(),
             found: format!("{classes} x {images}, {batch} images a step"),
-            hint: "give a larger --batch-size, or leave out --classes-per-batch or --images-per-class",
+            hint: "give a larger {train.batch_size}, or leave out {data.classes_per_batch} or {data.images_per_class}"
+                .into(),
         })
     }
 
-    /// Closes what was left to the checkpoint and the data, and says how an image becomes the input: as given, and where
-    /// nothing is given as in `usual`, that of the checkpoint.
+    /// Decides what is still `auto`, and gives how an image becomes the input: as given, or else as in `usual`, the input
+    /// of the checkpoint.
     ///
     /// The copy returned is the one that is saved: given back as a file it repeats the run, whatever the defaults of a
     /// later version are.
@@ -162,20 +132,13 @@ impl RunConfig {
         self.run.reading_threads()
     }
 
-    /// P and K of the balanced sampler over so many classes.
-    ///
-    /// P as given, or as many classes as fill a step with K images each (four, where K is not given), at most
-    /// `num_classes`; K as given, or as many images of each as the step then has room for. P x K may be less than the
-    /// images of a step, never more.
+    /// P and K of the balanced sampler over so many classes, as given or automatic.
     pub fn balanced_batch(&self, num_classes: usize) -> (usize, usize) {
-        const USUAL_IMAGES: usize = 4;
-        let (data, batch) = (&self.data, self.train.effective_batch());
-        let fill = batch / data.images_per_class.unwrap_or(USUAL_IMAGES);
-        let classes = data.classes_per_batch.unwrap_or(fill.clamp(2, num_classes.max(2)));
-        (classes, data.images_per_class.unwrap_or(batch / classes))
+        let DataSection { classes_per_batch, images_per_class, .. } = self.data;
+        automatic::balanced_batch(classes_per_batch, images_per_class, self.train.effective_batch(), num_classes)
     }
 
-    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    /// The output, as given or automatic.
     fn output(&self) -> PathBuf {
         self.run.output_or(&self.data.dir, self.method.word(), self.train.seed)
     }
@@ -200,7 +163,9 @@ impl RunConfig {
     /// Never: every value has a spelling in TOML.
     pub fn to_toml(&self) -> String {
         let body = toml::to_string(self).expect("strings, numbers and lists have a spelling in TOML");
-        format!("# Every setting of the run; coretune fit --config with this file repeats it.\n\n{body}")
+        format!(
+            "# Every setting of the run. Given as the configuration of another run, this file repeats it.\n\n{body}"
+        )
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::error::{BUDGET, BUDGET_AND_VALIDATION};
 use super::{DataError, Split};
 use crate::random::{Purpose, stream};
 
@@ -154,7 +155,7 @@ fn budget_and_rest<'a>(
     };
     let asked = allowed.saturating_add(per_class);
     if asked > available {
-        let purpose = "the budget and --val-per-class";
+        let purpose = BUDGET_AND_VALIDATION;
         return Err(DataError::ClassTooSmall { class: name.to_string(), available, asked, purpose });
     }
     Ok((&members[..allowed], &members[available - per_class..]))
@@ -187,7 +188,7 @@ fn allowed(budget: Budget, class: &str, images: usize, available: usize) -> Resu
         Budget::PerClass(asked) if asked <= available || available == 0 => Ok(asked.min(available)),
         Budget::PerClass(asked) => {
             let class = class.to_string();
-            Err(DataError::ClassTooSmall { class, available, asked, purpose: "--per-class" })
+            Err(DataError::ClassTooSmall { class, available, asked, purpose: BUDGET })
         }
     }
 }
@@ -255,8 +256,14 @@ mod tests {
     #[test]
     fn a_class_that_is_too_small_is_named_with_a_way_out() {
         let error = split(&[40, 100, 63]).budget(Budget::PerClass(50), 0).unwrap_err();
-        assert_eq!(error.to_string(), "class `class 0` has 40 of the 50 images that are needed (--per-class)");
-        assert_eq!(error.hint().unwrap(), "ask for --per-class 40 or less, or for a share with --label-fraction");
+        assert_eq!(
+            error.to_string(),
+            "class `class 0` has 40 of the 50 images that are needed for the labelled budget"
+        );
+        assert_eq!(
+            error.hint().unwrap().to_string(),
+            "ask for data.per_class = 40 or less, or for a fraction with data.label_fraction"
+        );
         for budget in [Budget::Fraction(0.0), Budget::Fraction(1.5), Budget::Fraction(f64::NAN), Budget::PerClass(0)] {
             assert!(matches!(split(&[3]).budget(budget, 0), Err(DataError::Argument { .. })));
         }
@@ -295,7 +302,7 @@ mod tests {
         let error = carve_validation(&whole, Budget::PerClass(31), from, 0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "class `class 0` has 40 of the 41 images that are needed (the budget and --val-per-class)"
+            "class `class 0` has 40 of the 41 images that are needed for the labelled budget and validation"
         );
     }
 

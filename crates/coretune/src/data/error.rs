@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::Role;
 use super::split_names::listed;
 use crate::engine::EngineError;
+use crate::settings::Hint;
 use crate::transforms::TransformError;
 
 /// What can be wrong with a data set, or with reading from it.
@@ -161,7 +162,7 @@ pub enum DataError {
         found: String,
     },
     /// More labels were asked for than a class has.
-    #[error("class `{class}` has {available} of the {asked} images that are needed ({purpose})")]
+    #[error("class `{class}` has {available} of the {asked} images that are needed for {purpose}")]
     ClassTooSmall {
         /// Name of the class.
         class: String,
@@ -231,9 +232,14 @@ pub enum DataError {
     Engine(#[from] EngineError),
 }
 
+/// What a class lacks images for.
+pub(super) const BUDGET: &str = "the labelled budget";
+/// What a class lacks images for, if validation images are taken from it too.
+pub(super) const BUDGET_AND_VALIDATION: &str = "the labelled budget and validation";
+
 impl DataError {
     /// A way out that the command line can print, where there is one.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         let text = match self {
             DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
             DataError::Unrecognised { .. } => {
@@ -242,7 +248,7 @@ impl DataError {
                  without classes too, any folder of them"
             }
             DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
-                "name the splits with --train-split, --val-split and --test-split"
+                "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
             }
             DataError::NoImages { .. } => {
                 "image files end in jpg, jpeg, png, webp, bmp, gif, tif, tiff, ppm, pgm, pbm or pnm"
@@ -251,25 +257,30 @@ impl DataError {
             DataError::OtherClasses { .. } => {
                 "give data whose classes have the names of the run's; the run's own are in its config.toml"
             }
-            DataError::ClassTooSmall { available, purpose: "--per-class", .. } => {
-                return Some(format!("ask for --per-class {available} or less, or for a share with --label-fraction"));
+            DataError::ClassTooSmall { available, purpose: BUDGET, .. } => {
+                return Some(
+                    format!(
+                        "ask for {{data.per_class={available}}} or less, or for a fraction with {{data.label_fraction}}"
+                    )
+                    .into(),
+                );
             }
             DataError::NothingToValidate { .. } => {
-                "raise the labelled budget to 2 per class, or take validation images from the rest with --val-per-class"
+                "raise the labelled budget to 2 per class, or take validation images from the rest with {data.val_per_class}"
             }
             DataError::ClassTooSmall { .. } => {
-                "lower --val-per-class or the labelled budget, or leave --val-per-class out: a tenth of the budget is \
+                "lower {data.val_per_class} or the labelled budget, or leave {data.val_per_class} out: a tenth of the budget is \
                  then set aside"
             }
             DataError::BatchTooLarge { available, unit: "classes", .. } => {
-                return Some(format!("give --classes-per-batch of at most {available}, or leave it out"));
+                return Some(format!("give {{data.classes_per_batch}} of at most {available}, or leave it out").into());
             }
             DataError::BatchTooLarge { available, .. } => {
-                return Some(format!("ask for {available} or less (--batch-size)"));
+                return Some(format!("ask for {{train.batch_size={available}}} or less").into());
             }
             DataError::SizesDiffer { .. } => "end the transform with a crop of fixed size",
             DataError::Unfit { broken_only: true, .. } => {
-                "replace or remove the files (coretune data check DIR --json lists all), or go on without: --skip-broken"
+                "replace or remove the files ({@data-check} lists all), or leave them out: {data.skip_broken=true}"
             }
             DataError::Unfit { .. } => {
                 "every class needs training images: put some there, or remove the class from every split"
@@ -277,7 +288,7 @@ impl DataError {
             DataError::Decode { .. } => "replace or remove the file",
             _ => return None,
         };
-        Some(text.to_string())
+        Some(text.into())
     }
 
     pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 use thiserror::Error;
 
+use crate::settings::Hint;
+
 /// What the user asked for with `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -65,13 +67,15 @@ pub enum DeviceError {
 
 impl DeviceError {
     /// The way out, where there is one.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             DeviceError::NoCudaLibrary { .. } | DeviceError::Load { .. } => {
-                Some("`make setup CUDA=1` fetches the CUDA libraries; --device cpu runs without".into())
+                Some("`make setup CUDA=1` fetches the CUDA libraries; {run.device=cpu} runs without".into())
             }
-            DeviceError::NoDevice => Some("--device cpu runs without".into()),
-            DeviceError::Number { devices, .. } => Some(format!("the last one is cuda:{}", devices.saturating_sub(1))),
+            DeviceError::NoDevice => Some("{run.device=cpu} runs without".into()),
+            DeviceError::Number { devices, .. } => {
+                Some(format!("the last one is cuda:{}", devices.saturating_sub(1)).into())
+            }
         }
     }
 }
@@ -228,7 +232,7 @@ mod tests {
             return;
         }
         let error = DeviceChoice::Cuda(0).resolve().unwrap_err();
-        assert!(error.hint().unwrap().contains("--device cpu"), "{error}");
+        assert!(error.hint().unwrap().to_string().contains("run.device = cpu"), "{error}");
         assert_eq!(DeviceChoice::Auto.resolve(), Ok((Device::Cpu, None)));
     }
 }

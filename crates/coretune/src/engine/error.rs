@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::settings::Hint;
+
 /// What can go wrong between this crate and libtorch.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -45,10 +47,10 @@ pub enum EngineError {
 
 impl EngineError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Torch { message, .. } if message.contains("memory") => {
-                Some("a smaller --batch-size or --img-size needs less memory".into())
+                Some("a smaller {train.batch_size} or {data.img_size} needs less memory".into())
             }
             _ => None,
         }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::engine::EngineError;
+use crate::settings::Hint;
 
 /// Why something could not be evaluated.
 #[derive(Debug, Error)]
@@ -79,10 +80,10 @@ impl EvaluateError {
     }
 
     /// What the user can do about it, if anything.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             EvaluateError::NotFinite { .. } | EvaluateError::FigureNotFinite { .. } => Some(
-                "look for NaN in the weights (coretune inspect); features that overflow in bf16 may fit in f32: --amp off"
+                "look for NaN in the weights ({@inspect}); features that overflow in bf16 may fit in f32: {run.amp=off}"
                     .into(),
             ),
             EvaluateError::OneClass { .. } => {

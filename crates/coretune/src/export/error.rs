@@ -7,6 +7,7 @@ use crate::checkpoints::CheckpointError;
 use crate::engine::EngineError;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
+use crate::settings::Hint;
 use crate::train::TrainError;
 
 /// Why a model is not exported.
@@ -109,23 +110,21 @@ impl From<ModelError> for ExportError {
 
 impl ExportError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::NoFormat { .. } => {
-                Some("give --to safetensors, torch or onnx, or end the name in .safetensors, .pth or .onnx".into())
+                Some("give {@format=safetensors}, torch or onnx, or end the name in .safetensors, .pth or .onnx".into())
             }
             Self::OtherFormat { named, asked, .. } => {
-                Some(format!("give --to {named}, or end the name in .{}", asked.extension()))
+                Some(format!("give {{@format={named}}}, or end the name in .{}", asked.extension()).into())
             }
-            Self::Exists { .. } => Some("name another file: --output FILE; or replace it: --force".into()),
-            Self::Target { .. } => Some("name a file: --output FILE".into()),
-            Self::NoFolder { .. } => Some("make the folder first, or name another one: --output FILE".into()),
-            Self::NoClassifier { .. } => Some("give --to torch or safetensors".into()),
-            Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out --with-projection".into()),
-            Self::TooLarge { .. } => Some("give --to safetensors".into()),
-            Self::Differs { .. } => {
-                Some("nothing was kept; please report this with the output of coretune inspect".into())
-            }
+            Self::Exists { .. } => Some("name another file: {@output=FILE}; or replace it: {@force}".into()),
+            Self::Target { .. } => Some("name a file: {@output=FILE}".into()),
+            Self::NoFolder { .. } => Some("make the folder first, or name another one: {@output=FILE}".into()),
+            Self::NoClassifier { .. } => Some("give {@format=torch} or safetensors".into()),
+            Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out {@with-projection}".into()),
+            Self::TooLarge { .. } => Some("give {@format=safetensors}".into()),
+            Self::Differs { .. } => Some("nothing was kept; please report this with the output of {@inspect}".into()),
             Self::Model(error) => error.hint(),
             Self::RunFolder(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),

@@ -92,10 +92,10 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let validation = config.data.val_per_class.is_some() && splits.validation_source == ValidationSource::OwnSplit;
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
     let notes = [
-        (validation, "--val-per-class is not used: the data has a validation split of its own"),
+        (validation, "data.val_per_class is not used: the data has a validation split of its own"),
         (
             accumulation,
-            "--accumulation split changes nothing: a step is one batch, unless --grad-accum-steps says more",
+            "train.accumulation = split changes nothing: a step is one batch while train.grad_accum_steps is 1",
         ),
     ];
     notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_string()).collect()

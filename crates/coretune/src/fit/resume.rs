@@ -8,48 +8,15 @@ use toml::{Table, Value};
 
 use super::{Task, summary};
 use crate::checkpoints::safetensors_file;
-use crate::config::{ConfigError, RunConfig, SettingChange, setting_named_by};
+use crate::config::{ConfigError, OnResume, Origin, RunConfig, SettingChange, find_setting, setting_named_by};
 use crate::engine::{Precision, cpu_type, device_name, threads};
 use crate::run_folder::{MachineRecord, Provenance, Recording, RunFolder, RunFolderError};
 use crate::train::{TrainError, saved_progress};
 
-/// Settings that do not change what is computed. That the inputs are the same is known by their content.
-const FREE: [&str; 12] = [
-    "checkpoint.path",
-    "data.check",
-    "data.dir",
-    "pretrain.probe_epochs",
-    "pretrain.probe_images",
-    "run.experiment",
-    "run.output",
-    "run.probe",
-    "run.save_minutes",
-    "run.save_steps",
-    "run.workers",
-    "train.log_every",
-];
-
-/// Settings that a saved state is made by: its tensors, and the steps that it has counted.
-const FIXED: [&str; 18] = [
-    "data.classes_per_batch",
-    "data.images_per_class",
-    "data.sampler",
-    "method.contrast_dim",
-    "method.name",
-    "model.freeze_batch_norm",
-    "model.frozen_stages",
-    "model.name",
-    "model.num_classes",
-    "model.stem",
-    "model.width",
-    "pretrain.dim",
-    "pretrain.method",
-    "pretrain.queue_size",
-    "train.batch_size",
-    "train.grad_accum_steps",
-    "train.model_ema",
-    "train.opt",
-];
+/// Whether this setting may differ when a run is resumed, as its table says.
+fn on_resume(key: &str) -> OnResume {
+    find_setting(key).map_or(OnResume::Ask, |setting| setting.on_resume)
+}
 
 /// The settings in which `now` differs from the run's own, where that changes what is computed.
 ///
@@ -70,10 +37,10 @@ pub fn changed_settings(
 /// Those of [`changed_settings`].
 pub fn changed_entries(saved: Table, now: Table, allowed: &[String]) -> Result<Vec<SettingChange>, ConfigError> {
     for key in allowed {
-        setting_named_by("--allow-change", key)?;
+        setting_named_by(Origin::AllowedChanges, key)?;
     }
     let (saved, now) = (entries(saved), entries(now));
-    let differs = |(key, was): &(&String, &Value)| !FREE.contains(&key.as_str()) && now.get(*key) != Some(*was);
+    let differs = |(key, was): &(&String, &Value)| on_resume(key) != OnResume::Free && now.get(*key) != Some(*was);
     let changes: Vec<SettingChange> = saved
         .iter()
         .filter(differs)
@@ -84,7 +51,7 @@ pub fn changed_entries(saved: Table, now: Table, allowed: &[String]) -> Result<V
         })
         .collect();
     let (fixed, changes): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|change| FIXED.contains(&change.key.as_str()));
+        changes.into_iter().partition(|change| on_resume(&change.key) == OnResume::Fixed);
     if !fixed.is_empty() {
         return Err(ConfigError::FixedOnResume { changes: fixed });
     }

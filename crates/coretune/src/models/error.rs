@@ -1,6 +1,7 @@
 use thiserror::Error;
 
 use crate::engine::EngineError;
+use crate::settings::Hint;
 
 /// What can go wrong between asking for a model and having one.
 #[derive(Debug, Error)]
@@ -78,11 +79,13 @@ pub enum ModelError {
 
 impl ModelError {
     /// The way out, where there is one.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            ModelError::Width { .. } => Some("--width 1 is the network as published".into()),
-            ModelError::Narrow { least_width, .. } => Some(format!("--width {least_width} is the narrowest")),
-            ModelError::Stage { stages, .. } => Some(format!("--frozen-stages takes 0 to {stages}")),
+            ModelError::Width { .. } => Some("{model.width=1} is the network as published".into()),
+            ModelError::Narrow { least_width, .. } => {
+                Some(format!("{{model.width={least_width}}} is the narrowest").into())
+            }
+            ModelError::Stage { stages, .. } => Some(format!("{{model.frozen_stages}} takes 0 to {stages}").into()),
             _ => None,
         }
     }

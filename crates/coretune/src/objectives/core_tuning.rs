@@ -26,13 +26,12 @@ pub(super) const METHOD: Method = Method {
 };
 
 const PAIRS: Setting =
-    setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning").default("own").common();
+    setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning").default("own");
 
 const ALPHA: Setting =
     setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
         .default("1.0")
-        .aliases(&["mixup-alpha"])
-        .common();
+        .also_called(&["mixup_alpha"]);
 
 const FOCAL: Setting =
     setting("method.focal", Kind::Number(Range::ZeroOrBetween(1.0, 10.0)), "exponent of the focal weight; 0: none")

@@ -2,20 +2,20 @@
 
 use tch::Tensor;
 
-use super::{ObjectiveLoss, figure};
+use super::{ObjectiveLoss, by_method, figure};
 use crate::engine::rows::unit_rows;
 use crate::losses::InstanceDiscrimination;
-use crate::settings::{Command, Kind, Range, Setting, setting};
+use crate::settings::{Kind, OnResume, Range, RunKind, Setting, setting};
 
 pub(super) const TEMPERATURE: Setting =
-    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "auto: moco-v2 0.2, simclr 0.5")
-        .auto()
-        .commands(Command::PRETRAIN)
-        .common();
+    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "temperature of the contrastive loss")
+        .auto(|_| by_method(|usual| usual.temperature))
+        .read_by(&[RunKind::Pretraining]);
 
 pub(super) const DIM: Setting = setting("pretrain.dim", Kind::Whole(1, 65_536), "outputs of the projection head")
     .default("128")
-    .commands(Command::PRETRAIN);
+    .on_resume(OnResume::Fixed)
+    .read_by(&[RunKind::Pretraining]);
 
 /// The loss with its figures; `projections` are rows of the encoder that gradients train.
 ///

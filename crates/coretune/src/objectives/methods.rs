@@ -48,6 +48,12 @@ pub struct PretrainingDefaults {
     pub jitter: f64,
 }
 
+/// One of these defaults for each method, as text: `moco-v2 0.2, simclr 0.5`.
+pub(crate) fn by_method(of: fn(&PretrainingDefaults) -> f64) -> String {
+    let text = |method: &Method| Some(format!("{} {}", method.word, of(method.pretraining.as_ref()?)));
+    METHODS.iter().copied().filter_map(text).collect::<Vec<_>>().join(", ")
+}
+
 /// The values of a method's settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {

@@ -13,7 +13,7 @@ use crate::engine::rows::unit_rows;
 use crate::losses::info_nce;
 use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
 use crate::random::{Purpose, stream};
-use crate::settings::{ANY, Command, Kind, Range, Setting, setting};
+use crate::settings::{ANY, Kind, OnResume, Range, RunKind, Setting, setting};
 
 pub(super) const METHOD: Method = Method {
     word: "moco-v2",
@@ -28,32 +28,62 @@ pub(super) const METHOD: Method = Method {
     },
 };
 
-const QUEUE_SIZE: Setting = setting(
-    "pretrain.queue_size",
-    Kind::Whole(1, 16_777_216),
-    "keys in the queue; auto: an eighth of the images, 65536 at most",
-)
-.auto()
-.commands(Command::PRETRAIN)
-.common();
+const PRETRAINING: &[RunKind] = &[RunKind::Pretraining];
 
-const MOMENTUM: Setting = setting(
-    "pretrain.momentum",
-    Kind::Number(Range::Between(0.0, 1.0)),
-    "momentum of the key encoder; auto: 0.99, in long runs 0.999",
-)
-.flag_is("encoder-momentum")
-.auto()
-.commands(Command::PRETRAIN)
-.common();
+const QUEUE_SIZE: Setting = setting("pretrain.queue_size", Kind::Whole(1, 16_777_216), "keys in the queue")
+    .auto(queue_size_text)
+    .on_resume(OnResume::Fixed)
+    .read_by(PRETRAINING);
 
-const BN_GROUPS: Setting = setting(
-    "pretrain.bn_groups",
-    Kind::Whole(1, ANY),
-    "groups of a batch for batch norm, keys shuffled between them; auto: 2 or more, of up to 32 images",
-)
-.auto()
-.commands(Command::PRETRAIN);
+const MOMENTUM: Setting =
+    setting("pretrain.momentum", Kind::Number(Range::Between(0.0, 1.0)), "momentum of the key encoder")
+        .auto(momentum_text)
+        .also_called(&["encoder_momentum"])
+        .read_by(PRETRAINING);
+
+const BN_GROUPS: Setting =
+    setting("pretrain.bn_groups", Kind::Whole(1, ANY), "groups of a batch for batch norm, keys shuffled between them")
+        .auto(bn_groups_text)
+        .read_by(PRETRAINING);
+
+/// The queue holds one key for so many images, so that an image is rarely its own negative.
+const IMAGES_PER_KEY: usize = 8;
+/// Longest queue.
+const MOST_KEYS: usize = 65_536;
+
+/// What `pretrain.queue_size = "auto"` becomes: a multiple of the batch.
+pub(crate) fn queue_size(images: usize, batch: usize) -> usize {
+    ((images / IMAGES_PER_KEY).min(MOST_KEYS) / batch).max(1) * batch
+}
+
+fn queue_size_text(_: RunKind) -> String {
+    format!("1/{IMAGES_PER_KEY} of the images, at most {MOST_KEYS}")
+}
+
+/// Steps of a long run.
+const LONG: usize = 100_000;
+
+/// What `pretrain.momentum = "auto"` becomes: the shorter the run, the faster the key encoder has to follow.
+pub(crate) fn momentum(steps: usize) -> f64 {
+    if steps >= LONG { 0.999 } else { 0.99 }
+}
+
+fn momentum_text(_: RunKind) -> String {
+    format!("{}, in runs of {LONG} steps or more {}", momentum(0), momentum(LONG))
+}
+
+/// Most images of a group: those of a device in the published runs.
+const GROUP: usize = 32;
+
+/// What `pretrain.bn_groups = "auto"` becomes: two or more, between which keys can be shuffled, if the batch can be
+/// divided so; else 1.
+pub(crate) fn bn_groups(batch: usize) -> usize {
+    (2..=batch / 2).find(|groups| batch.is_multiple_of(*groups) && batch / groups <= GROUP).unwrap_or(1)
+}
+
+fn bn_groups_text(_: RunKind) -> String {
+    format!("2 or more, of up to {GROUP} images each")
+}
 
 #[derive(Deserialize)]
 struct Settings {

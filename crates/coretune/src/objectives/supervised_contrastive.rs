@@ -20,8 +20,7 @@ pub(super) const METHOD: Method = Method {
 
 pub(super) const ETA: Setting = setting("method.eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
     .default("1.0")
-    .aliases(&["eta-weight"])
-    .common();
+    .also_called(&["eta_weight"]);
 
 pub(super) const TEMPERATURE: Setting =
     setting("method.temperature", Kind::Number(Range::AboveUpTo(0.0, 10.0)), "temperature of the contrastive loss")

@@ -2,6 +2,7 @@ use thiserror::Error;
 
 use crate::data::DataError;
 use crate::run_folder::storage_hint;
+use crate::settings::Hint;
 use crate::train::TrainError;
 
 /// Why nothing is predicted. An image that cannot be read is no such reason: it has a row of its own.
@@ -34,7 +35,7 @@ pub enum PredictError {
 
 impl PredictError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Model(error) => error.hint(),
             Self::Input(error) => error.hint(),

@@ -111,7 +111,7 @@ impl Learner for Pretraining {
         }
         self.collapse_told = true;
         Some(format!(
-            "the features are collapsing: spread {spread:.3} of 1 at step {}; a lower --lr or a longer --warmup-epochs may help",
+            "the features are collapsing: spread {spread:.3} of 1 at step {}; a lower train.lr or a longer train.warmup_epochs may help",
             report.step
         ))
     }

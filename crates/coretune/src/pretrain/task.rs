@@ -65,7 +65,7 @@ impl PretrainTask {
         Backbone::outline(&architecture)?.check_trainable()?;
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
-        notes.extend(config.doubts());
+        notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
         let stop = Stop::default();

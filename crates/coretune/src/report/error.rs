@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::run_folder::RunFolderError;
+use crate::settings::Hint;
 
 /// Why there is no report.
 #[derive(Debug, Error)]
@@ -29,13 +30,13 @@ pub enum ReportError {
 
 impl ReportError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             ReportError::RunFolder(error) => error.hint(),
             ReportError::Figure { .. } => Some("this is a mistake in coretune: please report it".into()),
             ReportError::Write { source, .. } => Some(match source.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on the disk".into(),
-                _ => "name a file in a folder that is there and can be written: --output FILE".into(),
+                _ => "name a file in a folder that is there and can be written: {@output=FILE}".into(),
             }),
         }
     }

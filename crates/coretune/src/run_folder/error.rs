@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{RunFolder, RunKind};
+use super::RunFolder;
+use crate::settings::{Hint, RunKind, literal};
 /// Found where a run should go on that was never begun.
 pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
 
@@ -86,46 +87,46 @@ pub enum RunFolderError {
 
 impl RunFolderError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
+    pub fn hint(&self) -> Option<Hint> {
+        let hint: Hint = match self {
             RunFolderError::NotEmpty { .. } => {
-                "name another folder: --output DIR; or go on with the run in it: --resume"
+                "name another folder: {run.output=DIR}; or resume the run in it: {@resume}".into()
             }
-            RunFolderError::NoRun { found: NO_CONFIG, .. } => "start the run in another folder: --output DIR",
-            RunFolderError::IsFile { .. } => "a run is a folder of several files; name a new one: --output DIR",
+            RunFolderError::NoRun { found: NO_CONFIG, .. } => "start the run in another folder: {run.output=DIR}".into(),
+            RunFolderError::IsFile { .. } => "a run is a folder of several files; name a new one: {run.output=DIR}".into(),
             RunFolderError::NoRun { path, .. } if let Some(run) = run_of(path) => {
-                return Some(format!("give the run folder: {}", run.display()));
+                format!("give the run folder: {}", literal(run.display())).into()
             }
             RunFolderError::NoRun { found: "it is a file", .. } => {
-                "name a folder that `coretune fit --output DIR` has written; a checkpoint from elsewhere goes into \
-                 coretune inspect, probe or fit --pretrained-path"
+                "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \
+                 {checkpoint.path} trains it"
+                    .into()
             }
             RunFolderError::NoRun { .. } => {
-                "name a folder that `coretune fit --output DIR` or `coretune pretrain --output DIR` has written"
+                "name the folder of a run of {@fit} or {@pretrain}".into()
             }
             RunFolderError::NoModel { path, kind, .. } => {
-                return Some(format!(
-                    "the first is kept after an epoch; {kind} --resume --output {} goes on with the run",
-                    path.display()
-                ));
+                let (action, path) = (kind.action(), literal(path.display()));
+                format!("the first is kept after an epoch; {action} {{@resume}} {{run.output={path}}} resumes the run").into()
             }
             RunFolderError::OtherKind { found: RunKind::Pretraining, path } => {
-                return Some(format!(
-                    "coretune probe {0} measures its encoder, fit --pretrained-path {0} makes a classifier of it",
-                    path.display()
-                ));
+                let path = literal(path.display());
+                format!(
+                    "{{@probe}} {path} measures its encoder, {{@fit}} {{checkpoint.path={path}}} makes a classifier of it"
+                )
+                .into()
             }
             RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => {
-                "name a run of coretune pretrain; coretune fit goes on with this one, coretune report shows it with its like"
+                "name a run of {@pretrain}; {@fit} resumes this one, {@report} shows it beside others".into()
             }
             RunFolderError::CannotGoOn { .. } => {
-                "put the file back from a copy of the folder, or start anew into another folder: --output DIR"
+                "put the file back from a copy of the folder, or start anew into another folder: {run.output=DIR}".into()
             }
-            RunFolderError::Content { .. } => "was it edited, or written by another program?",
+            RunFolderError::Content { .. } => "was it edited, or written by another program?".into(),
             RunFolderError::Io { source, .. } => return storage_hint(source.kind()),
-            RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: --output DIR",
+            RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: {run.output=DIR}".into(),
         };
-        Some(hint.into())
+        Some(hint)
     }
 }
 
@@ -135,13 +136,13 @@ fn run_of(file: &Path) -> Option<&Path> {
 }
 
 /// The way out when the system refuses a file.
-pub(crate) fn storage_hint(kind: ErrorKind) -> Option<String> {
+pub(crate) fn storage_hint(kind: ErrorKind) -> Option<Hint> {
     let hint = match kind {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-            "name a folder that can be written: --output DIR"
+            "name a folder that can be written: {@output=DIR}"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "the disk is full: free some space; what was saved before is whole, and --resume goes on from it"
+            "the disk is full: free some space; what was saved before is whole, and {@resume} continues from it"
         }
         _ => return None,
     };

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use super::{
     tensorboard,
 };
 use crate::files::{self, PARTIAL};
+use crate::settings::RunKind;
 
 const CHECKPOINTS: &str = "checkpoints";
 const CHANGES: &str = "changes.jsonl";
@@ -29,35 +29,6 @@ const SUMMARY_IS: &str = "summary of a run";
 const TABLE: &str = "metrics.csv";
 /// `TensorBoard` looks for `tfevents` in the name.
 const EVENTS: &str = "events.out.tfevents.coretune";
-
-/// What a run does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunKind {
-    /// `coretune fit`.
-    FineTuning,
-    /// `coretune pretrain`.
-    Pretraining,
-}
-
-impl RunKind {
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            RunKind::FineTuning => RunKind::Pretraining,
-            RunKind::Pretraining => RunKind::FineTuning,
-        }
-    }
-}
-
-impl fmt::Display for RunKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RunKind::FineTuning => "coretune fit",
-            RunKind::Pretraining => "coretune pretrain",
-        })
-    }
-}
 
 /// The folder of one run.
 #[derive(Debug)]

@@ -28,7 +28,9 @@ pub use changes::ChangeRecord;
 pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub(crate) use error::storage_hint;
-pub use folder::{RunFolder, RunKind};
+pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use provenance::{MachineRecord, Provenance};
 pub use summary::{PretrainSummary, Summary};
+
+pub use crate::settings::RunKind;

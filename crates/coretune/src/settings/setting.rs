@@ -1,180 +1,153 @@
-//! One setting: what it is called, what it takes, what it is when nobody says anything, and what it means.
+//! One setting: what it is called, what it takes, what it is when nobody gives a value, and what it means.
 
+use super::RunKind;
 use super::kind::{Kind, one_of};
 
-/// The commands that take settings as flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// `coretune probe`.
-    Probe,
-    /// `coretune fit`.
-    Fit,
-    /// `coretune pretrain`.
-    Pretrain,
-    /// `coretune evaluate`.
-    Evaluate,
-    /// `coretune predict`.
-    Predict,
-    /// `coretune data check`.
-    DataCheck,
-}
-
-impl Command {
-    /// Those that train.
-    pub(crate) const TRAINING: &[Command] = &[Command::Fit, Command::Pretrain];
-    pub(crate) const PRETRAIN: &[Command] = &[Command::Pretrain];
-    const FIT: &[Command] = &[Command::Fit];
-    pub(crate) const PROBE_FIT: &[Command] = &[Command::Probe, Command::Fit];
-    /// Those that make a network.
-    pub(crate) const MODELLING: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain];
-    /// Those that read labels.
-    pub(crate) const ALL: &[Command] = &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate];
-    /// Those that need labels.
-    pub(crate) const LABELLED: &[Command] = &[Command::Probe, Command::Fit, Command::Evaluate];
-    /// Those that open labelled images.
-    pub(crate) const OPENING: &[Command] =
-        &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate, Command::DataCheck];
-    /// Those that compute.
-    pub(crate) const COMPUTING: &[Command] =
-        &[Command::Probe, Command::Fit, Command::Pretrain, Command::Evaluate, Command::Predict];
-}
-
-/// One setting.
+/// One setting. Declared with [`setting()`] and the methods below it, a line of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// `section.key`, as in a file.
+    /// `section.name`, as in a file.
     pub key: &'static str,
-    /// The long flag without its dashes, if it is not the name with dashes. A switch whose flag starts with `no-` is
-    /// turned off by it.
-    pub flag: Option<&'static str>,
-    /// The short flag.
-    pub short: Option<char>,
-    /// Names that the flag has elsewhere.
-    pub aliases: &'static [&'static str],
     /// Type and range.
     pub kind: Kind,
-    /// The word that may stand in place of a value: `auto` or `off`.
+    /// The word that may be given in place of a value, such as `auto` or `off`.
     pub word: Option<&'static str>,
-    /// The default as typed; without one the setting must be given.
+    /// The default as text; without one the setting must be given.
     pub default: Option<&'static str>,
     /// The default in pre-training, if it differs.
-    pub pretraining: Option<&'static str>,
-    /// The value when the flag stands alone.
-    pub alone: Option<&'static str>,
+    pub default_in_pretraining: Option<&'static str>,
+    /// What `auto` becomes in a run of this kind, as text.
+    pub becomes: Option<fn(RunKind) -> String>,
+    /// Whether its value may differ when a run is resumed.
+    pub on_resume: OnResume,
     /// What it does, in a line.
     pub meaning: &'static str,
     /// What it does in pre-training, if that differs.
     pub meaning_in_pretraining: Option<&'static str>,
-    /// The commands that take it as a flag.
-    pub commands: &'static [Command],
-    /// Whether `--help` shows it (`--help-all` shows all).
-    pub common: bool,
+    /// The kinds of runs that read it.
+    pub read_by: &'static [RunKind],
+    /// Names that other programs have for it, with underscores: suggested for, and understood by the command line.
+    pub also_called: &'static [&'static str],
 }
 
-/// The largest integer: [`Kind::Whole`] without an upper bound.
+/// Whether the value of a setting may differ when a run is resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnResume {
+    /// Yes: it does not change what is computed.
+    Free,
+    /// If the user allows it by name: what is computed from here on changes.
+    Ask,
+    /// No: the saved tensors, or the steps that were counted, depend on it.
+    Fixed,
+}
+
+/// The upper bound of [`Kind::Whole`] for integers without one.
 pub const ANY: i64 = i64::MAX;
 
-/// A setting of fine-tuning that must be given; the methods of [`Setting`] say more about it.
+/// A setting that fine-tuning reads and that must be given; methods of [`Setting`] say otherwise.
 pub const fn setting(key: &'static str, kind: Kind, meaning: &'static str) -> Setting {
     Setting {
         key,
-        flag: None,
-        short: None,
-        aliases: &[],
         kind,
         word: None,
         default: None,
-        pretraining: None,
-        alone: None,
+        default_in_pretraining: None,
+        becomes: None,
+        on_resume: OnResume::Ask,
         meaning,
         meaning_in_pretraining: None,
-        commands: Command::FIT,
-        common: false,
+        read_by: &[RunKind::FineTuning],
+        also_called: &[],
     }
 }
 
+/// The columns of a table of settings.
 impl Setting {
-    /// Its default, as typed.
+    /// Its default, as text.
     #[must_use]
     pub const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);
         self
     }
-    /// `auto` stands for no value, and is the default.
+
+    /// Its default in pre-training, as text.
     #[must_use]
-    pub const fn auto(mut self) -> Self {
-        self.word = Some("auto");
-        self.default("auto")
+    pub const fn default_in_pretraining(mut self, text: &'static str) -> Self {
+        self.default_in_pretraining = Some(text);
+        self
     }
-    /// `off` stands for no value, and is the default.
+
+    /// `auto` may be given, and is the default; `becomes` says what it becomes.
     #[must_use]
-    pub const fn off(mut self) -> Self {
-        self.word = Some("off");
-        self.default("off")
+    pub const fn auto(self, becomes: fn(RunKind) -> String) -> Self {
+        self.word("auto").default("auto").becomes(becomes)
     }
-    /// This word stands for no value, which is not the default.
+
+    /// What `auto` becomes, where it is one of the values of [`Setting::kind`].
+    #[must_use]
+    pub const fn becomes(mut self, becomes: fn(RunKind) -> String) -> Self {
+        self.becomes = Some(becomes);
+        self
+    }
+
+    /// `off` may be given, and is the default unless another is named.
+    #[must_use]
+    pub const fn off(self) -> Self {
+        self.word("off").default("off")
+    }
+
+    /// This word may be given in place of a value.
     #[must_use]
     pub const fn word(mut self, word: &'static str) -> Self {
         self.word = Some(word);
         self
     }
-    /// Its default in pre-training.
+
+    /// Whether its value may differ when a run is resumed.
     #[must_use]
-    pub const fn pretraining(mut self, text: &'static str) -> Self {
-        self.pretraining = Some(text);
+    pub const fn on_resume(mut self, rule: OnResume) -> Self {
+        self.on_resume = rule;
         self
     }
+
     /// What it does in pre-training.
     #[must_use]
     pub const fn means_in_pretraining(mut self, meaning: &'static str) -> Self {
         self.meaning_in_pretraining = Some(meaning);
         self
     }
-    pub(crate) const fn flag_is(mut self, flag: &'static str) -> Self {
-        self.flag = Some(flag);
-        self
-    }
-    pub(crate) const fn alone(mut self, text: &'static str) -> Self {
-        self.alone = Some(text);
-        self
-    }
-    pub(crate) const fn short(mut self, letter: char) -> Self {
-        self.short = Some(letter);
-        self
-    }
-    pub(crate) const fn aliases(mut self, names: &'static [&'static str]) -> Self {
-        self.aliases = names;
-        self
-    }
-    pub(crate) const fn commands(mut self, commands: &'static [Command]) -> Self {
-        self.commands = commands;
-        self
-    }
-    pub(crate) const fn common(mut self) -> Self {
-        self.common = true;
+
+    /// The kinds of runs that read it.
+    #[must_use]
+    pub const fn read_by(mut self, kinds: &'static [RunKind]) -> Self {
+        self.read_by = kinds;
         self
     }
 
-    /// The long flag without its dashes.
-    pub fn flag(&self) -> String {
-        self.flag.map_or_else(|| self.name().replace('_', "-"), Into::into)
+    /// Names that other programs have for it.
+    #[must_use]
+    pub const fn also_called(mut self, names: &'static [&'static str]) -> Self {
+        self.also_called = names;
+        self
     }
+}
 
-    /// The default as typed for `command`; without one the setting must be given.
-    pub fn default_for(&self, command: Command) -> Option<&'static str> {
-        let own = if command == Command::Pretrain { self.pretraining } else { None };
+impl Setting {
+    /// The default as text in a run of this kind; without one the setting must be given.
+    pub fn default_for(&self, kind: RunKind) -> Option<&'static str> {
+        let own = if kind == RunKind::Pretraining { self.default_in_pretraining } else { None };
         own.or(self.default)
     }
 
-    /// What it does for `command`, in a line.
-    pub fn meaning_for(&self, command: Command) -> &'static str {
-        let own = if command == Command::Pretrain { self.meaning_in_pretraining } else { None };
+    /// What it does in a run of this kind, in a line.
+    pub fn meaning_for(&self, kind: RunKind) -> &'static str {
+        let own = if kind == RunKind::Pretraining { self.meaning_in_pretraining } else { None };
         own.unwrap_or(self.meaning)
     }
 
-    /// Whether `command` takes it.
-    pub fn is_taken_by(&self, command: Command) -> bool {
-        self.commands.contains(&command)
+    /// Whether runs of this kind read it.
+    pub fn is_read_by(&self, kind: RunKind) -> bool {
+        self.read_by.contains(&kind)
     }
 
     /// The part of the key before the dot.
@@ -187,20 +160,6 @@ impl Setting {
         self.key.split_once('.').map_or("", |(_, name)| name)
     }
 
-    /// The names that the flag also answers to: those listed, and each with underscores for dashes.
-    pub fn all_aliases(&self) -> Vec<String> {
-        let flag = self.flag();
-        let mut names: Vec<String> = self.aliases.iter().map(ToString::to_string).collect();
-        let spelled =
-            std::iter::once(flag.as_str()).chain(self.aliases.iter().copied()).map(|name| name.replace('-', "_"));
-        for name in spelled {
-            if name != flag && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
-
     /// The words that it takes, if it takes only words.
     pub(crate) fn words(&self) -> Vec<&'static str> {
         match self.kind {
@@ -210,7 +169,7 @@ impl Setting {
         }
     }
 
-    /// What is accepted, as text, with the word that stands for no value.
+    /// What is accepted, as text, with the word for no value.
     pub fn expected(&self) -> String {
         match (self.kind, self.word) {
             (Kind::Choice(names), Some(word)) => one_of(&[&names()[..], &[word]].concat()),

@@ -9,6 +9,7 @@ use crate::evaluate::EvaluateError;
 use crate::figures::UnknownFigure;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
+use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
 
 /// Why training cannot begin or go on.
@@ -233,7 +234,7 @@ fn stopped(saved: Option<&Saved>) -> String {
 
 impl TrainError {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Engine(error)
             | Self::Model(ModelError::Engine(error))
@@ -247,59 +248,55 @@ impl TrainError {
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, .. } => {
-                Some(format!("--batch-size, times --grad-accum-steps where that is given, may be {images} at most"))
+                Some(format!("{{train.batch_size}}, times {{train.grad_accum_steps}} if given, may be {images} at most").into())
             }
             // Batch norm takes the statistics of two images or more.
-            Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(format!(
-                "not even two of them would: give a smaller --img-size than {img_size}, or a smaller --model"
-            )),
-            Self::BatchDoesNotFit { largest, step: None, img_size, .. } => Some(format!(
-                "--batch-size {largest} would; so would a smaller --img-size than {img_size} or a smaller --model"
-            )),
+            Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(
+                format!("not even two of them would: give a smaller {{data.img_size}} than {img_size}, or a smaller {{model.name}}").into()
+            ),
+            Self::BatchDoesNotFit { largest, step: None, img_size, .. } => Some(
+                format!("{{train.batch_size={largest}}} would; so would a smaller {{data.img_size}} than {img_size} or a smaller {{model.name}}").into()
+            ),
             // Parts of equal size that make up the same step, of which each fits.
             Self::BatchDoesNotFit { largest, step: Some(step), .. } => {
                 let part = (2..=*largest.min(step)).rev().find(|part| step % part == 0);
-                Some(part.map_or_else(
-                    || format!("about {largest} would"),
-                    |part| {
-                        let parts = step / part;
-                        format!(
-                            "about {largest} would; --batch-size {part} --grad-accum-steps {parts} makes the same step in parts"
-                        )
-                    },
-                ))
+                let in_parts = part.map(|part| {
+                    let parts = step / part;
+                    format!("; {{train.batch_size={part}}} {{train.grad_accum_steps={parts}}} makes the same step in parts")
+                });
+                Some(format!("about {largest} would{}", in_parts.unwrap_or_default()).into())
             }
-            Self::QueueDoesNotFit { .. } => Some("give a smaller --queue-size or --dim".into()),
-            Self::FewerEpochs { made, .. } => Some(format!("give --epochs {made} or more")),
+            Self::QueueDoesNotFit { .. } => Some("give a smaller {pretrain.queue_size} or {pretrain.dim}".into()),
+            Self::FewerEpochs { made, .. } => Some(format!("give {{train.epochs={made}}} or more").into()),
             Self::OtherEpochLength { .. } => {
                 Some("images, batch and sampler have to be those that the run began with".into())
             }
             Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
-            Self::NoProbe => Some("leave out --no-probe, or give --head-init random".into()),
+            Self::NoProbe => Some("leave out {run.probe=false}, or give {method.head_init=random}".into()),
             Self::NoObjective => {
                 Some("begin and resume such a run with a program that passes its own objective".into())
             }
             Self::ClassCount { .. } => Some(
-                "leave out --num-classes (in a file: model.num_classes = \"auto\"): the data says how many there are"
+                "leave out {model.num_classes} (in a file: model.num_classes = \"auto\"): the data says how many there are"
                     .into(),
             ),
-            Self::NoTestSplit { .. } => Some("--split val evaluates on the validation images".into()),
+            Self::NoTestSplit { .. } => Some("{@split=val} evaluates on the validation images".into()),
             Self::NonFinite { last_good, .. } => {
-                let saved = last_good.as_ref().map(|path| format!("; {} is from before", path.display()));
-                Some(format!("lower --lr; --clip-grad 1 may help too{}", saved.unwrap_or_default()))
+                let saved = last_good.as_ref().map(|path| format!("; {} is from before", literal(path.display())));
+                Some(format!("lower {{train.lr}}; {{train.clip_grad=1}} may help too{}", saved.unwrap_or_default()).into())
             }
             Self::FrozenMoved { .. } => Some("this is a mistake in coretune: please report it with config.toml".into()),
-            Self::Interrupted { .. } => Some("the same command with --resume goes on from there".into()),
+            Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
             Self::InputChanged { .. } => {
-                Some("give the original with --data-dir or --pretrained-path, or start a new run".into())
+                Some("give the original with {data.dir} or {checkpoint.path}, or start a new run".into())
             }
             Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
-                "name the run folder that coretune fit has written; a checkpoint from elsewhere goes into coretune \
-                 inspect, probe or fit --pretrained-path"
+                "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \
+                 {checkpoint.path} trains it"
                     .into(),
             ),
-            Self::TensorMismatch { .. } => Some("coretune inspect says what the file holds".into()),
+            Self::TensorMismatch { .. } => Some("{@inspect} shows what the file holds".into()),
         }
     }
 

@@ -175,16 +175,19 @@ mod tests {
     #[test]
     fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
         let of_step = |step, batch, largest| {
-            TrainError::BatchDoesNotFit { batch, largest, step: Some(step), img_size: 224 }.hint().unwrap()
+            TrainError::BatchDoesNotFit { batch, largest, step: Some(step), img_size: 224 }.hint().unwrap().to_string()
         };
         let hint = |batch, largest| of_step(batch, batch, largest);
-        assert!(hint(256, 100).contains("about 100 would; --batch-size 64 --grad-accum-steps 4"));
-        assert!(hint(64, 33).contains("--batch-size 32 --grad-accum-steps 2"));
-        assert!(hint(96, 2).contains("--batch-size 2 --grad-accum-steps 48"));
-        assert!(of_step(256, 64, 20).contains("--batch-size 16 --grad-accum-steps 16"));
-        assert!(!hint(97, 50).contains("--grad-accum-steps"), "97 is a prime");
-        assert!(hint(64, 1).contains("smaller --img-size than 224") && !hint(64, 0).contains("--grad-accum-steps"));
-        let whole = TrainError::BatchDoesNotFit { batch: 256, largest: 100, step: None, img_size: 224 }.hint().unwrap();
-        assert!(whole.contains("--batch-size 100") && !whole.contains("accum"), "{whole}");
+        assert!(hint(256, 100).contains("about 100 would; train.batch_size = 64 train.grad_accum_steps = 4"));
+        assert!(hint(64, 33).contains("train.batch_size = 32 train.grad_accum_steps = 2"));
+        assert!(hint(96, 2).contains("train.batch_size = 2 train.grad_accum_steps = 48"));
+        assert!(of_step(256, 64, 20).contains("train.batch_size = 16 train.grad_accum_steps = 16"));
+        assert!(!hint(97, 50).contains("grad_accum"), "97 is a prime");
+        assert!(hint(64, 1).contains("smaller data.img_size than 224") && !hint(64, 0).contains("grad_accum"));
+        let whole = TrainError::BatchDoesNotFit { batch: 256, largest: 100, step: None, img_size: 224 }
+            .hint()
+            .unwrap()
+            .to_string();
+        assert!(whole.contains("train.batch_size = 100") && !whole.contains("accum"), "{whole}");
     }
 }

@@ -127,7 +127,7 @@ fn tensors_inside_a_foreign_object_are_refused() {
     zip.finish().unwrap();
     let error = Checkpoint::open(path).unwrap_err();
     assert!(matches!(&error, CheckpointError::Foreign { kind, .. } if kind == "__main__.Net"), "{error}");
-    assert!(error.hint().unwrap().contains("state_dict"));
+    assert!(error.hint().unwrap().to_string().contains("state_dict"));
 }
 
 #[test]

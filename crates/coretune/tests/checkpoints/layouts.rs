@@ -154,7 +154,7 @@ fn an_encoder_that_is_not_there_is_refused_with_those_that_are() {
         matches!(&error, CheckpointError::UnknownEncoder { present, .. } if present == &["query", "key"]),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--encoder query"));
+    assert!(error.hint().unwrap().to_string().contains("checkpoint.encoder = query"));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn two_backbones_without_a_layout_need_a_choice() {
         matches!(&error, CheckpointError::Ambiguous { prefixes, .. } if prefixes == &["left.net", "right.net"]),
         "{error}"
     );
-    assert_eq!(error.hint().unwrap(), "say which one: --encoder left.net");
+    assert_eq!(error.hint().unwrap().to_string(), "say which one: checkpoint.encoder = left.net");
 
     let checkpoint = Checkpoint::open(&path).unwrap();
     let recognised = recognise(&checkpoint, Some("right.net")).unwrap();

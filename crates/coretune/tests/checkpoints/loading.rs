@@ -46,7 +46,11 @@ fn a_gap_is_refused_with_the_names_and_a_way_out() {
     let text = error.to_string();
     assert!(text.contains("covers 108 of 118 backbone tensors"), "{text}");
     assert!(text.contains("layer4.1.conv1.weight"), "{text}");
-    assert!(error.hint().unwrap().contains("--allow-missing 'layer4.1.*'"), "{:?}", error.hint());
+    assert!(
+        error.hint().unwrap().to_string().contains("checkpoint.allow_missing = 'layer4.1.*'"),
+        "{:?}",
+        error.hint()
+    );
 
     // inspect reports the gap and refuses nothing.
     let report = inspect(path, None).unwrap();
@@ -76,7 +80,11 @@ fn a_tensor_of_another_shape_is_named() {
     let text = error.to_string();
     assert!(text.contains("layer2.0.conv2.weight"), "{text}");
     assert!(text.contains("[8, 7, 3, 3]") && text.contains("[8, 8, 3, 3]"), "{text}");
-    assert!(error.hint().unwrap().contains("--allow-missing 'layer2.0.conv2.weight'"), "{:?}", error.hint());
+    assert!(
+        error.hint().unwrap().to_string().contains("checkpoint.allow_missing = 'layer2.0.conv2.weight'"),
+        "{:?}",
+        error.hint()
+    );
 
     // inspect reports it and refuses nothing; a load takes it as missing where that is allowed.
     let report = inspect(path.clone(), None).unwrap();
@@ -151,7 +159,7 @@ fn a_model_of_another_architecture_is_refused_with_both_shapes() {
     let error = recognised.check_fits(&checkpoint, &other).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("resnet18: layer1.0.") && text.contains("resnet50"), "{text}");
-    assert!(error.hint().unwrap().contains("leave out --model"));
+    assert!(error.hint().unwrap().to_string().contains("leave out model.name"));
 
     let wide = zeroed(&Architecture { width: 1.0 / 8.0, ..NARROW });
     let error = load_backbone(&checkpoint, &recognised, wide.parameters(), &[]).unwrap_err();
@@ -190,7 +198,7 @@ fn a_file_without_a_backbone_says_what_it_starts_with() {
     safetensors_file::write(&path, &BTreeMap::new(), &tensors).unwrap();
     let error = inspect(path, None).unwrap_err();
     assert!(error.to_string().contains("transformer.h (3)"), "{error}");
-    assert!(error.hint().unwrap().contains("--encoder PREFIX"));
+    assert!(error.hint().unwrap().to_string().contains("checkpoint.encoder = PREFIX"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use coretune::config::{Layers, Optimizer, Origin};
 use super::{setting, smallest};
 
 fn flag(typed: Layers, key: &str, text: &str) -> Layers {
-    typed.flag(setting(key), &[text.to_string()]).expect("the value is accepted")
+    typed.flag(&format!("--{}", setting(key).name()), setting(key), &[text.to_string()]).expect("the value is accepted")
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Tests of `coretune::config`.
 #![allow(clippy::float_cmp, reason = "what was typed must come back exactly")]
 
-mod documentation;
+mod automatic;
 mod layers;
 mod recipes;
 mod refusals;
 mod resolution;
+mod tables;
 
 use coretune::config::{Layers, Setting, find_setting};
 

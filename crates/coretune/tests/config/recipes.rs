@@ -2,25 +2,25 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use coretune::config::{Command, Layers, RECIPES, Recipe};
+use coretune::config::{Layers, RECIPES, Recipe, RunKind};
 
 use super::{setting, smallest};
 
 /// The command that a recipe is for.
-fn command(recipe: &Recipe) -> Command {
-    if recipe.text.contains("\n[pretrain]\n") { Command::Pretrain } else { Command::Fit }
+fn kind(recipe: &Recipe) -> RunKind {
+    if recipe.text.contains("\n[pretrain]\n") { RunKind::Pretraining } else { RunKind::FineTuning }
 }
 
 #[test]
 fn every_recipe_is_a_valid_configuration() {
     for recipe in RECIPES {
         let refused = |error| panic!("{}: {error:?}", recipe.name);
-        match command(recipe) {
-            Command::Pretrain => {
-                let typed = Layers::defaults_of(Command::Pretrain).assignment("data.dir=flowers").unwrap();
+        match kind(recipe) {
+            RunKind::Pretraining => {
+                let typed = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
                 typed.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
             }
-            _ => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
+            RunKind::FineTuning => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
         }
         .unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));
     }
@@ -33,7 +33,7 @@ fn every_recipe_sets_only_what_its_command_takes() {
         for (section, keys) in &sections {
             for name in keys.as_table().unwrap().keys() {
                 let key = format!("{section}.{name}");
-                assert!(setting(&key).is_taken_by(command(recipe)), "{}: {key}", recipe.name);
+                assert!(setting(&key).is_read_by(kind(recipe)), "{}: {key}", recipe.name);
             }
         }
     }
@@ -42,7 +42,7 @@ fn every_recipe_sets_only_what_its_command_takes() {
 #[test]
 fn every_recipe_says_its_command_first() {
     for recipe in RECIPES {
-        let program = if command(recipe) == Command::Pretrain { "pretrain" } else { "fit" };
+        let program = if kind(recipe) == RunKind::Pretraining { "pretrain" } else { "fit" };
         let command = format!("# command    coretune {program} --recipe {} ", recipe.name);
         assert!(recipe.text.starts_with('#') && recipe.text.contains(&command), "{}", recipe.name);
     }

@@ -12,7 +12,8 @@ fn file(text: &str) -> Result<Layers, ConfigError> {
 }
 
 fn detail(error: &ConfigError, name: &str) -> String {
-    error.details().into_iter().find(|(word, _)| *word == name).map(|(_, text)| text).unwrap_or_default()
+    let origin = error.origin().map(|origin| ("in", origin.to_string()));
+    origin.into_iter().chain(error.details()).find(|(word, _)| *word == name).map(|(_, text)| text).unwrap_or_default()
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn a_word_that_is_none_is_refused_with_the_nearest_one() {
 
 #[test]
 fn a_flag_is_named_as_it_is_typed() {
-    let error = smallest().flag(setting("train.lr"), &["fast".into()]).unwrap_err();
+    let error = smallest().flag("--lr", setting("train.lr"), &["fast".into()]).unwrap_err();
     assert_eq!(detail(&error, "in"), "--lr");
 }
 
@@ -124,7 +125,7 @@ fn a_setting_without_default_must_be_given() {
     let error = Layers::defaults().validate().unwrap_err();
     assert!(matches!(error, ConfigError::Missing { key: "checkpoint.path", .. }), "{error:?}");
     let error = Layers::defaults().assignment("checkpoint.path=x").unwrap().validate().unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("give --data-dir"));
+    assert_eq!(error.hint().unwrap().to_string(), "give data.dir");
 }
 
 #[test]

@@ -389,7 +389,7 @@ fn where_nothing_can_be_reached_it_says_which_file_to_put_where_and_takes_it_fro
     let (idx, (_guard, place)) = (Idx::new(), place());
     let addresses = [idx.names.each_ref().map(|name| nowhere(name))];
     let error = idx.fetch(&addresses, &place).0.unwrap_err();
-    let hint = error.hint().unwrap();
+    let hint = error.hint().unwrap().to_string();
     for part in [&idx.names[0], &idx.digests[0], &idx.names[1], &idx.digests[1], &place.display().to_string()] {
         assert!(hint.contains(part.as_str()), "{part} in {hint}");
     }
@@ -541,7 +541,7 @@ fn of_an_archive_what_is_wanted_is_unpacked_recorded_and_recognised_later() {
 fn an_archive_that_its_user_brought_is_taken_and_stays() {
     let (archive, (_guard, place)) = (tgz(SOUND), place());
     let error = fetch_archive(&archive, Some(&nowhere("tiny.tgz")), &place).unwrap_err();
-    assert!(error.hint().unwrap().contains("put tiny.tgz (SHA-256 "), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("put tiny.tgz (SHA-256 "), "{error:?}");
     fs::write(place.join("tiny.tgz"), &archive).unwrap();
     assert!(!fetch_archive(&archive, None, &place).unwrap().was_there);
     assert_eq!(names(&place), [".fetched.json", "classes.txt", "tiny.tgz", "train", "val"]);

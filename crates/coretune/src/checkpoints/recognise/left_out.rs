@@ -43,7 +43,7 @@ fn group_of(name: &str, root: &str, chosen: &Found, others: &[Found], groups: &[
         !found.prefix.is_empty() && nested && name.starts_with(&found.prefix)
     };
     if let Some(other) = others.iter().find(inside) {
-        return ("other encoder".into(), format!("take it with --encoder {}", other.encoder));
+        return ("other encoder".into(), format!("the encoder `{}` takes it", other.encoder));
     }
     let starts = |prefix: &str| {
         [chosen.prefix.as_str(), root, ""]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Command, Kind, Setting, auto, setting};
+use crate::settings::OnResume::Free;
+use crate::settings::{Kind, Setting, auto, setting};
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,12 +21,10 @@ pub struct CheckpointSection {
 
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("checkpoint.path", Kind::Path("CKPT"), "checkpoint to start from").flag_is("pretrained-path").common(),
+    setting("checkpoint.path", Kind::Path("CKPT"), "checkpoint to start from")
+        .also_called(&["pretrained_path"])
+        .on_resume(Free),
     setting("checkpoint.encoder", Kind::Text("NAME"), "which encoder, if the file holds several")
-        .auto()
-        .commands(Command::PROBE_FIT)
-        .common(),
-    setting("checkpoint.allow_missing", Kind::Texts("PATTERN"), "backbone tensors that may be missing")
-        .default("[]")
-        .commands(Command::PROBE_FIT),
+        .auto(|_| "as the file suggests".into()),
+    setting("checkpoint.allow_missing", Kind::Texts("PATTERN"), "backbone tensors that may be missing").default("[]"),
 ];

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
 use crate::data::DatasetOptions;
-use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+use crate::settings::OnResume::{Fixed, Free};
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::{Augmentation, Interpolation};
 
 /// The labelled images.
@@ -71,14 +73,14 @@ impl DataSection {
             second: "data.label_fraction".into(),
             expected: "one of the two".into(),
             found: format!("per_class {}, label_fraction {}", self.per_class.unwrap_or(0), self.label_fraction),
-            hint: "give --per-class or --label-fraction, not both",
+            hint: "give {data.per_class} or {data.label_fraction}, not both".into(),
         })?;
         refuse_if(self.skip_broken && self.check == DataCheck::Off, || ConfigError::Conflict {
             first: "data.skip_broken".into(),
             second: "data.check".into(),
             expected: "full or quick, which find what is to be left out".into(),
             found: "off".into(),
-            hint: "leave out --data-check off, or --skip-broken",
+            hint: "leave out {data.check=off}, or {data.skip_broken=true}".into(),
         })
     }
 
@@ -95,64 +97,63 @@ impl DataSection {
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("data.dir", Kind::Path("DIR"), "labelled images")
-        .flag_is("data-dir")
-        .commands(Command::ALL)
-        .common()
-        .means_in_pretraining("images, with classes or without"),
-    setting("data.train_split", Kind::Text("NAME"), "name of the training split; auto: train")
-        .auto()
-        .commands(Command::OPENING),
-    setting("data.val_split", Kind::Text("NAME"), "name of the validation split; auto: found, or cut from train")
-        .auto()
-        .commands(Command::OPENING),
-    setting("data.test_split", Kind::Text("NAME"), "name of the test split; auto: test, if there is one")
-        .auto()
-        .commands(Command::OPENING),
-    setting("data.check", Kind::Choice(DataCheck::names), "look at every image first")
-        .flag_is("data-check")
+        .means_in_pretraining("images, with classes or without")
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
+    setting("data.train_split", Kind::Text("NAME"), "name of the training split")
+        .auto(|_| "train".into())
+        .read_by(RunKind::ALL),
+    setting("data.val_split", Kind::Text("NAME"), "name of the validation split")
+        .auto(|_| "val, or cut from train".into())
+        .read_by(RunKind::ALL),
+    setting("data.test_split", Kind::Text("NAME"), "name of the test split")
+        .auto(|_| "test, if there is one".into())
+        .read_by(RunKind::ALL),
+    setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default("full")
-        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck]),
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
     setting("data.skip_broken", Kind::Switch, "leave out images that cannot be read")
         .default("false")
-        .commands(Command::ALL),
-    setting("data.label_fraction", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "share of the training labels to use")
+        .read_by(RunKind::ALL),
+    setting("data.label_fraction", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "fraction of the training labels to use")
         .default("1.0")
-        .commands(Command::ALL)
-        .common()
-        .means_in_pretraining("share of the training images to use"),
+        .means_in_pretraining("fraction of the training images to use")
+        .read_by(RunKind::ALL),
     setting("data.per_class", Kind::Whole(1, ANY), "training labels to use of each class")
         .off()
-        .commands(Command::ALL)
-        .common()
-        .means_in_pretraining("images to use of each class"),
-    setting("data.val_per_class", Kind::Whole(1, ANY), "validation images of each class, beyond those")
-        .off()
-        .commands(Command::LABELLED)
-        .common(),
+        .means_in_pretraining("images to use of each class")
+        .read_by(RunKind::ALL),
+    setting("data.val_per_class", Kind::Whole(1, ANY), "validation images of each class, beyond those").off(),
     setting("data.img_size", Kind::Whole(8, 4096), "height and width of the input, pixels")
-        .auto()
-        .commands(&[Command::Probe, Command::Fit, Command::Pretrain, Command::DataCheck])
-        .common(),
+        .auto(automatic::img_size_text)
+        .read_by(RunKind::ALL),
     setting("data.mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
-        .auto()
-        .commands(Command::MODELLING),
+        .auto(automatic::mean_text)
+        .read_by(RunKind::ALL),
     setting("data.std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
-        .auto()
-        .commands(Command::MODELLING),
+        .auto(automatic::std_text)
+        .read_by(RunKind::ALL),
     setting("data.interpolation", Kind::Choice(interpolations), "resampling of images")
         .default("bilinear")
-        .commands(Command::MODELLING),
+        .read_by(RunKind::ALL),
     setting(
         "data.crop_pct",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
-        "share of the resized side that evaluation keeps",
+        "fraction of the resized side that evaluation keeps",
     )
-    .auto()
-    .commands(Command::MODELLING),
-    setting("data.augment", Kind::Choice(augmentations), "random transforms in training").auto().common(),
-    setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch").default("shuffle"),
-    setting("data.classes_per_batch", Kind::Whole(2, ANY), "P of the balanced sampler").auto(),
-    setting("data.images_per_class", Kind::Whole(1, ANY), "K of the balanced sampler").auto(),
+    .auto(automatic::crop_pct_text)
+    .read_by(RunKind::ALL),
+    setting("data.augment", Kind::Choice(augmentations), "random transforms in training").auto(automatic::augment_text),
+    setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
+        .default("shuffle")
+        .on_resume(Fixed),
+    setting("data.classes_per_batch", Kind::Whole(2, ANY), "P of the balanced sampler")
+        .auto(automatic::classes_per_batch_text)
+        .on_resume(Fixed),
+    setting("data.images_per_class", Kind::Whole(1, ANY), "K of the balanced sampler")
+        .auto(automatic::images_per_class_text)
+        .on_resume(Fixed),
 ];
 
 fn interpolations() -> Vec<&'static str> {

@@ -5,6 +5,7 @@ use toml::Table;
 
 use crate::config::HeadInit;
 use crate::objectives::{Method, Objective, Stage, Values};
+use crate::settings::OnResume::Fixed;
 use crate::settings::{Kind, Setting, custom, setting};
 
 /// The objective.
@@ -24,13 +25,11 @@ pub struct MethodSection {
 
 /// The settings that every method has, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("method.name", Kind::Choice(methods), "objective")
-        .flag_is("method")
-        .default("core-tuning")
-        .word("custom")
-        .common(),
-    setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head").default("256"),
-    setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier").default("random").common(),
+    setting("method.name", Kind::Choice(methods), "objective").default("core-tuning").word("custom").on_resume(Fixed),
+    setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head")
+        .default("256")
+        .on_resume(Fixed),
+    setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier").default("random"),
 ];
 
 fn methods() -> Vec<&'static str> {

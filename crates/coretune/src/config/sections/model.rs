@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::automatic;
 use crate::models::{Family, Stem};
-use crate::settings::{ANY, Command, Kind, Range, Setting, auto, setting};
+use crate::settings::OnResume::Fixed;
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, setting};
 
 /// The network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,22 +30,28 @@ pub struct ModelSection {
 
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("model.name", Kind::Choice(families), "backbone; auto: as the checkpoint says")
-        .flag_is("model")
-        .auto()
-        .pretraining("resnet18")
-        .means_in_pretraining("backbone")
-        .commands(Command::MODELLING)
-        .common(),
+    setting("model.name", Kind::Choice(families), "backbone")
+        .auto(automatic::family_text)
+        .default_in_pretraining("resnet18")
+        .on_resume(Fixed)
+        .read_by(RunKind::ALL),
     setting("model.stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
-        .auto()
-        .commands(Command::MODELLING),
+        .auto(automatic::stem_text)
+        .on_resume(Fixed)
+        .read_by(RunKind::ALL),
     setting("model.width", Kind::Number(Range::AboveUpTo(0.0, 16.0)), "factor on the number of channels")
-        .auto()
-        .commands(Command::MODELLING),
-    setting("model.num_classes", Kind::Whole(2, ANY), "classes of the classifier; auto: the data says").auto(),
-    setting("model.frozen_stages", Kind::Whole(0, 99), "first stages kept as they are (1: the stem)").default("0"),
-    setting("model.freeze_batch_norm", Kind::Switch, "keep batch norm as pre-trained").default("false"),
+        .auto(automatic::width_text)
+        .on_resume(Fixed)
+        .read_by(RunKind::ALL),
+    setting("model.num_classes", Kind::Whole(2, ANY), "classes of the classifier")
+        .auto(|_| "those of the data".into())
+        .on_resume(Fixed),
+    setting("model.frozen_stages", Kind::Whole(0, 99), "first stages kept as they are (1: the stem)")
+        .default("0")
+        .on_resume(Fixed),
+    setting("model.freeze_batch_norm", Kind::Switch, "keep batch norm as pre-trained")
+        .default("false")
+        .on_resume(Fixed),
 ];
 
 fn families() -> Vec<&'static str> {

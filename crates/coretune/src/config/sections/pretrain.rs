@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::objectives::{Method, Stage};
-use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+use crate::config::automatic;
+use crate::objectives::{Method, Stage, by_method};
+use crate::settings::OnResume::{Fixed, Free};
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
 /// The method of pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,44 +44,39 @@ pub struct PretrainSection {
     pub probe_images: usize,
 }
 
+const PRETRAINING: &[RunKind] = &[RunKind::Pretraining];
+
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("pretrain.method", Kind::Choice(methods), "method of pre-training")
         .default("moco-v2")
-        .commands(Command::PRETRAIN)
-        .common(),
+        .on_resume(Fixed)
+        .read_by(PRETRAINING),
     setting(
         "pretrain.least_area",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
-        "smallest share of an image that a view shows; auto: moco-v2 0.2, simclr 0.08",
+        "smallest fraction of an image's area that a view shows",
     )
-    .auto()
-    .commands(Command::PRETRAIN),
-    setting(
-        "pretrain.jitter",
-        Kind::Number(Range::Between(0.0, 1.0)),
-        "strength of the colour jitter; auto: moco-v2 0.5, simclr 1",
-    )
-    .auto()
-    .commands(Command::PRETRAIN),
+    .auto(|_| by_method(|usual| usual.least_area))
+    .read_by(PRETRAINING),
+    setting("pretrain.jitter", Kind::Number(Range::Between(0.0, 1.0)), "strength of the colour jitter")
+        .auto(|_| by_method(|usual| usual.jitter))
+        .read_by(PRETRAINING),
     setting("pretrain.grayscale", Kind::Number(Range::Between(0.0, 1.0)), "probability of a grey view")
         .default("0.2")
-        .commands(Command::PRETRAIN),
-    setting(
-        "pretrain.blur",
-        Kind::Number(Range::Between(0.0, 1.0)),
-        "probability of a blurred view; auto: 0.5, up to 64 pixels 0",
-    )
-    .auto()
-    .commands(Command::PRETRAIN),
-    setting("pretrain.probe_epochs", Kind::Whole(1, ANY), "epochs between looks at the features")
-        .word("off")
+        .read_by(PRETRAINING),
+    setting("pretrain.blur", Kind::Number(Range::Between(0.0, 1.0)), "probability of a blurred view")
+        .auto(automatic::blur_text)
+        .read_by(PRETRAINING),
+    setting("pretrain.probe_epochs", Kind::Whole(1, ANY), "epochs between evaluations of the features")
+        .off()
         .default("5")
-        .commands(Command::PRETRAIN)
-        .common(),
-    setting("pretrain.probe_images", Kind::Whole(2, ANY), "most images of a split that such a look takes")
+        .on_resume(Free)
+        .read_by(PRETRAINING),
+    setting("pretrain.probe_images", Kind::Whole(2, ANY), "most images of a split that such an evaluation uses")
         .default("10000")
-        .commands(Command::PRETRAIN),
+        .on_resume(Free)
+        .read_by(PRETRAINING),
 ];
 
 fn methods() -> Vec<&'static str> {

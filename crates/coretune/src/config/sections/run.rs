@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::automatic;
 use crate::engine::Amp;
-use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+use crate::settings::OnResume::Free;
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
 /// The machine and the folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,53 +39,52 @@ pub struct RunSection {
 }
 
 impl RunSection {
-    /// The output as given, or `runs/DATA-METHOD-SEED`.
+    /// The output, as given or automatic.
     pub(in crate::config) fn output_or(&self, data: &Path, method: &str, seed: u64) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| {
-            let data = data.file_stem().map_or("data".into(), |name| name.to_string_lossy());
-            Path::new("runs").join(format!("{data}-{method}-{seed}"))
-        })
+        self.output.clone().unwrap_or_else(|| automatic::output(data, method, seed))
     }
 
-    /// Threads that read images: as given, or one for every two cores, 4 at most.
+    /// Threads that read images, as given or automatic.
     pub fn reading_threads(&self) -> usize {
-        const MOST: usize = 4;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.workers.unwrap_or((cores / 2).clamp(1, MOST))
+        self.workers.unwrap_or_else(automatic::reading_threads)
     }
 }
 
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("run.probe", Kind::Switch, "kNN and linear probe of the checkpoint")
-        .flag_is("no-probe")
-        .default("true")
-        .common(),
-    setting("run.device", Kind::Device, "where to compute").default("auto").commands(Command::COMPUTING).common(),
+    setting("run.probe", Kind::Switch, "kNN and linear probe of the checkpoint").default("true").on_resume(Free),
+    setting("run.device", Kind::Device, "where to compute")
+        .default("auto")
+        .becomes(|_| "the first CUDA device that works, else cpu".into())
+        .read_by(RunKind::ALL),
     setting("run.amp", Kind::Choice(precisions), "use of bf16")
         .default("auto")
-        .alone("bf16")
-        .commands(Command::COMPUTING)
-        .common(),
-    setting("run.threads", Kind::Whole(1, 1024), "threads of the computation; auto: all cores")
-        .auto()
-        .commands(Command::COMPUTING),
-    setting("run.workers", Kind::Whole(1, 4096), "threads that read images; auto: half the cores, 4 at most")
-        .auto()
-        .short('j')
-        .commands(Command::COMPUTING),
+        .becomes(|_| "bf16 where the hardware has it, else off".into())
+        .read_by(RunKind::ALL),
+    setting("run.threads", Kind::Whole(1, 1024), "threads of the computation")
+        .auto(|_| "all cores".into())
+        .read_by(RunKind::ALL),
+    setting("run.workers", Kind::Whole(1, 4096), "threads that read images")
+        .auto(automatic::reading_threads_text)
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
         .off()
-        .commands(Command::TRAINING),
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
     setting("run.save_minutes", Kind::Number(Range::Above(0.0)), "minutes between saved states within an epoch")
-        .word("off")
+        .off()
         .default("10.0")
-        .commands(Command::TRAINING),
-    setting("run.output", Kind::Path("DIR"), "run folder; auto: runs/DATA-METHOD-SEED")
-        .auto()
-        .common()
-        .commands(Command::TRAINING),
-    setting("run.experiment", Kind::Text("NAME"), "subfolder of the output").off().commands(Command::TRAINING),
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
+    setting("run.output", Kind::Path("DIR"), "run folder")
+        .auto(automatic::output_text)
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
+    setting("run.experiment", Kind::Text("NAME"), "subfolder of the output")
+        .off()
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
 ];
 
 fn precisions() -> Vec<&'static str> {

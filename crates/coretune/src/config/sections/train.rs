@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{Accumulation, ConfigError, Optimizer, Schedule, Select};
-use crate::settings::{ANY, Command, Kind, Range, Setting, auto, off, setting};
+use crate::settings::OnResume::{Fixed, Free};
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
 /// The optimisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,8 +66,7 @@ pub struct TrainSection {
 impl TrainSection {
     /// Epochs of linear warm-up.
     pub fn warmup(&self) -> f64 {
-        const SHARE: f64 = 0.05;
-        self.warmup_epochs.unwrap_or(SHARE * self.epochs as f64)
+        self.warmup_epochs.unwrap_or_else(|| automatic::warmup_epochs(self.epochs))
     }
 
     /// Refuses settings that are each in range and do not go together.
@@ -75,14 +76,14 @@ impl TrainSection {
             second: "train.epochs".into(),
             expected: format!("a warm-up of at most {} epochs", self.epochs),
             found: format!("{} epochs", self.warmup_epochs.unwrap_or(0.0)),
-            hint: "shorten --warmup-epochs, or leave it out for 5 % of the epochs",
+            hint: "shorten {train.warmup_epochs}, or leave it out for 5 % of the epochs".into(),
         })?;
         refuse_if(self.min_lr > self.lr, || ConfigError::Conflict {
             first: "train.min_lr".into(),
             second: "train.lr".into(),
             expected: format!("min_lr of at most {}", self.lr),
             found: self.min_lr.to_string(),
-            hint: "the cosine falls from --lr to --min-lr",
+            hint: "the cosine falls from {train.lr} to {train.min_lr}".into(),
         })?;
         let plain_sgd = self.opt == Optimizer::Sgd && self.momentum == 0.0;
         refuse_if(self.nesterov && plain_sgd, || ConfigError::Conflict {
@@ -90,14 +91,14 @@ impl TrainSection {
             second: "train.momentum".into(),
             expected: "a momentum above 0".into(),
             found: "0".into(),
-            hint: "add --no-nesterov for SGD without momentum",
+            hint: "add {train.nesterov=false} for SGD without momentum".into(),
         })?;
         refuse_if(self.early_stopping.is_some() && self.select == Select::Last, || ConfigError::Conflict {
             first: "train.early_stopping".into(),
             second: "train.select".into(),
             expected: "val_top1 or val_loss".into(),
             found: "last".into(),
-            hint: "early stopping watches the figure that --select names",
+            hint: "early stopping watches the figure that {train.select} names".into(),
         })
     }
 
@@ -111,22 +112,21 @@ impl TrainSection {
 pub(super) const SETTINGS: &[Setting] = &[
     setting("train.epochs", Kind::Whole(1, ANY), "passes over the training images")
         .default("25")
-        .common()
-        .commands(Command::TRAINING)
-        .pretraining("200"),
+        .default_in_pretraining("200")
+        .read_by(RunKind::ALL),
     setting("train.batch_size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
         .default("64")
-        .short('b')
-        .commands(Command::COMPUTING)
-        .common()
-        .pretraining("256"),
+        .default_in_pretraining("256")
+        .on_resume(Fixed)
+        .read_by(RunKind::ALL),
     setting(
         "train.grad_accum_steps",
         Kind::Whole(1, ANY),
         "batches that make a step: its batch is so many times larger",
     )
     .default("1")
-    .aliases(&["accumulate-step", "gradient-accumulation-steps"]),
+    .on_resume(Fixed)
+    .also_called(&["accumulate_step", "gradient_accumulation_steps"]),
     setting(
         "train.accumulation",
         Kind::Choice(Accumulation::names),
@@ -135,68 +135,60 @@ pub(super) const SETTINGS: &[Setting] = &[
     .default("exact"),
     setting("train.opt", Kind::Choice(Optimizer::names), "optimizer")
         .default("sgd")
-        .common()
-        .commands(Command::TRAINING),
+        .on_resume(Fixed)
+        .read_by(RunKind::ALL),
     setting("train.lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
         .default("0.03")
-        .aliases(&["learning-rate"])
-        .common()
-        .commands(Command::TRAINING)
-        .pretraining("0.06"),
+        .default_in_pretraining("0.06")
+        .read_by(RunKind::ALL)
+        .also_called(&["learning_rate"]),
     setting("train.momentum", Kind::Number(Range::FromBelow(0.0, 1.0)), "momentum of sgd and lars")
         .default("0.9")
-        .commands(Command::TRAINING),
+        .read_by(RunKind::ALL),
     setting("train.nesterov", Kind::Switch, "Nesterov momentum in sgd")
-        .flag_is("no-nesterov")
         .default("true")
-        .commands(Command::TRAINING)
-        .pretraining("false"),
+        .default_in_pretraining("false")
+        .read_by(RunKind::ALL),
     setting("train.weight_decay", Kind::Number(Range::From(0.0)), "weight decay; with lars not on biases and norms")
         .default("1e-4")
-        .common()
-        .commands(Command::TRAINING)
-        .pretraining("5e-4"),
-    setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr")
-        .default("cosine")
-        .common()
-        .commands(Command::TRAINING),
-    setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up; auto: 5 % of the epochs")
-        .auto()
-        .commands(Command::TRAINING),
+        .default_in_pretraining("5e-4")
+        .read_by(RunKind::ALL),
+    setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr").default("cosine").read_by(RunKind::ALL),
+    setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up")
+        .auto(automatic::warmup_epochs_text)
+        .read_by(RunKind::ALL),
     setting("train.min_lr", Kind::Number(Range::From(0.0)), "where the cosine ends")
         .default("0.0")
-        .commands(Command::TRAINING),
+        .read_by(RunKind::ALL),
     setting("train.step_epochs", Kind::Number(Range::Above(0.0)), "epochs between steps of sched step")
         .default("10.0")
-        .aliases(&["decay-epochs", "lr-step-size"])
-        .commands(Command::TRAINING),
+        .read_by(RunKind::ALL)
+        .also_called(&["decay_epochs", "lr_step_size"]),
     setting("train.step_gamma", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "factor of each step of sched step")
         .default("0.1")
-        .aliases(&["decay-rate", "lr-gamma"])
-        .commands(Command::TRAINING),
+        .read_by(RunKind::ALL)
+        .also_called(&["decay_rate", "lr_gamma"]),
     setting("train.layer_decay", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "factor on lr per layer below the head")
         .default("1.0"),
     setting("train.head_lr_factor", Kind::Number(Range::Above(0.0)), "factor on lr of classifier and projection head")
         .default("1.0"),
     setting("train.clip_grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient")
         .off()
-        .commands(Command::TRAINING),
+        .read_by(RunKind::ALL),
     setting(
         "train.label_smoothing",
         Kind::Number(Range::FromBelow(0.0, 1.0)),
-        "share of the label spread over all classes",
+        "fraction of the label spread over all classes",
     )
     .default("0.0"),
     setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
         .off()
-        .alone("0.999"),
+        .on_resume(Fixed),
     setting("train.early_stopping", Kind::Whole(1, ANY), "epochs without a better validation before stopping").off(),
     setting("train.select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
-    setting("train.seed", Kind::Whole(0, ANY), "seed of every random draw")
-        .default("0")
-        .commands(Command::ALL)
-        .common(),
+    setting("train.seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").read_by(RunKind::ALL),
     setting("train.log_every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl")
         .default("10")
-        .commands(Command::TRAINING),
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
 ];

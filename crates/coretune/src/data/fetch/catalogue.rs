@@ -389,6 +389,6 @@ mod tests {
         assert_eq!(near("fashion_mnist"), Some("fashion-mnist"));
         assert_eq!(near("something else"), None);
         let unpinned = find("imagewoof").unwrap_err();
-        assert!(unpinned.to_string().contains("SHA-256") && unpinned.hint().unwrap().contains("--data-dir"));
+        assert!(unpinned.to_string().contains("SHA-256") && unpinned.hint().unwrap().to_string().contains("data.dir"));
     }
 }

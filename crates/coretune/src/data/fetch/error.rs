@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::settings::{Hint, literal};
+
 /// Why a data set could not be fetched.
 #[derive(Debug, Error)]
 pub enum FetchError {
@@ -112,24 +114,27 @@ pub struct Tried {
 
 impl FetchError {
     /// A way out that the command line can print, where there is one.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         Some(match self {
-            FetchError::Unknown { near: Some(near), .. } => format!("did you mean {near}?"),
-            FetchError::Unknown { near: None, .. } => "coretune data fetch --list says which there are".into(),
-            FetchError::Unpinned { page, .. } => {
-                format!("fetch and unpack it yourself from {page}; its folder of train/ and val/ goes to --data-dir")
-            }
-            FetchError::NoCache => "name a folder: --output DIR".into(),
+            FetchError::Unknown { near: Some(near), .. } => format!("did you mean {near}?").into(),
+            FetchError::Unknown { near: None, .. } => "{@data-fetch} {@list} lists those that can be fetched".into(),
+            FetchError::Unpinned { page, .. } => format!(
+                "fetch and unpack it yourself from {page}, and give its folder of train/ and val/ as {{data.dir}}"
+            )
+            .into(),
+            FetchError::NoCache => "name a folder: {@output=DIR}".into(),
             FetchError::Foreign { .. } => {
-                "name a new or an empty folder: --output DIR; one that holds labelled images already can be given to \
-                 --data-dir as it is"
+                "name a new or an empty folder: {@output=DIR}; one that holds labelled images already can be given as \
+                 {data.dir} as it is"
                     .into()
             }
             FetchError::Changed { .. } => {
-                "remove the folder to fetch it again, or give it to --data-dir as it is".into()
+                "remove the folder to fetch it again, or give it as {data.dir} as it is".into()
             }
             FetchError::OtherFile { .. } => "remove or replace the file, then run the command again".into(),
-            FetchError::NotObtained { folder, missing, package, .. } => way_out(folder, missing, package.as_deref()),
+            FetchError::NotObtained { folder, missing, package, .. } => {
+                way_out(folder, missing, package.as_deref()).into()
+            }
             FetchError::InUse { .. } => "wait for it".into(),
             FetchError::Io { .. } | FetchError::Unpack { .. } => return None,
         })
@@ -153,8 +158,9 @@ impl FetchError {
 
 /// Which file to put where.
 fn way_out(folder: &Path, missing: &[Missing], package: Option<&str>) -> String {
-    let files: Vec<String> = missing.iter().map(|file| format!("{} (SHA-256 {})", file.name, file.sha256)).collect();
-    let mut text = format!("put {} into {} and run the command again", files.join(", "), folder.display());
+    let files: Vec<String> =
+        missing.iter().map(|file| format!("{} (SHA-256 {})", literal(&file.name), file.sha256)).collect();
+    let mut text = format!("put {} into {} and run the command again", files.join(", "), literal(folder.display()));
     if let Some(package) = package {
         let _ = write!(text, "; or install the Debian package {package} (apt-get update first where it is not found)");
     }

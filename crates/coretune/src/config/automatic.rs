@@ -1,0 +1,158 @@
+//! What `auto` becomes: for each setting, the function that decides it, and the text that help and `docs/defaults.md` show.
+//!
+//! What an input is by itself (size, mean, standard deviation, augmentation) is in [`Input::usual`]. Settings that the
+//! checkpoint, the data or the machine answer alone have their text in the table of their section. What differs from method
+//! to method is in the method's file: [`crate::objectives::PretrainingDefaults`], [`crate::objectives::moco`].
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::Input;
+use crate::models::{Architecture, Family, Stem};
+use crate::settings::RunKind;
+use crate::transforms::default_crop_fraction;
+
+/// Longest side of images that count as small, pixels.
+const SMALL: u32 = 64;
+
+/// A text for networks made for small images, and one for the others.
+fn by_network(of: impl Fn(&Input) -> String) -> String {
+    let [small, large] = [Family::MobileNetV2Small, Family::ResNet50];
+    let [small, large] = [small, large].map(|family| of(&Input::usual(&Architecture::published(family))));
+    format!("{small} for small images, else {large}")
+}
+
+fn colour([red, green, blue]: [f64; 3]) -> String {
+    format!("{red},{green},{blue}")
+}
+
+/// `data.img_size`.
+pub(super) fn img_size_text(_: RunKind) -> String {
+    by_network(|input| input.img_size.to_string())
+}
+
+/// `data.mean`.
+pub(super) fn mean_text(_: RunKind) -> String {
+    by_network(|input| colour(input.mean))
+}
+
+/// `data.std`.
+pub(super) fn std_text(_: RunKind) -> String {
+    by_network(|input| colour(input.std))
+}
+
+/// `data.augment`.
+pub(super) fn augment_text(_: RunKind) -> String {
+    by_network(|input| input.augment.name().into())
+}
+
+/// `data.crop_pct`.
+pub(super) fn crop_pct_text(_: RunKind) -> String {
+    format!("{} up to {SMALL} pixels, else {}", default_crop_fraction(SMALL), default_crop_fraction(SMALL + 1))
+}
+
+/// A property of the network: that of the checkpoint, or in pre-training `new`.
+fn of_network(kind: RunKind, new: String) -> String {
+    match kind {
+        RunKind::FineTuning => "as in the checkpoint".into(),
+        RunKind::Pretraining => new,
+    }
+}
+
+/// `model.name` of a new network.
+pub(super) const FAMILY: Family = Family::ResNet18;
+
+pub(super) fn family_text(kind: RunKind) -> String {
+    of_network(kind, FAMILY.name().into())
+}
+
+/// `model.stem` of a new network, for images whose smaller side has so many pixels.
+pub(super) fn stem(smaller_side: u32) -> Stem {
+    if smaller_side <= SMALL { Stem::Small } else { Stem::Imagenet }
+}
+
+pub(super) fn stem_text(kind: RunKind) -> String {
+    of_network(kind, format!("small for images up to {SMALL} pixels, else imagenet"))
+}
+
+/// `model.width` of a new network.
+pub(super) const WIDTH: f64 = 1.0;
+
+pub(super) fn width_text(kind: RunKind) -> String {
+    of_network(kind, WIDTH.to_string())
+}
+
+/// K of the balanced sampler while P is not known.
+const IMAGES_PER_CLASS: usize = 4;
+
+/// `data.classes_per_batch` and `data.images_per_class`, P and K of the balanced sampler, over `num_classes` classes and
+/// steps of `batch` images.
+///
+/// P as given, or as many classes as fill a step with K images each ([`IMAGES_PER_CLASS`] if K is not given), at most
+/// `num_classes`; K as given, or as many images of each as the step then has room for. P x K may be less than the
+/// images of a step, never more.
+pub(super) fn balanced_batch(
+    classes: Option<usize>,
+    images: Option<usize>,
+    batch: usize,
+    num_classes: usize,
+) -> (usize, usize) {
+    let fill = batch / images.unwrap_or(IMAGES_PER_CLASS);
+    let classes = classes.unwrap_or(fill.clamp(2, num_classes.max(2)));
+    (classes, images.unwrap_or(batch / classes))
+}
+
+pub(super) fn classes_per_batch_text(_: RunKind) -> String {
+    format!("as many as fill a step with {IMAGES_PER_CLASS} images each")
+}
+
+pub(super) fn images_per_class_text(_: RunKind) -> String {
+    "as many as the step has room for".into()
+}
+
+/// Fraction of the epochs that is warm-up.
+const WARMUP: f64 = 0.05;
+
+/// `train.warmup_epochs`.
+pub(super) fn warmup_epochs(epochs: usize) -> f64 {
+    WARMUP * epochs as f64
+}
+
+pub(super) fn warmup_epochs_text(_: RunKind) -> String {
+    format!("{} % of the epochs", 100.0 * WARMUP)
+}
+
+/// `pretrain.blur`, for inputs of this side.
+pub(super) fn blur(img_size: i64) -> f64 {
+    if img_size <= SMALL.into() { 0.0 } else { 0.5 }
+}
+
+pub(super) fn blur_text(_: RunKind) -> String {
+    format!("{} up to {SMALL} pixels, else {}", blur(SMALL.into()), blur(i64::from(SMALL) + 1))
+}
+
+/// Cores for each thread that reads images.
+const CORES_PER_READER: usize = 2;
+/// Most threads that read images.
+const MOST_READERS: usize = 4;
+
+/// `run.workers`.
+pub(super) fn reading_threads() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / CORES_PER_READER).clamp(1, MOST_READERS)
+}
+
+pub(super) fn reading_threads_text(_: RunKind) -> String {
+    format!("1 for every {CORES_PER_READER} cores, at most {MOST_READERS}")
+}
+
+/// `run.output`: `runs/DATA-METHOD-SEED`.
+pub(super) fn output(data: &Path, method: &str, seed: u64) -> PathBuf {
+    let data = data.file_stem().map_or("data".into(), |name| name.to_string_lossy());
+    Path::new("runs").join(format!("{data}-{method}-{seed}"))
+}
+
+pub(super) fn output_text(_: RunKind) -> String {
+    "runs/DATA-METHOD-SEED".into()
+}
