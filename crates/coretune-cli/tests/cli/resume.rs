@@ -205,7 +205,7 @@ fn resume_is_refused(root: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
-    assert!(text.contains("hint: ") && !text.contains("go on with the run in it: --resume"), "{text}");
+    assert!(text.contains("hint: ") && !text.contains("resume the run in it: --resume"), "{text}");
     let mut after = content(root);
     after.retain(|path, _| before.contains_key(path));
     assert!(after == before, "{root} was touched");
