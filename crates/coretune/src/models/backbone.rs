@@ -72,7 +72,8 @@ impl Backbone {
     /// # Errors
     /// [`ModelError::Engine`] for exceptions of libtorch.
     pub fn frozen_copy(&self) -> Result<Self, ModelError> {
-        let mut copy = Backbone::zeroed(&self.architecture, self.device())?;
+        // Not `zeroed`: its depthwise convolutions have other strides, by which libtorch chooses other kernels.
+        let mut copy = Backbone::new(&self.architecture, 0, self.device())?;
         copy.set_precision(self.precision);
         copy.freeze_norms(self.frozen_norms);
         engine::guard("copying the backbone", || {
