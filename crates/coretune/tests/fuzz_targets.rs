@@ -2,8 +2,6 @@
 
 #[path = "../../../fuzz/fuzz_targets/bodies.rs"]
 mod bodies;
-#[path = "common/mutation.rs"]
-mod mutation;
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +19,7 @@ fn altered(whole: &[u8], count: u64, take: impl Fn(&[u8])) {
         let mut random = stream(SEED, Purpose::Subset, 2, number);
         let mut file = whole.to_vec();
         for _ in 0..random.random_range(1..4) {
-            mutation::alter(&mut file, whole, &mut random);
+            coretune_testing::alter(&mut file, whole, &mut random);
         }
         take(&file);
     }

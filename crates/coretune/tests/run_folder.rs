@@ -10,9 +10,6 @@ use coretune::run_folder::{
 };
 use serde_json::{Value, json};
 
-#[path = "common/mutation.rs"]
-mod mutation;
-
 fn step(step: u64) -> MetricsRecord {
     let figures = [
         ("anchors_without_positives", 1.0),
@@ -394,7 +391,7 @@ fn mutated_records_read_or_are_refused() {
         for number in 0..300 {
             let mut random = coretune::random::stream(20_261_124, coretune::random::Purpose::Subset, 2, number);
             let mut bytes = whole.clone();
-            mutation::alter(&mut bytes, &whole, &mut random);
+            coretune_testing::alter(&mut bytes, &whole, &mut random);
             fs::write(folder.root().join(name), bytes).unwrap();
             let _ = (folder.metrics(), folder.read_summary(), folder.derive());
         }

@@ -4,8 +4,6 @@ mod damage;
 mod fixture;
 mod layouts;
 mod loading;
-#[path = "../common/mutation.rs"]
-mod mutation;
 mod mutations;
 mod real_checkpoint;
 mod safetensors_file;

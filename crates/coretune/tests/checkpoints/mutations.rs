@@ -13,7 +13,7 @@ use rand::RngExt;
 use tempfile::TempDir;
 
 use crate::fixture::{bytes, file_of};
-use crate::mutation::alter;
+use coretune_testing::alter;
 
 /// A file of every container, small ones first in each.
 const SOURCES: [&str; 8] = [

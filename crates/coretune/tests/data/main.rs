@@ -5,7 +5,5 @@ mod decoding;
 mod fetch;
 mod formats;
 mod loading;
-#[path = "../common/mutation.rs"]
-mod mutation;
 mod mutations;
 mod shared_data;

@@ -11,7 +11,7 @@ use rand::RngExt;
 use tempfile::tempdir;
 
 use super::formats::{FOOTER, png, write_parquet};
-use crate::mutation::alter;
+use coretune_testing::alter;
 
 const SEED: u64 = 20_261_124;
 

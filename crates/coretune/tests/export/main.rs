@@ -3,5 +3,5 @@
 mod formats;
 mod networks;
 mod refusals;
+mod saved_model;
 mod torch_zip;
-mod world;

@@ -4,7 +4,7 @@ use coretune::export::Format;
 use coretune::models::{Architecture, Family, Stem};
 use coretune::train::ModelDescription;
 
-use crate::world::{World, described};
+use crate::saved_model::{SavedModel, described};
 
 #[test]
 fn every_family_computes_the_same_as_a_graph() {
@@ -35,7 +35,8 @@ fn every_format_has_the_classifier_with_and_without_bias() {
 
 fn check(description: &ModelDescription, format: Format) {
     let network = description.architecture;
-    let exported = World::new(description).export(format, false).unwrap_or_else(|error| panic!("{network:?}: {error}"));
+    let exported =
+        SavedModel::new(description).export(format, false).unwrap_or_else(|error| panic!("{network:?}: {error}"));
     let parity = exported.parity;
     assert!(parity.relative_difference <= 1e-5, "{network:?} {format}: {parity:?}");
     assert!(parity.largest_logit > 1e-3, "{network:?}: {parity:?}");

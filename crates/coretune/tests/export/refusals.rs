@@ -9,28 +9,28 @@ use coretune::models::{Architecture, Family, Stem};
 use coretune::train::{ModelDescription, TrainError};
 use tch::no_grad;
 
-use crate::world::{World, described};
+use crate::saved_model::{SavedModel, described};
 
 fn description() -> ModelDescription {
     described(Architecture { family: Family::ResNet18, stem: Stem::Small, width: 1.0 / 16.0 })
 }
 
-fn world_of(edit: impl FnOnce(&mut ModelDescription)) -> World {
+fn world_of(edit: impl FnOnce(&mut ModelDescription)) -> SavedModel {
     let mut description = description();
     edit(&mut description);
-    World::new(&description)
+    SavedModel::new(&description)
 }
 
 #[test]
 fn a_description_that_cannot_be_true_is_refused() {
-    let refused = |world: &World, what| {
-        let error = world.export(Format::Onnx, false).unwrap_err();
+    let refused = |saved: &SavedModel, what| {
+        let error = saved.export(Format::Onnx, false).unwrap_err();
         assert!(
             matches!(&error, ExportError::Model(inner) if matches!(&**inner, TrainError::Description { name, .. } if *name == what)),
             "{error}"
         );
         assert!(error.is_refusal() && error.hint().is_some());
-        assert_eq!(world.names(), ["model.safetensors"]);
+        assert_eq!(saved.names(), ["model.safetensors"]);
     };
     refused(&world_of(|description| description.img_size = 1_000_000_000), "img_size");
     refused(&world_of(|description| description.img_size = -1), "img_size");
@@ -40,35 +40,35 @@ fn a_description_that_cannot_be_true_is_refused() {
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
     for format in Format::ALL {
-        let world = World::new(&description());
-        let broken = world.model.classifier.weight.shallow_clone();
+        let saved = SavedModel::new(&description());
+        let broken = saved.model.classifier.weight.shallow_clone();
         let _ = no_grad(|| broken.get(0).fill_(f64::NAN));
-        coretune::train::save_model(&world.path("model.safetensors"), &world.model, &description()).unwrap();
-        let error = world.export(format, false).unwrap_err();
+        coretune::train::save_model(&saved.path("model.safetensors"), &saved.model, &description()).unwrap();
+        let error = saved.export(format, false).unwrap_err();
         assert!(
             matches!(&error, ExportError::Model(inner) if matches!(**inner, TrainError::Checkpoint(CheckpointError::NotFinite { .. }))),
             "{error}"
         );
-        assert_eq!(world.names(), ["model.safetensors"]);
+        assert_eq!(saved.names(), ["model.safetensors"]);
     }
 }
 
 #[test]
 fn a_projection_head_that_is_not_there_cannot_be_kept() {
-    let world = World::new(&description());
+    let saved = SavedModel::new(&description());
     for format in [Format::Safetensors, Format::Torch] {
-        let error = world.export(format, true).unwrap_err();
+        let error = saved.export(format, true).unwrap_err();
         assert!(matches!(error, ExportError::NoProjection { .. }), "{error}");
     }
-    assert!(matches!(world.export(Format::Onnx, true).unwrap_err(), ExportError::ProjectionInOnnx));
+    assert!(matches!(saved.export(Format::Onnx, true).unwrap_err(), ExportError::ProjectionInOnnx));
 }
 
 #[test]
 fn a_file_that_is_no_model_of_ours_is_refused() {
-    let world = World::new(&description());
+    let saved = SavedModel::new(&description());
     let tensors = [("conv1.weight".to_string(), tch::Tensor::from(1.0f32))];
-    safetensors_file::write(world.path("model.safetensors"), &BTreeMap::new(), &tensors).unwrap();
-    assert!(world.export(Format::Torch, false).unwrap_err().is_refusal());
+    safetensors_file::write(saved.path("model.safetensors"), &BTreeMap::new(), &tensors).unwrap();
+    assert!(saved.export(Format::Torch, false).unwrap_err().is_refusal());
 }
 
 #[test]

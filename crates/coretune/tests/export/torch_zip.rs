@@ -7,7 +7,7 @@ use coretune::export::torch_zip_writer::{Object, write};
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
-use crate::world::equal;
+use crate::saved_model::equal;
 
 fn dict(entries: Vec<(&str, Object)>) -> Object {
     Object::Dict(entries.into_iter().map(|(name, object)| (name.to_string(), object)).collect())

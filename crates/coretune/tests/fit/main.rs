@@ -5,5 +5,3 @@ mod other_figures;
 mod resume;
 mod session;
 mod training;
-#[path = "../common/world.rs"]
-mod world;

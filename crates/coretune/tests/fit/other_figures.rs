@@ -17,9 +17,8 @@ use coretune::train::{
     Sampling, Saving, Schedule, Stop, TrainError, Trainer, TrainingImages, saved_progress,
 };
 use coretune::transforms::{Interpolation, Transform};
+use coretune_testing::SmallWorld;
 use tch::{Device, Tensor};
-
-use super::world;
 
 const GAP: FigureSpec = FigureSpec::number("gap", "gap", "gap of the logits", "", "logits");
 const BATCHES: FigureSpec = FigureSpec::fraction("batches", "batches", "batches", "");
@@ -52,13 +51,13 @@ impl Measure for Gap {
     }
 }
 
-fn splits(world: &world::World) -> (Split, Split) {
+fn splits(world: &SmallWorld) -> (Split, Split) {
     let dataset = Dataset::open(world.data(), &DatasetOptions::default()).unwrap();
     (dataset.train.unwrap(), dataset.test.unwrap())
 }
 
 fn trainer<'a>(
-    world: &world::World,
+    world: &SmallWorld,
     folder: &'a RunFolder,
     measure: fn() -> Box<dyn Measure>,
     select: &str,
@@ -117,8 +116,8 @@ fn trainer<'a>(
 
 #[test]
 fn figures_that_the_library_does_not_know_select_the_best_epoch_and_are_recorded() {
-    let world = world::World::new(12, 4);
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let world = SmallWorld::new(12, 4);
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     let mut shown = Vec::new();
     let mut trainer = trainer(&world, &folder, || Box::<Gap>::default(), "val_gap");
     let outcome = trainer.carry_on(&mut |event| {
@@ -155,8 +154,8 @@ fn gap(record: &MetricsRecord) -> Option<f64> {
 
 #[test]
 fn a_figure_that_is_not_finite_ends_the_run_and_no_epoch_is_kept() {
-    let world = world::World::new(12, 4);
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let world = SmallWorld::new(12, 4);
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     let broken = || -> Box<dyn Measure> { Box::new(Gap { instead: Some(f64::NAN), ..Gap::default() }) };
     let error = trainer(&world, &folder, broken, "val_batches").carry_on(&mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { .. }), "{error}");

@@ -7,9 +7,8 @@ use coretune::config::RunConfig;
 use coretune::fit::{Finished, changed_settings, compare_provenance, prepare};
 use coretune::run_folder::{Provenance, RunFolder};
 use coretune::train::{Event, Stop, TrainError};
+use coretune_testing::SmallWorld;
 use serde_json::Value;
-
-use super::world::World;
 
 /// Runs in `folder` until the event after which `stops` says so, or to the end.
 fn run(folder: &RunFolder, config: &RunConfig, stops: impl Fn(&Event) -> bool) -> Result<Finished, TrainError> {
@@ -49,7 +48,7 @@ fn checkpoints(root: &Path) -> [Vec<u8>; 2] {
 /// 30 images in batches of 8 are three steps an epoch: stopped within an epoch, at its end, and in a later one.
 #[test]
 fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     for (name, settings) in [
         ("core-tuning", vec!["run.probe=false"]),
         ("average", vec!["run.probe=false", "train.model_ema=0.9", "train.opt=adamw", "train.lr=0.001"]),
@@ -57,10 +56,10 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
         ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe", "train.log_every=2"]),
     ] {
         let config = world.config(&settings);
-        let whole = RunFolder::create(&world.run(&format!("{name}-whole"))).unwrap();
+        let whole = RunFolder::create(&world.path(&format!("{name}-whole"))).unwrap();
         run(&whole, &config, |_| false).unwrap();
         for step in [1, 2, 3, 5] {
-            let folder = RunFolder::create(&world.run(&format!("{name}-{step}"))).unwrap();
+            let folder = RunFolder::create(&world.path(&format!("{name}-{step}"))).unwrap();
             let error = run(&folder, &config, |event| is_step(event, step)).unwrap_err();
             let TrainError::Interrupted { saved: Some(saved) } = &error else { panic!("{name}, {step}: {error}") };
             assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
@@ -74,11 +73,11 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
 
 #[test]
 fn stopped_while_it_validates_it_validates_again() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let config = world.config(&["run.probe=false", "train.model_ema=0.9"]);
-    let whole = RunFolder::create(&world.run("whole")).unwrap();
+    let whole = RunFolder::create(&world.path("whole")).unwrap();
     run(&whole, &config, |_| false).unwrap();
-    let folder = RunFolder::create(&world.run("stopped")).unwrap();
+    let folder = RunFolder::create(&world.path("stopped")).unwrap();
     // The report of the last step of an epoch is the last thing that is told before validation.
     let error = run(&folder, &config, |event| is_step(event, 3)).unwrap_err();
     assert!(error.to_string().contains("after step 3"), "{error}");
@@ -90,7 +89,7 @@ fn stopped_while_it_validates_it_validates_again() {
 
 #[test]
 fn stopped_in_the_probe_nothing_is_lost_and_nothing_is_there() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let preparation = prepare(&world.config(&[])).unwrap();
     preparation.task.stop.request();
     let error = preparation.task.probe_random(&mut |_| {}).unwrap_err();
@@ -99,8 +98,8 @@ fn stopped_in_the_probe_nothing_is_lost_and_nothing_is_there() {
 
 #[test]
 fn a_state_of_another_run_is_refused_by_name() {
-    let world = World::new(12, 4);
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let world = SmallWorld::new(12, 4);
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     run(&folder, &world.config(&["run.probe=false", "train.model_ema=0.9"]), |event| is_step(event, 2)).unwrap_err();
     let refused = |settings: &[&str]| run(&folder, &world.config(settings), |_| false).unwrap_err().to_string();
     let text = refused(&["run.probe=false"]);
@@ -113,7 +112,7 @@ fn a_state_of_another_run_is_refused_by_name() {
 
 #[test]
 fn settings_that_change_the_result_need_to_be_allowed_by_name() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let saved = world.config(&[]);
     let changes = |settings: &[&str], allowed: &[&str]| {
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
@@ -134,7 +133,7 @@ fn settings_that_change_the_result_need_to_be_allowed_by_name() {
 
 #[test]
 fn other_images_or_another_checkpoint_are_refused_and_another_machine_is_told() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let provenance = || prepare(&world.config(&[])).unwrap().task.provenance().unwrap();
     let compare = |recorded: &Provenance, now: &Provenance| compare_provenance(recorded, now, Path::new("data"), None);
     let recorded = provenance();
@@ -143,7 +142,7 @@ fn other_images_or_another_checkpoint_are_refused_and_another_machine_is_told() 
     elsewhere.machine.cpu = "another".into();
     elsewhere.machine.threads += 1;
     assert_eq!(compare(&elsewhere, &recorded).unwrap().len(), 2);
-    fs::copy(world.data().join("test/red/0.png"), world.data().join("test/red/1.png")).unwrap();
+    fs::copy(world.data().join("test/red/0.ppm"), world.data().join("test/red/1.ppm")).unwrap();
     let error = compare(&recorded, &provenance()).unwrap_err();
     assert!(error.to_string().starts_with("test data") && error.hint().is_some(), "{error}");
 }

@@ -4,24 +4,23 @@ use coretune::config::RunConfig;
 use coretune::fit::{Finished, evaluate_run, prepare};
 use coretune::run_folder::RunFolder;
 use coretune::train::Event;
+use coretune_testing::SmallWorld;
 
-use super::world::World;
-
-fn fit(world: &World, name: &str, config: &RunConfig) -> Finished {
+fn fit(world: &SmallWorld, name: &str, config: &RunConfig) -> Finished {
     let preparation = prepare(config).unwrap();
-    let folder = RunFolder::create(&world.run(name)).unwrap();
+    let folder = RunFolder::create(&world.path(name)).unwrap();
     folder.write_config(&preparation.task.config.to_toml()).unwrap();
     let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
     preparation.run(&folder, frozen.as_ref(), &mut |_| {}).unwrap()
 }
 
-fn last(world: &World, name: &str) -> Vec<u8> {
-    fs::read(world.run(name).join("checkpoints/last.safetensors")).unwrap()
+fn last(world: &SmallWorld, name: &str) -> Vec<u8> {
+    fs::read(world.path(name).join("checkpoints/last.safetensors")).unwrap()
 }
 
 #[test]
 fn every_method_trains_and_leaves_a_complete_run_folder() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     for (name, settings) in [
         ("own", vec!["method.pairs=own"]),
         ("soft", vec!["method.pairs=soft"]),
@@ -37,14 +36,14 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         assert_eq!(test.classification.images, 12, "{name}");
         assert!(finished.against_probe.is_some(), "{name}");
         for file in ["config.toml", "metrics.jsonl", "summary.json", "checkpoints/best.safetensors"] {
-            assert!(world.run(name).join(file).is_file(), "{name} has no {file}");
+            assert!(world.path(name).join(file).is_file(), "{name} has no {file}");
         }
     }
 }
 
 #[test]
 fn colours_are_learnt() {
-    let world = World::new(20, 10);
+    let world = SmallWorld::new(20, 10);
     let finished = fit(&world, "run", &world.config(&["train.epochs=6"]));
     let top1 = finished.test.unwrap().classification.top1;
     assert!(top1 > 0.9, "top-1 {top1}");
@@ -52,7 +51,7 @@ fn colours_are_learnt() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes_whatever_the_number_of_workers() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let with = |name: &str, workers: &str| {
         fit(&world, name, &world.config(&[workers, "run.probe=false"]));
         last(&world, name)
@@ -64,7 +63,7 @@ fn the_same_run_gives_the_same_bytes_whatever_the_number_of_workers() {
 
 #[test]
 fn another_seed_gives_another_model() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     fit(&world, "zero", &world.config(&["run.probe=false", "train.seed=0"]));
     fit(&world, "one", &world.config(&["run.probe=false", "train.seed=1"]));
     assert_ne!(last(&world, "zero"), last(&world, "one"));
@@ -72,26 +71,26 @@ fn another_seed_gives_another_model() {
 
 #[test]
 fn the_resolved_copy_of_the_configuration_repeats_the_run() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let config = world.config(&["run.probe=false"]);
     fit(&world, "first", &config);
-    let copy = coretune::config::Layers::defaults().file(&world.run("first").join("config.toml")).unwrap();
+    let copy = coretune::config::Layers::defaults().file(&world.path("first").join("config.toml")).unwrap();
     fit(&world, "second", &copy.validate().unwrap());
     assert_eq!(last(&world, "first"), last(&world, "second"));
 }
 
 #[test]
 fn a_run_can_be_evaluated_again_and_gives_the_same_figures() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let config = world.config(&[]);
     let finished = fit(&world, "run", &config);
-    let again = evaluate_run(&world.run("run"), &config, coretune::data::Role::Test, &mut |_| {}).unwrap();
+    let again = evaluate_run(&world.path("run"), &config, coretune::data::Role::Test, &mut |_| {}).unwrap();
     assert_eq!(Some(again.figures), finished.test);
 }
 
 #[test]
 fn without_a_test_split_the_test_block_is_null_and_validation_judges() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     fs::remove_dir_all(world.data().join("test")).unwrap();
     let finished = fit(&world, "run", &world.config(&[]));
     assert!(finished.test.is_none() && finished.summary.test.is_none());
@@ -100,12 +99,12 @@ fn without_a_test_split_the_test_block_is_null_and_validation_judges() {
 
 #[test]
 fn frozen_stages_do_not_move_and_the_others_do() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let config = world.config(&["model.frozen_stages=2", "run.probe=false"]);
     fit(&world, "run", &config);
     let (_, before) = coretune::checkpoints::safetensors_file::read(world.checkpoint()).unwrap();
     let (_, after) =
-        coretune::checkpoints::safetensors_file::read(world.run("run").join("checkpoints/last.safetensors")).unwrap();
+        coretune::checkpoints::safetensors_file::read(world.path("run").join("checkpoints/last.safetensors")).unwrap();
     for (name, weight) in &before {
         let moved = !weight.equal(&after[&format!("backbone.{name}")]);
         let frozen = ["conv1", "bn1", "layer1"].iter().any(|stage| name.split('.').next() == Some(stage));
@@ -115,10 +114,10 @@ fn frozen_stages_do_not_move_and_the_others_do() {
 
 #[test]
 fn every_step_is_logged_with_its_terms_and_told_to_the_observer() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let config = world.config(&["run.probe=false"]);
     let preparation = prepare(&config).unwrap();
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     let mut steps = Vec::new();
     let mut observer = |event: &Event| {
         if let Event::Step(report) = event {
@@ -128,7 +127,7 @@ fn every_step_is_logged_with_its_terms_and_told_to_the_observer() {
     preparation.run(&folder, None, &mut observer).unwrap();
     // 12 images per class less 2 for validation make 3 batches of 8.
     assert_eq!(steps, (1..=6).collect::<Vec<_>>());
-    let lines = fs::read_to_string(world.run("run").join("metrics.jsonl")).unwrap();
+    let lines = fs::read_to_string(world.path("run").join("metrics.jsonl")).unwrap();
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     for field in ["step", "loss", "classification", "contrastive", "lr", "positives_per_anchor", "data_wait_share"] {
         assert!(first[field].is_number(), "{field} in {first}");
@@ -139,19 +138,19 @@ fn every_step_is_logged_with_its_terms_and_told_to_the_observer() {
 
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let preparation = prepare(&world.config(&["run.probe=false", "train.lr=1e30"])).unwrap();
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     let error = preparation.run(&folder, None, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("at step"), "{error}");
-    assert!(!world.run("run").join("checkpoints/last.safetensors").exists());
+    assert!(!world.path("run").join("checkpoints/last.safetensors").exists());
 }
 
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_computed() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let preparation = prepare(&world.config(&["train.batch_size=64", "run.probe=false"])).unwrap();
-    let folder = RunFolder::create(&world.run("run")).unwrap();
+    let folder = RunFolder::create(&world.path("run")).unwrap();
     let error = preparation.run(&folder, None, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("64") && error.contains("30"), "{error}");
     for class in ["green", "red"] {

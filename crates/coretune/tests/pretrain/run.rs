@@ -1,60 +1,30 @@
 //! A pre-training run from end to end: its files, its names, and going on bit for bit.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use coretune::checkpoints::{Checkpoint, recognise, safetensors_file};
-use coretune::config::{Layers, PretrainConfig};
+use coretune::config::Layers;
 use coretune::fit::prepare;
 use coretune::models::Architecture;
 use coretune::pretrain::PretrainTask;
 use coretune::report::pretraining_report;
 use coretune::run_folder::{MetricsRecord, RunFolder, RunKind};
 use coretune::train::{Event, TrainError};
-use image::{Rgb, RgbImage};
+use coretune_testing::SmallWorld;
 
-/// Images of two classes, or without classes.
-struct World {
-    folder: tempfile::TempDir,
+/// Two classes of 24 images, in `train` alone or in both splits.
+fn two_classes(test: usize) -> SmallWorld {
+    SmallWorld::of_classes(&[("a", [60, 120, 180]), ("b", [180, 120, 60])], 24, test)
 }
 
-impl World {
-    fn new(classes: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (number, class) in classes.iter().enumerate() {
-            for index in 0..24u32 {
-                let image = RgbImage::from_fn(16, 16, |x, y| {
-                    let wave = ((x * (2 + index % 5) + y * (3 * number as u32 + 1)) % 256) as u8;
-                    Rgb([wave.wrapping_mul(7), 60 * number as u8, wave.wrapping_add(index as u8 * 9)])
-                });
-                let path = folder.path().join("data").join(class).join(format!("{index}.png"));
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                image.save(path).unwrap();
-            }
-        }
-        World { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn config(&self, more: &[&str]) -> PretrainConfig {
-        let data = format!("data.dir={}", self.path("data").display());
-        let usual = ["model.width=0.125", "train.epochs=3", "train.batch_size=8", "pretrain.probe_epochs=1"];
-        let typed = Layers::defaults_of(RunKind::Pretraining);
-        let settings = [data.as_str(), "train.log_every=1", "pretrain.bn_groups=2", "run.threads=1"];
-        let settings = settings.into_iter().chain(usual).chain(more.iter().copied());
-        settings.fold(typed, |typed, text| typed.assignment(text).unwrap()).validate_pretraining().unwrap()
-    }
-
-    fn run(&self, name: &str, more: &[&str]) -> RunFolder {
-        let folder = RunFolder::create(&self.path(name)).unwrap();
-        let task = PretrainTask::prepare(&self.config(more), &mut |_| {}).unwrap();
-        folder.write_config(&task.config.to_toml()).unwrap();
-        task.run(&folder, &mut |_| {}).unwrap();
-        folder
-    }
+/// A whole run.
+fn run(world: &SmallWorld, name: &str, more: &[&str]) -> RunFolder {
+    let folder = RunFolder::create(&world.path(name)).unwrap();
+    let task = PretrainTask::prepare(&world.pretraining(more), &mut |_| {}).unwrap();
+    folder.write_config(&task.config.to_toml()).unwrap();
+    task.run(&folder, &mut |_| {}).unwrap();
+    folder
 }
 
 fn last(folder: &RunFolder) -> Vec<u8> {
@@ -79,12 +49,12 @@ fn recognised(path: &Path) -> (String, Architecture) {
 
 #[test]
 fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
-    let world = World::new(&["train/a", "train/b", "test/a", "test/b"]);
+    let world = two_classes(24);
     for (method, name) in [("moco-v2", "MoCo v1/v2"), ("simclr", "SimCLR")] {
-        let folder = world.run(method, &[&format!("pretrain.method={method}")]);
+        let folder = run(&world, method, &[&format!("pretrain.method={method}")]);
         let (found, architecture) = recognised(&folder.last_checkpoint());
         assert!(found.contains(name), "{found}");
-        assert_eq!(architecture, PretrainTask::prepare(&world.config(&[]), &mut |_| {}).unwrap().architecture);
+        assert_eq!(architecture, PretrainTask::prepare(&world.pretraining(&[]), &mut |_| {}).unwrap().architecture);
         let summary = folder.read_pretrain_summary().unwrap().unwrap();
         assert_eq!((summary.epochs, summary.steps, summary.images), (3, 18, 48));
         let of_probes = probes(&folder);
@@ -96,8 +66,8 @@ fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
 
 #[test]
 fn images_without_classes_are_enough() {
-    let world = World::new(&["."]);
-    let folder = world.run("run", &[]);
+    let world = SmallWorld::unlabelled(24);
+    let folder = run(&world, "run", &[]);
     assert!(probes(&folder).iter().all(|(_, top1)| top1.is_none()));
     let probe = folder.read_pretrain_summary().unwrap().unwrap().probe.unwrap();
     assert!(probe.figures.get("rank").unwrap() >= 1.0 && probe.figures.get("uniformity").unwrap() <= 0.0);
@@ -106,8 +76,8 @@ fn images_without_classes_are_enough() {
 
 #[test]
 fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() {
-    let world = World::new(&["train/a", "train/b"]);
-    let folder = world.run("run", &["data.img_size=24", "data.mean=0.5,0.4,0.3", "train.epochs=1"]);
+    let world = two_classes(0);
+    let folder = run(&world, "run", &["data.img_size=24", "data.mean=0.5,0.4,0.3", "train.epochs=1"]);
     let input = |path: &Path, more: &[&str]| {
         let paths =
             [format!("checkpoint.path={}", path.display()), format!("data.dir={}", world.path("data").display())];
@@ -129,8 +99,8 @@ fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() 
 
 #[test]
 fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
-    let world = World::new(&["train/a", "train/b"]);
-    let folder = world.run("run", &[]);
+    let world = two_classes(0);
+    let folder = run(&world, "run", &[]);
     let page = || pretraining_report(&[folder.root()]).unwrap();
     let first = page();
     let probes = probes(&folder);
@@ -148,19 +118,19 @@ fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
             && unfinished.contains("aria-label=\"Effective rank\"")
     );
 
-    let unlabelled = World::new(&["."]);
-    let page = pretraining_report(&[unlabelled.run("run", &[]).root()]).unwrap();
+    let unlabelled = SmallWorld::unlabelled(24);
+    let page = pretraining_report(&[run(&unlabelled, "run", &[]).root()]).unwrap();
     assert!(page.contains("There were no labels") && !page.contains("aria-label=\"Nearest neighbours\""));
 }
 
 #[test]
 fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
-    let world = World::new(&["train/a", "train/b"]);
+    let world = two_classes(0);
     for method in ["pretrain.method=moco-v2", "pretrain.method=simclr"] {
-        let whole = world.run(&format!("{method} whole"), &[method]);
+        let whole = run(&world, &format!("{method} whole"), &[method]);
         for stop_after in [1, 6, 11] {
             let folder = RunFolder::create(&world.path(&format!("{method} {stop_after}"))).unwrap();
-            let task = PretrainTask::prepare(&world.config(&[method]), &mut |_| {}).unwrap();
+            let task = PretrainTask::prepare(&world.pretraining(&[method]), &mut |_| {}).unwrap();
             let stop = task.stop.clone();
             let mut steps = 0;
             let error = task.run(&folder, &mut |event| {
@@ -172,7 +142,7 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
                 }
             });
             assert!(matches!(error, Err(TrainError::Interrupted { saved: Some(_) })), "{error:?}");
-            let again = PretrainTask::prepare(&world.config(&[method]), &mut |_| {}).unwrap();
+            let again = PretrainTask::prepare(&world.pretraining(&[method]), &mut |_| {}).unwrap();
             again.run(&folder, &mut |_| {}).unwrap();
             assert!(last(&folder) == last(&whole), "{method}, stopped after {stop_after}");
             assert_eq!(folder.metrics().unwrap().len(), whole.metrics().unwrap().len());
@@ -183,8 +153,8 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
 
 #[test]
 fn the_state_holds_the_queue_its_place_and_both_encoders() {
-    let world = World::new(&["train/a", "train/b"]);
-    let folder = world.run("run", &["pretrain.queue_size=16"]);
+    let world = two_classes(0);
+    let folder = run(&world, "run", &["pretrain.queue_size=16"]);
     let (_, tensors) = safetensors_file::read(folder.last_checkpoint()).unwrap();
     assert_eq!(tensors["module.queue"].size(), [128, 16]);
     // 18 steps of 8 keys, in a queue of 16.
@@ -201,8 +171,8 @@ fn the_state_holds_the_queue_its_place_and_both_encoders() {
 
 #[test]
 fn the_resolved_configuration_repeats_the_run() {
-    let world = World::new(&["train/a", "train/b"]);
-    let task = PretrainTask::prepare(&world.config(&[]), &mut |_| {}).unwrap();
+    let world = two_classes(0);
+    let task = PretrainTask::prepare(&world.pretraining(&[]), &mut |_| {}).unwrap();
     let path = world.path("config.toml");
     fs::write(&path, task.config.to_toml()).unwrap();
     let text = fs::read_to_string(&path).unwrap();
@@ -232,7 +202,7 @@ fn batch_norm_has_two_groups_or_more_of_32_images_at_most_and_views_are_those_of
 
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_computed() {
-    let world = World::new(&["train/a", "train/b"]);
+    let world = two_classes(0);
     let refused = |more: &[&str]| {
         let typed = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=x").unwrap();
         let typed = more.iter().fold(typed, |typed, text| typed.assignment(text).unwrap());
@@ -246,6 +216,6 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
             .contains("pretrain.queue_size")
     );
     assert!(refused(&["pretrain.bn_groups=3"]).hint().unwrap().to_string().contains("pretrain.bn_groups"));
-    let error = PretrainTask::prepare(&world.config(&["train.batch_size=64"]), &mut |_| {}).err().unwrap();
+    let error = PretrainTask::prepare(&world.pretraining(&["train.batch_size=64"]), &mut |_| {}).err().unwrap();
     assert!(matches!(error, TrainError::BatchTooLarge { batch: 64, images: 48 }), "{error}");
 }

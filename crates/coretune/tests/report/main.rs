@@ -2,21 +2,19 @@
 
 mod page;
 mod what_is_left;
-#[path = "../common/world.rs"]
-mod world;
 
 use coretune::config::RunConfig;
 use coretune::fit::prepare;
 use coretune::report::{Report, Source, report};
 use coretune::run_folder::RunFolder;
-use world::World;
+use coretune_testing::SmallWorld;
 
 /// A name that would break a page that does not escape it.
 const HOSTILE: &str = "<b>&\"";
 
 /// Images of three classes, one of them with a hostile name.
-fn hostile_world() -> World {
-    let world = World::new(12, 6);
+fn hostile_world() -> SmallWorld {
+    let world = SmallWorld::new(12, 6);
     for split in ["train", "test"] {
         let folder = world.data().join(split);
         std::fs::rename(folder.join("blue"), folder.join(HOSTILE)).unwrap();
@@ -25,14 +23,14 @@ fn hostile_world() -> World {
 }
 
 /// Trains as `coretune fit` does.
-fn fit(world: &World, name: &str, settings: &[&str]) -> Source {
+fn fit(world: &SmallWorld, name: &str, settings: &[&str]) -> Source {
     let config: RunConfig = world.config(settings);
     let preparation = prepare(&config).unwrap();
-    let folder = RunFolder::create(&world.run(name)).unwrap();
+    let folder = RunFolder::create(&world.path(name)).unwrap();
     folder.write_config(&preparation.task.config.to_toml()).unwrap();
     let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
     preparation.run(&folder, frozen.as_ref(), &mut |_| {}).unwrap();
-    Source { folder: world.run(name), config }
+    Source { folder: world.path(name), config }
 }
 
 fn page_of(sources: &[Source]) -> Report {

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::world::World;
+use coretune_testing::SmallWorld;
+
 use super::{fit, hostile_world, page_of};
 
 const SECTIONS: [&str; 10] = [
@@ -81,7 +82,7 @@ fn a_run_is_told_in_every_section_and_the_page_needs_nothing_else() {
 
 #[test]
 fn several_runs_are_laid_side_by_side() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let quick = ["run.probe=false", "train.epochs=1"];
     let sources = [fit(&world, "one", &quick), fit(&world, "two", &[quick[0], quick[1], "method.name=cross-entropy"])];
     let html = page_of(&sources).html;
@@ -103,7 +104,7 @@ fn several_runs_are_laid_side_by_side() {
 
 #[test]
 fn runs_of_the_same_name_are_told_apart_by_their_paths() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let quick = ["run.probe=false", "train.epochs=1"];
     let sources = [fit(&world, "a/run", &quick), fit(&world, "b/run", &quick)];
     let html = page_of(&sources).html;

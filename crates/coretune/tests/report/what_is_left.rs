@@ -2,17 +2,17 @@ use std::fs;
 
 use coretune::report::{ReportError, report, write};
 use coretune::run_folder::RunFolderError;
+use coretune_testing::SmallWorld;
 
-use super::world::World;
 use super::{fit, page_of};
 
 const QUICK: [&str; 2] = ["run.probe=false", "train.epochs=1"];
 
 #[test]
 fn without_the_data_the_records_are_told_and_what_is_missing() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let source = fit(&world, "run", &["train.epochs=1"]);
-    fs::rename(world.data(), world.run("moved")).unwrap();
+    fs::rename(world.data(), world.path("moved")).unwrap();
     let report = page_of(&[source]);
     let [missing] = &report.missing[..] else { panic!("{:?}", report.missing) };
     assert!(missing.run == "run" && missing.why.contains("data"), "{missing:?}");
@@ -26,7 +26,7 @@ fn without_the_data_the_records_are_told_and_what_is_missing() {
 
 #[test]
 fn without_the_checkpoint_it_started_from_the_fine_tuned_model_is_shown_alone() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let source = fit(&world, "run", &QUICK);
     fs::remove_file(world.checkpoint()).unwrap();
     let report = page_of(&[source]);
@@ -38,7 +38,7 @@ fn without_the_checkpoint_it_started_from_the_fine_tuned_model_is_shown_alone() 
 
 #[test]
 fn a_run_without_checkpoints_or_end_is_told_as_far_as_it_went() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let source = fit(&world, "run", &QUICK);
     fs::remove_dir_all(source.folder.join("checkpoints")).unwrap();
     fs::remove_file(source.folder.join("summary.json")).unwrap();
@@ -49,7 +49,7 @@ fn a_run_without_checkpoints_or_end_is_told_as_far_as_it_went() {
 
 #[test]
 fn without_a_test_split_the_validation_images_are_shown() {
-    let world = World::new(20, 4);
+    let world = SmallWorld::new(20, 4);
     fs::remove_dir_all(world.data().join("test")).unwrap();
     let report = page_of(&[fit(&world, "run", &QUICK)]);
     assert!(report.missing.is_empty(), "{:?}", report.missing);
@@ -59,7 +59,7 @@ fn without_a_test_split_the_validation_images_are_shown() {
 
 #[test]
 fn folders_without_a_run_and_damaged_records_are_refused() {
-    let world = World::new(12, 4);
+    let world = SmallWorld::new(12, 4);
     let mut source = fit(&world, "run", &QUICK);
     fs::write(source.folder.join("metrics.jsonl"), "{\"kind\":\"step\"\n").unwrap();
     let error = report(&[source.clone()], &mut |_| {}).unwrap_err();

@@ -42,16 +42,16 @@ pub(crate) fn model(description: &ModelDescription) -> Model {
 }
 
 /// A folder with the model in `model.safetensors`.
-pub(crate) struct World {
+pub(crate) struct SavedModel {
     pub(crate) folder: TempDir,
     pub(crate) model: Model,
 }
 
-impl World {
+impl SavedModel {
     pub(crate) fn new(description: &ModelDescription) -> Self {
-        let world = World { folder: TempDir::new().unwrap(), model: model(description) };
-        save_model(&world.path("model.safetensors"), &world.model, description).unwrap();
-        world
+        let saved = SavedModel { folder: TempDir::new().unwrap(), model: model(description) };
+        save_model(&saved.path("model.safetensors"), &saved.model, description).unwrap();
+        saved
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

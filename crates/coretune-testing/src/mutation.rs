@@ -1,5 +1,3 @@
-//! Files altered at random, for the tests of several readers.
-
 use coretune::random::Stream;
 use rand::RngExt;
 
@@ -14,8 +12,8 @@ fn place(length: usize, random: &mut Stream) -> usize {
     }
 }
 
-/// Alters `file` once; `other` is what may be put onto its head.
-pub(crate) fn alter(file: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
+/// Alters a file in one place at random; its tail may become that of `other`.
+pub fn alter(file: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
     let at = place(file.len(), random);
     match random.random_range(0..8) {
         0 => file[at] ^= 1 << random.random_range(0..8),
