@@ -306,7 +306,7 @@ fn nothing_written_whole_leaves_a_partial_file() {
     let (_parent, folder) = new_folder();
     folder.write_config("seed = 1\n").unwrap();
     folder.log(&step(1)).unwrap();
-    folder.say("data   flowers").unwrap();
+    fs::write(folder.log_file(), "data   flowers\n").unwrap();
     folder.write_summary(&summary(true)).unwrap();
     folder.derive().unwrap();
     let mut names: Vec<String> =

@@ -67,7 +67,7 @@ fn start(printer: &Printer, preparation: Preparation) -> Result<(), Failure> {
     preparation.check_memory()?;
     let folder = RunFolder::create(&preparation.task.config.folder())?;
     folder.write_config(&preparation.task.config.to_toml())?;
-    printer.log_to(&folder.root().join("log.txt"))?;
+    printer.log_to(&folder.log_file())?;
     list_skipped(printer, &preparation, &folder)?;
     resuming::record_provenance(&folder, &preparation.task.provenance()?)?;
     carry_out(printer, preparation, &folder)
@@ -101,7 +101,7 @@ fn resume(printer: &Printer, arguments: &Fit, flags: &Flags, root: &Path) -> Res
     let (inputs, checkpoint) = (preparation.task.provenance()?, Some(config.checkpoint.path.as_path()));
     let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, checkpoint)?;
 
-    printer.log_to(&root.join("log.txt"))?;
+    printer.log_to(&folder.log_file())?;
     for note in notes {
         printer.warn(note);
     }

@@ -60,7 +60,7 @@ fn start(printer: &Printer, task: &PretrainTask) -> Result<(), Failure> {
     task.check_memory()?;
     let folder = RunFolder::create(&task.config.folder())?;
     folder.write_config(&task.config.to_toml())?;
-    printer.log_to(&folder.root().join("log.txt"))?;
+    printer.log_to(&folder.log_file())?;
     folder.write_provenance(&task.provenance()?)?;
     carry_out(printer, task, &folder)
 }
@@ -86,7 +86,7 @@ fn resume(printer: &Printer, arguments: &Pretrain, flags: &Flags, root: &Path) -
     let inputs = task.provenance()?;
     let notes = resuming::other_bits(&folder, &inputs, &config.data.dir, None)?;
 
-    printer.log_to(&root.join("log.txt"))?;
+    printer.log_to(&folder.log_file())?;
     for note in notes {
         printer.warn(note);
     }

@@ -3,90 +3,13 @@ use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::{CheckpointError, Element, numpy_archive, safetensors_file, torch_file};
+use super::contents::{Container, Contents, OtherObject, TensorInfo};
+use super::{CheckpointError, numpy_archive, safetensors_reader, torch_file};
 use crate::engine::guard;
 use crate::files::regular_file;
 use crate::run_folder::RunFolder;
-
-/// The file formats that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Container {
-    /// `torch.save` since 1.6: a zip with a pickle of metadata and an entry per storage.
-    TorchZip,
-    /// `torch.save` of 0.1.10 to 1.5: a stream of pickles, then the storages.
-    TorchLegacy,
-    /// `torch.save` before 0.1.10.
-    TorchTar,
-    /// A pickle alone; it cannot hold torch tensors.
-    Pickle,
-    /// safetensors.
-    Safetensors,
-    /// `numpy.savez`.
-    Npz,
-}
-
-impl Container {
-    /// Name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Container::TorchZip => "torch zip",
-            Container::TorchLegacy => "torch legacy",
-            Container::TorchTar => "torch tar",
-            Container::Pickle => "pickle",
-            Container::Safetensors => "safetensors",
-            Container::Npz => "npz",
-        }
-    }
-}
-
-impl fmt::Display for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// An object in a file that is not a tensor: named, never built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OtherObject {
-    /// Path through the file's dictionaries, joined by dots.
-    pub name: String,
-    /// Its Python type, such as `int` or `argparse.Namespace`.
-    pub kind: String,
-}
-
-impl fmt::Display for OtherObject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.is_empty() { f.write_str(&self.kind) } else { write!(f, "{} ({})", self.name, self.kind) }
-    }
-}
-
-/// Element type and shape of a tensor in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Element type in the file.
-    pub element: Element,
-    /// Extents, outermost first.
-    pub shape: Vec<i64>,
-}
-
-/// Where the bytes of the tensors come from.
-pub(super) enum Source {
-    Torch(BTreeMap<String, pytorch_reader::Tensor>),
-    Safetensors(safetensors_file::Spans),
-    Npz(numpy_archive::Archive),
-}
-
-/// What a container's reader hands over.
-pub(super) struct Contents {
-    pub(super) container: Container,
-    pub(super) tensors: BTreeMap<String, TensorInfo>,
-    pub(super) others: Vec<OtherObject>,
-    pub(super) metadata: BTreeMap<String, String>,
-    pub(super) source: Source,
-}
 
 /// An opened checkpoint: names, types and shapes of its tensors; their values are read when asked for.
 ///
@@ -116,7 +39,7 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = &file_of(path.as_ref())?;
         let contents = match detect(path)? {
-            Container::Safetensors => safetensors_file::open(path)?,
+            Container::Safetensors => safetensors_reader::open(path)?,
             Container::Npz => numpy_archive::open(path)?,
             torch => torch_file::open(path, torch)?,
         };
@@ -171,16 +94,7 @@ impl Checkpoint {
     /// As [`Checkpoint::read`].
     pub fn read_as_stored(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let Some(info) = self.contents.tensors.get(name) else { return Err(self.not_there(name)) };
-        let bytes = match &self.contents.source {
-            Source::Torch(tensors) => {
-                let tensor = tensors.get(name).ok_or_else(|| self.not_there(name))?;
-                tensor.read().map_err(|error| self.damaged(error.to_string()))?
-            }
-            Source::Safetensors(spans) => {
-                spans.read(name).map_err(|error| self.damaged(format!("tensor {name}: {error}")))?
-            }
-            Source::Npz(archive) => archive.read(name).map_err(|message| self.damaged(format!("{name}: {message}")))?,
-        };
+        let bytes = self.contents.values.read(name).map_err(|message| self.damaged(message))?;
         Ok(info.element.tensor(&bytes, &info.shape)?)
     }
 
@@ -197,12 +111,12 @@ impl Checkpoint {
     }
 }
 
-/// The file of the encoder, where `path` is a run folder; else the path itself.
+/// The file of the encoder if `path` is a run folder, else the path itself.
 fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
     if RunFolder::holds_run(path) { Ok(RunFolder::open_records(path)?.encoder()?) } else { Ok(path.into()) }
 }
 
-/// How much of a file is looked at to tell what it is; the tar magic ends at byte 262.
+/// Bytes of a file that are read to recognise its container; the tar magic ends at byte 262.
 const HEAD: u64 = 512;
 
 /// The container a file's first bytes belong to.
@@ -218,7 +132,7 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return if numpy_archive::is_npz(path)? { Ok(Container::Npz) } else { Ok(Container::TorchZip) };
     }
-    if safetensors_file::starts_like(&head) {
+    if safetensors_reader::starts_like(&head) {
         return Ok(Container::Safetensors);
     }
     if head.get(257..262) == Some(b"ustar") {
@@ -240,7 +154,7 @@ const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 
 /// The same in decimal, as protocols 0 and 1 write it.
 const LEGACY_MAGIC_TEXT: &[u8] = b"119547037146038801333356";
 
-/// Whether the magic number stands where the reader of the format looks for it.
+/// Whether the magic number is where the reader of the format expects it.
 fn opens_with(head: &[u8], magic: &[u8]) -> bool {
     head[..head.len().min(64)].windows(magic.len()).any(|bytes| bytes == magic)
 }

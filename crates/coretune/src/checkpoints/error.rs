@@ -247,7 +247,7 @@ impl CheckpointError {
             }
             Self::RunFolder(error) => return error.hint(),
             Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
-            Self::File { source, .. } => return crate::run_folder::storage_hint(source.kind()),
+            Self::File { source, .. } => return crate::files::storage_hint(source.kind()),
             Self::WrittenWrong { .. } => "the disk may be failing: see the system's log (dmesg)".into(),
             Self::NotATensor { .. }
             | Self::NoSuchTensor { .. }

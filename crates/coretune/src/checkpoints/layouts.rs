@@ -121,8 +121,10 @@ pub(super) const COMMON_GROUPS: &[Group] = &[TRAINING, QUEUE];
 /// Dictionaries that hold a moving average of what their sibling holds.
 pub(super) const AVERAGED_CONTAINERS: &[&str] = &["state_dict_ema", "model_ema", "ema_state_dict", "ema"];
 
-/// Last components of counters that profilers leave among the weights.
-pub(super) const COUNTERS: &[&str] = &["total_ops", "total_params"];
+/// Whether a name ends like the counters that profilers leave among the weights.
+pub(super) fn is_counter(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| ["total_ops", "total_params"].contains(&last))
+}
 
 const ROOT_OR_STATE_DICT: &[&str] = &["", "state_dict"];
 const STATE_DICT: &[&str] = &["state_dict", "", "model"];

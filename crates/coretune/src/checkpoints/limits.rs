@@ -16,7 +16,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use zip::ZipArchive;
 
-use super::TensorInfo;
+use super::contents::TensorInfo;
 use super::pickle_scan::{Allowance, scan};
 
 /// What the limits are taken from.

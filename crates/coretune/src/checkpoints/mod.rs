@@ -7,6 +7,7 @@
 
 mod architecture;
 mod checkpoint;
+mod contents;
 mod element;
 mod error;
 mod layouts;
@@ -17,9 +18,11 @@ mod numpy_archive;
 mod pickle_scan;
 mod recognise;
 pub mod safetensors_file;
+mod safetensors_reader;
 mod torch_file;
 
-pub use checkpoint::{Checkpoint, Container, OtherObject, TensorInfo};
+pub use checkpoint::Checkpoint;
+pub use contents::{Container, OtherObject, TensorInfo};
 pub use element::Element;
 pub use error::CheckpointError;
 pub use load::{LoadReport, check_coverage, inspect, load_backbone, load_heads};

@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 
 use zip::ZipArchive;
 
-use super::checkpoint::{Contents, Source};
+use super::contents::{Container, Contents, OtherObject, TensorInfo, Values};
 use super::limits::Limits;
-use super::{CheckpointError, Container, Element, OtherObject, TensorInfo};
+use super::{CheckpointError, Element};
 
 /// An opened archive.
-pub(super) struct Archive {
+struct Archive {
     zip: Mutex<ZipArchive<BufReader<File>>>,
     entries: BTreeMap<String, Entry>,
 }
@@ -52,8 +52,8 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
         }
     }
     limits.check_tensors(&tensors).map_err(damaged)?;
-    let source = Source::Npz(Archive { zip: Mutex::new(zip), entries });
-    Ok(Contents { container: Container::Npz, tensors, others, metadata: BTreeMap::new(), source })
+    let values = Box::new(Archive { zip: Mutex::new(zip), entries });
+    Ok(Contents { container: Container::Npz, tensors, others, metadata: BTreeMap::new(), values })
 }
 
 fn open_zip(path: &Path, container: Container) -> Result<ZipArchive<BufReader<File>>, CheckpointError> {
@@ -65,9 +65,15 @@ fn damaged(path: &Path, container: Container, message: String) -> CheckpointErro
     CheckpointError::Damaged { path: path.into(), container: container.name(), message }
 }
 
+impl Values for Archive {
+    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        self.bytes_of(name).map_err(|message| format!("{name}: {message}"))
+    }
+}
+
 impl Archive {
     /// The bytes of one array in row-major order.
-    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+    fn bytes_of(&self, name: &str) -> Result<Vec<u8>, String> {
         let Entry { index, header } = self.entries.get(name).ok_or("no such array")?;
         let mut zip = self.zip.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = zip.by_index(*index).map_err(|error| error.to_string())?;
@@ -89,7 +95,7 @@ impl Archive {
 struct Header {
     /// The dtype as numpy writes it, such as `<f4`.
     descr: String,
-    /// The element type, when it is one that is read.
+    /// The element type; none if arrays of it are not read.
     element: Option<Element>,
     fortran_order: bool,
     shape: Vec<i64>,

@@ -1,136 +1,19 @@
-//! safetensors files: a lazy reader on top of the crate's header checks, and a writer of our own.
+//! safetensors files of our own: written so that the same run gives the same bytes, and read with their values.
 //!
-//! The crate writes the metadata from a hash map, in another order every time; a run must give the same bytes every
-//! time, so [`write()`] sorts: metadata and tensor names by name, data by element size (largest first, which aligns every
-//! tensor) and then by name.
+//! The crate writes the metadata from a hash map, in another order every time; [`write()`] sorts: metadata and tensor names
+//! by name, data by element size (largest first, which aligns every tensor) and then by name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo as Span};
-use serde::Deserialize;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use super::checkpoint::{Contents, Source};
-use super::limits::{MOST_DIMENSIONS, clipped};
-use super::{Checkpoint, CheckpointError, Container, Element, OtherObject, TensorInfo};
+use super::{Checkpoint, CheckpointError, Container};
 use crate::engine::{EngineError, guard};
 use crate::files::PartialFile;
-
-/// Where the tensors of an open file lie.
-pub(super) struct Spans {
-    file: File,
-    data_start: u64,
-    offsets: BTreeMap<String, (usize, usize)>,
-}
-
-impl Spans {
-    pub(super) fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
-        let &(start, end) = self.offsets.get(name).ok_or(std::io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; end - start];
-        self.file.read_exact_at(&mut bytes, self.data_start + start as u64)?;
-        Ok(bytes)
-    }
-}
-
-/// The largest header the format allows.
-const MAX_HEADER: u64 = 100_000_000;
-
-/// Whether a file starts with a plausible header length and the brace of its JSON.
-pub(super) fn starts_like(head: &[u8]) -> bool {
-    head.first_chunk::<8>().is_some_and(|&length| u64::from_le_bytes(length) <= MAX_HEADER)
-        && head.get(8) == Some(&b'{')
-}
-
-#[derive(Deserialize)]
-struct Header {
-    #[serde(rename = "__metadata__", default)]
-    metadata: BTreeMap<String, String>,
-    #[serde(flatten)]
-    tensors: HashMap<String, Span>,
-}
-
-pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
-    let file_error = |source| CheckpointError::File { path: path.into(), doing: "read", source };
-    let damaged = |message: String| CheckpointError::Damaged {
-        path: path.into(),
-        container: Container::Safetensors.name(),
-        message,
-    };
-    let mut file = File::open(path).map_err(file_error)?;
-    let file_len = file.metadata().map_err(file_error)?.len();
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(file_error)?;
-    let length = u64::from_le_bytes(length);
-    let data_start = length.saturating_add(8);
-    // A header takes some hundred bytes a tensor: one that is most of a large file is none.
-    let longest = (file_len / 8).clamp(1 << 20, MAX_HEADER);
-    if length > longest || data_start > file_len {
-        return Err(damaged(format!("claims a header of {length} bytes in a file of {file_len}")));
-    }
-    let mut text = vec![0; length as usize];
-    file.read_exact(&mut text).map_err(file_error)?;
-    let header: Header = serde_json::from_slice(&text).map_err(|error| damaged(format!("header: {error}")))?;
-
-    let mut ordered: Vec<(String, Span)> =
-        header.tensors.iter().map(|(name, span)| (name.clone(), copy_of(span))).collect();
-    ordered.sort_by_key(|(_, span)| span.data_offsets);
-    let is_plain =
-        |span: &Span| span.shape.len() <= MOST_DIMENSIONS && span.shape.iter().all(|&e| i64::try_from(e).is_ok());
-    if let Some((name, span)) = ordered.iter().find(|(_, span)| !is_plain(span)) {
-        let (name, shape) = (clipped(name), clipped(&format!("{:?}", span.shape)));
-        return Err(damaged(format!("tensor {name} has {} dimensions, {shape}", span.shape.len())));
-    }
-    let checked = Metadata::new(None, ordered).map_err(|error| damaged(error.to_string()))?;
-    let expected_len = data_start.saturating_add(checked.data_len() as u64);
-    if expected_len != file_len {
-        return Err(damaged(format!("should be {expected_len} bytes long and is {file_len}")));
-    }
-
-    let mut tensors = BTreeMap::new();
-    let mut others = Vec::new();
-    let mut offsets = BTreeMap::new();
-    for (name, span) in header.tensors {
-        match element(span.dtype) {
-            Some(element) => {
-                let shape = span.shape.iter().map(|&extent| extent as i64).collect();
-                tensors.insert(name.clone(), TensorInfo { element, shape });
-                offsets.insert(name, span.data_offsets);
-            }
-            None => others.push(OtherObject { name, kind: format!("tensor of {}", span.dtype) }),
-        }
-    }
-    others.sort_by(|a, b| a.name.cmp(&b.name));
-    let source = Source::Safetensors(Spans { file, data_start, offsets });
-    Ok(Contents { container: Container::Safetensors, tensors, others, metadata: header.metadata, source })
-}
-
-fn copy_of(span: &Span) -> Span {
-    Span { dtype: span.dtype, shape: span.shape.clone(), data_offsets: span.data_offsets }
-}
-
-fn element(dtype: Dtype) -> Option<Element> {
-    Some(match dtype {
-        Dtype::F64 => Element::Float64,
-        Dtype::F32 => Element::Float32,
-        Dtype::F16 => Element::Float16,
-        Dtype::BF16 => Element::BFloat16,
-        Dtype::I64 => Element::Int64,
-        Dtype::I32 => Element::Int32,
-        Dtype::I16 => Element::Int16,
-        Dtype::I8 => Element::Int8,
-        Dtype::U64 => Element::UInt64,
-        Dtype::U32 => Element::UInt32,
-        Dtype::U16 => Element::UInt16,
-        Dtype::U8 => Element::UInt8,
-        Dtype::BOOL => Element::Bool,
-        _ => return None,
-    })
-}
 
 /// The values of a safetensors file: its metadata, and every tensor on the CPU, of the type in the file.
 ///
@@ -158,10 +41,10 @@ pub fn read(path: impl AsRef<Path>) -> Result<(BTreeMap<String, String>, BTreeMa
 /// Key of the metadata under which coretune describes what it has written, as JSON.
 pub(crate) const DESCRIPTION: &str = "coretune";
 
-/// Key of the metadata under which the BLAKE3 of the data stands, in files that [`write_with_digest`] made.
+/// Key of the metadata under which files of [`write_with_digest`] store the BLAKE3 of their data.
 const DIGEST: &str = "blake3";
 
-/// Refuses a file whose data is not what it was written with, where it says what that was.
+/// Refuses a file whose data was altered since it was written, if it has a digest.
 ///
 /// # Errors
 /// [`CheckpointError::Altered`], and as [`Checkpoint::open`].
@@ -177,7 +60,7 @@ fn check_digest(checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     if *expected == found { Ok(()) } else { Err(CheckpointError::Altered { path: path.into() }) }
 }
 
-/// BLAKE3 of what follows the header.
+/// BLAKE3 of the data after the header.
 fn digest_of_data(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut length = [0; 8];
@@ -213,7 +96,7 @@ pub fn write_with_digest(
 ///
 /// # Errors
 /// [`CheckpointError::File`]; [`CheckpointError::WrittenWrong`]; [`CheckpointError::Duplicate`] when two tensors have one name;
-/// [`CheckpointError::Engine`] for element types that safetensors does not know.
+/// [`CheckpointError::Engine`] for element types that safetensors does not have.
 pub fn write(
     path: impl AsRef<Path>,
     metadata: &BTreeMap<String, String>,

@@ -9,9 +9,9 @@ use std::thread;
 use pytorch_reader::{DType, FileFormat, PickleError, PickleValue, PytorchError, PytorchReader};
 use zip::ZipArchive;
 
-use super::checkpoint::{Contents, Source};
+use super::contents::{Container, Contents, OtherObject, TensorInfo, Values};
 use super::limits::{self, Limits, clipped};
-use super::{CheckpointError, Container, Element, OtherObject, TensorInfo};
+use super::{CheckpointError, Element};
 
 /// Stack of the thread that reads a pickle: a thousand levels, the most that are read, take some megabytes.
 const STACK: usize = 64 << 20;
@@ -51,7 +51,17 @@ fn read(path: &Path, container: Container) -> Result<Contents, CheckpointError> 
     let mut others = Vec::new();
     name_others(&mut Vec::new(), &root, &mut others);
     others.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Contents { container, tensors: infos, others, metadata: BTreeMap::new(), source: Source::Torch(tensors) })
+    Ok(Contents { container, tensors: infos, others, metadata: BTreeMap::new(), values: Box::new(Storages(tensors)) })
+}
+
+/// The tensors of an open file; each reads its part of a storage.
+struct Storages(BTreeMap<String, pytorch_reader::Tensor>);
+
+impl Values for Storages {
+    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        let tensor = self.0.get(name).ok_or_else(|| format!("tensor {name}: not in the file"))?;
+        tensor.read().map_err(|error| error.to_string())
+    }
 }
 
 /// The limits that the file's size sets, once its pickle is known to keep to them.

@@ -3,7 +3,9 @@
 use tch::{Device, Tensor};
 
 use super::architecture::Architecture;
-use super::layers::{Builder, Mode, Stage, Values};
+use super::blocks::Stage;
+use super::builder::{Builder, Values};
+use super::layers::Mode;
 use super::operations::{Operations, Run};
 use super::parameters::{Parameters, Role};
 use super::{ModelError, mobilenet, resnet};

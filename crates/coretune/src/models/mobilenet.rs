@@ -1,7 +1,9 @@
 //! MobileNetV2 for 32x32 images, with the names of its common CIFAR implementation (`layers.0.conv1.weight`).
 
 use super::architecture::{Architecture, Family};
-use super::layers::{Around, Builder, ConvNorm, Kernel, Residual, Stage, Unit};
+use super::blocks::{Around, ConvNorm, Residual, Stage, Unit};
+use super::builder::Builder;
+use super::layers::Kernel;
 
 /// One row of the table: blocks of one width. The first block has the stride.
 struct Row {

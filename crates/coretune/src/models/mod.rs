@@ -2,6 +2,8 @@
 
 mod architecture;
 mod backbone;
+mod blocks;
+mod builder;
 mod encoder;
 mod error;
 mod heads;

@@ -1,7 +1,9 @@
 //! ResNet v1.5, wide ResNet and ResNeXt, with torchvision's names and values.
 
 use super::architecture::{Architecture, Family, Stem};
-use super::layers::{Around, Builder, ConvNorm, Kernel, Residual, Stage, Unit};
+use super::blocks::{Around, ConvNorm, Residual, Stage, Unit};
+use super::builder::Builder;
+use super::layers::Kernel;
 
 /// What a family consists of.
 #[derive(Debug, Clone, Copy)]

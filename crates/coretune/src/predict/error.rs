@@ -1,7 +1,7 @@
 use thiserror::Error;
 
 use crate::data::DataError;
-use crate::run_folder::storage_hint;
+use crate::files::storage_hint;
 use crate::settings::Hint;
 use crate::train::TrainError;
 

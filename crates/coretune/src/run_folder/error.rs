@@ -1,11 +1,12 @@
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::RunFolder;
+use super::names::holds_run;
+use crate::files;
 use crate::settings::{Hint, RunKind, literal};
-/// Found where a run should go on that was never begun.
+
+/// What is found in a folder that holds files and no run.
 pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
 
 /// Why a run folder cannot be used.
@@ -123,7 +124,7 @@ impl RunFolderError {
                 "put the file back from a copy of the folder, or start anew into another folder: {run.output=DIR}".into()
             }
             RunFolderError::Content { .. } => "was it edited, or written by another program?".into(),
-            RunFolderError::Io { source, .. } => return storage_hint(source.kind()),
+            RunFolderError::Io { source, .. } => return files::storage_hint(source.kind()),
             RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: {run.output=DIR}".into(),
         };
         Some(hint)
@@ -132,19 +133,5 @@ impl RunFolderError {
 
 /// The run folder that a file lies in, such as `RUN/checkpoints/best.safetensors`.
 fn run_of(file: &Path) -> Option<&Path> {
-    file.ancestors().skip(1).take(2).find(|folder| RunFolder::holds_run(folder))
-}
-
-/// The way out when the system refuses a file.
-pub(crate) fn storage_hint(kind: ErrorKind) -> Option<Hint> {
-    let hint = match kind {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-            "name a folder that can be written: {@output=DIR}"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "the disk is full: free some space; what was saved before is whole, and {@resume} continues from it"
-        }
-        _ => return None,
-    };
-    Some(hint.into())
+    file.ancestors().skip(1).take(2).find(|folder| holds_run(folder))
 }

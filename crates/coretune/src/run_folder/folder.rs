@@ -5,30 +5,20 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::NO_CONFIG;
+use super::error::{NO_CONFIG, RunFolderError};
+use super::names::{
+    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PROVENANCE, SKIPPED, SUMMARY, TABLE, holds_run,
+};
 use super::{
-    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, Recording, RunFolderError, Summary, derived, metrics,
-    tensorboard,
+    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, Recording, Summary, derived, metrics, tensorboard,
 };
 use crate::files::{self, PARTIAL};
 use crate::settings::RunKind;
 
-const CHECKPOINTS: &str = "checkpoints";
-const CHANGES: &str = "changes.jsonl";
 const CHANGES_ARE: &str = "list of changed settings";
-const CONFIG: &str = "config.toml";
-const LOCK: &str = ".lock";
-const LOG: &str = "log.txt";
-const METRICS: &str = "metrics.jsonl";
 const METRICS_ARE: &str = "list of metrics";
-const PROVENANCE: &str = "provenance.json";
 const PROVENANCE_IS: &str = "provenance of a run";
-const SKIPPED: &str = "skipped.txt";
-const SUMMARY: &str = "summary.json";
 const SUMMARY_IS: &str = "summary of a run";
-const TABLE: &str = "metrics.csv";
-/// `TensorBoard` looks for `tfevents` in the name.
-const EVENTS: &str = "events.out.tfevents.coretune";
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -85,7 +75,7 @@ impl RunFolder {
 
     /// Whether a run was begun in this folder.
     pub fn holds_run(root: &Path) -> bool {
-        root.join(CONFIG).is_file()
+        holds_run(root)
     }
 
     /// Whether a new run can be made here: nothing is there, or nothing that counts.
@@ -244,9 +234,9 @@ impl RunFolder {
         Ok(self.root.join(SKIPPED))
     }
 
-    /// Appends a line to `log.txt`.
-    pub fn say(&self, line: &str) -> Result<(), RunFolderError> {
-        self.append(LOG, line)
+    /// Where the lines shown to the user are kept: `log.txt`.
+    pub fn log_file(&self) -> PathBuf {
+        self.root.join(LOG)
     }
 
     /// Appends a record to `metrics.jsonl`; when this returns, the system has the whole line.

@@ -12,14 +12,15 @@
 //! | `summary.json` | the [`Summary`] | at the end |
 //! | `metrics.csv`, `events.out.tfevents.coretune` | `metrics.jsonl` in other forms | by [`RunFolder::derive`] |
 //!
-//! A file that is written whole is written beside as `<name>.partial` and renamed, so that it is never half there. While a run goes
-//! on, its process holds a lock on `.lock`, so that no other run writes into the folder.
+//! A file that is written as a whole is written as `<name>.partial` and renamed, so that it is never half there. The process
+//! of a run holds a lock on `.lock`, so that no other run writes into the folder.
 
 mod changes;
 mod derived;
 mod error;
 mod folder;
 mod metrics;
+mod names;
 mod provenance;
 mod summary;
 mod tensorboard;
@@ -27,7 +28,6 @@ mod tensorboard;
 pub use changes::ChangeRecord;
 pub(crate) use derived::fields;
 pub use error::RunFolderError;
-pub(crate) use error::storage_hint;
 pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use provenance::{MachineRecord, Provenance};

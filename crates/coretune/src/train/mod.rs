@@ -13,6 +13,7 @@ mod learner;
 mod meter;
 mod method_state;
 mod movement;
+mod named_tensors;
 mod optimizer;
 mod progress;
 mod rehearsal;

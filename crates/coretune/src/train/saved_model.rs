@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::TrainError;
-use super::state::{check_named, copy_named, first_not_finite};
+use super::named_tensors::{check_named, copy_named, first_not_finite};
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
 
-/// Key of the metadata under which the description stands.
+/// Key of the metadata under which the description is stored.
 pub(crate) const KEY: &str = safetensors_file::DESCRIPTION;
 
 /// All that is needed beside the weights: the network, the classes, and how an image becomes its input.

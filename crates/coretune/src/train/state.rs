@@ -1,58 +1,44 @@
-//! Everything that a later process needs to go on with a run: written, verified, read back.
+//! Everything that a later process needs to resume a run: written, verified, read back.
 //!
-//! The state is a list of named tensors (weights, optimizer, averages) and a [`Progress`]. There is no state of random
-//! generators and no position of a sampler in it: every draw and every batch is a function of (seed, epoch, step).
+//! The state is a list of named tensors (weights, optimizer, averages) and a [`Progress`]. It holds no state of random
+//! generators and no position of a sampler: every draw and every batch is a function of (seed, epoch, step).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
-use tch::{Kind, Tensor, no_grad};
+use tch::Kind;
 
 use super::learner::Learner;
+use super::named_tensors::copy_named;
 use super::saved_model::KEY;
-use super::{Progress, TrainError, Trainer};
+use super::{Progress, TrainError};
 use crate::checkpoints::{Checkpoint, safetensors_file};
 use crate::engine::guard;
-use crate::models::{Parameters, Role};
 
-impl<L: Learner> Trainer<'_, L> {
-    /// Writes the state to `last.safetensors`, once it is known to be sound and the metrics up to here are on the disk.
-    pub(super) fn save_state(&self) -> Result<(), TrainError> {
-        self.check_finite()?;
-        self.folder.sync_metrics()?;
-        let metadata = self.learner.metadata(&self.progress);
-        Ok(safetensors_file::write_with_digest(self.folder.last_checkpoint(), &metadata, &self.learner.state())?)
-    }
+/// Writes the state of `learner` after `progress` to a file; equal states give equal bytes.
+pub(super) fn save(path: &Path, learner: &impl Learner, progress: &Progress) -> Result<(), TrainError> {
+    Ok(safetensors_file::write_with_digest(path, &learner.metadata(progress), &learner.state())?)
+}
 
-    /// Goes on from a state that a run of the same configuration has saved.
-    ///
-    /// # Errors
-    /// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
-    /// tensors are not those of this run.
-    pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
-        let (metadata, tensors) = safetensors_file::read(path)?;
-        let progress = progress_of(&metadata, path)?;
-        let state = self.learner.state();
-        if let Some(name) = tensors.keys().find(|name| !state.iter().any(|(known, _)| known == *name)) {
-            let (name, expected, found) = (name.clone(), "nothing".into(), format!("{:?}", tensors[name].size()));
-            return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
-        }
-        for (name, target) in &state {
-            copy_named(name, target, &tensors, path)?;
-        }
-        self.learner.loaded(progress.step);
-        self.progress = progress;
-        Ok(())
+/// Reads a saved state into `learner`, which a run of the same configuration has made; gives its progress.
+///
+/// # Errors
+/// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
+/// tensors are not those of this run.
+pub(super) fn load(path: &Path, learner: &mut impl Learner) -> Result<Progress, TrainError> {
+    let (metadata, tensors) = safetensors_file::read(path)?;
+    let progress = progress_of(&metadata, path)?;
+    let state = learner.state();
+    if let Some(name) = tensors.keys().find(|name| !state.iter().any(|(known, _)| known == *name)) {
+        let (name, expected, found) = (name.clone(), "nothing".into(), format!("{:?}", tensors[name].size()));
+        return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
     }
-
-    /// Refuses weights that are no numbers any more: what is saved can always be gone on from.
-    pub(super) fn check_finite(&self) -> Result<(), TrainError> {
-        match first_not_finite(&self.learner.parameters())? {
-            None => Ok(()),
-            Some(tensor) => Err(self.diverged(format!("{tensor} holds NaN or infinity"))),
-        }
+    for (name, target) in &state {
+        copy_named(name, target, &tensors, path)?;
     }
+    learner.loaded(progress.step);
+    Ok(progress)
 }
 
 fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progress, TrainError> {
@@ -64,61 +50,7 @@ fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progr
     progress.ok_or_else(|| not_ours("a model without the state of its training".into()))
 }
 
-/// Copies the tensor of that name into `target`, whose layout in memory stays; shapes must agree.
-pub(super) fn copy_named(
-    name: &str,
-    target: &Tensor,
-    tensors: &BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<(), TrainError> {
-    let source = checked(name, &target.size(), tensors, path)?;
-    if source.is_floating_point() != target.is_floating_point() {
-        let kind = |tensor: &Tensor| format!("{:?} of {:?}", tensor.size(), tensor.kind());
-        let (name, expected, found) = (name.into(), kind(target), kind(source));
-        return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
-    }
-    no_grad(|| target.shallow_clone().copy_(source));
-    Ok(())
-}
-
-/// Refuses a file without a tensor of that name and shape.
-pub(super) fn check_named(
-    name: &str,
-    shape: &[i64],
-    tensors: &BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<(), TrainError> {
-    checked(name, shape, tensors, path).map(drop)
-}
-
-fn checked<'a>(
-    name: &str,
-    shape: &[i64],
-    tensors: &'a BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<&'a Tensor, TrainError> {
-    let refused = |found: String| TrainError::TensorMismatch {
-        path: path.into(),
-        name: name.into(),
-        expected: format!("{shape:?}"),
-        found,
-    };
-    let source = tensors.get(name).ok_or_else(|| refused("nothing".into()))?;
-    if source.size() == shape { Ok(source) } else { Err(refused(format!("{:?}", source.size()))) }
-}
-
-/// The first weight or running statistic that holds NaN or infinity; one transfer from the device for all.
-pub(super) fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, TrainError> {
-    let is_float = |role: Role, tensor: &Tensor| role == Role::Weight || tensor.kind() == Kind::Float;
-    let floats: Vec<_> = parameters.iter().filter(|entry| is_float(entry.role, &entry.tensor)).collect();
-    let finite: Vec<bool> = guard("checking weights", || {
-        let each: Vec<Tensor> = floats.iter().map(|entry| entry.tensor.detach().isfinite().all()).collect();
-        Vec::<bool>::try_from(Tensor::stack(&each, 0)).expect("a vector of booleans")
-    })?;
-    Ok(floats.iter().zip(finite).find(|(_, finite)| !finite).map(|(entry, _)| entry.name.clone()))
-}
-
-/// How far the run came whose state this file holds.
+/// The progress of the run whose state this file holds.
 ///
 /// # Errors
 /// [`TrainError::NotARunCheckpoint`] when it holds none.

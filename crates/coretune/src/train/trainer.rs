@@ -1,7 +1,7 @@
 //! The training loop.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::events::{Event, Observer, StepReport};
@@ -9,8 +9,9 @@ use super::figures::DeviceFigures;
 use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::movement::Snapshot;
+use super::named_tensors::first_not_finite;
 use super::progress::Progress;
-use super::{Saved, Schedule, Stop, TrainError, TrainingImages};
+use super::{Saved, Schedule, Stop, TrainError, TrainingImages, state};
 use crate::run_folder::{MetricsRecord, RunFolder};
 
 /// How long training goes on, and how often it is recorded.
@@ -106,6 +107,32 @@ impl<'a, L: Learner> Trainer<'a, L> {
             drop(self.folder.derive());
         }
         outcome
+    }
+
+    /// Reads the state that a run of the same configuration has saved, to resume from it.
+    ///
+    /// # Errors
+    /// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
+    /// tensors are not those of this run.
+    pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
+        self.progress = state::load(path, &mut self.learner)?;
+        Ok(())
+    }
+
+    /// Writes the state to `last.safetensors`, once its weights are known to be finite and the metrics up to here are on
+    /// the disk.
+    fn save_state(&self) -> Result<(), TrainError> {
+        self.check_finite()?;
+        self.folder.sync_metrics()?;
+        state::save(&self.folder.last_checkpoint(), &self.learner, &self.progress)
+    }
+
+    /// Refuses weights that are NaN or infinite: a saved state can always be resumed.
+    fn check_finite(&self) -> Result<(), TrainError> {
+        match first_not_finite(&self.learner.parameters())? {
+            None => Ok(()),
+            Some(tensor) => Err(self.diverged(format!("{tensor} holds NaN or infinity"))),
+        }
     }
 
     /// Trains on to the end of the plan, saving the state at the end of every epoch and as often as the plan says.
@@ -243,7 +270,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
     }
 
     /// The error that ends training when `what` is no number any more, with the terms of the last step.
-    pub(super) fn diverged(&self, what: String) -> TrainError {
+    fn diverged(&self, what: String) -> TrainError {
         TrainError::NonFinite {
             what,
             step: self.last_report.as_ref().map_or(self.progress.step, |report| report.step),

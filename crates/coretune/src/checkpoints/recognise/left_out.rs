@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::LeftOut;
-use super::search::{Found, is_counter};
-use crate::checkpoints::layouts::{COMMON_GROUPS, Group, Layout};
+use super::encoder::EncoderInFile;
+use super::recognised::LeftOut;
+use crate::checkpoints::layouts::{COMMON_GROUPS, Group, Layout, is_counter};
 use crate::checkpoints::names::Names;
 
 /// Counts what is not used, by group.
@@ -12,7 +12,7 @@ pub(super) fn left_out(
     names: &Names,
     layout: Option<&Layout>,
     root: &str,
-    (chosen, others): (&Found, &[Found]),
+    (chosen, others): (&EncoderInFile, &[EncoderInFile]),
     heads: &BTreeMap<String, String>,
 ) -> Vec<LeftOut> {
     let groups: Vec<&Group> = layout.map_or(&[][..], |layout| layout.groups).iter().chain(COMMON_GROUPS).collect();
@@ -34,11 +34,17 @@ pub(super) fn left_out(
 }
 
 /// The group of a tensor that is not used, and why it is not.
-fn group_of(name: &str, root: &str, chosen: &Found, others: &[Found], groups: &[&Group]) -> (String, String) {
+fn group_of(
+    name: &str,
+    root: &str,
+    chosen: &EncoderInFile,
+    others: &[EncoderInFile],
+    groups: &[&Group],
+) -> (String, String) {
     if is_counter(name) {
         return ("operation counters".into(), "left by a profiler, not weights".into());
     }
-    let inside = |found: &&Found| {
+    let inside = |found: &&EncoderInFile| {
         let nested = found.prefix.len() > chosen.prefix.len() || !name.starts_with(&chosen.prefix);
         !found.prefix.is_empty() && nested && name.starts_with(&found.prefix)
     };

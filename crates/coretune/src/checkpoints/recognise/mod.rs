@@ -1,71 +1,18 @@
 //! Finds the backbone in a checkpoint: which source wrote it, which encoders it has, which network it is.
 
+mod encoder;
 mod left_out;
 mod network;
 mod place;
+mod recognised;
 mod search;
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
 pub(super) use self::network::outline;
+pub use self::recognised::{LeftOut, Mismatched, Recognised};
 use self::search::Search;
 use super::layouts::LAYOUTS;
 use super::safetensors_file::DESCRIPTION;
 use super::{Checkpoint, CheckpointError};
-use crate::models::Architecture;
-
-/// What a checkpoint is.
-#[derive(Debug, Clone)]
-pub struct Recognised {
-    /// Name of the layout, such as `moco`; `unknown` when only the backbone itself was recognised.
-    pub layout: &'static str,
-    /// The method in words, such as `MoCo v1/v2`.
-    pub method: &'static str,
-    /// The encoder taken.
-    pub encoder: String,
-    /// The encoders that are there too, for `--encoder`.
-    pub other_encoders: Vec<String>,
-    /// Prefix of the encoder's tensors in the file, wrappers included: `state_dict.module.encoder_q.`.
-    pub prefix: String,
-    /// The network.
-    pub architecture: Architecture,
-    /// Width of its features.
-    pub features: i64,
-    /// Name in our backbone, and name in the file.
-    pub backbone: BTreeMap<String, String>,
-    /// The same for the heads that have a place here (`classifier.weight`, `projection.0.weight`, ...).
-    pub heads: BTreeMap<String, String>,
-    /// Tensors of the backbone whose shape is not the network's; they are in no other list here.
-    pub mismatched: Vec<Mismatched>,
-    /// What is not used, and why.
-    pub left_out: Vec<LeftOut>,
-}
-
-/// A tensor whose shape is not that of its place in the network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mismatched {
-    /// Name in the file.
-    pub name: String,
-    /// Name in the backbone.
-    pub target: String,
-    /// Shape in the backbone.
-    pub expected: Vec<i64>,
-    /// Shape in the file.
-    pub found: Vec<i64>,
-}
-
-/// A group of tensors that are not used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
-    /// What they are, such as `projection head`.
-    pub group: String,
-    /// How many.
-    pub tensors: usize,
-    /// Why.
-    pub reason: String,
-}
 
 /// Recognises a checkpoint from names and shapes.
 ///
@@ -81,7 +28,7 @@ pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recog
     Ok(Recognised { method: described_method(checkpoint).unwrap_or(recognised.method), ..recognised })
 }
 
-/// The method of pre-training that a file of coretune says itself: the names of a backbone alone may be those of several.
+/// The method of pre-training that a file of coretune records: the tensor names alone may be those of several methods.
 fn described_method(checkpoint: &Checkpoint) -> Option<&'static str> {
     let text = checkpoint.metadata().get(DESCRIPTION)?;
     let described: serde_json::Value = serde_json::from_str(text).ok()?;
@@ -95,7 +42,7 @@ fn described_method(checkpoint: &Checkpoint) -> Option<&'static str> {
 fn recognise_by_names(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
     let encoder = encoder.filter(|&encoder| encoder != "auto");
     let search = Search::of(checkpoint);
-    // A network that is none of ours under the first fitting prefix says more than "nothing recognised" at the end.
+    // An unknown network under the first prefix that fits says more than "nothing recognised" at the end.
     let mut near_miss = None;
     for layout in LAYOUTS {
         for container in layout.containers {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Recognised;
+use super::recognised::Recognised;
 use crate::checkpoints::architecture::Shapes;
 use crate::checkpoints::{Checkpoint, CheckpointError};
 use crate::engine::EngineError;

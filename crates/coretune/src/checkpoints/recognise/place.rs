@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Mismatched;
 use super::network::Network;
+use super::recognised::Mismatched;
 use super::search::Search;
 use crate::checkpoints::CheckpointError;
 use crate::checkpoints::names::Spelling;
@@ -56,7 +56,7 @@ impl Search<'_> {
         }
     }
 
-    /// An object that is no tensor in the place of one.
+    /// Refuses a file in which another object has the name of a tensor.
     fn refuse_stand_in(
         &self,
         network: &Network,

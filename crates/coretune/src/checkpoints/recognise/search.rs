@@ -3,26 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::encoder::EncoderInFile;
 use super::left_out::left_out;
 use super::network::Networks;
-use super::{Mismatched, Recognised};
+use super::recognised::Recognised;
 use crate::checkpoints::architecture::{Shapes, architecture_of};
-use crate::checkpoints::layouts::{AVERAGED_CONTAINERS, COUNTERS, Layout};
+use crate::checkpoints::layouts::{AVERAGED_CONTAINERS, Layout, is_counter};
 use crate::checkpoints::names::{Names, SPELLINGS, Spelling, without_wrappers};
 use crate::checkpoints::{Checkpoint, CheckpointError};
 use crate::models::Architecture;
-
-/// A backbone found under a prefix.
-pub(super) struct Found {
-    pub(super) encoder: String,
-    /// Without wrappers.
-    pub(super) prefix: String,
-    architecture: Architecture,
-    /// Our name and the name without wrappers.
-    pub(super) names: BTreeMap<String, String>,
-    /// Those of another shape than the network's, which are not in `names`.
-    pub(super) mismatched: Vec<Mismatched>,
-}
 
 /// A checkpoint that is searched for backbones.
 pub(super) struct Search<'a> {
@@ -48,7 +37,7 @@ impl<'a> Search<'a> {
     }
 
     /// The encoders of a layout in one container; empty when the layout does not fit.
-    pub(super) fn in_container(&self, layout: &Layout, container: &str) -> Result<Vec<Found>, CheckpointError> {
+    pub(super) fn in_container(&self, layout: &Layout, container: &str) -> Result<Vec<EncoderInFile>, CheckpointError> {
         let root = dotted(container);
         let fits = |group: &&[&str]| group.iter().any(|prefix| self.names.has_prefix(&format!("{root}{prefix}")));
         if !layout.requires.iter().all(fits) {
@@ -63,7 +52,12 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    fn encoders(&self, layout: &Layout, root: &str, label: Option<&str>) -> Result<Vec<Found>, CheckpointError> {
+    fn encoders(
+        &self,
+        layout: &Layout,
+        root: &str,
+        label: Option<&str>,
+    ) -> Result<Vec<EncoderInFile>, CheckpointError> {
         let mut found = Vec::new();
         for encoder in layout.encoders {
             for prefix in encoder.prefixes {
@@ -82,7 +76,12 @@ impl<'a> Search<'a> {
     }
 
     /// The backbone whose names start with `prefix`, in the first spelling that fits.
-    fn under(&self, prefix: &str, spellings: &[Spelling], encoder: String) -> Result<Option<Found>, CheckpointError> {
+    fn under(
+        &self,
+        prefix: &str,
+        spellings: &[Spelling],
+        encoder: String,
+    ) -> Result<Option<EncoderInFile>, CheckpointError> {
         let fits = |spelling: &&Spelling| spelling.fits(|name| self.names.has(&format!("{prefix}{name}")));
         let Some(spelling) = spellings.iter().find(fits) else { return Ok(None) };
         let mut names: BTreeMap<String, String> = self
@@ -94,7 +93,7 @@ impl<'a> Search<'a> {
         let architecture = self.architecture(&names, spelling, prefix)?;
         let mismatched = self.check(&architecture, &names, spelling, prefix)?;
         names.retain(|target, _| mismatched.iter().all(|tensor| tensor.target != *target));
-        Ok(Some(Found { encoder, prefix: prefix.into(), architecture, names, mismatched }))
+        Ok(Some(EncoderInFile { encoder, prefix: prefix.into(), architecture, names, mismatched }))
     }
 
     /// The network that the shapes imply.
@@ -113,7 +112,7 @@ impl<'a> Search<'a> {
     }
 
     /// Backbones under any prefix, each named by it.
-    pub(super) fn anywhere(&self) -> Result<Vec<Found>, CheckpointError> {
+    pub(super) fn anywhere(&self) -> Result<Vec<EncoderInFile>, CheckpointError> {
         let mut prefixes = BTreeSet::new();
         // What an optimizer remembers of a backbone is named like it, and is none.
         for (name, _) in self.names.iter().filter(|(name, _)| !name.starts_with("optimizer")) {
@@ -133,7 +132,7 @@ impl<'a> Search<'a> {
     pub(super) fn recognised(
         &self,
         layout: Option<(&'static Layout, &str)>,
-        mut found: Vec<Found>,
+        mut found: Vec<EncoderInFile>,
         asked: Option<&str>,
     ) -> Result<Recognised, CheckpointError> {
         let chosen = self.chosen(layout.is_some(), &mut found, asked)?;
@@ -157,7 +156,12 @@ impl<'a> Search<'a> {
     }
 
     /// Index of the encoder to take.
-    fn chosen(&self, known: bool, found: &mut Vec<Found>, asked: Option<&str>) -> Result<usize, CheckpointError> {
+    fn chosen(
+        &self,
+        known: bool,
+        found: &mut Vec<EncoderInFile>,
+        asked: Option<&str>,
+    ) -> Result<usize, CheckpointError> {
         match asked {
             Some(asked) => self.asked_for(asked, found),
             None if !known && found.len() > 1 => {
@@ -174,7 +178,7 @@ impl<'a> Search<'a> {
     }
 
     /// Index of the encoder of this name, or the backbone under this prefix.
-    fn asked_for(&self, asked: &str, found: &mut Vec<Found>) -> Result<usize, CheckpointError> {
+    fn asked_for(&self, asked: &str, found: &mut Vec<EncoderInFile>) -> Result<usize, CheckpointError> {
         if let Some(index) = found.iter().position(|found| found.encoder == asked) {
             return Ok(index);
         }
@@ -206,7 +210,7 @@ impl<'a> Search<'a> {
     }
 
     /// The prefix as the file spells it: that of the first tensor whose name ends as without wrappers.
-    fn prefix_in_file(&self, chosen: &Found) -> String {
+    fn prefix_in_file(&self, chosen: &EncoderInFile) -> String {
         chosen
             .names
             .values()
@@ -245,8 +249,4 @@ fn dotted(prefix: &str) -> String {
 
 fn ends_a_component(prefix: &str) -> bool {
     prefix.is_empty() || prefix.ends_with('.')
-}
-
-pub(super) fn is_counter(name: &str) -> bool {
-    name.rsplit('.').next().is_some_and(|last| COUNTERS.contains(&last))
 }

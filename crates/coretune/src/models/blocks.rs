@@ -1,0 +1,117 @@
+//! What backbones are built of above the layers: residual blocks, and stages of them.
+
+use super::builder::Builder;
+use super::layers::{BatchNorm, Convolution, Kernel};
+use super::operations::Operations;
+
+/// Convolution, batch norm and, if asked for, ReLU.
+#[derive(Debug)]
+pub(super) struct ConvNorm {
+    convolution: Convolution,
+    norm: BatchNorm,
+    relu: bool,
+}
+
+impl ConvNorm {
+    /// Makes `<convolution>.weight` and `<norm>.{weight, bias, running_mean, running_var, num_batches_tracked}`.
+    pub(super) fn new(parameters: &mut Builder, convolution: &str, norm: &str, kernel: Kernel, relu: bool) -> Self {
+        ConvNorm {
+            convolution: Convolution::new(parameters, convolution, kernel),
+            norm: BatchNorm::new(parameters, norm, kernel.outputs),
+            relu,
+        }
+    }
+
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+        let y = operations.convolution(x, &self.convolution);
+        let y = operations.batch_norm(&y, &self.norm);
+        if self.relu { operations.relu(y) } else { y }
+    }
+
+    pub(super) fn norm_mut(&mut self) -> &mut BatchNorm {
+        &mut self.norm
+    }
+}
+
+/// A residual block: a row of convolutions, what goes around them, and ReLU after the sum if the network has one.
+#[derive(Debug)]
+pub(super) struct Residual {
+    pub(super) body: Vec<ConvNorm>,
+    pub(super) around: Around,
+    pub(super) relu: bool,
+}
+
+/// What a residual block adds to the output of its body.
+#[derive(Debug)]
+pub(super) enum Around {
+    /// Nothing (MobileNetV2 where the size changes).
+    Nothing,
+    /// The input as it is.
+    Identity,
+    /// The input through a 1x1 convolution.
+    Projection(ConvNorm),
+}
+
+impl Residual {
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+        let (first, rest) = self.body.split_first().expect("a residual block has layers");
+        let first = first.apply(x, operations);
+        let y = rest.iter().fold(first, |y, layer| layer.apply(&y, operations));
+        let y = match &self.around {
+            Around::Nothing => y,
+            Around::Identity => operations.add(y, x),
+            Around::Projection(projection) => {
+                let around = projection.apply(x, operations);
+                operations.add(y, &around)
+            }
+        };
+        if self.relu { operations.relu(y) } else { y }
+    }
+
+    fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
+        let around = match &mut self.around {
+            Around::Projection(projection) => Some(projection),
+            Around::Nothing | Around::Identity => None,
+        };
+        self.body.iter_mut().chain(around).map(ConvNorm::norm_mut)
+    }
+}
+
+/// One step of a stage.
+#[derive(Debug)]
+pub(super) enum Unit {
+    /// Convolution, batch norm, ReLU.
+    ConvNorm(ConvNorm),
+    /// 3x3 max-pool of stride 2.
+    MaxPool,
+    /// Residual block.
+    Residual(Residual),
+}
+
+/// A run of units that end at one resolution: the unit of freezing and of layer-wise learning rates.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) units: Vec<Unit>,
+}
+
+impl Stage {
+    /// What the stage makes of `x`.
+    pub(super) fn apply<O: Operations>(&self, x: O::Value, operations: &mut O) -> O::Value {
+        self.units.iter().fold(x, |x, unit| match unit {
+            Unit::ConvNorm(layer) => layer.apply(&x, operations),
+            Unit::MaxPool => operations.max_pool(&x),
+            Unit::Residual(block) => block.apply(&x, operations),
+        })
+    }
+
+    pub(super) fn freeze_norms(&mut self) {
+        for unit in &mut self.units {
+            match unit {
+                Unit::ConvNorm(layer) => layer.norm_mut().freeze(),
+                Unit::MaxPool => {}
+                Unit::Residual(block) => block.norms_mut().for_each(BatchNorm::freeze),
+            }
+        }
+    }
+}
