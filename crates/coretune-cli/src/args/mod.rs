@@ -1,7 +1,7 @@
-//! What can be typed: the commands, and their flags.
+//! The commands and their flags.
 //!
-//! Flags that set something of a run come from [`coretune::config::settings`] (see [`settings`]); only what is no
-//! setting is declared here.
+//! Flags of settings come from [`coretune::config::settings`] (see [`settings`]); only the other
+//! flags are declared here.
 
 #[cfg(test)]
 mod defaults;
@@ -24,7 +24,7 @@ use self::face::Takes;
 pub(crate) use self::spelling::{origin, spelled};
 use crate::failure::Failure;
 
-/// Fine-tune contrastive checkpoints on labelled images, and know what it gained.
+/// Fine-tune contrastive checkpoints on labelled images, and measure what it gained.
 #[derive(Debug, Parser)]
 #[command(name = "coretune", version, disable_help_flag = true, disable_help_subcommand = true)]
 pub(crate) struct CommandLine {
@@ -35,26 +35,26 @@ pub(crate) struct CommandLine {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what a checkpoint holds and what of it would be loaded
+    /// Show what a checkpoint holds and which of its tensors would be loaded
     Inspect(Inspect),
-    /// Measure kNN and linear probe of a frozen checkpoint
+    /// Measure a frozen checkpoint by kNN and linear probe
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
     Fit(Fit),
-    /// Make a contrastive checkpoint from images without labels
+    /// Pre-train a contrastive checkpoint on images without labels
     Pretrain(Pretrain),
-    /// Repeat a run and say whether its weights come out the same
+    /// Repeat a run and compare the weights
     Reproduce(Reproduce),
-    /// Measure a finished run on a split
+    /// Evaluate a finished run on a split
     Evaluate(Evaluate),
-    /// Fetch public data sets; look at labelled images before anything is trained on them
+    /// Fetch public data sets, and check labelled images before training
     #[command(subcommand)]
     Data(Data),
-    /// Say of images what they show
+    /// Classify images
     Predict(Predict),
-    /// Write a trained model for other programs, and check what was written
+    /// Export a trained model to other programs, and check the file
     Export(Export),
-    /// Write a page about one run, or several side by side
+    /// Write an HTML page about one run, or several side by side
     Report(Report),
     /// Print completions for a shell
     Completions(Completions),
@@ -68,7 +68,7 @@ pub(crate) struct Inspect {
     /// Checkpoint: torch, safetensors or npz
     #[arg(value_name = "CKPT")]
     pub(crate) checkpoint: PathBuf,
-    /// Encoder to take where the file holds several [default: auto]
+    /// Encoder to use if the file holds several [default: auto]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) encoder: Option<String>,
     /// Print JSON
@@ -139,7 +139,7 @@ pub(crate) struct Evaluate {
     /// Run folder
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Split to measure on: train, val, test
+    /// Split to evaluate on: train, val, test
     #[arg(long, value_name = "NAME", default_value = "test", hide_possible_values = true)]
     #[arg(value_parser = ["train", "val", "validation", "test"])]
     pub(crate) split: String,
@@ -164,7 +164,7 @@ pub(crate) struct Export {
     /// Keep the projection head in a safetensors file
     #[arg(long)]
     pub(crate) with_projection: bool,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     pub(crate) force: bool,
     /// Print JSON
@@ -195,13 +195,13 @@ pub(crate) struct DataCheck {
 /// `coretune data fetch`.
 #[derive(Debug, Args)]
 pub(crate) struct DataFetch {
-    /// Data set, as --list calls it: fashion-mnist, cifar10, cifar100, imagenette, ...
+    /// Name of a data set in --list: fashion-mnist, cifar10, cifar100, imagenette, ...
     #[arg(value_name = "NAME", required_unless_present = "list", conflicts_with = "list")]
     pub(crate) name: Option<String>,
     /// New or empty folder for it [default: NAME in ~/.cache/coretune/data]
     #[arg(long, value_name = "DIR", conflicts_with = "list")]
     pub(crate) output: Option<PathBuf>,
-    /// Say what can be fetched: size, classes, licence, address
+    /// List the data sets: size, classes, licence, address
     #[arg(long)]
     pub(crate) list: bool,
     /// Print JSON
@@ -218,7 +218,7 @@ pub(crate) struct Predict {
     /// Image files, folders, patterns; - for a list of paths on stdin
     #[arg(value_name = "INPUT", required = true)]
     pub(crate) inputs: Vec<OsString>,
-    /// Form of the rows: csv, jsonl
+    /// Format of the rows: csv, jsonl
     #[arg(long, value_name = "NAME", default_value = "csv", hide_possible_values = true)]
     #[arg(value_parser = ["csv", "jsonl"])]
     pub(crate) format: String,
@@ -228,7 +228,7 @@ pub(crate) struct Predict {
     /// Classes of each row
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,
-    /// Leave probabilities as the model gives them [default: calibrated with the run's temperature]
+    /// Do not calibrate the probabilities [default: calibrate with the run's temperature]
     #[arg(long)]
     pub(crate) uncalibrated: bool,
 }
@@ -263,13 +263,13 @@ pub(crate) struct Man {
     pub(crate) command: Option<String>,
 }
 
-/// Going on with a run that was begun.
+/// Resuming a run.
 #[derive(Debug, Args)]
 pub(crate) struct GoingOn {
-    /// Go on with the run in the output folder, if there is one [default: no]
+    /// Resume the run in the output folder, if there is one [default: no]
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Setting that --resume may find changed; repeatable [default: none]
+    /// Setting that may change on --resume; repeatable [default: none]
     #[arg(long, value_name = "KEY", requires = "resume")]
     pub(crate) allow_change: Vec<String>,
 }
@@ -301,7 +301,7 @@ impl LayerFlags {
     }
 }
 
-/// Settings that were given as flags, with the texts given to each.
+/// Settings given as flags, with the texts given to each.
 #[derive(Debug, Default)]
 pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
 
@@ -314,7 +314,7 @@ impl Flags {
     }
 }
 
-/// Reads the command line. `Err` carries what ends the program here: help that was asked for, or a usage error.
+/// Reads the command line. `Err` is what ends the program here: help that was asked for, or a usage error.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Flags), Ended> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let all = arguments.iter().any(|argument| argument == "--help-all");
@@ -331,12 +331,12 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Co
     Ok((line.command, flags))
 }
 
-/// What was given to the command itself: of `data check`, to `check`.
+/// The arguments of the innermost command: for `data check`, those of `check`.
 fn innermost(matches: &clap::ArgMatches) -> &clap::ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
-/// `coretune`, with the subcommand when one was typed.
+/// `coretune`, with the subcommand if one was given.
 fn called(command: &clap::Command, arguments: &[OsString]) -> String {
     let typed = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
     let subcommand = typed.into_iter().find(|word| command.find_subcommand(word).is_some());
@@ -369,7 +369,7 @@ fn takes(command: &Command) -> Option<Takes> {
     }
 }
 
-/// The commands with all their flags; `all` shows those too that `--help` leaves to `--help-all`.
+/// The commands with all their flags; with `all`, also those that `--help` leaves to `--help-all`.
 pub(crate) fn command(all: bool) -> clap::Command {
     let taking = [
         ("probe", Takes::Probe),

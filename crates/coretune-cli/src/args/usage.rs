@@ -1,4 +1,4 @@
-//! Help, and usage errors in the words of this program.
+//! Help, and usage errors in the form of all errors of this program.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command, Error};
 use super::Ended;
 use crate::failure::Failure;
 
-/// Adds `--help` and, where a command has more to show, `--help-all`; to the commands below it too.
+/// Adds `--help` to a command and those below it, and `--help-all` to those with more flags.
 pub(super) fn with_help(command: Command, all: bool) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|subcommand| subcommand.get_name().into()).collect();
     let command = names.into_iter().fold(command, |command, name| {
@@ -27,7 +27,7 @@ fn help_all_flag() -> Arg {
     Arg::new("help-all").long("help-all").action(ArgAction::HelpShort).help("Print help with every flag")
 }
 
-/// What clap ended with: help that was asked for, or an error in our words; `called` is the command, as typed.
+/// What clap ended with: help that was asked for, or an error; `called` is the command as it was called.
 pub(super) fn ended(error: &Error, called: &str) -> Ended {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ended::Help(error.render().to_string()),
@@ -51,13 +51,13 @@ fn sentence(error: &Error) -> String {
     words.join(" ").trim_start_matches("error: ").to_string()
 }
 
-/// Whether a flag stands in conflict with itself.
+/// Whether a flag conflicts with itself.
 fn is_repeated(error: &Error) -> bool {
     let text = |kind| error.get(kind).and_then(first);
     text(ContextKind::InvalidArg) == text(ContextKind::PriorArg)
 }
 
-/// Whether an argument that nothing takes is a number: mostly one of a list that was typed with spaces.
+/// Whether an unexpected argument is a number: usually one of a list written with spaces.
 fn is_stray_number(error: &Error) -> bool {
     let argument = error.get(ContextKind::InvalidArg).and_then(first);
     error.kind() == ErrorKind::UnknownArgument && argument.is_some_and(|text| text.parse::<f64>().is_ok())
@@ -75,18 +75,18 @@ fn hint(error: &Error, called: &str) -> String {
     .into_iter()
     .find_map(|(suggested, typed)| {
         let text = |kind| error.get(kind).and_then(first);
-        // Spelled with dashes, as everywhere; the aliases with underscores are for those who bring them.
+        // Spelled with dashes; the aliases with underscores are for users of other programs.
         let suggested =
             text(suggested).map(|text| if text.starts_with("--") { text.replace('_', "-") } else { text })?;
         is_alike(&text(typed)?, &suggested).then_some(suggested)
     });
     match near {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("{called} --help lists what can be given"),
+        None => format!("{called} --help lists the arguments"),
     }
 }
 
-/// Whether the suggestion is a typing error away from what was typed, and not just of some of its letters.
+/// Whether the suggestion is a typing error away from the argument, and does not merely share some letters.
 fn is_alike(typed: &str, suggested: &str) -> bool {
     const ALIKE: f64 = 0.5;
     strsim::normalized_damerau_levenshtein(typed, suggested) >= ALIKE

@@ -70,7 +70,7 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
         format!(
             "{kind} blocks {blocks:?} with {inner} channels inside ({groups} groups) after a stem of {channels}; there \
              are {}",
-            Family::ALL.map(Family::name).join(", ")
+            Family::names().join(", ")
         )
     })?;
     Ok(Architecture { family, stem, width })

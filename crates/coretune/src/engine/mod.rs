@@ -23,6 +23,6 @@ pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name};
 pub use error::EngineError;
 pub use guard::{guard, panic_text};
 pub use memory::{available_memory_bytes, peak_rss_bytes};
-pub use precision::{Amp, Precision, UnknownAmp, cpu_multiplies_bf16};
+pub use precision::{Amp, Precision, cpu_multiplies_bf16};
 pub use versions::{Versions, versions};
 pub use world::World;

@@ -1,10 +1,11 @@
 //! The number format of convolutions, and when bf16 pays.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
+
+use crate::settings::choice;
 
 /// The number format in which the convolutions of a backbone run; batch norm and losses are in f32 either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,17 +62,18 @@ impl fmt::Display for Precision {
     }
 }
 
-/// What the user asked for with `--amp`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Amp {
-    /// bf16 where the device multiplies bf16 itself, f32 elsewhere.
-    #[default]
-    Auto,
-    /// f32.
-    Off,
-    /// bf16 whatever it costs.
-    Bf16,
+choice! {
+    /// When to compute in bf16.
+    #[derive(Default)]
+    Amp {
+        /// bf16 where the device multiplies bf16 itself, f32 elsewhere.
+        #[default]
+        Auto = "auto",
+        /// f32.
+        Off = "off",
+        /// bf16 whatever it costs.
+        Bf16 = "bf16",
+    }
 }
 
 impl From<Precision> for Amp {
@@ -81,37 +83,6 @@ impl From<Precision> for Amp {
             Precision::F32 => Amp::Off,
             Precision::Bf16 => Amp::Bf16,
         }
-    }
-}
-
-/// A word that is no value of `--amp`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found} is no precision; there are auto, off and bf16")]
-pub struct UnknownAmp {
-    /// The word that came.
-    pub found: String,
-}
-
-impl FromStr for Amp {
-    type Err = UnknownAmp;
-
-    fn from_str(word: &str) -> Result<Self, UnknownAmp> {
-        match word {
-            "auto" => Ok(Amp::Auto),
-            "off" => Ok(Amp::Off),
-            "bf16" => Ok(Amp::Bf16),
-            found => Err(UnknownAmp { found: found.into() }),
-        }
-    }
-}
-
-impl fmt::Display for Amp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Amp::Auto => "auto",
-            Amp::Off => "off",
-            Amp::Bf16 => "bf16",
-        })
     }
 }
 

@@ -1,109 +1,45 @@
 //! Which network to build, as a value: family, stem, width.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-/// The families of backbones, named as in torchvision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// ResNet-18.
-    #[serde(rename = "resnet18")]
-    ResNet18,
-    /// ResNet-34.
-    #[serde(rename = "resnet34")]
-    ResNet34,
-    /// ResNet-50 v1.5 (the stride sits in the 3x3 convolution).
-    #[serde(rename = "resnet50")]
-    ResNet50,
-    /// ResNet-101 v1.5.
-    #[serde(rename = "resnet101")]
-    ResNet101,
-    /// ResNet-152 v1.5.
-    #[serde(rename = "resnet152")]
-    ResNet152,
-    /// Wide ResNet-50-2.
-    #[serde(rename = "wide_resnet50_2")]
-    WideResNet50,
-    /// Wide ResNet-101-2.
-    #[serde(rename = "wide_resnet101_2")]
-    WideResNet101,
-    /// ResNeXt-50 32x4d.
-    #[serde(rename = "resnext50_32x4d")]
-    ResNeXt50,
-    /// ResNeXt-101 32x8d.
-    #[serde(rename = "resnext101_32x8d")]
-    ResNeXt101,
-    /// MobileNetV2 for 32x32 images (stride 1 in the stem and the first two groups of blocks).
-    #[serde(rename = "mobilenet_v2_32")]
-    MobileNetV2Small,
-}
+use crate::settings::choice;
 
-impl Family {
-    /// All families, in the order in which they are listed to users.
-    pub const ALL: [Family; 10] = [
-        Family::ResNet18,
-        Family::ResNet34,
-        Family::ResNet50,
-        Family::ResNet101,
-        Family::ResNet152,
-        Family::WideResNet50,
-        Family::WideResNet101,
-        Family::ResNeXt50,
-        Family::ResNeXt101,
-        Family::MobileNetV2Small,
-    ];
-
-    /// The name in configurations, reports and torchvision.
-    pub fn name(self) -> &'static str {
-        match self {
-            Family::ResNet18 => "resnet18",
-            Family::ResNet34 => "resnet34",
-            Family::ResNet50 => "resnet50",
-            Family::ResNet101 => "resnet101",
-            Family::ResNet152 => "resnet152",
-            Family::WideResNet50 => "wide_resnet50_2",
-            Family::WideResNet101 => "wide_resnet101_2",
-            Family::ResNeXt50 => "resnext50_32x4d",
-            Family::ResNeXt101 => "resnext101_32x8d",
-            Family::MobileNetV2Small => "mobilenet_v2_32",
-        }
+choice! {
+    /// The families of backbones, named as in torchvision.
+    Family {
+        /// ResNet-18.
+        ResNet18 = "resnet18",
+        /// ResNet-34.
+        ResNet34 = "resnet34",
+        /// ResNet-50 v1.5 (the stride sits in the 3x3 convolution).
+        ResNet50 = "resnet50",
+        /// ResNet-101 v1.5.
+        ResNet101 = "resnet101",
+        /// ResNet-152 v1.5.
+        ResNet152 = "resnet152",
+        /// Wide ResNet-50-2.
+        WideResNet50 = "wide_resnet50_2",
+        /// Wide ResNet-101-2.
+        WideResNet101 = "wide_resnet101_2",
+        /// ResNeXt-50 32x4d.
+        ResNeXt50 = "resnext50_32x4d",
+        /// ResNeXt-101 32x8d.
+        ResNeXt101 = "resnext101_32x8d",
+        /// MobileNetV2 for 32x32 images (stride 1 in the stem and the first two groups of blocks).
+        MobileNetV2Small = "mobilenet_v2_32",
     }
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+choice! {
+    /// The first layers of a ResNet.
+    #[derive(Default)]
+    Stem {
+        /// 7x7 convolution of stride 2 and max-pool, as for ImageNet.
+        #[default]
+        Imagenet = "imagenet",
+        /// 3x3 convolution of stride 1, no max-pool: for images of up to 64 pixels.
+        Small = "small",
     }
-}
-
-/// A name that is no family; says which there are.
-#[derive(Debug, thiserror::Error)]
-#[error("no model is called {found}; there are {}", Family::ALL.map(Family::name).join(", "))]
-pub struct UnknownFamily {
-    /// The name that came.
-    pub found: String,
-}
-
-impl FromStr for Family {
-    type Err = UnknownFamily;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFamily> {
-        Family::ALL.into_iter().find(|family| family.name() == name).ok_or_else(|| UnknownFamily { found: name.into() })
-    }
-}
-
-/// The first layers of a ResNet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stem {
-    /// 7x7 convolution of stride 2 and max-pool, as for ImageNet.
-    #[default]
-    Imagenet,
-    /// 3x3 convolution of stride 1, no max-pool: for images of up to 64 pixels.
-    Small,
 }
 
 /// A network to build.

@@ -17,7 +17,7 @@ mod operations;
 mod parameters;
 mod resnet;
 
-pub use architecture::{Architecture, Family, Stem, UnknownFamily};
+pub use architecture::{Architecture, Family, Stem};
 pub use backbone::Backbone;
 pub use encoder::Encoder;
 pub use error::ModelError;

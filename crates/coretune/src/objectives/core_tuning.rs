@@ -25,8 +25,8 @@ pub(super) const METHOD: Method = Method {
     },
 };
 
-const PAIRS: Setting =
-    setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning").default("own");
+const PAIRS: Setting = setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning")
+    .default(PairScheme::Own.name());
 
 const ALPHA: Setting =
     setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")

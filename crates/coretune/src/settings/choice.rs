@@ -1,6 +1,20 @@
 //! Choices between names: an enum whose variants are spelled once, for users and for the code.
 
-/// Declares an enum and the words of its variants, as they stand in a configuration.
+use thiserror::Error;
+
+use super::kind::one_of;
+
+/// A word that is not one of a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{found}` is not {}", one_of(known))]
+pub struct UnknownWord {
+    /// The word given.
+    pub found: String,
+    /// The words of the choice.
+    pub known: Vec<&'static str>,
+}
+
+/// Declares an enum and the words of its variants, as they are in a configuration.
 macro_rules! choice {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$about])*
@@ -19,13 +33,25 @@ macro_rules! choice {
             }
 
             /// The word of this variant.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
+        }
 
-            /// The variant of a word.
-            pub fn named(word: &str) -> Option<Self> {
-                match word { $($text => Some(Self::$variant),)+ _ => None }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::settings::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, $crate::settings::UnknownWord> {
+                match word {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::settings::UnknownWord { found: word.into(), known: Self::names() }),
+                }
             }
         }
     };

@@ -10,6 +10,7 @@ mod no_value;
 mod run_kind;
 mod setting;
 
+pub use choice::UnknownWord;
 pub use hint::{Hint, Name, literal};
 pub use kind::{Kind, Range};
 pub use run_kind::RunKind;

@@ -240,7 +240,7 @@ impl TrainError {
             | Self::Model(ModelError::Engine(error))
             | Self::Evaluate(EvaluateError::Engine(error)) => error.hint(),
             Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } | Self::NoEpoch => None,
-            Self::UnknownFigure(_) => Some("--select names what makes an epoch the best".into()),
+            Self::UnknownFigure(_) => Some("{train.select} names what makes an epoch the best".into()),
             Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),

@@ -31,7 +31,7 @@ pub use grayscale::{RandomGrayscale, grayscale, luma};
 pub use horizontal_flip::{RandomHorizontalFlip, horizontal_flip};
 pub use random_crop::{PaddingMode, RandomCrop};
 pub use random_resized_crop::RandomResizedCrop;
-pub use recipe::{Augmentation, ContrastiveView, UnknownAugmentation, default_crop_fraction};
+pub use recipe::{Augmentation, ContrastiveView, default_crop_fraction};
 pub use region::Region;
 pub use resize::{Interpolation, Resize, ResizeTo, resample};
 pub use rotation::{RandomRotation, RotationInterpolation, rotate};

@@ -1,79 +1,27 @@
 //! The named recipes: what most runs ask for, written out as steps.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
 use super::{
     CenterCrop, ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale,
     RandomHorizontalFlip, RandomResizedCrop, RandomRotation, Resize, ResizeTo, RotationInterpolation, Step, Transform,
     TransformError,
 };
+use crate::settings::choice;
 
-/// How training images are varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Augmentation {
-    /// Random resized crop and flip, as for `ImageNet`.
-    ResizedCropFlip,
-    /// Crop out of a border of 4/32 of the side, reflected, and flip, as for `CIFAR`.
-    PadCropFlip,
-    /// Resize to 272/256 of the side, rotate by up to 15 degrees, crop, flip: the published runs of Core-tuning
-    /// (METHOD.md section 4).
-    CoreTuning,
-    /// What contrastive pre-training does, with the settings of `MoCo` v2: random resized crop, colour jitter, grayscale,
-    /// blur, flip; see [`ContrastiveView::MOCO_V2`].
-    Contrastive,
-    /// None: what evaluation does.
-    None,
-}
-
-/// A name that is no augmentation.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "no augmentation is named `{found}`; there are: resized-crop-flip, pad-crop-flip, core-tuning, contrastive, none"
-)]
-pub struct UnknownAugmentation {
-    /// The name that came.
-    pub found: String,
-}
-
-impl Augmentation {
-    /// All of them.
-    pub const ALL: [Augmentation; 5] = [
-        Augmentation::ResizedCropFlip,
-        Augmentation::PadCropFlip,
-        Augmentation::CoreTuning,
-        Augmentation::Contrastive,
-        Augmentation::None,
-    ];
-
-    /// Name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Augmentation::ResizedCropFlip => "resized-crop-flip",
-            Augmentation::PadCropFlip => "pad-crop-flip",
-            Augmentation::CoreTuning => "core-tuning",
-            Augmentation::Contrastive => "contrastive",
-            Augmentation::None => "none",
-        }
-    }
-}
-
-impl fmt::Display for Augmentation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Augmentation {
-    type Err = UnknownAugmentation;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAugmentation> {
-        let unknown = || UnknownAugmentation { found: name.to_string() };
-        Augmentation::ALL.into_iter().find(|augmentation| augmentation.name() == name).ok_or_else(unknown)
+choice! {
+    /// How training images are varied.
+    Augmentation {
+        /// Random resized crop and flip, as for `ImageNet`.
+        ResizedCropFlip = "resized-crop-flip",
+        /// Crop out of a border of 4/32 of the side, reflected, and flip, as for `CIFAR`.
+        PadCropFlip = "pad-crop-flip",
+        /// Resize to 272/256 of the side, rotate by up to 15 degrees, crop, flip: the published runs of Core-tuning
+        /// (METHOD.md section 4).
+        CoreTuning = "core-tuning",
+        /// What contrastive pre-training does, with the settings of `MoCo` v2: random resized crop, colour jitter,
+        /// grayscale, blur, flip; see [`ContrastiveView::MOCO_V2`].
+        Contrastive = "contrastive",
+        /// None: what evaluation does.
+        None = "none",
     }
 }
 

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::step::{RESULT_LIMIT, check_side};
 use super::{Region, TransformError};
+use crate::settings::choice;
 
-/// Resampling filter, antialiased as Pillow's: its support grows with the reduction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interpolation {
-    /// Triangle filter, torchvision's default.
-    #[default]
-    Bilinear,
-    /// Cubic convolution with a = -0.5.
-    Bicubic,
+choice! {
+    /// Resampling filter, antialiased as Pillow's: its support grows with the reduction.
+    #[derive(Default)]
+    Interpolation {
+        /// Triangle filter, torchvision's default.
+        #[default]
+        Bilinear = "bilinear",
+        /// Cubic convolution with a = -0.5.
+        Bicubic = "bicubic",
+    }
 }
 
 impl Interpolation {

@@ -260,7 +260,7 @@ fn half_and_double_precision_become_single() {
 fn every_family_is_recognised_by_its_names_and_shapes() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("weights.safetensors");
-    for (index, family) in Family::ALL.into_iter().enumerate() {
+    for (index, family) in Family::ALL.iter().copied().enumerate() {
         let stem = if family == Family::MobileNetV2Small || index % 2 == 0 { Stem::Small } else { Stem::Imagenet };
         for width in [1.0 / 16.0, 3.0 / 16.0] {
             let architecture = Architecture { family, stem, width };

@@ -8,7 +8,7 @@ use crate::saved_model::{SavedModel, described};
 
 #[test]
 fn every_family_computes_the_same_as_a_graph() {
-    for (index, family) in Family::ALL.into_iter().enumerate() {
+    for (index, family) in Family::ALL.iter().copied().enumerate() {
         let stem = if index % 2 == 0 { Stem::Imagenet } else { Stem::Small };
         check(&described(Architecture { family, stem, width: 1.0 / 16.0 }), Format::Onnx);
     }

@@ -90,7 +90,7 @@ fn the_small_stem_keeps_the_resolution_and_the_imagenet_stem_quarters_it() {
 #[test]
 fn every_family_can_be_narrowed() {
     let images = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu));
-    for family in Family::ALL {
+    for family in Family::ALL.iter().copied() {
         for width in [0.01, 0.05] {
             let architecture = Architecture { family, stem: Stem::Small, width };
             let backbone = Backbone::new(&architecture, 0, Device::Cpu).unwrap();

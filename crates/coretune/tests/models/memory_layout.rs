@@ -14,7 +14,7 @@ fn strictly(tensor: &Tensor) -> bool {
 
 #[test]
 fn every_stage_of_every_family_keeps_channels_last() {
-    for family in Family::ALL {
+    for family in Family::ALL.iter().copied() {
         let architecture = Architecture { family, stem: Stem::Small, width: 0.125 };
         let backbone = Backbone::zeroed(&architecture, Device::Cpu).unwrap();
         for mode in [Mode::Train, Mode::Evaluate] {

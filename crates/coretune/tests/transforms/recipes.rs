@@ -18,7 +18,7 @@ fn apply(transform: &Transform, image: &RgbImage, index: u64) -> RgbImage {
 #[test]
 fn every_recipe_makes_squares_of_its_size_from_any_image() {
     let mut recipes: Vec<Transform> = vec![Transform::evaluate(24, 0.875, Interpolation::Bicubic).unwrap()];
-    recipes.extend(Augmentation::ALL.map(|name| Transform::train(name, 24, Interpolation::Bilinear).unwrap()));
+    recipes.extend(Augmentation::ALL.iter().map(|&name| Transform::train(name, 24, Interpolation::Bilinear).unwrap()));
     for (width, height) in [(1, 1), (24, 24), (24, 27), (31, 25), (200, 3), (3, 200), (40, 60)] {
         for recipe in &recipes {
             for index in 0..5 {
@@ -76,7 +76,7 @@ fn the_kernel_of_the_contrastive_blur_is_odd_and_taken_at_every_size() {
 
 #[test]
 fn a_transform_survives_being_written_and_read() {
-    for name in Augmentation::ALL {
+    for name in Augmentation::ALL.iter().copied() {
         let transform = Transform::train(name, 32, Interpolation::Bicubic).unwrap();
         let text = serde_json::to_string(&transform).unwrap();
         assert_eq!(serde_json::from_str::<Transform>(&text).unwrap(), transform);

@@ -110,7 +110,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .auto(|_| "test, if there is one".into())
         .read_by(RunKind::ALL),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
-        .default("full")
+        .default(DataCheck::Full.name())
         .on_resume(Free)
         .read_by(RunKind::ALL),
     setting("data.skip_broken", Kind::Switch, "leave out images that cannot be read")
@@ -134,8 +134,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("data.std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
         .auto(automatic::std_text)
         .read_by(RunKind::ALL),
-    setting("data.interpolation", Kind::Choice(interpolations), "resampling of images")
-        .default("bilinear")
+    setting("data.interpolation", Kind::Choice(Interpolation::names), "resampling of images")
+        .default(Interpolation::Bilinear.name())
         .read_by(RunKind::ALL),
     setting(
         "data.crop_pct",
@@ -144,9 +144,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .auto(automatic::crop_pct_text)
     .read_by(RunKind::ALL),
-    setting("data.augment", Kind::Choice(augmentations), "random transforms in training").auto(automatic::augment_text),
+    setting("data.augment", Kind::Choice(Augmentation::names), "random transforms in training")
+        .auto(automatic::augment_text),
     setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
-        .default("shuffle")
+        .default(Sampler::Shuffle.name())
         .on_resume(Fixed),
     setting("data.classes_per_batch", Kind::Whole(2, ANY), "P of the balanced sampler")
         .auto(automatic::classes_per_batch_text)
@@ -155,11 +156,3 @@ pub(super) const SETTINGS: &[Setting] = &[
         .auto(automatic::images_per_class_text)
         .on_resume(Fixed),
 ];
-
-fn interpolations() -> Vec<&'static str> {
-    vec!["bilinear", "bicubic"]
-}
-
-fn augmentations() -> Vec<&'static str> {
-    Augmentation::ALL.map(Augmentation::name).to_vec()
-}

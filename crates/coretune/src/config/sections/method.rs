@@ -29,7 +29,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head")
         .default("256")
         .on_resume(Fixed),
-    setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier").default("random"),
+    setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier")
+        .default(HeadInit::Random.name()),
 ];
 
 fn methods() -> Vec<&'static str> {

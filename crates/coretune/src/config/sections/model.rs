@@ -30,12 +30,12 @@ pub struct ModelSection {
 
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("model.name", Kind::Choice(families), "backbone")
+    setting("model.name", Kind::Choice(Family::names), "backbone")
         .auto(automatic::family_text)
-        .default_in_pretraining("resnet18")
+        .default_in_pretraining(automatic::FAMILY.name())
         .on_resume(Fixed)
         .read_by(RunKind::ALL),
-    setting("model.stem", Kind::Choice(stems), "first layers; small: for images of up to 64 pixels")
+    setting("model.stem", Kind::Choice(Stem::names), "first layers; small: for images of up to 64 pixels")
         .auto(automatic::stem_text)
         .on_resume(Fixed)
         .read_by(RunKind::ALL),
@@ -53,11 +53,3 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("false")
         .on_resume(Fixed),
 ];
-
-fn families() -> Vec<&'static str> {
-    Family::ALL.map(Family::name).to_vec()
-}
-
-fn stems() -> Vec<&'static str> {
-    vec!["imagenet", "small"]
-}

@@ -57,8 +57,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("auto")
         .becomes(|_| "the first CUDA device that works, else cpu".into())
         .read_by(RunKind::ALL),
-    setting("run.amp", Kind::Choice(precisions), "use of bf16")
-        .default("auto")
+    setting("run.amp", Kind::Choice(Amp::names), "use of bf16")
+        .default(Amp::Auto.name())
         .becomes(|_| "bf16 where the hardware has it, else off".into())
         .read_by(RunKind::ALL),
     setting("run.threads", Kind::Whole(1, 1024), "threads of the computation")
@@ -86,7 +86,3 @@ pub(super) const SETTINGS: &[Setting] = &[
         .on_resume(Free)
         .read_by(RunKind::ALL),
 ];
-
-fn precisions() -> Vec<&'static str> {
-    vec!["auto", "off", "bf16"]
-}

@@ -132,9 +132,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Choice(Accumulation::names),
         "what contrast sees of them: all together, or one at a time",
     )
-    .default("exact"),
+    .default(Accumulation::Exact.name()),
     setting("train.opt", Kind::Choice(Optimizer::names), "optimizer")
-        .default("sgd")
+        .default(Optimizer::Sgd.name())
         .on_resume(Fixed)
         .read_by(RunKind::ALL),
     setting("train.lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
@@ -153,7 +153,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("1e-4")
         .default_in_pretraining("5e-4")
         .read_by(RunKind::ALL),
-    setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr").default("cosine").read_by(RunKind::ALL),
+    setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr")
+        .default(Schedule::Cosine.name())
+        .read_by(RunKind::ALL),
     setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up")
         .auto(automatic::warmup_epochs_text)
         .read_by(RunKind::ALL),
