@@ -4,6 +4,8 @@
 pub const CLASSIFICATION: &str = "classification";
 /// M5 before its weight eta.
 pub const CONTRASTIVE: &str = "contrastive";
+/// B4 before its weight.
+pub const SPECTRAL_SHRINKAGE: &str = "spectral_shrinkage";
 /// Mean cosine between anchors and their hardest positives, over anchors that have one.
 pub const HARDEST_POSITIVE_COSINE: &str = "hardest_positive_cosine";
 /// Mean cosine between anchors and their hardest negatives; absent from a batch of one class.

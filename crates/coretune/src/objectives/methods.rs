@@ -4,12 +4,19 @@
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::{Objective, core_tuning, cross_entropy, moco, simclr, supervised_contrastive};
+use super::Objective;
 use crate::settings::Setting;
 
 /// Every method, in the order in which they are listed to users.
-pub const METHODS: &[&Method] =
-    &[&core_tuning::METHOD, &supervised_contrastive::METHOD, &cross_entropy::METHOD, &moco::METHOD, &simclr::METHOD];
+#[rustfmt::skip]
+pub const METHODS: &[&Method] = &[
+    &super::core_tuning::METHOD,
+    &super::supervised_contrastive::METHOD,
+    &super::cross_entropy::METHOD,
+    &super::bss::METHOD,
+    &super::moco::METHOD,
+    &super::simclr::METHOD,
+];
 
 /// The job that a method is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

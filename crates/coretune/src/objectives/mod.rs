@@ -3,6 +3,7 @@
 //! [`METHODS`] lists them. A method's file holds its name, its summary, its settings and its [`Objective`]; adding one
 //! is that file and a line of the table.
 
+mod bss;
 mod core_tuning;
 mod cross_entropy;
 pub mod figure;
@@ -15,6 +16,7 @@ mod queue;
 mod simclr;
 mod supervised_contrastive;
 
+pub use bss::BatchSpectralShrinkage;
 pub use core_tuning::{CoreTuning, PairScheme};
 pub use cross_entropy::CrossEntropy;
 pub use instance_discrimination::spread;

@@ -26,6 +26,7 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         ("soft", vec!["method.pairs=soft"]),
         ("reference", vec!["method.pairs=reference"]),
         ("scl", vec!["method.name=scl"]),
+        ("bss", vec!["method.name=bss"]),
         ("cross-entropy", vec!["method.name=cross-entropy"]),
         ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe"]),
         ("adamw", vec!["train.opt=adamw", "train.lr=0.001", "train.clip_grad=1.0", "train.model_ema=0.9"]),

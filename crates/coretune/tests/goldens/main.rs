@@ -1,4 +1,4 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5), values and gradients, and of its evaluation (E3, E4, E7), in
+//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of BSS (B4), values and gradients, and of its evaluation (E3, E4, E7), in
 //! float32 and float64. `write_goldens.py` writes them.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
@@ -9,7 +9,7 @@ mod pretraining;
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
 use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
-use coretune::losses::{Focus, supervised_contrastive};
+use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme};
 use golden_file::Golden;
@@ -168,6 +168,19 @@ cases!(supervised:
     golden_supervised_contrastive_no_positives = "supervised_contrastive_no_positives",
     golden_focal_contrastive = "focal_contrastive",
 );
+
+#[test]
+fn golden_bss() {
+    for kind in KINDS {
+        let golden = Golden::open("bss", kind);
+        let features = golden.leaf("features");
+        let shrinkage = spectral_shrinkage(&features, golden.setting("smallest") as i64).unwrap();
+        let loss = golden.setting("weight") * shrinkage;
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
+        golden.assert_close("grad.features", &gradients[0]);
+    }
+}
 
 #[test]
 fn golden_mining_ties() {
