@@ -72,6 +72,12 @@ pub enum ModelError {
         /// Which head.
         layer: &'static str,
     },
+    /// A batch cannot be computed in parts under the method's loss.
+    #[error("{method} cannot compute a batch in parts: its loss reads more of the images than their features")]
+    Indivisible {
+        /// The method.
+        method: &'static str,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -73,6 +73,9 @@ fn update(world: World, optimizer: &mut Optimizer, mut gradients: Vec<Tensor>, r
 /// As [`step`].
 pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     match input.accumulation {
+        Accumulation::Exact { .. } if !input.objective.needs().divisible => {
+            Err(ModelError::Indivisible { method: input.objective.name() })
+        }
         Accumulation::Whole => whole(input, weights),
         Accumulation::Exact { part } => exact(input, weights, part),
         Accumulation::Split { part } => split(input, weights, part),
