@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::models::ModelError;
 use crate::settings::Hint;
 
 /// Why something could not be evaluated.
@@ -11,6 +13,15 @@ pub enum EvaluateError {
     /// A tensor has the wrong shape, element type or label, or libtorch failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The images cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Stopped between two batches, as requested.
+    #[error("stopped before the evaluation was done")]
+    Interrupted,
     /// There is nothing to evaluate.
     #[error("{tensor} is empty: {found:?}")]
     Empty {
@@ -82,6 +93,8 @@ impl EvaluateError {
     /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<Hint> {
         match self {
+            EvaluateError::Data(error) => error.hint(),
+            EvaluateError::Model(error) => error.hint(),
             EvaluateError::NotFinite { .. } | EvaluateError::FigureNotFinite { .. } => Some(
                 "look for NaN in the weights ({@inspect}); features that overflow in bf16 may fit in f32: {run.amp=off}"
                     .into(),

@@ -1,211 +1,119 @@
-//! Features of a data set: computed once, kept on disk under what they depend on.
+//! Features and logits of a whole split, or figures of them batch by batch.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-use std::{fs, io};
+use std::sync::Arc;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
-use super::EvaluateError;
-use crate::engine::{EngineError, guard, shape};
-use crate::files::{self, user_cache};
+use super::{EvaluateError, Measure, classification};
+use crate::data::{Batch, Loader, LoaderOptions, Split, sampler};
+use crate::engine::{Stop, guard};
+use crate::models::{Mode, Model, Network};
+use crate::transforms::Transform;
 
-/// Bytes that a cache keeps unless told otherwise: 2 GB.
-pub const DEFAULT_LIMIT: u64 = 2_000_000_000;
+/// How images reach a model that is only evaluated.
+#[derive(Debug, Clone)]
+pub struct Evaluator {
+    /// What is done to an image.
+    pub transform: Arc<Transform>,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Threads that read images.
+    pub workers: usize,
+    /// Ends the work between two batches.
+    pub stop: Stop,
+}
 
-/// A file that was being written is given up by its writer after this time.
-const ABANDONED: Duration = Duration::from_hours(24);
-
-/// Features of a split with their labels.
+/// Features and logits of the images of a split, in their order; on the host.
 #[derive(Debug)]
-pub struct Features {
-    /// `[n, D]`, float32, on the host.
+pub struct Outputs {
+    /// f32 `[n, D]`.
     pub features: Tensor,
+    /// f32 `[n, C]`.
+    pub logits: Tensor,
     /// n classes.
     pub labels: Vec<i64>,
 }
 
-/// Everything that the features of a split depend on.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// Content hash of the images and labels of the split.
-    pub data: &'a str,
-    /// Content hash of the checkpoint file, or what random weights were drawn from.
-    pub checkpoint: &'a str,
-    /// Which of the encoders in the checkpoint.
-    pub encoder: &'a str,
-    /// Architecture, size, resampling, mean and std: what happens between decoding and features.
-    pub transform: &'a str,
-    /// Precision of the forward pass.
-    pub precision: &'a str,
-    /// Version of libtorch.
-    pub libtorch: &'a str,
-}
+impl Outputs {
+    /// Whether the largest logit of each image is its label's.
+    pub fn correct(&self) -> Result<Vec<bool>, EvaluateError> {
+        classification::correct(&self.logits, &self.labels)
+    }
 
-impl Origin<'_> {
-    /// The name under which the features are kept: a hash of all fields, 64 hexadecimal digits.
-    pub fn key(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for field in [self.data, self.checkpoint, self.encoder, self.transform, self.precision, self.libtorch] {
-            // Lengths keep ("ab", "c") apart from ("a", "bc").
-            hasher.update(&(field.len() as u64).to_le_bytes()).update(field.as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
+    /// Top-1 accuracy, a fraction.
+    pub fn top1(&self) -> Result<f64, EvaluateError> {
+        Ok(classification::accuracy(&self.correct()?))
     }
 }
 
-/// A folder of features, one safetensors file per [`Origin::key`], bounded in size.
-///
-/// A file that is damaged or was put there by something else counts as absent and is written over. When the files
-/// together exceed the limit, the ones whose last use lies furthest back are removed.
-#[derive(Debug, Clone)]
-pub struct FeatureCache {
-    folder: PathBuf,
-    limit: u64,
-}
-
-impl FeatureCache {
-    /// A cache in `folder`, which is made when it is first written, of up to `limit` bytes.
-    pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
-        FeatureCache { folder: folder.into(), limit }
+impl Evaluator {
+    /// Features and logits of every image of `split`; `progress` gets (done, total) after every batch.
+    pub fn outputs(
+        &self,
+        model: &Model,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Outputs, EvaluateError> {
+        let mut forward = |images: &Tensor| Ok([model.features(images, Mode::Evaluate)?]);
+        let [features] = self.features(split, progress, &mut forward)?;
+        let logits = no_grad(|| {
+            guard("computing logits", || {
+                model.classifier.forward(&features.to_device(model.device())).to_device(Device::Cpu)
+            })
+        })?;
+        Ok(Outputs { features, logits, labels: split.labels().to_vec() })
     }
 
-    /// The user's cache: `$XDG_CACHE_HOME/coretune/features`, else `~/.cache/coretune/features`, of [`DEFAULT_LIMIT`].
-    ///
-    /// None where neither `XDG_CACHE_HOME` nor `HOME` names an absolute folder.
-    pub fn of_user() -> Option<Self> {
-        Some(FeatureCache::new(user_cache::folder("features")?, DEFAULT_LIMIT))
+    /// Shows `split` to `forward` and what that gives to `measure`, batch by batch: no outputs are kept.
+    pub fn measure(
+        &self,
+        split: &Split,
+        measure: &mut dyn Measure,
+        forward: &mut dyn FnMut(&Tensor) -> Result<Tensor, EvaluateError>,
+    ) -> Result<(), EvaluateError> {
+        self.each_batch(split, &mut |_, _| {}, &mut |batch| {
+            let outputs = no_grad(|| forward(&batch.images))?.to_device(Device::Cpu);
+            measure.add(&outputs, &Tensor::from_slice(&batch.labels))
+        })
     }
 
-    /// Where the files lie.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The features kept under `key`; none when there are none or the file is not sound.
-    pub fn load(&self, key: &str) -> Option<Features> {
-        let path = self.path(key);
-        let features = decode(&fs::read(&path).ok()?, key)?;
-        mark_as_used(&path);
-        Some(features)
-    }
-
-    /// Keeps `features` under `key`, then removes the least recently used files above the limit.
-    ///
-    /// # Errors
-    /// [`EvaluateError::Cache`] when the file cannot be written: a run can go on without.
-    pub fn store(&self, key: &str, features: &Features) -> Result<(), EvaluateError> {
-        let bytes = encode(key, features)?;
-        let path = self.path(key);
-        fs::create_dir_all(&self.folder)
-            .and_then(|()| files::write_shared(&path, &bytes))
-            .map_err(|source| EvaluateError::Cache { path, source })?;
-        self.shrink(key).map_err(|source| EvaluateError::Cache { path: self.folder.clone(), source })
-    }
-
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.safetensors"))
-    }
-
-    /// Removes files from the least recently used one on until the rest fits, but never that of `newest`.
-    fn shrink(&self, newest: &str) -> io::Result<()> {
-        let mut files = self.files()?;
-        files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
-        let newest = self.path(newest);
-        let mut total = 0;
-        for file in files {
-            total += file.bytes;
-            if (total > self.limit && file.path != newest) || file.abandoned() {
-                // Another process may have removed it in between, which is as good.
-                drop(fs::remove_file(&file.path));
+    /// Feature matrices f32 `[n, D]`, one for each view of a batch that `forward` gives; without graph, on the host.
+    pub fn features<const VIEWS: usize>(
+        &self,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+        forward: &mut dyn FnMut(&Tensor) -> Result<[Tensor; VIEWS], EvaluateError>,
+    ) -> Result<[Tensor; VIEWS], EvaluateError> {
+        let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
+        self.each_batch(split, progress, &mut |batch| {
+            let of_batch = no_grad(|| forward(&batch.images))?;
+            for (view, features) in views.iter_mut().zip(of_batch) {
+                view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
             }
+            Ok(())
+        })?;
+        Ok(guard("joining features", || views.map(|parts| Tensor::cat(&parts, 0)))?)
+    }
+
+    /// Calls `visit` with every batch of `split`, in the order of its images.
+    fn each_batch(
+        &self,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+        visit: &mut dyn FnMut(&Batch) -> Result<(), EvaluateError>,
+    ) -> Result<(), EvaluateError> {
+        let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
+        let batches = sampler::sequential(split.len(), self.batch_size)?;
+        let mut done = 0;
+        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
+            let batch = batch?;
+            if self.stop.is_requested() {
+                return Err(EvaluateError::Interrupted);
+            }
+            visit(&batch)?;
+            done += batch.labels.len();
+            progress(done, split.len());
         }
         Ok(())
     }
-
-    /// The files of this cache; whatever else lies in the folder is left alone.
-    fn files(&self) -> io::Result<Vec<CacheFile>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let is_key = |stem: &str| stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let ours = name
-                .split_once('.')
-                .is_some_and(|(stem, end)| is_key(stem) && (end == "safetensors" || end.ends_with(".partial")));
-            if let (true, Ok(metadata)) = (ours, fs::metadata(&path)) {
-                let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                files.push(CacheFile { path, used, bytes: metadata.len() });
-            }
-        }
-        Ok(files)
-    }
-}
-
-struct CacheFile {
-    path: PathBuf,
-    used: SystemTime,
-    bytes: u64,
-}
-
-impl CacheFile {
-    fn abandoned(&self) -> bool {
-        self.path.extension().is_some_and(|end| end == "partial")
-            && self.used.elapsed().is_ok_and(|age| age > ABANDONED)
-    }
-}
-
-/// The time of the last change doubles as that of the last use; where it cannot be set, files only leave a little early.
-fn mark_as_used(path: &Path) {
-    if let Ok(file) = fs::File::options().append(true).open(path) {
-        drop(file.set_modified(SystemTime::now()));
-    }
-}
-
-fn encode(key: &str, features: &Features) -> Result<Vec<u8>, EvaluateError> {
-    let (rows, columns) = shape::matrix("features", &features.features)?;
-    shape::labels(&features.labels, rows, i64::MAX)?;
-    let values = guard("reading features", || {
-        let mut values = vec![0f32; (rows * columns) as usize];
-        features.features.to_kind(Kind::Float).contiguous().copy_data(&mut values, (rows * columns) as usize);
-        values
-    })?;
-    let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let labels: Vec<u8> = features.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
-    let digest = digest(&values, &labels);
-    let metadata = HashMap::from([("key".to_string(), key.to_string()), ("blake3".to_string(), digest)]);
-    let (rows, columns) = (rows as usize, columns as usize);
-    TensorView::new(Dtype::F32, vec![rows, columns], &values)
-        .and_then(|values| Ok([("features", values), ("labels", TensorView::new(Dtype::I64, vec![rows], &labels)?)]))
-        .and_then(|tensors| safetensors::serialize(tensors, Some(metadata)))
-        .map_err(|error| {
-            EngineError::Value { name: "features", expected: "a matrix".into(), found: error.to_string() }.into()
-        })
-}
-
-/// The features in a cache file; none unless it is whole and was written for `key`.
-fn decode(bytes: &[u8], key: &str) -> Option<Features> {
-    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-    let metadata = header.metadata().as_ref()?;
-    let tensors = SafeTensors::deserialize(bytes).ok()?;
-    let (matrix, labels) = (tensors.tensor("features").ok()?, tensors.tensor("labels").ok()?);
-    let &[rows, columns] = matrix.shape() else { return None };
-    let sound = metadata.get("key").is_some_and(|found| found == key)
-        && metadata.get("blake3").is_some_and(|found| *found == digest(matrix.data(), labels.data()))
-        && (matrix.dtype(), labels.dtype()) == (Dtype::F32, Dtype::I64)
-        && labels.shape() == [rows];
-    if !sound {
-        return None;
-    }
-    let labels = labels.data().chunks_exact(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap_or_default()));
-    let size = [rows as i64, columns as i64];
-    let features = Tensor::f_from_data_size(matrix.data(), &size, Kind::Float).ok()?;
-    Some(Features { features, labels: labels.collect() })
-}
-
-fn digest(features: &[u8], labels: &[u8]) -> String {
-    blake3::Hasher::new().update(features).update(labels).finalize().to_hex().to_string()
 }

@@ -1,4 +1,4 @@
-//! Evaluation (E1, E3, E4, E7) and the linear probe (B10), as functions of features, logits and labels.
+//! Evaluation (E1, E3, E4, E7) and the linear probe (B10): features and logits of a split, and functions of them.
 //!
 //! | question | module |
 //! |---|---|
@@ -8,7 +8,8 @@
 //! | what are the frozen features worth | [`nearest_neighbours`], [`linear_probe`] |
 //! | how good is a model on a split, batch by batch | [`Measure`], [`ClassificationMeasure`] |
 //! | what is a figure called, and which values are better | [`figure`] |
-//! | features of a data set, computed once | [`features`] |
+//! | features and logits of a split | [`features`] |
+//! | features of a split, kept on disk | [`feature_cache`] |
 //!
 //! Every figure is summed in float64 whatever the inputs are, and every function refuses values that are not finite.
 
@@ -16,6 +17,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod classification;
 mod error;
+pub mod feature_cache;
 pub mod features;
 pub mod figure;
 pub mod geometry;

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use super::{ExportError, Request, parity};
-use crate::checkpoints::CheckpointError;
 use crate::files::PartialFile;
 
 /// A file beside its final name, removed unless it is verified.
@@ -22,12 +21,11 @@ impl Candidate {
 
     /// Moves the verified file to its final name; gives its size in bytes.
     pub(super) fn become_file(self, output: &Path) -> Result<u64, ExportError> {
-        let moved = self.0.keep().and_then(|()| Ok(fs::metadata(output)?.len()));
-        moved.map_err(|source| CheckpointError::File { path: output.into(), doing: "write", source }.into())
+        self.0.keep().and_then(|()| Ok(fs::metadata(output)?.len())).map_err(ExportError::write(output))
     }
 }
 
-/// Refuses an output that cannot be written, and files that nobody allowed to be replaced.
+/// Refuses an output that cannot be written, and existing files unless they may be replaced.
 pub(super) fn check_target(request: &Request) -> Result<(), ExportError> {
     let output = &request.output;
     if output.is_dir() || output.file_name().is_none() {

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -109,6 +110,11 @@ impl From<ModelError> for ExportError {
 }
 
 impl ExportError {
+    /// The error of a file that cannot be written.
+    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| CheckpointError::File { path: path.into(), doing: "write", source }.into()
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<Hint> {
         match self {

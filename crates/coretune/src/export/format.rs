@@ -1,11 +1,9 @@
-//! The formats, and how a file's name says which is meant.
+//! The formats, and the ends of the names of their files.
 
 use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
-
-use super::ExportError;
 
 /// What an export is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,20 +51,6 @@ impl Format {
             "pth" | "pt" | "tar" | "ckpt" => Some(Format::Torch),
             "onnx" => Some(Format::Onnx),
             _ => None,
-        }
-    }
-
-    /// The format asked for, or else the one that the file's name says.
-    ///
-    /// # Errors
-    /// [`ExportError::NoFormat`] when neither does; [`ExportError::OtherFormat`] when they contradict each other.
-    pub fn choose(asked: Option<Format>, output: &Path) -> Result<Self, ExportError> {
-        match (asked, Format::of_file(output)) {
-            (Some(asked), Some(named)) if asked != named => {
-                Err(ExportError::OtherFormat { path: output.into(), named, asked })
-            }
-            (Some(format), _) | (None, Some(format)) => Ok(format),
-            (None, None) => Err(ExportError::NoFormat { path: output.into() }),
         }
     }
 }

@@ -11,6 +11,7 @@ mod naming;
 mod onnx;
 mod parity;
 mod pretrained;
+mod request;
 mod source;
 pub mod torch_zip_writer;
 
@@ -19,8 +20,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use crate::checkpoints::{CheckpointError, safetensors_file};
-use crate::files;
+use crate::checkpoints::safetensors_file;
 
 use candidate::Candidate;
 pub use error::ExportError;
@@ -28,21 +28,9 @@ pub use format::Format;
 use naming::Naming;
 pub use parity::{Parity, ParityImages};
 pub use pretrained::{ExportedEncoder, export_pretrained, is_pretraining};
+pub use request::Request;
 use source::Source;
 use torch_zip_writer::Object;
-
-/// What is to be written, and where.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The format.
-    pub format: Format,
-    /// The file.
-    pub output: PathBuf,
-    /// Whether the projection head goes into a safetensors file; a torch file has it whenever the model does.
-    pub with_projection: bool,
-    /// Whether files that are there may be replaced.
-    pub force: bool,
-}
 
 /// An export that was written and found to compute the same.
 #[derive(Debug)]
@@ -51,11 +39,11 @@ pub struct Exported {
     pub output: PathBuf,
     /// Its size, bytes.
     pub bytes: u64,
-    /// The comparison, as it stands in `parity_file`.
+    /// The comparison, as stored in `parity_file`.
     pub parity: Parity,
     /// `<output>.parity.json`.
     pub parity_file: PathBuf,
-    /// What stands beside the weights, by name.
+    /// What is stored beside the weights, by name.
     pub metadata: BTreeMap<String, String>,
     /// What the user should know.
     pub notes: Vec<String>,
@@ -147,12 +135,6 @@ fn read_back(
     }
 }
 
-/// Fails with the file's name when `bytes` cannot be written.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    files::write_whole(path, bytes)
-        .map_err(|source| CheckpointError::File { path: path.into(), doing: "write", source }.into())
-}
-
 #[cfg(test)]
 mod tests {
     use tch::Device;
@@ -212,7 +194,7 @@ mod tests {
     fn a_file_that_did_not_pass_is_gone() {
         let folder = TempDir::new().unwrap();
         let candidate = Candidate::beside(&folder.path().join("a.onnx"));
-        write_whole(candidate.path(), b"not verified").unwrap();
+        std::fs::write(candidate.path(), b"not verified").unwrap();
         assert!(candidate.path().is_file());
         drop(candidate);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

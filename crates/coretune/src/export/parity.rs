@@ -9,11 +9,11 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use super::source::Source;
-use super::{ExportError, Format, Request, write_whole};
+use super::{ExportError, Format, Request};
 use crate::checkpoints::CheckpointError;
 use crate::checkpoints::safetensors_file;
 use crate::engine::{self, guard};
-use crate::files::beside;
+use crate::files::{beside, write_whole};
 use crate::random::{Purpose, stream};
 
 /// Images of a comparison.
@@ -136,7 +136,8 @@ impl Parity {
         let tensors = [("images".to_string(), images), ("logits".to_string(), logits.shallow_clone())];
         safetensors_file::write(tensors_of(output), &BTreeMap::new(), &tensors)?;
         let report = report_of(output);
-        write_whole(&report, format!("{:#}\n", serde_json::json!(self)).as_bytes())?;
+        write_whole(&report, format!("{:#}\n", serde_json::json!(self)).as_bytes())
+            .map_err(ExportError::write(&report))?;
         Ok(report)
     }
 }

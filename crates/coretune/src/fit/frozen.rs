@@ -9,7 +9,7 @@ use super::Task;
 use crate::data::Split;
 use crate::engine::{guard, versions};
 use crate::evaluate::classification::{accuracy, correct};
-use crate::evaluate::features::{FeatureCache, Features, Origin};
+use crate::evaluate::feature_cache::{FeatureCache, Features, Origin};
 use crate::evaluate::figure;
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
@@ -197,7 +197,7 @@ impl Task {
             })?)
         };
         let mut progress = |done, total| observer(&Event::Progress { done, total });
-        self.evaluator()?.features(split, &mut progress, &mut forward)
+        Ok(self.evaluator()?.features(split, &mut progress, &mut forward)?)
     }
 }
 

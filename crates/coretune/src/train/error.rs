@@ -41,7 +41,7 @@ pub enum TrainError {
     RunFolder(#[from] RunFolderError),
     /// Evaluation.
     #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
+    Evaluate(EvaluateError),
     /// A figure that is not measured was to select the best epoch.
     #[error(transparent)]
     UnknownFigure(#[from] UnknownFigure),
@@ -214,6 +214,17 @@ pub enum TrainError {
         /// The shape in the file.
         found: String,
     },
+}
+
+impl From<EvaluateError> for TrainError {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Data(error) => TrainError::Data(error),
+            EvaluateError::Model(error) => TrainError::Model(error),
+            EvaluateError::Interrupted => TrainError::Interrupted { saved: None },
+            error => TrainError::Evaluate(error),
+        }
+    }
 }
 
 /// The state that an interrupted run has left.

@@ -5,7 +5,6 @@
 
 mod batches;
 mod error;
-mod evaluator;
 mod events;
 mod figures;
 mod fine_tuning;
@@ -21,14 +20,14 @@ mod saved_model;
 mod schedule;
 mod state;
 mod step;
-mod stop;
 mod trainer;
 mod unfinished;
 mod weight_average;
 
+pub use crate::engine::Stop;
+pub use crate::evaluate::features::{Evaluator, Outputs};
 pub use batches::{Sampling, TrainingImages};
 pub use error::{Saved, TrainError};
-pub use evaluator::{Evaluator, Outputs};
 pub use events::{EvaluationReport, Event, Observer, StepReport};
 pub use figures::{DeviceFigures, PositiveCounts};
 pub use fine_tuning::FineTuning;
@@ -46,7 +45,6 @@ pub use saved_model::{ModelDescription, load_model, save_model};
 pub use schedule::{Decay, Schedule};
 pub use state::{StateComparison, compare_states, saved_progress};
 pub use step::{Accumulation, StepInput, gradients, step};
-pub use stop::Stop;
 pub use trainer::{Outcome, Plan, Saving, Trainer};
 pub use unfinished::unfinished;
 pub use weight_average::WeightAverage;

@@ -4,7 +4,7 @@
 mod bootstrap;
 mod calibration;
 mod classification;
-mod features;
+mod feature_cache;
 mod geometry;
 mod linear_probe;
 mod nearest_neighbours;

@@ -1,51 +1,23 @@
 //! Linear probe (B10): the best linear classifier on frozen features, and the figure that fine-tuning has to beat.
 
 mod regression;
+mod settings;
 mod standardisation;
 
 use serde::Serialize;
 use tch::Tensor;
 
 use self::regression::{Minimum, Regression};
+pub use self::settings::{PENALTIES, Settings, Training};
 use self::standardisation::Standardisation;
 use super::calibration::negative_log_likelihood;
 use super::{EvaluateError, classification, labelled_matrix};
 use crate::engine::{guard, shape};
 
-/// The penalties `c` that are tried, as B10 states them.
-pub const PENALTIES: [f64; 7] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
-
-/// How the probe is fitted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// The penalties `c` to choose from.
-    pub penalties: Vec<f64>,
-    /// Fitting one penalty ends when the norm of the gradient falls below this. It is taken in coordinates of unit
-    /// curvature, where half its square is about how far the objective lies above its minimum.
-    pub gradient_tolerance: f64,
-    /// Fitting one penalty ends after this many iterations in any case, and says so.
-    pub max_iterations: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { penalties: PENALTIES.to_vec(), gradient_tolerance: 3e-4, max_iterations: 1000 }
-    }
-}
-
-/// Training rows: views of the same images (the images, their mirror images) and one label per image.
-#[derive(Debug, Clone, Copy)]
-pub struct Training<'a> {
-    /// Feature matrices `[n, D]`, row i of each belonging to image i.
-    pub views: &'a [&'a Tensor],
-    /// n classes in 0..C.
-    pub labels: &'a [i64],
-}
-
 /// A linear classifier of frozen features.
 #[derive(Debug)]
 pub struct LinearProbe {
-    /// `[C, D]`, for features as they come: the standardisation is folded in.
+    /// `[C, D]`, for features that are not standardised: the standardisation is folded in.
     pub weight: Tensor,
     /// `[C]`, likewise.
     pub bias: Tensor,
@@ -57,7 +29,7 @@ pub struct LinearProbe {
     pub path: Vec<Fit>,
 }
 
-/// How one penalty came out.
+/// The result of one penalty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Fit {
     /// `c`.
@@ -141,10 +113,10 @@ impl Candidate {
         (features, labels): (&Tensor, &[i64]),
     ) -> Result<Self, EvaluateError> {
         let logits = guard("applying the linear probe", || features.matmul(&weight.tr()) + &bias)?;
-        let right = classification::correct(&logits, labels)?.into_iter().filter(|&right| right).count();
+        let correct = classification::correct(&logits, labels)?;
         let fit = Fit {
             penalty,
-            validation_top1: right as f64 / labels.len() as f64,
+            validation_top1: classification::accuracy(&correct),
             validation_loss: negative_log_likelihood(&logits, labels, 1.0)?,
             objective: minimum.objective,
             iterations: minimum.iterations,

@@ -6,7 +6,7 @@ use argmin::solver::quasinewton::LBFGS;
 use tch::{Kind, Tensor};
 
 use super::super::{EvaluateError, values};
-use super::{Settings, Training};
+use super::settings::{Settings, Training};
 use crate::engine::guard;
 
 /// Steps that L-BFGS remembers.

@@ -6,11 +6,17 @@ use super::messages::{
     AttributeProto, Dimension, FLOAT32, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorType, TypeProto,
     ValueInfoProto, attribute,
 };
-use super::{IMAGE, LOGITS, PROBABILITIES};
 use crate::checkpoints::safetensors_file::bytes_of;
 use crate::engine::{EngineError, guard};
 use crate::export::source::Source;
 use crate::models::{BatchNorm, Convolution, Operations};
+
+/// The input: f32 `[batch, 3, h, w]`, red, green, blue in [0, 1].
+pub(super) const IMAGE: &str = "image";
+/// An output: f32 `[batch, classes]`.
+pub(super) const LOGITS: &str = "logits";
+/// An output: their softmax, at the temperature of the calibration.
+pub(super) const PROBABILITIES: &str = "probabilities";
 
 /// The graph: (image - mean) / std, backbone, classifier, softmax.
 pub(super) fn of(source: &Source) -> Result<GraphProto, EngineError> {

@@ -11,21 +11,17 @@ use prost::Message;
 use tch::{Kind, Tensor};
 
 use super::source::Source;
-use super::{ExportError, Format, write_whole};
+use super::{ExportError, Format};
 use crate::checkpoints::CheckpointError;
 use crate::engine::guard;
+use crate::files;
+use graph::{IMAGE, LOGITS, PROBABILITIES};
 use messages::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 /// Version of the file format; the one that came with [`OPSET`].
 const IR_VERSION: i64 = 8;
 /// Version of the operators.
 const OPSET: i64 = 17;
-/// The input: f32 `[batch, 3, h, w]`, red, green, blue in [0, 1].
-const IMAGE: &str = "image";
-/// An output: f32 `[batch, classes]`.
-const LOGITS: &str = "logits";
-/// An output: their softmax, at the temperature of the calibration.
-const PROBABILITIES: &str = "probabilities";
 /// How far the probabilities may be from the softmax of the logits.
 const PROBABILITY_TOLERANCE: f64 = 1e-5;
 /// The most bytes that readers of protobuf take for one message.
@@ -46,7 +42,7 @@ pub(super) fn write(path: &Path, source: &Source, metadata: &BTreeMap<String, St
     if bytes > LARGEST {
         return Err(ExportError::TooLarge { bytes, most: LARGEST });
     }
-    write_whole(path, &model.encode_to_vec())
+    files::write_whole(path, &model.encode_to_vec()).map_err(ExportError::write(path))
 }
 
 /// What the file computes of images u8 `[n, h, w, 3]`: its logits `[n, classes]`, once its probabilities have been found

@@ -1,7 +1,7 @@
 use std::fs;
 
 use coretune::evaluate::EvaluateError;
-use coretune::evaluate::features::{FeatureCache, Features, Origin};
+use coretune::evaluate::feature_cache::{FeatureCache, Features, Origin};
 use tch::Kind;
 
 use super::normal;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A request to stop. Clones are the same request: whoever asks keeps one, the work that heeds it another.
 ///
-/// Training answers by saving its state and ending with [`super::TrainError::Interrupted`].
+/// Training answers by saving its state and ending with an error that says so.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
