@@ -119,10 +119,10 @@ impl Layers {
         self.entries.get(key).map(|(value, _)| value)
     }
 
-    /// Of the settings given as flags or with `--set`, those that only other methods of its stage read, a sentence each.
+    /// Of the settings given as flags or with `--set`, those that only other methods of its kind read, a sentence each.
     pub fn unused(&self, method: &Method) -> Vec<String> {
         let given = |key| matches!(self.origin(key), Some(Origin::Flag(_) | Origin::Assignment));
-        let others = Method::settings_of(method.stage).into_iter().map(|setting| setting.key);
+        let others = Method::settings_of(method.kind).into_iter().map(|setting| setting.key);
         let unused = others.filter(|&key| given(key) && !method.reads(key));
         unused.map(|key| format!("{key} is not used: {} does not read it", method.word)).collect()
     }

@@ -1,15 +1,15 @@
 use serde::Deserialize;
 
-use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
+use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
 use crate::losses::spectral_shrinkage;
 use crate::models::ModelError;
-use crate::settings::{Kind, Range, Setting, setting};
+use crate::settings::{Kind, Range, RunKind, Setting, setting};
 
 pub(super) const METHOD: Method = Method {
     word: "bss",
     summary: "cross-entropy and batch spectral shrinkage: the weakest directions of the features are suppressed",
-    stage: Stage::FineTuning,
+    kind: RunKind::FineTuning,
     settings: &[WEIGHT, SMALLEST],
     pretraining: None,
     build: |values| {

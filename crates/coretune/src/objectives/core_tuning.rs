@@ -2,7 +2,7 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::supervised_contrastive::{ETA, TEMPERATURE};
-use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
+use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{
@@ -10,12 +10,12 @@ use crate::losses::{
 };
 use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
-use crate::settings::{Kind, Range, Setting, choice, setting};
+use crate::settings::{Kind, Range, RunKind, Setting, choice, setting};
 
 pub(super) const METHOD: Method = Method {
     word: "core-tuning",
     summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
-    stage: Stage::FineTuning,
+    kind: RunKind::FineTuning,
     settings: &[PAIRS, ETA, ALPHA, TEMPERATURE, FOCAL, DETACH_FOCAL],
     pretraining: None,
     build: |values| {

@@ -1,12 +1,13 @@
-use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
+use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
 use crate::losses::{one_hot, smooth, soft_cross_entropy};
 use crate::models::ModelError;
+use crate::settings::RunKind;
 
 pub(super) const METHOD: Method = Method {
     word: "cross-entropy",
     summary: "cross-entropy alone",
-    stage: Stage::FineTuning,
+    kind: RunKind::FineTuning,
     settings: &[],
     pretraining: None,
     build: |values| Box::new(CrossEntropy { label_smoothing: values.label_smoothing }),

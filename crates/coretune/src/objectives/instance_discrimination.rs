@@ -1,16 +1,11 @@
-//! What the methods of contrastive pre-training share: two settings, and what they log beside their loss.
+//! What the methods of contrastive pre-training share: a setting, and what they log beside their loss.
 
 use tch::Tensor;
 
-use super::{ObjectiveLoss, by_method, figure};
+use super::{ObjectiveLoss, figure};
 use crate::engine::rows::unit_rows;
 use crate::losses::InstanceDiscrimination;
-use crate::settings::{Kind, OnResume, Range, RunKind, Setting, setting};
-
-pub(super) const TEMPERATURE: Setting =
-    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "temperature of the contrastive loss")
-        .auto(|_| by_method(|usual| usual.temperature))
-        .read_by(&[RunKind::Pretraining]);
+use crate::settings::{Kind, OnResume, RunKind, Setting, setting};
 
 pub(super) const DIM: Setting = setting("pretrain.dim", Kind::Whole(1, 65_536), "outputs of the projection head")
     .default("128")

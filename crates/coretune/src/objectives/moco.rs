@@ -4,10 +4,8 @@ use rand::seq::SliceRandom;
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
-use super::instance_discrimination::{DIM, TEMPERATURE, with_figures};
-use super::{
-    FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Stage, Start,
-};
+use super::instance_discrimination::{DIM, with_figures};
+use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Start};
 use crate::engine::guard;
 use crate::engine::rows::unit_rows;
 use crate::losses::info_nce;
@@ -18,8 +16,8 @@ use crate::settings::{ANY, Kind, OnResume, Range, RunKind, Setting, setting};
 pub(super) const METHOD: Method = Method {
     word: "moco-v2",
     summary: "a momentum encoder and a queue of its keys",
-    stage: Stage::Pretraining,
-    settings: &[TEMPERATURE, DIM, QUEUE_SIZE, MOMENTUM, BN_GROUPS],
+    kind: RunKind::Pretraining,
+    settings: &[DIM, QUEUE_SIZE, MOMENTUM, BN_GROUPS],
     pretraining: Some(PretrainingDefaults { temperature: 0.2, least_area: 0.2, jitter: 0.5 }),
     build: |values| {
         let Settings { temperature, dim, queue_size, momentum, bn_groups } = values.read();

@@ -2,17 +2,18 @@
 
 use serde::Deserialize;
 
-use super::instance_discrimination::{DIM, TEMPERATURE, with_figures};
-use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Stage};
+use super::instance_discrimination::{DIM, with_figures};
+use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults};
 use crate::engine::guard;
 use crate::losses::nt_xent;
 use crate::models::ModelError;
+use crate::settings::RunKind;
 
 pub(super) const METHOD: Method = Method {
     word: "simclr",
     summary: "the other images of the batch are the negatives",
-    stage: Stage::Pretraining,
-    settings: &[TEMPERATURE, DIM],
+    kind: RunKind::Pretraining,
+    settings: &[DIM],
     pretraining: Some(PretrainingDefaults { temperature: 0.5, least_area: 0.08, jitter: 1.0 }),
     build: |values| {
         let Settings { temperature } = values.read();

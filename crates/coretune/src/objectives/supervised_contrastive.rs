@@ -1,15 +1,15 @@
 use serde::Deserialize;
 
-use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Stage, figure};
+use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
 use crate::losses::{Focus, supervised_contrastive};
 use crate::models::ModelError;
-use crate::settings::{Kind, Range, Setting, setting};
+use crate::settings::{Kind, Range, RunKind, Setting, setting};
 
 pub(super) const METHOD: Method = Method {
     word: "scl",
     summary: "cross-entropy and supervised contrast over the labels of the batch",
-    stage: Stage::FineTuning,
+    kind: RunKind::FineTuning,
     settings: &[ETA, TEMPERATURE],
     pretraining: None,
     build: |values| {

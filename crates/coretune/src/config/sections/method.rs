@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::config::HeadInit;
-use crate::objectives::{Method, Objective, Stage, Values};
+use crate::objectives::{Method, Objective, Values};
 use crate::settings::OnResume::Fixed;
-use crate::settings::{Kind, Setting, custom, setting};
+use crate::settings::{Kind, RunKind, Setting, custom, setting};
 
 /// The objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,13 +34,13 @@ pub(super) const SETTINGS: &[Setting] = &[
 ];
 
 fn methods() -> Vec<&'static str> {
-    Method::of(Stage::FineTuning).map(|method| method.word).collect()
+    Method::of(RunKind::FineTuning).map(|method| method.word).collect()
 }
 
 impl MethodSection {
     /// The method in the table; `None` for one that the program brings itself.
     pub fn method(&self) -> Option<&'static Method> {
-        Method::named(Stage::FineTuning, self.name.as_deref()?)
+        Method::named(RunKind::FineTuning, self.name.as_deref()?)
     }
 
     /// The method's name, or `custom`.

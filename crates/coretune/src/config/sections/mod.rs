@@ -18,8 +18,8 @@ pub use pretrain::PretrainSection;
 pub use run::RunSection;
 pub use train::TrainSection;
 
-use crate::objectives::{Method, Stage};
-use crate::settings::Setting;
+use crate::objectives::Method;
+use crate::settings::{RunKind, Setting};
 
 /// Every setting, section by section, in the order in which they are shown.
 pub fn settings() -> &'static [&'static Setting] {
@@ -27,9 +27,9 @@ pub fn settings() -> &'static [&'static Setting] {
         let before = [checkpoint::SETTINGS, model::SETTINGS, data::SETTINGS, method::SETTINGS].into_iter().flatten();
         let after = [train::SETTINGS, run::SETTINGS].into_iter().flatten();
         before
-            .chain(Method::settings_of(Stage::FineTuning))
+            .chain(Method::settings_of(RunKind::FineTuning))
             .chain(pretrain::SETTINGS)
-            .chain(Method::settings_of(Stage::Pretraining))
+            .chain(Method::settings_of(RunKind::Pretraining))
             .chain(after)
             .collect()
     });

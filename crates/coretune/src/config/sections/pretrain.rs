@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::automatic;
-use crate::objectives::{Method, Stage, by_method};
+use crate::objectives::{Method, PretrainingDefaults};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
@@ -52,6 +52,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("moco-v2")
         .on_resume(Fixed)
         .read_by(PRETRAINING),
+    setting("pretrain.temperature", Kind::Number(Range::Above(0.0)), "temperature of the contrastive loss")
+        .auto(|_| by_method(|usual| usual.temperature))
+        .read_by(PRETRAINING),
     setting(
         "pretrain.least_area",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
@@ -79,8 +82,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(PRETRAINING),
 ];
 
+/// A default that differs from method to method, as text: `moco-v2 0.2, simclr 0.5`.
+fn by_method(of: fn(&PretrainingDefaults) -> f64) -> String {
+    let text = |method: &Method| Some(format!("{} {}", method.word, of(method.pretraining.as_ref()?)));
+    Method::of(RunKind::Pretraining).filter_map(text).collect::<Vec<_>>().join(", ")
+}
+
 fn methods() -> Vec<&'static str> {
-    Method::of(Stage::Pretraining).map(|method| method.word).collect()
+    Method::of(RunKind::Pretraining).map(|method| method.word).collect()
 }
 
 impl PretrainSection {
@@ -89,6 +98,6 @@ impl PretrainSection {
     /// # Panics
     /// Never for a section that was checked against the table of settings.
     pub fn method(&self) -> &'static Method {
-        Method::named(Stage::Pretraining, &self.method).expect("the table of settings has checked the name")
+        Method::named(RunKind::Pretraining, &self.method).expect("the table of settings has checked the name")
     }
 }
