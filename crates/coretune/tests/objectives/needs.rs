@@ -9,9 +9,8 @@ use coretune::models::{
     Architecture, Backbone, Encoder, Family, Linear, Mode, Model, ModelError, Network, Normalisation, ProjectionHead,
     Stem,
 };
-use coretune::objectives::{
-    CrossEntropy, Heads, METHODS, Method, Needs, Objective, ObjectiveLoss, Pass, SimClr, Stage,
-};
+use coretune::objectives::{CrossEntropy, Heads, METHODS, Method, Needs, Objective, ObjectiveLoss, Pass, SimClr};
+use coretune::settings::RunKind;
 use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, gradients};
 use tch::{Device, Kind, Tensor};
 
@@ -103,7 +102,7 @@ fn a_network_without_a_head_that_the_method_needs_is_refused() {
 /// A struct of settings that misses one, or has another type, would panic here.
 #[test]
 fn every_method_of_the_table_is_built_from_its_defaults_and_has_a_name_of_its_own() {
-    for method in Method::of(Stage::FineTuning) {
+    for method in Method::of(RunKind::FineTuning) {
         let paths = ["checkpoint.path=x", "data.dir=x"].map(String::from);
         let settings = paths.into_iter().chain([format!("method.name={}", method.word)]);
         let layers = settings.fold(Layers::defaults(), |layers, text| layers.assignment(&text).unwrap());
