@@ -11,7 +11,7 @@ use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
 use coretune::figures::validation_name;
 use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
-use coretune::models::{Family, Stem};
+use coretune::models::Stem;
 use coretune::objectives::Method;
 use coretune::run_folder::Summary;
 use coretune::train::Estimate;
@@ -134,8 +134,7 @@ pub(crate) fn frozen(figures: &FrozenFigures) -> String {
 
 /// `resnet50, 2048 features, 23.5 M parameters`
 pub(crate) fn backbone(report: &LoadReport) -> String {
-    let has_two_stems = report.architecture != Family::MobileNetV2Small;
-    let stem = if has_two_stems && report.stem == Stem::Small { ", small stem" } else { "" };
+    let stem = if report.architecture.has_stems() && report.stem == Stem::Small { ", small stem" } else { "" };
     let width =
         if (report.width - 1.0).abs() > f64::EPSILON { format!(", width {}", report.width) } else { String::new() };
     let parameters = report.parameters as f64 / 1e6;

@@ -2,42 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::models::mobilenet::WIDE_LAYERS;
+use crate::models::resnet::{Block, RESNETS};
 use crate::models::{Architecture, Family, Stem};
 
 /// Shapes by our names.
 pub(super) type Shapes = BTreeMap<String, Vec<i64>>;
 
-/// What tells the `ResNet` families apart.
-struct Signature {
-    family: Family,
-    blocks: [usize; 4],
-    bottleneck: bool,
-    groups: i64,
-    /// Channels inside a block of the first stage over channels of the stem.
-    inner: i64,
-}
-
-const fn signature(family: Family, blocks: [usize; 4], bottleneck: bool, groups: i64, inner: i64) -> Signature {
-    Signature { family, blocks, bottleneck, groups, inner }
-}
-
-/// Shallower before deeper: a file with blocks missing is taken for the shallowest network that has those it holds.
-const SIGNATURES: [Signature; 9] = [
-    signature(Family::ResNet18, [2, 2, 2, 2], false, 1, 1),
-    signature(Family::ResNet34, [3, 4, 6, 3], false, 1, 1),
-    signature(Family::ResNet50, [3, 4, 6, 3], true, 1, 1),
-    signature(Family::ResNet101, [3, 4, 23, 3], true, 1, 1),
-    signature(Family::ResNet152, [3, 8, 36, 3], true, 1, 1),
-    signature(Family::WideResNet50, [3, 4, 6, 3], true, 1, 2),
-    signature(Family::WideResNet101, [3, 4, 23, 3], true, 1, 2),
-    signature(Family::ResNeXt50, [3, 4, 6, 3], true, 32, 2),
-    signature(Family::ResNeXt101, [3, 4, 23, 3], true, 32, 4),
-];
-
-/// Channels of the widest stem that is looked at, far above any that is built.
+/// Channels of the widest stem that is recognised, far above any that is built.
 const WIDEST_STEM: i64 = 1 << 20;
 
-/// The architecture of a backbone's tensors, or what speaks against every one there is, in words.
+/// The architecture of a backbone's tensors, or as text why it is none of the known ones.
 pub(super) fn architecture_of(shapes: &Shapes) -> Result<Architecture, String> {
     if shapes.keys().any(|name| name.starts_with("layers.")) { mobilenet(shapes) } else { resnet(shapes) }
 }
@@ -57,16 +32,18 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
         .ok_or("its first convolution, conv1.weight, is missing or of no use")?;
     let width = resnet_width(shapes, channels);
     let blocks = blocks(shapes)?;
-    let bottleneck = shapes.keys().any(|name| name.ends_with(".conv3.weight"));
-    let (inner, groups) = inside(shapes, channels, bottleneck).ok_or("no block of it is complete")?;
-    let family = SIGNATURES
+    let has_third_convolution = shapes.keys().any(|name| name.ends_with(".conv3.weight"));
+    let block = if has_third_convolution { Block::Bottleneck } else { Block::Basic };
+    let (inner, groups) = inside(shapes, channels, block).ok_or("no block of it is complete")?;
+    // A file with blocks missing is taken for the shallowest network that has those it holds.
+    let family = RESNETS
         .iter()
-        .filter(|known| known.bottleneck == bottleneck && known.groups == groups)
-        .filter(|known| inner_channels(known, channels) == inner)
+        .filter(|known| known.block == block && known.groups == groups)
+        .filter(|known| known.inner_channels(channels) == inner)
         .find(|known| known.blocks.iter().zip(blocks).all(|(&known, found)| known >= found))
         .map(|known| known.family);
     let family = family.ok_or_else(|| {
-        let kind = if bottleneck { "bottleneck" } else { "basic" };
+        let kind = if block == Block::Bottleneck { "bottleneck" } else { "basic" };
         format!(
             "{kind} blocks {blocks:?} with {inner} channels inside ({groups} groups) after a stem of {channels}; there \
              are {}",
@@ -74,15 +51,6 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
         )
     })?;
     Ok(Architecture { family, stem, width })
-}
-
-/// Channels of the first stage's middle convolution, rounded as the models round them.
-fn inner_channels(known: &Signature, channels: i64) -> i64 {
-    if known.groups == 1 {
-        return channels * known.inner;
-    }
-    let published_per_group = 64 * known.inner / known.groups;
-    ((channels * published_per_group + 32) / 64).max(1) * known.groups
 }
 
 fn stem(shapes: &Shapes) -> Result<Stem, String> {
@@ -110,8 +78,8 @@ fn blocks(shapes: &Shapes) -> Result<[usize; 4], String> {
 }
 
 /// Channels and groups of the middle convolution, reduced to the first stage's width.
-fn inside(shapes: &Shapes, channels: i64, bottleneck: bool) -> Option<(i64, i64)> {
-    if !bottleneck {
+fn inside(shapes: &Shapes, channels: i64, block: Block) -> Option<(i64, i64)> {
+    if block == Block::Basic {
         return Some((channels, 1));
     }
     (1..=4).find_map(|stage| {
@@ -127,7 +95,7 @@ fn resnet_width(shapes: &Shapes, stem: i64) -> f64 {
     let of_stage = |stage: usize| {
         let block = format!("layer{}.0", stage + 1);
         let planes = match extent(shapes, &format!("{block}.conv3.weight"), 0) {
-            Some(outputs) => outputs / 4,
+            Some(outputs) => outputs / Block::Bottleneck.expansion(),
             None => extent(shapes, &format!("{block}.conv2.weight"), 0)?,
         };
         Some((64 << stage, planes))
@@ -152,21 +120,14 @@ fn width(found: &[(i64, i64)], usual: f64) -> f64 {
 }
 
 fn mobilenet(shapes: &Shapes) -> Result<Architecture, String> {
-    /// Layers whose outputs are wide enough to tell one factor from the next, with their published channels.
-    const WIDE: [(&str, i64); 4] = [
-        ("conv2.weight", 1280),
-        ("layers.16.conv3.weight", 320),
-        ("layers.13.conv3.weight", 160),
-        ("layers.10.conv3.weight", 96),
-    ];
     let found: Vec<(i64, i64)> =
-        WIDE.iter().filter_map(|&(name, published)| Some((published, extent(shapes, name, 0)?))).collect();
+        WIDE_LAYERS.iter().filter_map(|&(name, published)| Some((published, extent(shapes, name, 0)?))).collect();
     let &(published, channels) = found.first().ok_or("its last convolution, conv2.weight, is missing")?;
     let width = width(&found, channels as f64 / published as f64);
     if width <= 0.0 {
         return Err("its last convolution, conv2.weight, has no channels".into());
     }
-    Ok(Architecture { family: Family::MobileNetV2Small, stem: Stem::Small, width })
+    Ok(Architecture::mobilenet(width))
 }
 
 #[cfg(test)]
@@ -181,7 +142,7 @@ mod tests {
             [Family::ResNet18, Family::ResNet50, Family::ResNeXt50, Family::WideResNet50, Family::MobileNetV2Small]
         {
             for hundredths in (5..=200).step_by(if family == Family::ResNet18 { 1 } else { 7 }) {
-                let stem = if family == Family::MobileNetV2Small { Stem::Small } else { Stem::Imagenet };
+                let stem = if family.has_stems() { Stem::Imagenet } else { Stem::Small };
                 let built = Architecture { family, stem, width: f64::from(hundredths) / 100.0 };
                 let shapes = |architecture: &Architecture| -> Shapes {
                     let backbone = Backbone::outline(architecture).unwrap();

@@ -18,8 +18,8 @@ const SMALL: u32 = 64;
 
 /// A text for networks made for small images, and one for the others.
 fn by_network(of: impl Fn(&Input) -> String) -> String {
-    let [small, large] = [Family::MobileNetV2Small, Family::ResNet50];
-    let [small, large] = [small, large].map(|family| of(&Input::usual(&Architecture::published(family))));
+    let network = |stem| Architecture { stem, ..Architecture::published(FAMILY) };
+    let [small, large] = [Stem::Small, Stem::Imagenet].map(|stem| of(&Input::usual(&network(stem))));
     format!("{small} for small images, else {large}")
 }
 

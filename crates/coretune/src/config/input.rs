@@ -1,4 +1,4 @@
-use crate::models::{Architecture, Family, Stem};
+use crate::models::Architecture;
 use crate::transforms::{Augmentation, Interpolation};
 
 /// How an image becomes the input of the model: every value that a configuration may leave to the checkpoint.
@@ -22,8 +22,7 @@ impl Input {
     /// What checkpoints of this architecture were most likely trained on: CIFAR's 32 pixels where the first layers are
     /// made for small images, else the 224 of `ImageNet`.
     pub fn usual(architecture: &Architecture) -> Self {
-        let small = architecture.family == Family::MobileNetV2Small || architecture.stem == Stem::Small;
-        if small { Self::CIFAR } else { Self::IMAGENET }
+        if architecture.is_small() { Self::CIFAR } else { Self::IMAGENET }
     }
 
     const IMAGENET: Input = Input {

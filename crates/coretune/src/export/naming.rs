@@ -1,4 +1,4 @@
-//! What other programs call the tensors of a model.
+//! The names that other programs give the tensors of a model.
 
 use std::path::Path;
 
@@ -14,20 +14,25 @@ use crate::models::{Backbone, Family, Linear, Model};
 #[derive(Debug)]
 pub(super) struct Naming {
     format: Format,
-    /// Where the tensors stand in the file as it is read back: under which dictionaries.
+    /// The dictionaries around the tensors in the file as it is read back.
     container: &'static str,
     backbone: &'static str,
     classifier: &'static str,
-    /// The two layers of the projection head, where it is written.
+    /// The two layers of the projection head, if it is written.
     projection: Option<[&'static str; 2]>,
 }
 
 impl Naming {
     /// Those of torchvision and timm; the 32x32 MobileNetV2's are of its common CIFAR implementation.
     pub(super) fn torchvision(family: Family, with_projection: bool) -> Self {
-        let classifier = if family == Family::MobileNetV2Small { "linear." } else { "fc." };
         let projection = with_projection.then_some(["projection.0.", "projection.2."]);
-        Naming { format: Format::Safetensors, container: "", backbone: "", classifier, projection }
+        Naming {
+            format: Format::Safetensors,
+            container: "",
+            backbone: "",
+            classifier: family.classifier_prefix(),
+            projection,
+        }
     }
 
     /// Those of the published Core-tuning script.

@@ -42,6 +42,18 @@ choice! {
     }
 }
 
+impl Family {
+    /// Whether the family has both stems to choose from.
+    pub fn has_stems(self) -> bool {
+        self != Family::MobileNetV2Small
+    }
+
+    /// Prefix of the classifier's tensors in the usual implementation: torchvision's, for MobileNetV2 that of CIFAR.
+    pub fn classifier_prefix(self) -> &'static str {
+        if self == Family::MobileNetV2Small { "linear." } else { "fc." }
+    }
+}
+
 /// A network to build.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
@@ -57,6 +69,16 @@ impl Architecture {
     /// The family as published: ImageNet stem, width 1.
     pub fn published(family: Family) -> Self {
         Architecture { family, stem: Stem::Imagenet, width: 1.0 }
+    }
+
+    /// The MobileNetV2 of this width.
+    pub(crate) fn mobilenet(width: f64) -> Self {
+        Architecture { family: Family::MobileNetV2Small, stem: Stem::Small, width }
+    }
+
+    /// Whether the first layers are made for images of up to 64 pixels.
+    pub fn is_small(&self) -> bool {
+        self.stem == Stem::Small || !self.family.has_stems()
     }
 
     /// A published number of channels times the width factor, rounded, at least 1.

@@ -31,8 +31,19 @@ const ROWS: [Row; 7] = [
 /// Channels of the stem, whatever the width.
 const STEM: i64 = 32;
 
+/// Channels of the features, as published.
+const FEATURES: i64 = 1280;
+
+/// Layers whose outputs are wide enough to tell one width factor from the next, with their published channels.
+pub(crate) const WIDE_LAYERS: [(&str, i64); 4] = [
+    ("conv2.weight", FEATURES),
+    ("layers.16.conv3.weight", ROWS[6].outputs),
+    ("layers.13.conv3.weight", ROWS[5].outputs),
+    ("layers.10.conv3.weight", ROWS[4].outputs),
+];
+
 /// The stages (stem, one per row of the table, last convolution) and the width of the features; `None` for a family
-/// that is no MobileNet.
+/// that is not a MobileNet.
 pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Option<(Vec<Stage>, i64)> {
     if architecture.family != Family::MobileNetV2Small {
         return None;
@@ -55,7 +66,7 @@ pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Op
         stages.push(Stage { name: format!("row{}", index + 1), units });
     }
     parameters.enter_stage(ROWS.len() + 1);
-    let features = architecture.channels(1280);
+    let features = architecture.channels(FEATURES);
     let last = ConvNorm::new(parameters, "conv2", "bn2", Kernel::dense(channels, features, 1, 1), true);
     stages.push(Stage { name: "conv2".into(), units: vec![Unit::ConvNorm(last)] });
     Some((stages, features))

@@ -9,13 +9,13 @@ mod error;
 mod heads;
 mod initial;
 mod layers;
-mod mobilenet;
+pub(crate) mod mobilenet;
 mod model;
 mod network;
 mod normalisation;
 mod operations;
 mod parameters;
-mod resnet;
+pub(crate) mod resnet;
 
 pub use architecture::{Architecture, Family, Stem};
 pub use backbone::Backbone;

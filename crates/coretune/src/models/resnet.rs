@@ -5,20 +5,21 @@ use super::blocks::{Around, ConvNorm, Residual, Stage, Unit};
 use super::builder::Builder;
 use super::layers::Kernel;
 
-/// What a family consists of.
+/// A ResNet as published.
 #[derive(Debug, Clone, Copy)]
-struct Depths {
+pub(crate) struct ResNet {
+    pub(crate) family: Family,
     /// Residual blocks in each of the four stages.
-    blocks: [usize; 4],
-    block: Block,
+    pub(crate) blocks: [usize; 4],
+    pub(crate) block: Block,
     /// Groups of the 3x3 convolution.
-    groups: i64,
-    /// Channels of one group in the first stage, when the stage has 64.
+    pub(crate) groups: i64,
+    /// Channels of one group in the first stage, if the stage has 64.
     width_per_group: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Block {
+pub(crate) enum Block {
     /// Two 3x3 convolutions.
     Basic,
     /// 1x1, 3x3 (with the stride: v1.5), 1x1 to four times the channels.
@@ -26,7 +27,8 @@ enum Block {
 }
 
 impl Block {
-    fn expansion(self) -> i64 {
+    /// Channels of its output over those of its stage.
+    pub(crate) fn expansion(self) -> i64 {
         match self {
             Block::Basic => 1,
             Block::Bottleneck => 4,
@@ -34,37 +36,48 @@ impl Block {
     }
 }
 
-/// The table of depths; `None` for a family that is no ResNet.
-fn depths(family: Family) -> Option<Depths> {
-    use Block::{Basic, Bottleneck};
-    let (blocks, block, groups, width_per_group) = match family {
-        Family::ResNet18 => ([2, 2, 2, 2], Basic, 1, 64),
-        Family::ResNet34 => ([3, 4, 6, 3], Basic, 1, 64),
-        Family::ResNet50 => ([3, 4, 6, 3], Bottleneck, 1, 64),
-        Family::ResNet101 => ([3, 4, 23, 3], Bottleneck, 1, 64),
-        Family::ResNet152 => ([3, 8, 36, 3], Bottleneck, 1, 64),
-        Family::WideResNet50 => ([3, 4, 6, 3], Bottleneck, 1, 128),
-        Family::WideResNet101 => ([3, 4, 23, 3], Bottleneck, 1, 128),
-        Family::ResNeXt50 => ([3, 4, 6, 3], Bottleneck, 32, 4),
-        Family::ResNeXt101 => ([3, 4, 23, 3], Bottleneck, 32, 8),
-        Family::MobileNetV2Small => return None,
-    };
-    Some(Depths { blocks, block, groups, width_per_group })
+const fn resnet(family: Family, blocks: [usize; 4], block: Block, groups: i64, width_per_group: i64) -> ResNet {
+    ResNet { family, blocks, block, groups, width_per_group }
+}
+
+/// Every ResNet; of those that differ in depth alone, the shallower one is first.
+pub(crate) const RESNETS: [ResNet; 9] = [
+    resnet(Family::ResNet18, [2, 2, 2, 2], Block::Basic, 1, 64),
+    resnet(Family::ResNet34, [3, 4, 6, 3], Block::Basic, 1, 64),
+    resnet(Family::ResNet50, [3, 4, 6, 3], Block::Bottleneck, 1, 64),
+    resnet(Family::ResNet101, [3, 4, 23, 3], Block::Bottleneck, 1, 64),
+    resnet(Family::ResNet152, [3, 8, 36, 3], Block::Bottleneck, 1, 64),
+    resnet(Family::WideResNet50, [3, 4, 6, 3], Block::Bottleneck, 1, 128),
+    resnet(Family::WideResNet101, [3, 4, 23, 3], Block::Bottleneck, 1, 128),
+    resnet(Family::ResNeXt50, [3, 4, 6, 3], Block::Bottleneck, 32, 4),
+    resnet(Family::ResNeXt101, [3, 4, 23, 3], Block::Bottleneck, 32, 8),
+];
+
+impl ResNet {
+    fn of(family: Family) -> Option<&'static ResNet> {
+        RESNETS.iter().find(|resnet| resnet.family == family)
+    }
+
+    /// Channels of the 3x3 convolution of a bottleneck, in a stage of so many channels.
+    pub(crate) fn inner_channels(&self, planes: i64) -> i64 {
+        let per_group = (planes * self.width_per_group + 32) / 64;
+        per_group.max(1) * self.groups
+    }
 }
 
 /// Channels that the narrowest 1x1 convolution with a stride reads: the shortcut into the second stage. `None` for a family
-/// that is no ResNet.
+/// that is not a ResNet.
 pub(super) fn narrowest_shortcut(architecture: &Architecture) -> Option<i64> {
-    let depths = depths(architecture.family)?;
-    Some(architecture.channels(64) * depths.block.expansion())
+    let resnet = ResNet::of(architecture.family)?;
+    Some(architecture.channels(64) * resnet.block.expansion())
 }
 
-/// The stages of a ResNet and the width of its features; `None` for a family that is no ResNet.
+/// The stages of a ResNet and the width of its features; `None` for a family that is not a ResNet.
 pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Option<(Vec<Stage>, i64)> {
-    let depths = depths(architecture.family)?;
+    let resnet = ResNet::of(architecture.family)?;
     let mut channels = architecture.channels(64);
     let mut stages = vec![stem(parameters, architecture.stem, channels)];
-    for (index, &blocks) in depths.blocks.iter().enumerate() {
+    for (index, &blocks) in resnet.blocks.iter().enumerate() {
         parameters.enter_stage(index + 1);
         let planes = architecture.channels(64 << index);
         let name = format!("layer{}", index + 1);
@@ -72,8 +85,8 @@ pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Op
         let units = (0..blocks)
             .map(|block| {
                 let stride = if block == 0 { stride } else { 1 };
-                let unit = residual(parameters, &format!("{name}.{block}"), depths, channels, planes, stride);
-                channels = planes * depths.block.expansion();
+                let unit = residual(parameters, &format!("{name}.{block}"), resnet, channels, planes, stride);
+                channels = planes * resnet.block.expansion();
                 Unit::Residual(unit)
             })
             .collect();
@@ -91,16 +104,15 @@ fn stem(parameters: &mut Builder, stem: Stem, channels: i64) -> Stage {
     Stage { name: "stem".into(), units: std::iter::once(first).chain(pool).collect() }
 }
 
-fn residual(parameters: &mut Builder, name: &str, depths: Depths, inputs: i64, planes: i64, stride: i64) -> Residual {
-    let outputs = planes * depths.block.expansion();
-    let kernels = match depths.block {
+fn residual(parameters: &mut Builder, name: &str, resnet: &ResNet, inputs: i64, planes: i64, stride: i64) -> Residual {
+    let outputs = planes * resnet.block.expansion();
+    let kernels = match resnet.block {
         Block::Basic => vec![Kernel::dense(inputs, planes, 3, stride), Kernel::dense(planes, planes, 3, 1)],
         Block::Bottleneck => {
-            let per_group = (planes * depths.width_per_group + 32) / 64;
-            let inner = per_group.max(1) * depths.groups;
+            let inner = resnet.inner_channels(planes);
             vec![
                 Kernel::dense(inputs, inner, 1, 1),
-                Kernel { inputs: inner, outputs: inner, size: 3, stride, groups: depths.groups },
+                Kernel { inputs: inner, outputs: inner, size: 3, stride, groups: resnet.groups },
                 Kernel::dense(inner, outputs, 1, 1),
             ]
         }
