@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{EvaluateError, Measure, classification};
 use crate::data::{Batch, Loader, LoaderOptions, Split, sampler};
-use crate::engine::{Stop, guard};
+use crate::engine::{Stop, World, guard};
 use crate::models::{Mode, Model, Network};
 use crate::transforms::Transform;
 
@@ -21,6 +21,8 @@ pub struct Evaluator {
     pub workers: usize,
     /// Ends the work between two batches.
     pub stop: Stop,
+    /// The processes that share a split: each computes its part of every batch.
+    pub world: World,
 }
 
 /// Features and logits of the images of a split, in their order; on the host.
@@ -88,7 +90,7 @@ impl Evaluator {
         self.each_batch(split, progress, &mut |batch| {
             let of_batch = no_grad(|| forward(&batch.images))?;
             for (view, features) in views.iter_mut().zip(of_batch) {
-                view.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
+                view.push(self.world.gather(&features).to_device(Device::Cpu).to_kind(Kind::Float));
             }
             Ok(())
         })?;
@@ -104,10 +106,11 @@ impl Evaluator {
     ) -> Result<(), EvaluateError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
         let batches = sampler::sequential(split.len(), self.batch_size)?;
+        let parts = batches.iter().map(|batch| self.world.part(batch).to_vec()).collect();
         let mut done = 0;
-        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), batches, options)? {
+        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), parts, options)? {
             let batch = batch?;
-            if self.stop.is_requested() {
+            if self.world.agree(self.stop.is_requested()) {
                 return Err(EvaluateError::Interrupted);
             }
             visit(&batch)?;

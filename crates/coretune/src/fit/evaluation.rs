@@ -10,6 +10,7 @@ use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
+use crate::engine::World;
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
 use crate::evaluate::figure;
@@ -166,6 +167,7 @@ pub fn run_outputs(
         batch_size: config.evaluation_batch(),
         workers: config.workers(),
         stop: Stop::default(),
+        world: World::Alone,
     };
     observer(&Event::Stage("evaluation"));
     let outputs = evaluator.outputs(&model, &images, &mut |done, total| observer(&Event::Progress { done, total }))?;

@@ -11,7 +11,7 @@ use super::starting_point::StartingPoint;
 use crate::checkpoints::LoadReport;
 use crate::config::{Accumulation, Input, RunConfig};
 use crate::data::{Dataset, Description, Split};
-use crate::engine::Precision;
+use crate::engine::{Precision, World};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::train::{Evaluator, ModelDescription, Observer, Stop, TrainError};
 use crate::transforms::Transform;
@@ -123,6 +123,7 @@ impl Task {
             batch_size: self.config.evaluation_batch(),
             workers: self.config.workers(),
             stop: self.stop.clone(),
+            world: World::Alone,
         })
     }
 

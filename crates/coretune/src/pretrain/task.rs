@@ -194,6 +194,7 @@ impl PretrainTask {
             batch_size: self.config.train.batch_size.min(BATCH),
             workers: self.config.run.reading_threads(),
             stop: self.stop.clone(),
+            world: World::Alone,
         })
     }
 }

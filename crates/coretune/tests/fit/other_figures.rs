@@ -86,7 +86,13 @@ fn trainer<'a>(
         seed: 0,
         validation,
         world: World::Alone,
-        evaluator: Evaluator { transform: Arc::clone(&transform), batch_size: 5, workers: 1, stop: stop.clone() },
+        evaluator: Evaluator {
+            transform: Arc::clone(&transform),
+            batch_size: 5,
+            workers: 1,
+            stop: stop.clone(),
+            world: World::Alone,
+        },
         description: ModelDescription {
             architecture,
             classes: ["blue", "green", "red"].map(String::from).into(),
