@@ -155,9 +155,27 @@ mod tests {
         (0..bytes).map(|index| index as u8).collect()
     }
 
+    /// The peak of a process is that of all its threads, so the test runs in a process of its own.
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_memory_of_an_image_is_drawn_out_from_a_few() {
+    fn the_memory_of_an_image_is_extrapolated_from_a_few() {
+        const ALONE: &str = "CORETUNE_TEST_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            return memory_of_an_image_is_extrapolated_from_a_few();
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let test = format!("{module}::the_memory_of_an_image_is_extrapolated_from_a_few");
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &test])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn memory_of_an_image_is_extrapolated_from_a_few() {
         const PER_IMAGE: usize = 30_000_000;
         let memory = MemoryByImages::measure(64, |images| {
             let block = held(images * PER_IMAGE);

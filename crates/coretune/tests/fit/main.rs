@@ -1,7 +1,5 @@
 //! The main job from end to end, on a data set and a checkpoint made on the spot.
 
-mod accumulation;
 mod other_figures;
 mod resume;
 mod session;
-mod training;

@@ -2,7 +2,7 @@ use std::fs;
 
 use coretune::config::RunConfig;
 use coretune::fit::{Finished, evaluate_run, prepare};
-use coretune::run_folder::RunFolder;
+use coretune::run_folder::{MetricsRecord, RunFolder};
 use coretune::train::Event;
 use coretune_testing::SmallWorld;
 
@@ -160,4 +160,32 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
     }
     let error = prepare(&world.config(&[])).err().expect("one class").to_string();
     assert!(error.contains("one class, blue"), "{error}");
+}
+
+/// With a learning rate that moves nothing the first epoch stays the best one.
+#[test]
+fn early_stopping_ends_a_run_after_so_many_epochs_without_a_better_one() {
+    let world = SmallWorld::new(12, 4);
+    let config = world.config(&[
+        "train.epochs=9",
+        "train.early_stopping=2",
+        "train.lr=1e-30",
+        "train.weight_decay=0",
+        "model.freeze_batch_norm=true",
+        "run.probe=false",
+    ]);
+    let mut ended_early = None;
+    let preparation = prepare(&config).unwrap();
+    let folder = RunFolder::create(&world.path("run")).unwrap();
+    let mut observer = |event: &Event| {
+        if let Event::Trained { early, .. } = event {
+            ended_early = Some(*early);
+        }
+    };
+    preparation.run(&folder, None, &mut observer).unwrap();
+    assert_eq!(ended_early, Some(true));
+    let summary = folder.read_summary().unwrap().unwrap();
+    assert_eq!((summary.epochs, summary.best.epoch), (3, 1));
+    let last = folder.metrics().unwrap().iter().map(MetricsRecord::step).max();
+    assert_eq!(last, Some(summary.steps));
 }

@@ -1,4 +1,46 @@
-//! The methods: their losses against formulas, what they need, and the state that they own.
+//! The methods: their losses against formulas, what they need, and the state that they own. `tests/goldens` has their
+//! values and gradients.
 
+mod detached_focus;
+mod learning;
 mod needs;
+mod permutation;
 mod pretraining;
+
+use coretune::config::{Layers, RunConfig};
+use coretune::engine::World;
+use coretune::models::{
+    Architecture, Backbone, Family, Linear, Model, ModelError, Normalisation, ProjectionHead, Stem,
+};
+use coretune::objectives::{Heads, Objective, ObjectiveLoss, Pass};
+use tch::{Device, Tensor};
+
+/// A narrow ResNet-18 with both heads.
+fn model(classes: i64) -> Model {
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
+    let backbone = Backbone::new(&architecture, 3, Device::Cpu).unwrap();
+    let width = backbone.feature_width();
+    let classifier = Linear::classifier(width, classes, 3, Device::Cpu).unwrap();
+    let projection = ProjectionHead::new(width, 32, 3, Device::Cpu).unwrap();
+    Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET).unwrap()
+}
+
+/// A configuration of fine-tuning; nothing of it is opened.
+fn config(settings: &[&str]) -> RunConfig {
+    let all = ["checkpoint.path=none", "data.dir=none"].iter().chain(settings);
+    all.fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap()).validate().unwrap()
+}
+
+/// The loss of a batch of images, with its graph.
+fn loss(
+    objective: &mut dyn Objective,
+    model: &Model,
+    images: &Tensor,
+    labels: &[i64],
+) -> Result<ObjectiveLoss, ModelError> {
+    let projection = model.projection.as_ref().unwrap();
+    let heads =
+        Heads { classifier: &|rows| model.classifier.forward(rows), projection: &|rows| projection.forward(rows) };
+    let pass = Pass::new(model, heads, images, labels, (3, 0), World::Alone);
+    objective.loss(&if objective.needs().stage_maps { pass.keeping_maps() } else { pass })
+}

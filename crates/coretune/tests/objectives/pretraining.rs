@@ -147,3 +147,20 @@ fn a_collapse_shows_in_accuracy_and_spread() {
         Tensor::cat(&[&Tensor::eye(4, (Kind::Float, Device::Cpu)), &-Tensor::eye(4, (Kind::Float, Device::Cpu))], 0);
     assert!((spread(&axes).double_value(&[]) - 1.0).abs() < 1e-6, "spread evenly");
 }
+
+/// With one group for batch norm `MoCo` does not shuffle its keys between statistics either.
+#[test]
+fn the_order_of_the_images_does_not_matter_to_methods_of_pretraining() {
+    let order: Vec<i64> = (0..IMAGES).map(|image| (3 * image + 1) % IMAGES).collect();
+    let of_both_views: Vec<i64> = order.iter().copied().chain(order.iter().map(|image| image + IMAGES)).collect();
+    let views = views(4);
+    let reordered = views.index_select(0, &Tensor::from_slice(&of_both_views));
+    let encoder = encoder(1);
+    let methods: [&dyn Fn() -> Box<dyn Objective>; 2] =
+        [&|| Box::new(moco(&encoder, 1, 0.9)), &|| Box::new(SimClr { temperature: 0.5 })];
+    for method in methods {
+        let of = |views: &Tensor| loss(&mut *method(), &encoder, views, 0).total.double_value(&[]);
+        let (before, after) = (of(&views), of(&reordered));
+        assert!((before - after).abs() < 1e-4 * before, "{}: {before} {after}", method().name());
+    }
+}

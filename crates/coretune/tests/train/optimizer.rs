@@ -1,10 +1,7 @@
-//! The step and the optimizers.
+//! The updates of the weights.
 
-use coretune::data::Batch;
-use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
-use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
-use coretune::train::{LayerRates, Optimizer, Rule, StepInput, WeightAverage, step};
+use coretune::train::{LayerRates, Optimizer, Rule, WeightAverage};
 use tch::{Device, Kind, Tensor};
 
 const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
@@ -16,44 +13,6 @@ fn model() -> Model {
     let classifier = Linear::classifier(width, 4, 3, Device::Cpu).unwrap();
     let projection = ProjectionHead::new(width, 32, 3, Device::Cpu).unwrap();
     Model::new(backbone, classifier, Some(projection), Normalisation::IMAGENET).unwrap()
-}
-
-fn batch() -> Batch {
-    tch::manual_seed(0);
-    let images = Tensor::randint(256, [16, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels: (0..16).map(|row| row % 4).collect(), indices: (0..16).collect() }
-}
-
-fn core_tuning() -> CoreTuning {
-    let focus = Focus { exponent: 1.0, detached: false };
-    CoreTuning { pairs: PairScheme::Own, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.0 }
-}
-
-fn losses(objective: &mut dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f64> {
-    let model = model();
-    let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, 0.0, None);
-    let batch = batch();
-    let mut one = |number| {
-        let figures = step(StepInput::new(&model, objective, &batch, (0, number)), &mut optimizer, rate).unwrap();
-        figures.read().unwrap().0
-    };
-    (0..steps).map(&mut one).collect()
-}
-
-#[test]
-fn sixteen_images_of_noise_can_be_learnt_by_heart() {
-    let sgd = Rule::Sgd { momentum: 0.9, nesterov: true };
-    let losses = losses(&mut CrossEntropy { label_smoothing: 0.0 }, sgd, 0.05, 60);
-    assert!(losses[0] > 1.0 && losses[59] < 0.05, "{} to {}", losses[0], losses[59]);
-}
-
-#[test]
-fn core_tuning_lowers_its_loss_under_both_optimizers() {
-    for (rule, rate) in [(Rule::Sgd { momentum: 0.9, nesterov: true }, 0.05), (Rule::AdamW, 0.003)] {
-        let losses = losses(&mut core_tuning(), rule, rate, 60);
-        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-        assert!(mean(&losses[50..]) < 0.6 * mean(&losses[..3]), "{rule:?}: {losses:?}");
-    }
 }
 
 /// One weight, three updates, against the formulas written out in scalars.

@@ -1,0 +1,4 @@
+//! The losses against naive loops. `tests/goldens` holds more of them, with gradients.
+
+mod focal_contrastive;
+mod soft_cross_entropy;
