@@ -197,10 +197,11 @@ impl Work {
         let source = self.split.image(index)?;
         let mut stream = stream(self.options.seed, Purpose::Augmentation, self.options.epoch, index as u64);
         let image = source.load()?;
-        std::iter::repeat_n(image, views)
-            .map(|image| self.transform.apply(image, &mut stream))
-            .collect::<Result<_, _>>()
-            .map_err(|error| DataError::Transform { image: source.to_string(), source: error })
+        let draw = |_| self.transform.draw(image.dimensions(), &mut stream);
+        let drawn = (0..views).map(draw).collect::<Result<Vec<_>, _>>();
+        let drawn = drawn.map_err(|error| DataError::Transform { image: source.to_string(), source: error })?;
+        let copies = std::iter::repeat_n(image, views);
+        Ok(copies.zip(&drawn).map(|(image, drawn)| Transform::apply(drawn, image)).collect())
     }
 }
 

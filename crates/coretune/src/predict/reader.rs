@@ -25,9 +25,10 @@ impl Reader {
 
     fn read_one(&self, file: &Path) -> Result<RgbImage, DataError> {
         let source = ImageSource::File(Arc::from(file));
-        // Evaluation draws nothing; the transform asks for a stream all the same.
-        let mut unused = stream(0, Purpose::Augmentation, 0, 0);
-        let transformed = self.transform.apply(source.load()?, &mut unused);
-        transformed.map_err(|error| DataError::Transform { image: source.to_string(), source: error })
+        let image = source.load()?;
+        // The steps of evaluation take no number from the stream.
+        let drawn = self.transform.draw(image.dimensions(), &mut stream(0, Purpose::Augmentation, 0, 0));
+        let drawn = drawn.map_err(|error| DataError::Transform { image: source.to_string(), source: error })?;
+        Ok(Transform::apply(&drawn, image))
     }
 }

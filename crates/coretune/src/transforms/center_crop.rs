@@ -1,8 +1,7 @@
-use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::step::check_side;
-use super::{Region, TransformError};
+use super::limits::check_side;
+use super::{PaddingMode, TransformError, Window};
 
 /// Cuts the middle `size` x `size` out of an image; one that is smaller is padded with black first.
 ///
@@ -30,23 +29,16 @@ impl CenterCrop {
         check_side(Self::NAME, "height", self.height)
     }
 
-    pub(super) fn apply(self, image: RgbImage) -> RgbImage {
-        let (width, height) = image.dimensions();
-        let cut = Region {
-            left: half_to_even(width.saturating_sub(self.width)),
-            top: half_to_even(height.saturating_sub(self.height)),
-            width: width.min(self.width),
-            height: height.min(self.height),
-        };
-        let inner = cut.cut(image);
-        if inner.dimensions() == (self.width, self.height) {
-            return inner;
-        }
-        let mut padded = RgbImage::new(self.width, self.height);
-        let (left, top) = ((self.width - cut.width) / 2, (self.height - cut.height) / 2);
-        image::imageops::replace(&mut padded, &inner, i64::from(left), i64::from(top));
-        padded
+    /// The crop out of an image of `width` x `height`.
+    pub(super) fn window(self, (width, height): (u32, u32)) -> Window {
+        let (left, top) = (start(width, self.width), start(height, self.height));
+        Window { left, top, width: self.width, height: self.height, beyond: PaddingMode::Zero }
     }
+}
+
+/// Where `wanted` pixels in the middle of `side` begin; negative where a border is added.
+fn start(side: u32, wanted: u32) -> i64 {
+    if side >= wanted { i64::from(half_to_even(side - wanted)) } else { -i64::from((wanted - side) / 2) }
 }
 
 /// n / 2, halves rounded to even as Python's `round` does.

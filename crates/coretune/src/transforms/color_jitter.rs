@@ -3,14 +3,14 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::step::check_probability;
+use super::limits::check_probability;
 use super::{TransformError, luma};
 use crate::random::Stream;
 
 /// Changes brightness, contrast, saturation and hue by random factors in random order, as torchvision on Pillow images.
 ///
-/// The factor of each of the first three is uniform in [max(0, 1 - s), 1 + s], s the setting; the hue turns by a share
-/// of the circle uniform in [-s, s]. A setting of 0 leaves its property alone.
+/// The factor of each of the first three is uniform in [max(0, 1 - s), 1 + s], s the setting; the hue turns by a
+/// fraction of the circle uniform in [-s, s]. A setting of 0 leaves its property alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColorJitter {
@@ -43,6 +43,19 @@ enum Property {
     Hue,
 }
 
+/// A change of one property of the colours, with its strength.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ColorChange {
+    /// Factor of [`adjust_brightness`].
+    Brightness(f32),
+    /// Factor of [`adjust_contrast`].
+    Contrast(f32),
+    /// Factor of [`adjust_saturation`].
+    Saturation(f32),
+    /// Turn of [`adjust_hue`].
+    Hue(f64),
+}
+
 impl ColorJitter {
     pub(super) const NAME: &'static str = "color-jitter";
 
@@ -66,26 +79,36 @@ impl ColorJitter {
         Ok(())
     }
 
-    pub(super) fn apply(&self, mut image: RgbImage, stream: &mut Stream) -> RgbImage {
+    /// The changes in their order; none for an image that keeps its colours.
+    pub(super) fn draw(&self, stream: &mut Stream) -> Vec<ColorChange> {
         if !stream.random_bool(self.probability) {
-            return image;
+            return Vec::new();
         }
         let mut order = [Property::Brightness, Property::Contrast, Property::Saturation, Property::Hue];
         order.shuffle(stream);
-        for property in order {
-            image = self.change(property, image, stream);
-        }
-        image
+        order.into_iter().filter_map(|property| self.draw_change(property, stream)).collect()
     }
 
-    fn change(&self, property: Property, image: RgbImage, stream: &mut Stream) -> RgbImage {
+    fn draw_change(&self, property: Property, stream: &mut Stream) -> Option<ColorChange> {
         let mut factor = |s: f64| stream.random_range((1.0 - s).max(0.0)..=1.0 + s) as f32;
         match property {
-            Property::Brightness if self.brightness > 0.0 => adjust_brightness(image, factor(self.brightness)),
-            Property::Contrast if self.contrast > 0.0 => adjust_contrast(image, factor(self.contrast)),
-            Property::Saturation if self.saturation > 0.0 => adjust_saturation(image, factor(self.saturation)),
-            Property::Hue if self.hue > 0.0 => adjust_hue(image, stream.random_range(-self.hue..=self.hue)),
-            _ => image,
+            Property::Brightness if self.brightness > 0.0 => Some(ColorChange::Brightness(factor(self.brightness))),
+            Property::Contrast if self.contrast > 0.0 => Some(ColorChange::Contrast(factor(self.contrast))),
+            Property::Saturation if self.saturation > 0.0 => Some(ColorChange::Saturation(factor(self.saturation))),
+            Property::Hue if self.hue > 0.0 => Some(ColorChange::Hue(stream.random_range(-self.hue..=self.hue))),
+            _ => None,
+        }
+    }
+}
+
+impl ColorChange {
+    /// Changes the pixels.
+    pub fn apply(self, image: RgbImage) -> RgbImage {
+        match self {
+            ColorChange::Brightness(factor) => adjust_brightness(image, factor),
+            ColorChange::Contrast(factor) => adjust_contrast(image, factor),
+            ColorChange::Saturation(factor) => adjust_saturation(image, factor),
+            ColorChange::Hue(turn) => adjust_hue(image, turn),
         }
     }
 }

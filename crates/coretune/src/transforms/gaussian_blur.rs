@@ -3,7 +3,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::TransformError;
-use super::step::check_probability;
+use super::limits::check_probability;
 use crate::random::Stream;
 
 /// Blurs with a Gaussian whose sigma is uniform in a range, with a probability.
@@ -42,12 +42,9 @@ impl GaussianBlur {
         Ok(())
     }
 
-    pub(super) fn apply(&self, image: RgbImage, stream: &mut Stream) -> RgbImage {
-        if !stream.random_bool(self.probability) {
-            return image;
-        }
-        let sigma = stream.random_range(self.sigma.0..=self.sigma.1);
-        gaussian_blur(&image, self.kernel, sigma)
+    /// The sigma of the blur, `None` for an image that stays sharp.
+    pub(super) fn draw(&self, stream: &mut Stream) -> Option<f64> {
+        stream.random_bool(self.probability).then(|| stream.random_range(self.sigma.0..=self.sigma.1))
     }
 }
 

@@ -3,7 +3,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::TransformError;
-use super::step::check_probability;
+use super::limits::check_probability;
 use crate::random::Stream;
 
 /// Replaces the three channels by their luma with a probability.
@@ -21,8 +21,9 @@ impl RandomGrayscale {
         check_probability(Self::NAME, self.probability)
     }
 
-    pub(super) fn apply(self, image: RgbImage, stream: &mut Stream) -> RgbImage {
-        if stream.random_bool(self.probability) { grayscale(image) } else { image }
+    /// Whether to remove the colours.
+    pub(super) fn draw(self, stream: &mut Stream) -> bool {
+        stream.random_bool(self.probability)
     }
 }
 

@@ -3,7 +3,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::TransformError;
-use super::step::check_probability;
+use super::limits::check_probability;
 use crate::random::Stream;
 
 /// Mirrors left and right with a probability.
@@ -21,8 +21,9 @@ impl RandomHorizontalFlip {
         check_probability(Self::NAME, self.probability)
     }
 
-    pub(super) fn apply(self, image: RgbImage, stream: &mut Stream) -> RgbImage {
-        if stream.random_bool(self.probability) { horizontal_flip(image) } else { image }
+    /// Whether to flip.
+    pub(super) fn draw(self, stream: &mut Stream) -> bool {
+        stream.random_bool(self.probability)
     }
 }
 

@@ -1,7 +1,11 @@
 //! What happens to an image between decoding and the batch: geometry and colour, on 8-bit RGB.
 //!
-//! One file per transform. Each works on [`image::RgbImage`]; the random ones draw from the [`Stream`] they are handed,
-//! so that a sample's augmentation is a function of (seed, epoch, index). Results equal torchvision's on Pillow images
+//! ```text
+//! Transform (steps with their settings) --draw(size, stream)--> [Drawn] (plain numbers) --apply(image)--> RgbImage
+//! ```
+//!
+//! One file per step. Random steps draw from the [`Stream`] they are handed, so that a sample's augmentation is a
+//! function of (seed, epoch, index); [`Drawn`] says what they drew. Results equal torchvision's on Pillow images
 //! (fixtures in `tests/transforms`), resampling within one grey level.
 //!
 //! Normalisation is not here: the model normalises (see the architecture page), so that a batch stays u8 until then and
@@ -11,10 +15,12 @@
 
 mod center_crop;
 mod color_jitter;
+mod drawn;
 mod error;
 mod gaussian_blur;
 mod grayscale;
 mod horizontal_flip;
+mod limits;
 mod random_crop;
 mod random_resized_crop;
 mod recipe;
@@ -22,17 +28,21 @@ mod region;
 mod resize;
 mod rotation;
 mod step;
+mod window;
 
 pub use center_crop::CenterCrop;
-pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
+pub use color_jitter::{ColorChange, ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
+pub use drawn::Drawn;
 pub use error::TransformError;
 pub use gaussian_blur::{GaussianBlur, gaussian_blur};
 pub use grayscale::{RandomGrayscale, grayscale, luma};
 pub use horizontal_flip::{RandomHorizontalFlip, horizontal_flip};
-pub use random_crop::{PaddingMode, RandomCrop};
+pub use limits::SIDE_LIMIT;
+pub use random_crop::RandomCrop;
 pub use random_resized_crop::RandomResizedCrop;
 pub use recipe::{Augmentation, ContrastiveView, default_crop_fraction};
 pub use region::Region;
 pub use resize::{Interpolation, Resize, ResizeTo, resample};
 pub use rotation::{RandomRotation, RotationInterpolation, rotate};
-pub use step::{SIDE_LIMIT, Step, Transform};
+pub use step::{Step, Transform};
+pub use window::{PaddingMode, Window};

@@ -1,9 +1,8 @@
-use image::RgbImage;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::step::check_side;
-use super::{Interpolation, Region, TransformError, resample};
+use super::limits::check_side;
+use super::{Interpolation, Region, TransformError};
 use crate::random::Stream;
 
 /// Cuts a random rectangle and resizes it to `size` x `size` (the standard augmentation of `ImageNet`).
@@ -62,13 +61,8 @@ impl RandomResizedCrop {
         Ok(())
     }
 
-    pub(super) fn apply(&self, image: RgbImage, stream: &mut Stream) -> RgbImage {
-        let region = self.draw(image.width(), image.height(), stream);
-        resample(image, region, self.size, self.size, self.interpolation)
-    }
-
     /// The rectangle that is cut from an image of `width` x `height`.
-    pub fn draw(&self, width: u32, height: u32, stream: &mut Stream) -> Region {
+    pub fn draw(&self, (width, height): (u32, u32), stream: &mut Stream) -> Region {
         let area = f64::from(width) * f64::from(height);
         let log_ratio = self.ratio.0.ln()..=self.ratio.1.ln();
         for _ in 0..10 {
@@ -108,7 +102,7 @@ mod tests {
     fn rectangles_have_the_areas_and_ratios_asked_for_and_reach_every_edge() {
         let crop = RandomResizedCrop::new(8);
         let regions: Vec<Region> =
-            (0..4000).map(|i| crop.draw(100, 80, &mut stream(0, Purpose::Augmentation, 0, i))).collect();
+            (0..4000).map(|i| crop.draw((100, 80), &mut stream(0, Purpose::Augmentation, 0, i))).collect();
         let mut mean_share = 0.0;
         for region in &regions {
             let share = f64::from(region.width * region.height) / 8000.0;
@@ -127,9 +121,9 @@ mod tests {
     #[test]
     fn a_thin_image_falls_back_to_its_central_part() {
         let crop = RandomResizedCrop { scale: (1.0, 1.0), ..RandomResizedCrop::new(8) };
-        let region = crop.draw(400, 10, &mut stream(0, Purpose::Augmentation, 0, 0));
+        let region = crop.draw((400, 10), &mut stream(0, Purpose::Augmentation, 0, 0));
         assert_eq!(region, Region { left: 193, top: 0, width: 13, height: 10 });
-        let region = crop.draw(1, 1, &mut stream(0, Purpose::Augmentation, 0, 0));
+        let region = crop.draw((1, 1), &mut stream(0, Purpose::Augmentation, 0, 0));
         assert_eq!(region, Region { left: 0, top: 0, width: 1, height: 1 });
     }
 }

@@ -14,9 +14,9 @@ pub struct Region {
 }
 
 impl Region {
-    /// The whole of `image`.
-    pub fn whole(image: &RgbImage) -> Self {
-        Region { left: 0, top: 0, width: image.width(), height: image.height() }
+    /// All of an image of `width` x `height`.
+    pub fn whole((width, height): (u32, u32)) -> Self {
+        Region { left: 0, top: 0, width, height }
     }
 
     /// Copies the rectangle out of `image`; the whole image is handed on without a copy.
@@ -24,7 +24,7 @@ impl Region {
     /// # Panics
     /// When the rectangle leaves the image: whoever makes a region makes it from the image's size.
     pub fn cut(self, image: RgbImage) -> RgbImage {
-        if self == Region::whole(&image) {
+        if self == Region::whole(image.dimensions()) {
             return image;
         }
         let row = image.width() as usize * 3;

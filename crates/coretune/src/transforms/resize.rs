@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::step::{RESULT_LIMIT, check_side};
+use super::limits::{RESULT_LIMIT, check_side};
 use super::{Region, TransformError};
 use crate::settings::choice;
 
@@ -69,15 +69,14 @@ impl Resize {
         }
     }
 
-    pub(super) fn apply(&self, image: RgbImage) -> Result<RgbImage, TransformError> {
-        let (from_width, from_height) = image.dimensions();
+    /// The size that an image of this size gets.
+    pub(super) fn result_size(&self, (from_width, from_height): (u32, u32)) -> Result<(u32, u32), TransformError> {
         let (width, height) = self.size_for(from_width, from_height);
         if width * height > RESULT_LIMIT {
             let limit = RESULT_LIMIT;
             return Err(TransformError::TooLarge { step: Self::NAME, from_width, from_height, width, height, limit });
         }
-        let region = Region::whole(&image);
-        Ok(resample(image, region, width as u32, height as u32, self.interpolation))
+        Ok((width as u32, height as u32))
     }
 
     fn size_for(&self, width: u32, height: u32) -> (u64, u64) {
@@ -97,7 +96,7 @@ thread_local! {
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// Resamples `region` of `image` to `width` x `height`; pixels outside of the region are not looked at.
+/// Resamples `region` of `image` to `width` x `height`; pixels outside of the region are not read.
 ///
 /// Equal to Pillow's `image.crop(region).resize((width, height), interpolation)` within one grey level.
 ///
@@ -111,7 +110,7 @@ pub fn resample(image: RgbImage, region: Region, width: u32, height: u32, interp
     // filter overshoots and the values in between are cut to 0..=255 (ten levels measured), so it gets them one by one.
     if interpolation == Interpolation::Bicubic && region.width != width && region.height != height {
         let across = convolve(&image, region, width, region.height, interpolation);
-        return convolve(&across, Region::whole(&across), width, height, interpolation);
+        return convolve(&across, Region::whole(across.dimensions()), width, height, interpolation);
     }
     convolve(&image, region, width, height, interpolation)
 }

@@ -38,8 +38,9 @@ impl RandomRotation {
         Err(TransformError::Setting { step: Self::NAME, name: "degrees", expected: "0 to 180", found })
     }
 
-    pub(super) fn apply(self, image: &RgbImage, stream: &mut Stream) -> RgbImage {
-        rotate(image, stream.random_range(-self.degrees..=self.degrees), self.interpolation)
+    /// An angle in degrees.
+    pub(super) fn draw(self, stream: &mut Stream) -> f64 {
+        stream.random_range(-self.degrees..=self.degrees)
     }
 }
 

@@ -2,17 +2,12 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CenterCrop, ColorJitter, GaussianBlur, RandomCrop, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop,
-    RandomRotation, Resize, TransformError,
+    CenterCrop, ColorJitter, Drawn, GaussianBlur, RandomCrop, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop,
+    RandomRotation, Region, Resize, TransformError,
 };
 use crate::random::Stream;
 
-/// Longest side, in pixels, that a step can be asked for.
-pub const SIDE_LIMIT: u32 = 16_384;
-/// Pixels that the result of a step may have; a thin image blown up by its shorter side would exceed any memory.
-pub(super) const RESULT_LIMIT: u64 = 1 << 28;
-
-/// One transform with its settings, as a resolved configuration says it: `{ step = "center-crop", width = 224, .. }`.
+/// One transform with its settings, as in a resolved configuration: `{ step = "center-crop", width = 224, .. }`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
@@ -51,18 +46,31 @@ impl Step {
         }
     }
 
-    fn apply(&self, image: RgbImage, stream: &mut Stream) -> Result<RgbImage, TransformError> {
-        Ok(match self {
-            Step::RandomResizedCrop(step) => step.apply(image, stream),
-            Step::Resize(step) => step.apply(image)?,
-            Step::CenterCrop(step) => step.apply(image),
-            Step::RandomCrop(step) => step.apply(&image, stream),
-            Step::RandomHorizontalFlip(step) => step.apply(image, stream),
-            Step::RandomRotation(step) => step.apply(&image, stream),
-            Step::ColorJitter(step) => step.apply(image, stream),
-            Step::RandomGrayscale(step) => step.apply(image, stream),
-            Step::GaussianBlur(step) => step.apply(image, stream),
-        })
+    /// Adds what the step does to an image of `size`.
+    fn draw(&self, size: (u32, u32), stream: &mut Stream, drawn: &mut Vec<Drawn>) -> Result<(), TransformError> {
+        match self {
+            Step::RandomResizedCrop(step) => {
+                let (region, interpolation) = (step.draw(size, stream), step.interpolation);
+                drawn.push(Drawn::Resample { region, width: step.size, height: step.size, interpolation });
+            }
+            Step::Resize(step) => {
+                let (region, interpolation) = (Region::whole(size), step.interpolation);
+                let (width, height) = step.result_size(size)?;
+                drawn.push(Drawn::Resample { region, width, height, interpolation });
+            }
+            Step::CenterCrop(step) => drawn.push(Drawn::Crop(step.window(size))),
+            Step::RandomCrop(step) => drawn.push(Drawn::Crop(step.draw(size, stream))),
+            Step::RandomHorizontalFlip(step) => drawn.extend(step.draw(stream).then_some(Drawn::HorizontalFlip)),
+            Step::RandomRotation(step) => {
+                drawn.push(Drawn::Rotate { degrees: step.draw(stream), interpolation: step.interpolation });
+            }
+            Step::ColorJitter(step) => drawn.extend(step.draw(stream).into_iter().map(Drawn::Color)),
+            Step::RandomGrayscale(step) => drawn.extend(step.draw(stream).then_some(Drawn::Grayscale)),
+            Step::GaussianBlur(step) => {
+                drawn.extend(step.draw(stream).map(|sigma| Drawn::Blur { kernel: step.kernel, sigma }));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -88,16 +96,30 @@ impl Transform {
         &self.steps
     }
 
-    /// Applies the steps in order; random ones draw from `stream`.
+    /// Draws what the steps do to an image of `size`, (width, height): all random numbers, before a pixel is read.
     ///
     /// # Errors
-    /// [`TransformError::TooLarge`] when a resize by the shorter side explodes.
+    /// [`TransformError::TooLarge`] if a resize by the shorter side would exceed the memory.
     ///
     /// # Panics
-    /// When `image` has no pixel; [`crate::data::Split::load`] hands out none such.
-    pub fn apply(&self, image: RgbImage, stream: &mut Stream) -> Result<RgbImage, TransformError> {
-        assert!(image.width() > 0 && image.height() > 0, "an image without pixels cannot be transformed");
-        self.steps.iter().try_fold(image, |image, step| step.apply(image, stream))
+    /// If `size` has no pixel; [`crate::data::Split::load`] never returns such an image.
+    pub fn draw(&self, mut size: (u32, u32), stream: &mut Stream) -> Result<Vec<Drawn>, TransformError> {
+        assert!(size.0 > 0 && size.1 > 0, "an image without pixels cannot be transformed");
+        let mut drawn = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let first = drawn.len();
+            step.draw(size, stream, &mut drawn)?;
+            size = drawn[first..].iter().fold(size, |size, one| one.result_size(size));
+        }
+        Ok(drawn)
+    }
+
+    /// Applies to an image what [`draw`](Self::draw) returned for its size.
+    ///
+    /// # Panics
+    /// See [`Drawn::apply`].
+    pub fn apply(drawn: &[Drawn], image: RgbImage) -> RgbImage {
+        drawn.iter().fold(image, |image, one| one.apply(image))
     }
 }
 
@@ -113,18 +135,4 @@ impl From<Transform> for Vec<Step> {
     fn from(transform: Transform) -> Self {
         transform.steps
     }
-}
-
-pub(super) fn check_side(step: &'static str, name: &'static str, side: u32) -> Result<(), TransformError> {
-    if (1..=SIDE_LIMIT).contains(&side) {
-        return Ok(());
-    }
-    Err(TransformError::Setting { step, name, expected: "1 to 16384 pixels", found: side.to_string() })
-}
-
-pub(super) fn check_probability(step: &'static str, probability: f64) -> Result<(), TransformError> {
-    if (0.0..=1.0).contains(&probability) {
-        return Ok(());
-    }
-    Err(TransformError::Setting { step, name: "probability", expected: "0 to 1", found: probability.to_string() })
 }

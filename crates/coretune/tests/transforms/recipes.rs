@@ -1,8 +1,8 @@
 use coretune::random::{Purpose, stream};
 use coretune::transforms::{
-    Augmentation, ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale,
-    RandomHorizontalFlip, RandomRotation, RotationInterpolation, Step, Transform, TransformError,
-    default_crop_fraction,
+    Augmentation, ColorChange, ColorJitter, Drawn, GaussianBlur, Interpolation, PaddingMode, RandomCrop,
+    RandomGrayscale, RandomHorizontalFlip, RandomRotation, Region, RotationInterpolation, Step, Transform,
+    TransformError, Window, default_crop_fraction,
 };
 use image::{Rgb, RgbImage};
 
@@ -12,7 +12,8 @@ fn places(width: u32, height: u32) -> RgbImage {
 }
 
 fn apply(transform: &Transform, image: &RgbImage, index: u64) -> RgbImage {
-    transform.apply(image.clone(), &mut stream(7, Purpose::Augmentation, 0, index)).unwrap()
+    let drawn = transform.draw(image.dimensions(), &mut stream(7, Purpose::Augmentation, 0, index)).unwrap();
+    Transform::apply(&drawn, image.clone())
 }
 
 #[test]
@@ -33,7 +34,8 @@ fn evaluation_of_an_image_that_has_the_size_hands_on_the_same_memory() {
     let transform = Transform::evaluate(32, default_crop_fraction(32), Interpolation::Bilinear).unwrap();
     let image = places(32, 32);
     let before = image.as_raw().as_ptr();
-    let after = transform.apply(image, &mut stream(0, Purpose::Augmentation, 0, 0)).unwrap();
+    let drawn = transform.draw(image.dimensions(), &mut stream(0, Purpose::Augmentation, 0, 0)).unwrap();
+    let after = Transform::apply(&drawn, image);
     assert_eq!(before, after.as_raw().as_ptr());
     assert_eq!(after, places(32, 32));
 }
@@ -115,7 +117,7 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn a_thin_image_is_refused_before_it_explodes() {
     let transform = Transform::evaluate(2048, 1.0, Interpolation::Bilinear).unwrap();
-    let error = transform.apply(places(1, 100_000), &mut stream(0, Purpose::Augmentation, 0, 0)).unwrap_err();
+    let error = transform.draw((1, 100_000), &mut stream(0, Purpose::Augmentation, 0, 0)).unwrap_err();
     let expected = "resize would turn 1 x 100000 pixels into 2048 x 204800000, the limit is 268435456 pixels";
     assert_eq!(error.to_string(), expected);
 }
@@ -168,4 +170,71 @@ fn rotation_by_a_random_angle_stays_within_its_range() {
     }
     let (lowest, highest) = heights.iter().fold((f64::MAX, f64::MIN), |(low, high), &y| (low.min(y), high.max(y)));
     assert!((-10.9..-9.5).contains(&lowest) && (9.5..10.9).contains(&highest), "{lowest} to {highest}");
+}
+
+fn draw(transform: &Transform, size: (u32, u32), index: u64) -> Vec<Drawn> {
+    transform.draw(size, &mut stream(7, Purpose::Augmentation, 0, index)).unwrap()
+}
+
+/// The numbers for image `index` of 61 x 47 pixels.
+fn numbers(name: Augmentation, index: u64) -> Vec<Drawn> {
+    draw(&Transform::train(name, 24, Interpolation::Bilinear).unwrap(), (61, 47), index)
+}
+
+fn resample([left, top, width, height]: [u32; 4], (new_width, new_height): (u32, u32)) -> Drawn {
+    let region = Region { left, top, width, height };
+    Drawn::Resample { region, width: new_width, height: new_height, interpolation: Interpolation::Bilinear }
+}
+
+/// Another order or another count of draws changes every later run: a change of these numbers needs a reason.
+#[test]
+fn the_numbers_of_a_recipe_are_those_of_its_stream() {
+    let reflected = |left, top| Window { left, top, width: 24, height: 24, beyond: PaddingMode::Reflect };
+    assert_eq!(numbers(Augmentation::ResizedCropFlip, 1), [resample([15, 0, 35, 40], (24, 24)), Drawn::HorizontalFlip]);
+    assert_eq!(
+        numbers(Augmentation::PadCropFlip, 0),
+        [resample([0, 0, 61, 47], (31, 24)), Drawn::Crop(reflected(-1, -2)), Drawn::HorizontalFlip]
+    );
+    let rotate = Drawn::Rotate { degrees: -8.265_671_331_106_814, interpolation: RotationInterpolation::Nearest };
+    assert_eq!(
+        numbers(Augmentation::CoreTuning, 0),
+        [resample([0, 0, 61, 47], (33, 26)), rotate, Drawn::Crop(reflected(1, 0))]
+    );
+    assert_eq!(
+        numbers(Augmentation::Contrastive, 0),
+        [
+            resample([3, 8, 30, 37], (24, 24)),
+            Drawn::Color(ColorChange::Brightness(1.237_614_3)),
+            Drawn::Color(ColorChange::Hue(0.062_809_643_874_446_37)),
+            Drawn::Color(ColorChange::Contrast(0.960_163_83)),
+            Drawn::Color(ColorChange::Saturation(0.679_153_3)),
+            Drawn::Blur { kernel: 3, sigma: 1.380_158_604_633_719 },
+            Drawn::HorizontalFlip,
+        ]
+    );
+    let middle = Window { left: 4, top: 0, width: 24, height: 24, beyond: PaddingMode::Zero };
+    assert_eq!(numbers(Augmentation::None, 0), [resample([0, 0, 61, 47], (31, 24)), Drawn::Crop(middle)]);
+}
+
+#[test]
+fn all_draws_first_give_the_pixels_and_the_stream_of_one_step_after_the_other() {
+    for name in Augmentation::ALL {
+        let recipe = Transform::train(*name, 24, Interpolation::Bicubic).unwrap();
+        for (width, height) in [(24, 24), (61, 47), (9, 80)] {
+            let image = places(width, height);
+            for index in 0..20 {
+                let of_image = || stream(3, Purpose::Augmentation, 1, index);
+                let (mut at_once, mut by_step) = (of_image(), of_image());
+                let drawn = recipe.draw((width, height), &mut at_once).unwrap();
+                let in_turn = recipe.steps().iter().fold(image.clone(), |image, step| {
+                    let step = Transform::new(vec![*step]).unwrap();
+                    Transform::apply(&step.draw(image.dimensions(), &mut by_step).unwrap(), image)
+                });
+                assert_eq!(Transform::apply(&drawn, image.clone()), in_turn, "{name}, image {index}");
+                assert_eq!(at_once, by_step, "{name}, image {index}: as many numbers are taken");
+                let size = drawn.iter().fold((width, height), |size, one| one.result_size(size));
+                assert_eq!(size, in_turn.dimensions());
+            }
+        }
+    }
 }

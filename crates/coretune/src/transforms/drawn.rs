@@ -1,0 +1,77 @@
+use image::RgbImage;
+
+use super::{
+    ColorChange, Interpolation, Region, RotationInterpolation, Window, gaussian_blur, grayscale, horizontal_flip,
+    resample, rotate,
+};
+
+/// One change of one image, with the numbers that were drawn for it: what a [`Step`](super::Step) does to this image.
+///
+/// The cases that move pixels (`Resample`, `Crop`, `HorizontalFlip`, `Rotate`) hold all of their geometry, so that
+/// whatever belongs to the image, such as a mask, can follow; the others change values only.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Drawn {
+    /// Resamples a region to `width` x `height`.
+    Resample {
+        /// The part of the image that is kept.
+        region: Region,
+        /// Width of the result.
+        width: u32,
+        /// Height of the result.
+        height: u32,
+        /// Filter.
+        interpolation: Interpolation,
+    },
+    /// Cuts a window out, which may reach beyond the edges.
+    Crop(Window),
+    /// Mirrors left and right.
+    HorizontalFlip,
+    /// Rotates counter-clockwise about the centre.
+    Rotate {
+        /// Angle.
+        degrees: f64,
+        /// Reading between pixels.
+        interpolation: RotationInterpolation,
+    },
+    /// Changes brightness, contrast, saturation or hue.
+    Color(ColorChange),
+    /// Replaces the channels by their luma.
+    Grayscale,
+    /// Blurs with a Gaussian.
+    Blur {
+        /// Points of the kernel along a side.
+        kernel: u32,
+        /// Width of the Gaussian in pixels.
+        sigma: f64,
+    },
+}
+
+impl Drawn {
+    /// (width, height) of the result for an image of `size`.
+    pub fn result_size(&self, size: (u32, u32)) -> (u32, u32) {
+        match *self {
+            Drawn::Resample { width, height, .. } | Drawn::Crop(Window { width, height, .. }) => (width, height),
+            Drawn::HorizontalFlip | Drawn::Rotate { .. } | Drawn::Color(_) | Drawn::Grayscale | Drawn::Blur { .. } => {
+                size
+            }
+        }
+    }
+
+    /// Changes an image.
+    ///
+    /// # Panics
+    /// When a region leaves the image: the numbers were drawn for an image of another size.
+    pub fn apply(&self, image: RgbImage) -> RgbImage {
+        match *self {
+            Drawn::Resample { region, width, height, interpolation } => {
+                resample(image, region, width, height, interpolation)
+            }
+            Drawn::Crop(window) => window.cut(image),
+            Drawn::HorizontalFlip => horizontal_flip(image),
+            Drawn::Rotate { degrees, interpolation } => rotate(&image, degrees, interpolation),
+            Drawn::Color(change) => change.apply(image),
+            Drawn::Grayscale => grayscale(image),
+            Drawn::Blur { kernel, sigma } => gaussian_blur(&image, kernel, sigma),
+        }
+    }
+}
