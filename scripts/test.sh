@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What `make test` runs after setup: formatting, lints, documentation, tests, and which tests were skipped and why.
+# What `make test` runs after setup: formatting, lints, documentation, tests; then which tests were skipped and why, and
+# the ten slowest ones.
 # One profile only (dev), so that libtorch's bindings (five minutes of C++ on two cores) are built once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,13 +23,18 @@ run_tests() {
         step cargo nextest run --workspace --locked --profile all
         cp target/nextest/all/junit.xml "$log"
     else
-        # --show-output, because cargo test throws away what a passing test says.
-        step cargo test --workspace --locked --no-fail-fast --lib --bins --tests -- --show-output 2>&1 | tee "$log"
+        # --show-output, because cargo test throws away what a passing test says. Times of tests are an unstable option
+        # of the test harness, which RUSTC_BOOTSTRAP allows; it is set for the test binaries alone, not for the compiler.
+        local host
+        host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+        step env "CARGO_TARGET_${host}_RUNNER=env RUSTC_BOOTSTRAP=1" \
+            cargo test --workspace --locked --no-fail-fast --lib --bins --tests -- \
+            --show-output -Z unstable-options --report-time 2>&1 | tee "$log"
     fi
     step cargo test --workspace --locked --doc
 }
 
-# A test that misses ../shared says `skipped: needs ../shared (WHAT)` and passes. Its name stands above that line, as
+# A test that misses something says `skipped: needs WHAT` and passes. Its name stands above that line, as
 # <testcase name="NAME" classname="BINARY" ...> (nextest's report) or `---- NAME stdout ----` (cargo test).
 skipped_tests() {
     awk '
@@ -45,9 +51,20 @@ report_skipped() {
     if [ -z "$names" ]; then
         printf '\nno test was skipped\n'
     else
-        printf '\nskipped for want of ../shared (or the folder that CORETUNE_SHARED names): %s\n%s\n' \
+        printf '\nskipped: %s (CORETUNE_SHARED may name another folder than ../shared)\n%s\n' \
             "$(wc -l <<< "$names")" "$names"
     fi
+}
+
+# Times are in <testcase ... time="SECONDS" ...> (nextest's report) or `test NAME ... ok <SECONDSs>` (cargo test).
+report_slowest() {
+    printf '\nslowest tests, in seconds, others running beside them\n'
+    awk '
+        /<testcase /                    { split($0, field, "\""); time = $0; sub(/.* time="/, "", time)
+                                          sub(/".*/, "", time); print time, field[4], field[2] }
+        /^ *Running /                   { binary = $NF; sub(/.*\//, "", binary); sub(/-[0-9a-f]+\)$/, "", binary) }
+        /^test .* \.\.\. .*<[0-9.]+s>$/ { time = $NF; gsub(/[<>s]/, "", time); print time, binary, $2 }
+    ' "$log" | sort -rn | awk 'NR <= 10 { printf "  %6.1f  %s %s\n", $1, $2, $3 }'
 }
 
 step cargo fmt --all --check
@@ -63,4 +80,5 @@ if command -v python3 > /dev/null; then
 fi
 run_tests
 report_skipped
+report_slowest
 printf 'all passed in %d min %d s\n' $((SECONDS / 60)) $((SECONDS % 60))
