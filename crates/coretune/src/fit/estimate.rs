@@ -7,7 +7,9 @@ use crate::data::Batch;
 use crate::engine::{World, peak_rss_bytes};
 use crate::models::Linear;
 use crate::objectives::Start;
-use crate::train::{Accumulation, Estimate, MemoryByImages, Rehearsal, StepInput, TrainError, seconds_per_image, step};
+use crate::train::{
+    Accumulation, Estimate, MemoryByImages, MemoryTrial, StepInput, TrainError, seconds_per_image, step,
+};
 
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
@@ -28,7 +30,7 @@ impl Preparation {
         let (task, train) = (&self.task, &self.task.config.train);
         let (batch, img_size) = (train.batch_size, task.input.img_size);
         let (backbone, normalisation, device) = (&self.backbone, task.normalisation(), task.device);
-        match (Rehearsal { backbone, normalisation, device, img_size, views: 1 }).most_that_fit(batch)? {
+        match (MemoryTrial { backbone, normalisation, device, img_size, views: 1 }).most_that_fit(batch)? {
             None => Ok(()),
             Some(largest) => {
                 Err(TrainError::BatchDoesNotFit { batch, largest, step: Some(train.effective_batch()), img_size })

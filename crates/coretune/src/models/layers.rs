@@ -9,8 +9,8 @@ use super::builder::Builder;
 pub enum Mode {
     /// Statistics of the batch, which also move the running averages.
     Train,
-    /// Statistics of the batch; the running averages stay. For a forward pass that will be made again.
-    Rehearse,
+    /// Statistics of the batch; the running averages stay. For a forward pass that will be made again, or is a trial.
+    TrainUntracked,
     /// Running averages.
     Evaluate,
 }
@@ -104,8 +104,7 @@ impl BatchNorm {
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let from_batch = mode != Mode::Evaluate && !self.frozen;
-        // A rehearsal leaves the averages out, so that they stay.
-        let averages = if from_batch && mode == Mode::Rehearse { None } else { Some(self) };
+        let averages = if from_batch && mode == Mode::TrainUntracked { None } else { Some(self) };
         if from_batch && averages.is_some() {
             // The counter only feeds a cumulative average that this network does not use; it is kept for the file.
             let _ = self.batches.shallow_clone().g_add_scalar_(1);

@@ -1,4 +1,4 @@
-//! What a pre-training run will take, from a few steps of it.
+//! The memory and time of a pre-training run, estimated from a few steps of it.
 
 use tch::Device;
 
@@ -6,13 +6,13 @@ use super::PretrainTask;
 use crate::engine::{available_memory_bytes, peak_rss_bytes};
 use crate::models::{Backbone, Normalisation};
 use crate::objectives::QueueSize;
-use crate::train::{Estimate, Learner, Rehearsal, TrainError, seconds_per_image};
+use crate::train::{Estimate, Learner, MemoryTrial, TrainError, seconds_per_image};
 
 /// Learning rate of these steps: nothing is to be learned.
 const RATE: f64 = 0.0;
 
 impl PretrainTask {
-    /// Refuses a batch for which the system does not have the memory; to be asked before a folder is made.
+    /// Refuses a batch for which the system does not have the memory; call it before a folder is made.
     ///
     /// # Errors
     /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
@@ -21,7 +21,7 @@ impl PretrainTask {
         self.check_queue()?;
         let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
         backbone.set_precision(self.precision);
-        let rehearsal = Rehearsal {
+        let trial = MemoryTrial {
             backbone: &backbone,
             normalisation: Normalisation { mean: input.mean, std: input.std },
             device: self.device,
@@ -29,7 +29,7 @@ impl PretrainTask {
             views: self.config.build_objective().needs().gradient_passes,
         };
         let (batch, img_size) = (train.batch_size, input.img_size);
-        match rehearsal.most_that_fit(batch)? {
+        match trial.most_that_fit(batch)? {
             None => Ok(()),
             Some(largest) => Err(TrainError::BatchDoesNotFit { batch, largest, step: None, img_size }),
         }
@@ -48,7 +48,7 @@ impl PretrainTask {
         Ok(())
     }
 
-    /// Makes a few whole steps, whose weights are dropped, and draws them out over the run.
+    /// Makes a few whole steps, whose weights are dropped, and extrapolates to the run.
     ///
     /// # Errors
     /// Those of the steps.

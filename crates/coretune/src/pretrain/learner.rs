@@ -104,7 +104,7 @@ impl Learner for Pretraining {
         BTreeMap::from([("format".to_string(), "pt".to_string()), (METADATA_KEY.to_string(), value.to_string())])
     }
 
-    fn remark(&mut self, report: &StepReport) -> Option<String> {
+    fn note(&mut self, report: &StepReport) -> Option<String> {
         let spread = *report.figures.get(figure::SPREAD)?;
         if report.step < FIRST_STEPS || spread >= COLLAPSED || self.collapse_told {
             return None;

@@ -123,8 +123,8 @@ pub enum TrainError {
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
     },
-    /// A weight that should have stayed as it was.
-    #[error("{tensor} has moved in {during}, though it is not to be trained")]
+    /// A tensor that should not have changed.
+    #[error("{tensor} changed during {during}, although it should not")]
     FrozenMoved {
         /// The weight.
         tensor: String,

@@ -17,7 +17,7 @@ pub trait Learner {
     /// One update of the weights; `step` counts from 0. Nothing is read back from the device.
     fn step(&mut self, batch: &Batch, step: u64, rate: f64) -> Result<DeviceFigures, TrainError>;
 
-    /// Every weight and buffer: looked at for NaN before a save, and for movement after the first epoch.
+    /// Every weight and buffer: checked for NaN before a save, and for changes after the first epoch.
     fn parameters(&self) -> Parameters;
 
     /// Whether this tensor is to stay as it was.
@@ -38,8 +38,8 @@ pub trait Learner {
     /// What the file says beside the tensors.
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String>;
 
-    /// What there is to say about the figures of a step, as soon as they are read.
-    fn remark(&mut self, _report: &StepReport) -> Option<String> {
+    /// A note to the user about the figures of a step, as soon as they are read.
+    fn note(&mut self, _report: &StepReport) -> Option<String> {
         None
     }
 

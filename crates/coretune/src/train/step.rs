@@ -103,7 +103,7 @@ fn exact(
     let parts = parts(labels.len(), part);
     let of_parts: Vec<Tensor> = parts
         .iter()
-        .map(|rows| no_grad(|| network.features(&rows_of(images, rows), Mode::Rehearse)))
+        .map(|rows| no_grad(|| network.features(&rows_of(images, rows), Mode::TrainUntracked)))
         .collect::<Result<_, _>>()?;
     let features = guard("joining features", || Tensor::cat(&of_parts, 0).set_requires_grad(true))?;
     let loss = input.loss(images, labels, Some(&features), input.draw)?;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::events::{Event, Observer, StepReport};
 use super::figures::DeviceFigures;
+use super::frozen_check::Snapshot;
 use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::meter::{Meter, Stopwatch};
-use super::movement::Snapshot;
 use super::named_tensors::first_not_finite;
 use super::progress::Progress;
 use super::{Saved, Schedule, Stop, TrainError, TrainingImages, state};
@@ -163,7 +163,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         start.check_frozen(&self.learner.parameters(), &frozen)?;
         if self.progress.step > first_step {
             let may_stay = |name: &str, role| frozen(name, role) || self.learner.is_follower(name);
-            start.tell_idle(&self.learner.parameters(), &may_stay, observer)?;
+            start.report_unchanged(&self.learner.parameters(), &may_stay, observer)?;
         }
         drop(start);
         let trained = Snapshot::of(&self.learner.parameters())?;
@@ -261,10 +261,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
         if logged {
             self.folder.log(&MetricsRecord::Step(report.record()))?;
         }
-        let remark = self.learner.remark(&report);
+        let note = self.learner.note(&report);
         observer(&Event::Step(report));
-        if let Some(remark) = remark {
-            observer(&Event::Note(remark));
+        if let Some(note) = note {
+            observer(&Event::Note(note));
         }
         Ok(())
     }

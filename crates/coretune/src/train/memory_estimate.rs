@@ -1,4 +1,4 @@
-//! What steps take in memory and time, from a few that are made before anything is computed for good.
+//! The memory and time of training, estimated from a few steps before it begins.
 
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,24 @@ use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
 use crate::models::{Backbone, Mode, Normalisation};
 
-/// What a run will take, roughly.
+/// The cost of a run, estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
     /// Weights that are trained, and those that follow them.
     pub parameters: usize,
     /// Steps of training.
     pub steps: u64,
-    /// Memory of this process in training, bytes: measured where a whole step was made, else drawn out from steps on a
-    /// few images. The host's, also where a GPU computes.
+    /// Memory of this process in training, bytes: measured if a whole step was made, else extrapolated from steps on a
+    /// few images. The host's, even if a GPU computes.
     pub memory_bytes: u64,
-    /// Time of training and of every look at images between and after, seconds. Fitting the linear probe is not in it.
+    /// Time of training and of every evaluation between and after, seconds. Fitting the linear probe is not included.
     pub seconds: f64,
 }
 
-/// Images of the small steps from which the memory of a whole one is drawn out; the first only warms up.
+/// Images of the small steps from which the memory of a whole one is extrapolated; the first only warms up.
 const SMALL: [usize; 4] = [1, 2, 4, 8];
 
-/// Height and width of images that are never tried without a guess before, pixels.
+/// Height and width of images above which the memory of one is estimated before it is tried, pixels.
 const LARGE: i64 = 512;
 
 /// Steps of a real epoch that are timed, reading the images included.
@@ -44,14 +44,14 @@ pub(crate) struct MemoryByImages {
 }
 
 impl MemoryByImages {
-    /// Does `work` with a few images, up to `most`, and watches how much more memory each takes.
+    /// Does `work` with a few images, up to `most`, and measures how much more memory each takes.
     pub(crate) fn measure(
         most: usize,
         mut work: impl FnMut(usize) -> Result<(), TrainError>,
     ) -> Result<Self, TrainError> {
         let mut memory = MemoryByImages { images: 0, bytes: peak_rss_bytes(), per_image: 0 };
         for images in SMALL.map(|images| images.min(most)) {
-            // Where a few images are a good part of what fits, fewer tell enough.
+            // If a few images are a good part of what fits, fewer suffice.
             if images > memory.most_images() / 4 {
                 break;
             }
@@ -75,8 +75,8 @@ impl MemoryByImages {
     }
 }
 
-/// A network to be tried on black images; nothing in it changes.
-pub(crate) struct Rehearsal<'a> {
+/// A network that is tried on black images; nothing in it changes.
+pub(crate) struct MemoryTrial<'a> {
     pub(crate) backbone: &'a Backbone,
     pub(crate) normalisation: Normalisation,
     pub(crate) device: Device,
@@ -86,11 +86,11 @@ pub(crate) struct Rehearsal<'a> {
     pub(crate) views: usize,
 }
 
-impl Rehearsal<'_> {
-    /// How many images fit into memory at a time, where those are fewer than `batch`.
+impl MemoryTrial<'_> {
+    /// How many images fit into memory at a time, if fewer than `batch`.
     ///
-    /// Drawn out from forward and backward passes on a few. Only of the host's memory: a GPU says itself what does not
-    /// fit, and Linux kills the process.
+    /// Extrapolated from forward and backward passes on a few. Only for the host's memory: a GPU reports what does not
+    /// fit, but Linux kills the process.
     pub(crate) fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, TrainError> {
         if self.device != Device::Cpu || available_memory_bytes() == 0 {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Rehearsal<'_> {
         Ok((batch > most).then_some(most))
     }
 
-    /// The memory of one image too large to be tried: activations grow with its area, drawn out from smaller ones.
+    /// The memory of one image too large to be tried, extrapolated from smaller ones: activations grow with its area.
     fn bytes_of_large_image(&self) -> Result<u64, TrainError> {
         self.pass(1, LARGE / 2)?;
         let before = peak_rss_bytes();
@@ -119,7 +119,7 @@ impl Rehearsal<'_> {
             let rows = (images * self.views) as i64;
             let pixels = Tensor::zeros([rows, size, size, 3], (Kind::Uint8, self.device));
             let pixels = self.normalisation.apply(&pixels, self.device);
-            let sum = self.backbone.features(&pixels, Mode::Rehearse).sum(Kind::Float);
+            let sum = self.backbone.features(&pixels, Mode::TrainUntracked).sum(Kind::Float);
             let weights = self.backbone.parameters().iter().map(|entry| &entry.tensor);
             let trained: Vec<&Tensor> = weights.filter(|weight| weight.requires_grad()).collect();
             if sum.requires_grad() {

@@ -1,4 +1,4 @@
-//! Whether what should stay has stayed, and what should learn has moved: looked at once, after the first epoch.
+//! Checks after the first epoch that frozen tensors did not change and that trainable ones did.
 
 use tch::Tensor;
 
@@ -6,10 +6,10 @@ use super::{Event, Observer, TrainError};
 use crate::engine::{EngineError, guard};
 use crate::models::{Model, Parameters, Role};
 
-/// What a run is told to leave as it was.
+/// The parts of a model that a run does not train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Frozen {
-    /// So many first stages: weights and running statistics.
+    /// The number of first stages whose weights and running statistics stay.
     pub stages: usize,
     /// The running statistics of every batch norm.
     pub batch_norm: bool,
@@ -23,10 +23,10 @@ impl Frozen {
     }
 }
 
-/// Whether a tensor of this name and role is to stay.
+/// Whether a tensor of this name and role is frozen.
 pub(super) type IsFrozen<'a> = dyn Fn(&str, Role) -> bool + 'a;
 
-/// The tensors of a model as they were at some moment.
+/// The tensors of a model at some moment.
 pub(super) struct Snapshot(Vec<Tensor>);
 
 impl Snapshot {
@@ -34,7 +34,7 @@ impl Snapshot {
         Ok(Snapshot(guard("copying the weights", || parameters.iter().map(|p| p.tensor.detach().copy()).collect())?))
     }
 
-    /// Each tensor of the model, with its name, role and whether it has moved since.
+    /// Each tensor of the model: its name, its role and whether it has changed since.
     fn moved(&self, parameters: &Parameters) -> Result<Vec<(String, Role, bool)>, EngineError> {
         let pairs = parameters.iter().zip(&self.0);
         guard("comparing weights", || {
@@ -42,7 +42,7 @@ impl Snapshot {
         })
     }
 
-    /// After an epoch: a frozen tensor that moved is an error.
+    /// After an epoch: refuses a frozen tensor that changed.
     pub(super) fn check_frozen(&self, parameters: &Parameters, frozen: &IsFrozen<'_>) -> Result<(), TrainError> {
         let moved = self.moved(parameters)?.into_iter().find(|(name, role, moved)| *moved && frozen(name, *role));
         match moved {
@@ -51,8 +51,8 @@ impl Snapshot {
         }
     }
 
-    /// After an epoch in which steps were made: tensors that did not move are told, but for those that may stay.
-    pub(super) fn tell_idle(
+    /// After an epoch in which steps were made: reports the tensors that did not change, except those that may stay.
+    pub(super) fn report_unchanged(
         &self,
         parameters: &Parameters,
         may_stay: &IsFrozen<'_>,
@@ -63,14 +63,13 @@ impl Snapshot {
             moved.filter(|(name, role, moved)| !moved && !may_stay(name, *role)).map(|(name, ..)| name).collect();
         if let Some(first) = idle.first() {
             let count = idle.len();
-            let text =
-                format!("tensors that did not move in the first epoch though they are trained: {count}, {first} first");
+            let text = format!("{count} trainable tensors did not change in the first epoch, the first is {first}");
             observer(&Event::Note(text));
         }
         Ok(())
     }
 
-    /// After a validation, which changes nothing, also where it looks at the averaged weights.
+    /// After a validation: refuses any change, even if the averaged weights were evaluated.
     pub(super) fn check_validation(&self, parameters: &Parameters) -> Result<(), TrainError> {
         match self.moved(parameters)?.into_iter().find(|(.., moved)| *moved) {
             Some((tensor, ..)) => Err(TrainError::FrozenMoved { tensor, during: "validation" }),
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_tensor_that_moves_is_an_error_and_an_idle_one_is_told() {
+    fn a_frozen_tensor_that_changes_is_an_error_and_an_unchanged_trainable_one_is_reported() {
         let frozen = Frozen { stages: 1, batch_norm: true };
         let check = |which: &dyn Fn(&str, Role) -> bool| {
             let model = model();
@@ -112,7 +111,7 @@ mod tests {
             let parameters = model.parameters();
             let result = before
                 .check_frozen(&parameters, &is_frozen)
-                .and_then(|()| before.tell_idle(&parameters, &is_frozen, &mut note));
+                .and_then(|()| before.report_unchanged(&parameters, &is_frozen, &mut note));
             (result.map_err(|error| error.to_string()), notes)
         };
         let trained = |name: &str, role: Role| {
