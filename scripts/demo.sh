@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fashion-MNIST with 20 labels per class, from an encoder that `coretune pretrain` made of the same images without labels:
 # linear probe, cross-entropy and Core-tuning on the 10,000 test images, and a page with both runs side by side.
-# Five minutes on two quiet cores. Needs the program (`make build`; or CORETUNE names another) and nothing else from here.
+# About a minute on two free cores. Needs the program (`make build`; or CORETUNE names another) and nothing else from here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
