@@ -14,10 +14,10 @@ use crate::random::{Purpose, stream};
 /// Most images in an embedding.
 pub(super) const IMAGES: usize = 1000;
 
-/// Fewest images for which neighbours mean something.
+/// Fewest images for which neighbours are meaningful.
 const FEWEST: usize = 8;
 
-/// Effective number of neighbours, where there are enough images for it.
+/// Effective number of neighbours, if there are enough images for it.
 const PERPLEXITY: f32 = 30.0;
 
 /// Steps of gradient descent, and those of them with exaggerated attraction.
@@ -29,10 +29,13 @@ const THETA: f32 = 0.5;
 /// Spread of the first component at the start: small, so that attraction decides (Kobak and Berens, 2019).
 const START: f64 = 1e-4;
 
-/// Noise at the start, a share of [`START`].
+/// Noise at the start, as a fraction of [`START`].
 const NOISE: f64 = 0.01;
 
-/// A position for each row of `features` `[n, D]`, or in words why there is none.
+/// A position for each row of `features` `[n, D]`.
+///
+/// # Errors
+/// Why the features cannot be embedded, as text.
 pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
     let images = features.size().first().map_or(0, |&rows| rows as usize);
     if images < FEWEST {
@@ -59,9 +62,9 @@ pub(super) fn embedding(features: &Tensor) -> Result<Vec<(f64, f64)>, String> {
     Ok(positions.as_chunks().0.iter().map(|&[x, y]| (f64::from(x), f64::from(y))).collect())
 }
 
-/// The first two principal components of the unit rows, row by row, scaled to [`START`]; none where the rows are equal.
+/// The first two principal components of the unit rows, row by row, scaled to [`START`]; `None` if all rows are equal.
 ///
-/// A little noise sets equal rows apart, which the tree of the approximation cannot tell.
+/// A little noise separates equal rows, which the tree of the approximation could not.
 fn start(features: &Tensor) -> Result<Option<Vec<f32>>, EngineError> {
     let mut noise = stream(0, Purpose::Shown, 0, 0);
     let components = guard("finding the principal components of the features", || {

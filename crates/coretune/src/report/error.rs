@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::run_folder::RunFolderError;
 use crate::settings::Hint;
 
-/// Why there is no report.
+/// Why a report cannot be made.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// A run folder cannot be read.
@@ -15,7 +15,7 @@ pub enum ReportError {
     /// A figure cannot be drawn.
     #[error("a figure cannot be drawn: {message}")]
     Figure {
-        /// What the plotting library said.
+        /// The message of the plotting library.
         message: String,
     },
     /// The page cannot be written.
@@ -23,7 +23,7 @@ pub enum ReportError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }

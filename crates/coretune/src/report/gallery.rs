@@ -26,7 +26,7 @@ pub(super) struct Shown {
     pub(super) index: usize,
     /// Its class.
     pub(super) class: usize,
-    /// A `data:` URI, or in words why there is none.
+    /// A `data:` URI; the error says why the image cannot be shown.
     pub(super) thumbnail: Result<String, String>,
 }
 
@@ -40,12 +40,12 @@ impl Shown {
     }
 }
 
-/// An image that was taken for another class.
+/// An image that was predicted as another class.
 #[derive(Debug)]
 pub(super) struct Mistake {
     pub(super) image: Shown,
     pub(super) predicted: usize,
-    /// Probability of the predicted class, after temperature scaling where there is a temperature.
+    /// Probability of the predicted class, after temperature scaling if a temperature was fitted.
     pub(super) confidence: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What needs the model and the images: the fine-tuned model's outputs, and the frozen checkpoint's features beside them.
+//! Everything that needs the model and the images: outputs of the fine-tuned model, features of the frozen checkpoint.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ pub(super) struct Measurements {
     pub(super) figures: Evaluation,
     /// Image by image, whether it was right.
     pub(super) correct: Vec<bool>,
-    /// The checkpoint that it started from; why not, in words.
+    /// The checkpoint that it started from; the error says why it cannot be measured.
     pub(super) frozen: Result<Frozen, String>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Frozen {
     /// f32 `[n, D]`.
     pub(super) features: Tensor,
     pub(super) geometry: Geometry,
-    /// Where the run has measured it.
+    /// Measured again if the run has measured it.
     pub(super) probe: Option<Probe>,
 }
 
@@ -43,7 +43,10 @@ pub(super) struct Probe {
 }
 
 impl Measurements {
-    /// The figures of a run, or in words why there are none.
+    /// The figures of a run.
+    ///
+    /// # Errors
+    /// Why it cannot be evaluated, as text.
     pub(super) fn of(source: &Source, records: &Records<Summary>, observer: &mut Observer<'_>) -> Result<Self, String> {
         let evaluated =
             run_outputs(&source.folder, &source.config, None, observer).map_err(|error| in_words(&error))?;
@@ -96,7 +99,7 @@ impl Frozen {
     }
 }
 
-/// An error with what is behind it, as one sentence.
+/// An error with its causes, as one sentence.
 pub(super) fn in_words(error: &dyn Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();

@@ -9,10 +9,10 @@
 //! | figures as SVG | `charts` |
 //! | the page | `page` |
 //!
-//! A pre-training run is told from its records alone.
+//! The page of a pre-training run is made from its records alone.
 //!
-//! Where data or checkpoint are gone, the page is made from the records alone and says what it lacks and why. Nothing of
-//! a run folder is changed, and no clock is read: the same run gives the same bytes.
+//! If data or checkpoint are gone, the page is made from the records and says what is missing and why. The run folder is
+//! not changed and no clock is read: the same run gives the same bytes.
 
 mod charts;
 mod embedding;
@@ -43,7 +43,7 @@ pub const PAGE: &str = "report.html";
 pub struct Source {
     /// The run folder.
     pub folder: PathBuf,
-    /// The run's own configuration, with what the user said otherwise (where the data lies now, the device).
+    /// The configuration of the run with the user's changes, such as the device or where the data lies now.
     pub config: RunConfig,
 }
 
@@ -52,7 +52,7 @@ pub struct Source {
 pub struct Report {
     /// The whole file.
     pub html: String,
-    /// What it could not show.
+    /// What the page could not show.
     pub missing: Vec<Missing>,
 }
 
@@ -61,9 +61,9 @@ pub struct Report {
 pub struct Missing {
     /// Name of the run.
     pub run: String,
-    /// What is not shown, in words.
+    /// What is not shown, as text.
     pub what: &'static str,
-    /// Why, in words.
+    /// The reason, as text.
     pub why: String,
 }
 
@@ -73,11 +73,11 @@ struct Run {
     measurements: Result<Measurements, String>,
 }
 
-/// The page about these runs, laid side by side where there are several.
+/// The page about these runs; several are shown side by side.
 ///
 /// # Errors
-/// [`ReportError::RunFolder`] when a folder holds no run or a damaged record. Data or checkpoint that cannot be used are
-/// no error: see [`Report::missing`].
+/// [`ReportError::RunFolder`] when a folder holds no run or a damaged record. Unusable data or an unusable checkpoint are
+/// not an error: see [`Report::missing`].
 pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report, ReportError> {
     let folders: Vec<&Path> = sources.iter().map(|source| source.folder.as_path()).collect();
     let measured = |(source, records): (&Source, Records<Summary>)| Run {
@@ -89,7 +89,7 @@ pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report,
     Ok(Report { html: page::page(&runs)?, missing })
 }
 
-/// The page about these pre-training runs, as HTML, laid side by side where there are several.
+/// The page about these pre-training runs, as HTML; several are shown side by side.
 ///
 /// # Errors
 /// [`ReportError::RunFolder`] when a folder holds no pre-training run or a damaged record.
@@ -109,7 +109,7 @@ impl Run {
     }
 }
 
-/// Checks that a page can be written there, before anything is computed.
+/// Checks that a page can be written to `path`, before anything is computed.
 ///
 /// # Errors
 /// [`ReportError::Write`] when it cannot.

@@ -1,4 +1,4 @@
-//! What a run folder has recorded; no model, no images.
+//! What a run folder has recorded, without model or images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::run_folder::{
     Summary, fields,
 };
 
-/// What a run writes when it has come to its end; tells the kinds of runs apart.
+/// The summary that a run writes at its end; each kind of run has its own.
 pub(super) trait Ending: Sized {
     const KIND: RunKind;
 
@@ -40,7 +40,7 @@ pub(super) struct Records<S> {
     /// The resolved configuration as TOML.
     pub(super) config: String,
     pub(super) metrics: Vec<MetricsRecord>,
-    /// None when the run has not been run to its end.
+    /// `None` when the run has not finished.
     pub(super) summary: Option<S>,
     pub(super) provenance: Option<Provenance>,
 }
@@ -97,7 +97,7 @@ impl<S> Records<S> {
     }
 }
 
-/// The records of all these runs, each under a name of its own.
+/// The records of all these runs, each with a distinct name.
 pub(super) fn read_all<S: Ending>(folders: &[&Path]) -> Result<Vec<Records<S>>, ReportError> {
     let mut records = folders.iter().map(|folder| Records::read(folder)).collect::<Result<Vec<_>, _>>()?;
     let names = distinct_names(&records);
@@ -107,7 +107,7 @@ pub(super) fn read_all<S: Ending>(folders: &[&Path]) -> Result<Vec<Records<S>>, 
     Ok(records)
 }
 
-/// The names of the runs; whole paths where the folders' own names are not distinct.
+/// The names of the runs: those of their folders, or whole paths if these are not distinct.
 fn distinct_names<S>(records: &[Records<S>]) -> Vec<String> {
     let own: Vec<&str> = records.iter().map(|records| records.name.as_str()).collect();
     let is_own = |index: usize| own.iter().filter(|name| **name == own[index]).count() == 1;

@@ -1,4 +1,4 @@
-//! Images small enough to stand in the page itself.
+//! Images small enough to be part of the page.
 
 use std::io::Cursor;
 
@@ -15,7 +15,7 @@ const SMALL: u32 = 48;
 
 const JPEG_QUALITY: u8 = 85;
 
-/// The image as a `data:` URI: PNG where it is small, else JPEG of at most [`SIDE`] pixels.
+/// The image as a `data:` URI: PNG if it is small, else JPEG of at most [`SIDE`] pixels.
 pub(super) fn data_uri(image: RgbImage) -> Result<String, image::ImageError> {
     let small = image.width().max(image.height()) <= SMALL;
     let mut bytes = Cursor::new(Vec::new());

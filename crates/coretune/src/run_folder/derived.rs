@@ -1,4 +1,4 @@
-//! `metrics.csv`: the records as a table, one row each, empty where a record has no such figure.
+//! `metrics.csv`: the records as a table, one row each; a cell is empty if its record has no such figure.
 
 use std::collections::BTreeSet;
 

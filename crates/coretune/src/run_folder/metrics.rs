@@ -19,7 +19,7 @@ pub struct StepRecord {
     /// is left out of the file: JSON has no number for it.
     #[serde(flatten, serialize_with = "Figures::serialize_finite")]
     pub figures: Figures,
-    /// Since the line before.
+    /// Images per second since the line before.
     pub images_per_second: f64,
     /// Fraction of that time spent waiting for images.
     pub data_wait_share: f64,

@@ -38,7 +38,7 @@ pub struct Summary {
     pub peak_rss_bytes: u64,
     /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
-    /// Of coretune and of what the figures depend on.
+    /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -67,6 +67,6 @@ pub struct PretrainSummary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
-    /// Of coretune and of what the figures depend on.
+    /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }

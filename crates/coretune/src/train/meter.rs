@@ -1,4 +1,4 @@
-//! How fast training goes.
+//! The speed of training.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ impl Stopwatch {
         Stopwatch::after(Duration::ZERO)
     }
 
-    /// Goes on from what earlier processes have spent.
+    /// Starts at the time that earlier processes have spent.
     pub fn after(earlier: Duration) -> Self {
         Stopwatch { earlier, since: Instant::now() }
     }
@@ -58,33 +58,33 @@ impl Meter {
         Meter { lap, waited: Duration::ZERO, training: Duration::ZERO, images: 0 }
     }
 
-    /// An epoch begins: the time since the last step went into validation.
+    /// Begins an epoch: the time since the last step was spent on evaluation.
     pub(super) fn begin_epoch(&mut self) {
         self.waited = Duration::ZERO;
         self.lap = Lap::start(Duration::ZERO);
     }
 
-    /// A step was made on so many images; `waited` is how long this epoch has waited for images so far.
+    /// Counts a step on so many images; `waited` is how long this epoch has waited for images so far.
     pub(super) fn count(&mut self, images: usize, waited: Duration) {
         self.lap.images += images;
         self.images += images;
         self.waited = waited;
     }
 
-    /// Images a second and share of waiting since the last logged step.
+    /// Images per second and fraction of the time spent waiting, since the last logged step.
     pub(super) fn rates(&self) -> (f64, f64) {
         let elapsed = self.lap.since.elapsed().as_secs_f64().max(1e-9);
         let waited = self.waited.saturating_sub(self.lap.waited_before).as_secs_f64();
         (self.lap.images as f64 / elapsed, waited / elapsed)
     }
 
-    /// A step was logged.
+    /// Begins a new lap after a logged step.
     pub(super) fn end_lap(&mut self) {
         self.training += self.lap.since.elapsed();
         self.lap = Lap::start(self.waited);
     }
 
-    /// Images a second over all steps of this process; 0 where it made none.
+    /// Images per second over all steps of this process; 0 before the first.
     pub(super) fn overall_rate(&self) -> f64 {
         self.images as f64 / self.training.as_secs_f64().max(1e-9)
     }

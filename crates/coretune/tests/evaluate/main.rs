@@ -7,6 +7,7 @@ mod classification;
 mod feature_cache;
 mod geometry;
 mod linear_probe;
+mod measure;
 mod nearest_neighbours;
 
 use coretune::random::{Purpose, stream};

@@ -112,7 +112,7 @@ fn a_report_tells_before_and_after_and_an_unfinished_run_as_far_as_it_went() {
     folder.remove_summary().unwrap();
     folder.truncate_metrics(6, 1).unwrap();
     let unfinished = page();
-    assert!(unfinished.contains("has not been run to its end") && unfinished.contains("Loss and its terms"));
+    assert!(unfinished.contains("has not finished") && unfinished.contains("Loss and its terms"));
     assert!(
         unfinished.contains("aria-label=\"Nearest neighbours\"")
             && unfinished.contains("aria-label=\"Effective rank\"")

@@ -47,7 +47,7 @@ fn a_run_is_told_in_every_section_and_the_page_needs_nothing_else() {
     }
     // Only what a run made without the command line does not have.
     assert_eq!(html.matches("Not shown:").count(), html.matches("no provenance.json").count());
-    for text in ["linear probe", "test top-1", "on 18 images (95 %", "most often taken for", "within / between"] {
+    for text in ["linear probe", "test top-1", "on 18 images (95 %", "most often confused with", "within / between"] {
         assert!(html.contains(text), "no {text:?}");
     }
     for figure in [

@@ -44,7 +44,7 @@ fn a_run_without_checkpoints_or_end_is_told_as_far_as_it_went() {
     fs::remove_file(source.folder.join("summary.json")).unwrap();
     let report = page_of(&[source]);
     assert_eq!(report.missing.len(), 1);
-    assert!(report.html.contains("has not been run to its end") && report.html.contains("Validation top-1"));
+    assert!(report.html.contains("has not finished") && report.html.contains("Validation top-1"));
 }
 
 #[test]

@@ -14,14 +14,14 @@ pub(in super::super) struct Drawing {
     pub(in super::super) size: (u32, u32),
     /// Width on a page that has room for it, pixels.
     pub(in super::super) width: u32,
-    /// What stands inside of the `svg` element.
+    /// What the `svg` element holds.
     pub(in super::super) content: String,
 }
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Drawn<T> = Result<T, DrawingAreaErrorKind<io::Error>>;
 
-/// Units of the drawing for one of the page: the library places things at whole units only.
+/// Units of the drawing for one unit of the page: the library places things at whole units only.
 const FINE: u32 = 4;
 
 /// Size of the text, in units of the page.
@@ -97,7 +97,7 @@ pub(super) fn stroke(colour: impl Into<RGBAColor>, width: u32) -> ShapeStyle {
     ShapeStyle { color: colour.into(), filled: false, stroke_width: width * FINE }
 }
 
-/// The first letters of a name where it is long.
+/// The name, cut if it is long.
 pub(super) fn shortened(name: &str, letters: usize) -> String {
     if name.chars().count() <= letters {
         return name.to_string();
@@ -132,7 +132,7 @@ impl<'a> Legend<'a> {
         self.names.len().div_ceil(self.columns) as u32 * ROW
     }
 
-    /// Writes the names from `left` on; `mark` draws what stands before the name at a place.
+    /// Writes the names from `left` on; `mark` draws the mark before the name at a place.
     pub(super) fn draw(
         &self,
         root: &Area<'_>,

@@ -17,7 +17,7 @@ const LETTERS: usize = 14;
 /// Room for the names, units of the page.
 const NAMES: u32 = 136;
 
-/// Rows are true classes, columns predicted ones; the share of its row colours a cell.
+/// Rows are true classes, columns predicted ones; a cell is coloured by its fraction of the row.
 pub(in super::super) fn confusion(counts: &[Vec<u64>], names: &[String]) -> Result<Drawing, ReportError> {
     let classes = counts.len() as u32;
     let named = counts.len() <= NAMED;

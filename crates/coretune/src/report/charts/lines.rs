@@ -13,7 +13,7 @@ pub(in super::super) struct Line {
     pub(in super::super) points: Vec<(f64, f64)>,
 }
 
-/// What the axes say.
+/// The axes and their names.
 #[derive(Clone)]
 pub(in super::super) struct Axes<'a> {
     pub(in super::super) x: &'static str,
@@ -22,7 +22,7 @@ pub(in super::super) struct Axes<'a> {
     pub(in super::super) square: bool,
 }
 
-/// Points of a curve that are drawn; a longer one is averaged down.
+/// Most points of a curve that are drawn; longer curves are averaged down.
 const POINTS: usize = 400;
 
 /// Points up to which each is marked.
@@ -32,7 +32,7 @@ const MARKED: usize = 40;
 const LEFT: u32 = 76;
 const BELOW: u32 = 50;
 
-/// Curves in one figure, with a legend above them where there are several.
+/// Curves in one figure; several have a legend above them.
 pub(in super::super) fn lines(axes: &Axes<'_>, curves: &[Line]) -> Result<Drawing, ReportError> {
     let names: Vec<String> = curves.iter().map(|curve| curve.name.clone()).collect();
     let (width, height) = if axes.square { (440, 410) } else { (500, 300) };
@@ -111,7 +111,7 @@ fn sample(root: &Area<'_>, index: usize, (x, y): (i32, i32)) -> Drawn<()> {
     Ok(())
 }
 
-/// The finite points; where there are many, means of neighbouring ones.
+/// The finite points; of many, means of neighbouring ones.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite: Vec<_> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let share = finite.len().div_ceil(POINTS).max(1);
@@ -122,7 +122,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     finite.chunks(share).map(mean).collect()
 }
 
-/// The smallest range that holds the values, with a share of it on both sides; never empty.
+/// The smallest range that holds the values, with a margin on both sides; never empty.
 fn range(values: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
@@ -133,7 +133,7 @@ fn range(values: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     low - margin..high + margin
 }
 
-/// A number on an axis, with as many digits as its size needs.
+/// A number on an axis, with digits according to its size.
 fn number(value: f64) -> String {
     let size = value.abs();
     let digits = |digits: usize| {

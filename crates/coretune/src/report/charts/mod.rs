@@ -1,7 +1,7 @@
 //! Figures as SVG, drawn by `plotters`.
 //!
-//! Black stands for the colour of the page's text: the style sheet turns it around in the dark. The other colours are
-//! those of Okabe and Ito, which stay apart for colour-blind readers, and shapes or dashes say the same once more.
+//! Black is the colour of the page's text: the style sheet inverts it in dark mode. The other colours are those of Okabe
+//! and Ito, which colour-blind readers can distinguish; shapes or dashes repeat what the colours say.
 
 mod canvas;
 mod confusion;

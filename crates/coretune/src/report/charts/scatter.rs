@@ -15,7 +15,7 @@ const MARK: u32 = 3;
 /// Classes up to which each has a mark of its own and a name in the legend.
 pub(in super::super) const MOST_NAMED: usize = 32;
 
-/// `classes[i]` is the class of `points[i]`; the legend names each class, where there are at most [`MOST_NAMED`].
+/// `classes[i]` is the class of `points[i]`; the legend names each class if there are at most [`MOST_NAMED`].
 pub(in super::super) fn scatter(
     points: &[(f64, f64)],
     classes: &[usize],

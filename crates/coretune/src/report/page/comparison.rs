@@ -10,7 +10,7 @@ use crate::evaluate::figure::{ECE, ECE_CALIBRATED, TOP1, WITHIN_BETWEEN};
 use crate::figures::{FigureSpec, validation_name};
 use crate::run_folder::Summary;
 
-/// The table, and the validation curves over each other.
+/// The table, and the validation curves of all runs.
 pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
     let named: Vec<(&str, &Run)> = runs.iter().map(|run| (run.records.name.as_str(), run)).collect();
     let rows: Vec<Vec<String>> = runs.iter().map(|run| row(run, &runs[0])).collect();
@@ -36,7 +36,7 @@ pub(super) fn comparison(runs: &[Run]) -> Result<Markup, ReportError> {
         (table("Runs", &heads, &rows))
         p.quiet {
             "Differences against the first run are paired image by image where both were evaluated on the same images; "
-            "an interval that holds 0 is no more than chance. One seed says little about a method."
+            "a difference whose interval contains 0 is not statistically significant. One seed says little about a method."
         }
         @for run in runs {
             @for missing in run.missing() {

@@ -13,7 +13,7 @@ use crate::evaluate::figure::OF_CLASSIFICATION;
 use crate::figures::{FigureSpec, Unit};
 use crate::objectives::figure;
 
-/// Curves that share a figure.
+/// Curves that share a chart.
 struct Group {
     title: &'static str,
     y: &'static str,
@@ -21,8 +21,8 @@ struct Group {
     caption: &'static str,
 }
 
-/// Every figure of `metrics.jsonl` is in the last group that holds it; the first takes the terms of the loss, whatever an
-/// objective calls them.
+/// Every figure of a step is in the last group that holds it; the first takes the terms of the loss, whatever their
+/// names are.
 const GROUPS: [Group; 9] = [
     Group {
         title: "Loss and its terms",
@@ -44,15 +44,15 @@ const GROUPS: [Group; 9] = [
     },
     Group {
         title: "Nearest view",
-        y: "share of images",
+        y: "fraction of images",
         holds: |name| name == figure::ACCURACY,
-        caption: "Share of images whose other view is nearer than everything it is told from.",
+        caption: "Fraction of images whose other view is nearer than every negative.",
     },
     Group {
         title: "Spread of the projections",
         y: "spread",
         holds: |name| name == figure::SPREAD,
-        caption: "1 where they lie evenly on the sphere, 0 where all lie in one spot: a collapse.",
+        caption: "1 if they lie evenly on the sphere, 0 if all of them coincide: a collapse.",
     },
     Group { title: "Learning rate", y: "learning rate", holds: |name| name == "lr", caption: "" },
     Group {
@@ -69,9 +69,9 @@ const GROUPS: [Group; 9] = [
     },
     Group {
         title: "Waiting for images",
-        y: "share of the time",
+        y: "fraction of the time",
         holds: |name| name == "data_wait_share",
-        caption: "Near 0 when the loader keeps up.",
+        caption: "Near 0 if the loader keeps up.",
     },
 ];
 
@@ -80,10 +80,10 @@ pub(super) fn training(run: &Run) -> Result<Section, ReportError> {
     curves(&run.records, validation(&[(&run.records.name, run)], false)?)
 }
 
-/// What was logged at the steps, after the figures `first`.
+/// The curves of the steps, after the charts `first`.
 pub(super) fn curves<S>(records: &Records<S>, first: Vec<Markup>) -> Result<Section, ReportError> {
     let is_empty = records.metrics.is_empty();
-    let body = if is_empty { Err("metrics.jsonl holds no line".into()) } else { Ok(body(records, first)?) };
+    let body = if is_empty { Err("metrics.jsonl is empty".into()) } else { Ok(body(records, first)?) };
     Ok(Section { id: "curves", title: "Curves", body })
 }
 
@@ -97,7 +97,7 @@ fn body<S>(records: &Records<S>, mut figures: Vec<Markup>) -> Result<Markup, Rep
     for (group, curves) in GROUPS.iter().zip(groups) {
         if !curves.is_empty() {
             let drawing = lines(&Axes { x: "step", y: group.y, square: false }, &curves)?;
-            // A single curve has no legend; where it is two figures in one, that must be said.
+            // A single curve has no legend: that it is two figures in one is part of the caption.
             let equal = curves.iter().find(|curve| curves.len() == 1 && curve.name.contains(" = "));
             figures.push(chart(
                 &drawing,
@@ -112,7 +112,7 @@ fn body<S>(records: &Records<S>, mut figures: Vec<Markup>) -> Result<Markup, Rep
     Ok(html! { div.figures { @for figure in &figures { (figure) } } })
 }
 
-/// The curves of the steps by name, the loss first; a term that is the whole loss stands with it.
+/// The curves of the steps by name, the loss first; a term that equals the loss shares its curve.
 fn terms<S>(records: &Records<S>) -> Vec<(String, Curve)> {
     let mut curves = records.step_curves();
     let loss = curves.remove("loss").unwrap_or_default();
@@ -167,7 +167,7 @@ impl<'a> Plot<'a> {
         Plot { name: spec.name, label: spec.label, title, y, caption: spec.about, scale }
     }
 
-    /// A figure of which nothing but its name is known.
+    /// A figure without a spec: only its name is known.
     fn of_name(name: &'a str, before: &str) -> Self {
         let title = words::sentence_case(&format!("{before}{}", name.replace('_', " ")));
         Plot { name, label: name, title, y: name.replace('_', " "), caption: "", scale: 1.0 }

@@ -89,7 +89,7 @@ fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup 
     let names = measurements.class_names();
     let wrong = measurements.correct.iter().filter(|&&right| !right).count();
     html! {
-        @if mistakes.is_empty() { p { "No image of the split was mistaken." } }
+        @if mistakes.is_empty() { p { "Every image of the split was predicted correctly." } }
         @else {
             p.quiet {
                 (mistakes.len()) " of " (wrong) " mistakes on the " (measurements.evaluated.role) " split. Some may be "
@@ -128,7 +128,7 @@ pub(super) fn pairs(run: &Run) -> Section {
 
 fn pair_gallery(pairs: &[Pair], names: &[String]) -> Markup {
     html! {
-        @if pairs.is_empty() { p { "There is no such pair." } }
+        @if pairs.is_empty() { p { "There are no such pairs." } }
         div.gallery.pairs {
             @for Pair { images: [a, b], cosine } in pairs {
                 figure {

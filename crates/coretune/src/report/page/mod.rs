@@ -1,6 +1,6 @@
-//! The page: text and figures of each run; where there are several, a comparison first.
+//! The page: text and figures of each run; of several runs, a comparison first.
 //!
-//! `maud` escapes whatever is put into a template; only what `charts` drew goes in as it is.
+//! `maud` escapes whatever is put into a template; only the drawings of `charts` go in as they are.
 
 mod comparison;
 mod curves;
@@ -43,7 +43,7 @@ pub(super) fn pretraining_page(runs: &[Records<PretrainSummary>]) -> Result<Stri
     Ok(document(&runs.iter().map(|run| (run.name.as_str(), run.folder.as_path())).collect::<Vec<_>>(), &body))
 }
 
-/// The file around what is said of these runs: names and folders.
+/// The file around `body`, with the names and folders of the runs.
 fn document(runs: &[(&str, &Path)], body: &Markup) -> String {
     let title = match runs {
         [(name, _)] => (*name).to_string(),
@@ -56,7 +56,7 @@ fn document(runs: &[(&str, &Path)], body: &Markup) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // No icon is asked for: the page fetches nothing.
+                // An empty icon: the page fetches nothing.
                 link rel="icon" href="data:,";
                 title { (title) " – coretune report" }
                 style { (PreEscaped(STYLE)) }

@@ -25,7 +25,7 @@ pub(super) struct Accuracy {
     pub(super) interval: Option<Interval>,
 }
 
-/// The result: measured now where that was possible, else what the run has recorded.
+/// The result: measured now if that was possible, else as the run recorded it.
 pub(super) fn top1(run: &Run) -> Option<Accuracy> {
     if let Ok(Measurements { evaluated, figures, .. }) = &run.measurements {
         let classification = &figures.classification;
@@ -87,7 +87,7 @@ fn what_was_run(run: &Run) -> String {
         Some(Summary { method, model, data, seed, steps, .. }) => {
             format!("{method} of {model} on {data}, {steps} steps, seed {seed}.")
         }
-        None => "This run has not been run to its end: there is no summary.json yet.".into(),
+        None => "This run has not finished: there is no summary.json yet.".into(),
     }
 }
 
@@ -99,15 +99,15 @@ fn verdict(run: &Run) -> String {
     }
     match (top1(run), probe(run)) {
         (Some(Accuracy { top1, .. }), Some((linear, _))) => format!(
-            "Fine-tuning lies {:+.1} points from the linear probe; whether by more than chance cannot be said from the records alone.",
+            "Fine-tuning differs from the linear probe by {:+.1} points; the records alone cannot show whether that is statistically significant.",
             100.0 * (top1 - linear)
         ),
-        (_, None) => "The linear probe was not measured, so whether fine-tuning was worth it is open.".into(),
+        (_, None) => "The linear probe was not measured, so it is open whether fine-tuning was worth it.".into(),
         (None, Some(_)) => String::new(),
     }
 }
 
-/// A sentence where the figure measured now is not the one that the run has recorded.
+/// A sentence if the figure measured now differs from the recorded one.
 fn other_figure(run: &Run) -> Option<String> {
     let recorded = run.records.summary.as_ref()?.test.as_ref()?.get(TOP1.name)?;
     let measured = run.measurements.as_ref().ok()?.figures.classification.top1;
@@ -140,11 +140,11 @@ fn class_table(measurements: &Measurements) -> Markup {
     last.extend([mean.precision, mean.recall, mean.f1].map(words::percent));
     last.push(String::new());
     rows.push(last);
-    let heads = ["class", "images", "precision", "recall", "F1", "most often taken for"];
+    let heads = ["class", "images", "precision", "recall", "F1", "most often confused with"];
     table(&format!("Per class, {} split", measurements.evaluated.role), &heads, &rows)
 }
 
-/// The class that images of `class` are most often taken for.
+/// The class that images of `class` are most often confused with.
 fn taken_for(row: &[u64], class: usize) -> Option<usize> {
     let others = (0..row.len()).filter(|&other| other != class && row[other] > 0);
     others.max_by_key(|&other| (row[other], std::cmp::Reverse(other)))
@@ -162,10 +162,10 @@ fn confusion_figures(measurements: &Measurements) -> Result<Markup, ReportError>
     let (names, counts) = (measurements.class_names(), &measurements.figures.classification.confusion);
     let figure = if names.len() <= MOST_CLASSES {
         let caption =
-            html! { "Rows: true class; columns: predicted class. Images; the colour is the share of the row." };
+            html! { "Rows: true class; columns: predicted class. Images; the colour is the fraction of the row." };
         chart(&charts::confusion(counts, names)?, "Confusion matrix", &caption)
     } else {
-        html! { p.quiet { (names.len()) " classes are too many for a matrix that can be read." } }
+        html! { p.quiet { (names.len()) " classes are too many for a readable matrix." } }
     };
     let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
     for (truth, row) in counts.iter().enumerate() {
@@ -180,8 +180,8 @@ fn confusion_figures(measurements: &Measurements) -> Result<Markup, ReportError>
     let rows: Vec<Vec<String>> = pairs.iter().take(CONFUSED).map(row).collect();
     Ok(html! {
         (figure)
-        @if rows.is_empty() { p { "No image was mistaken." } }
-        @else { (table("Most confused", &["class", "taken for", "images", "share of the class"], &rows)) }
+        @if rows.is_empty() { p { "Every image was predicted correctly." } }
+        @else { (table("Most confused", &["class", "predicted as", "images", "fraction of the class"], &rows)) }
     })
 }
 
@@ -204,7 +204,7 @@ fn reliability_figure(measurements: &Measurements) -> Result<Result<Markup, Stri
     let mut curves = vec![Line { name: "as trained".into(), points: before }];
     curves.extend(after.map(|points| Line { name: "after temperature scaling".into(), points }));
     let drawing = lines(&Axes { x: "confidence", y: "accuracy", square: true }, &curves)?;
-    let caption = html! { "Accuracy in 15 bins of confidence; on the dashed line confidence means what it says." };
+    let caption = html! { "Accuracy in 15 bins of confidence; on the dashed line confidence equals accuracy." };
     Ok(Ok(html! {
         div.figures {
             (chart(&drawing, "Reliability diagram", &caption))
@@ -234,7 +234,7 @@ fn calibration_table(calibration: &Calibrated) -> Markup {
             p.quiet {
                 @match temperature {
                     Some(temperature) => { "Temperature " (format!("{temperature:.3}")) ", fitted on the validation split." },
-                    None => "No temperature was fitted: the run has not been run to its end.",
+                    None => "No temperature was fitted: the run has not finished.",
                 }
             }
         }

@@ -93,11 +93,11 @@ fn what_was_run(run: &Run) -> String {
         Some(PretrainSummary { method, model, data, images, steps, seed, .. }) => {
             format!("{method} of {model} on the {images} images of {data}, without labels; {steps} steps, seed {seed}.")
         }
-        None => "This run has not been run to its end: there is no summary.json yet.".into(),
+        None => "This run has not finished: there is no summary.json yet.".into(),
     }
 }
 
-/// Whether the features got better, in a sentence.
+/// Whether the features improved, in a sentence.
 fn verdict(first: Option<&EvaluationRecord>, last: Option<&EvaluationRecord>) -> String {
     let top1 = |record: Option<&EvaluationRecord>| record?.figures.get(KNN_TOP1.name);
     match (top1(first), top1(last)) {
@@ -107,9 +107,9 @@ fn verdict(first: Option<&EvaluationRecord>, last: Option<&EvaluationRecord>) ->
             100.0 * (after - before)
         ),
         (None, Some(_)) => {
-            "The features of random weights were not evaluated, so what pre-training is worth is open.".into()
+            "The features of random weights were not evaluated, so it is open what pre-training is worth.".into()
         }
-        _ if last.is_none() => "The features were not evaluated, so what pre-training is worth is open.".into(),
+        _ if last.is_none() => "The features were not evaluated, so it is open what pre-training is worth.".into(),
         _ => "There were no labels to measure the features with.".into(),
     }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::super::charts::Drawing;
 
-/// Something under a heading; where it cannot be shown, why.
+/// Something under a heading, or why it cannot be shown.
 pub(super) struct Section {
     /// Part of its anchor.
     pub(super) id: &'static str,
@@ -26,7 +26,7 @@ impl Section {
     }
 }
 
-/// One run: its name, what comes first, and its sections.
+/// One run: its name, its headline, and its sections.
 pub(super) fn one_run(name: &str, headline: &Markup, sections: &[Section]) -> Markup {
     html! {
         h1 { (name) }
@@ -36,7 +36,7 @@ pub(super) fn one_run(name: &str, headline: &Markup, sections: &[Section]) -> Ma
     }
 }
 
-/// Several runs: what compares them, then each of them to be opened.
+/// Several runs: their comparison, then each of them, folded.
 pub(super) fn several_runs(comparison: &Markup, runs: &[(String, Markup, Vec<Section>)]) -> Markup {
     html! {
         h1 { (runs.len()) " runs side by side" }
@@ -54,9 +54,9 @@ pub(super) fn several_runs(comparison: &Markup, runs: &[(String, Markup, Vec<Sec
     }
 }
 
-/// A figure with its name above and a remark below.
-pub(super) fn tile(name: &str, figure: &str, remark: Option<String>) -> Markup {
-    html! { div { dt { (name) } dd { (figure) @if let Some(remark) = remark { small { (remark) } } } } }
+/// A figure with its name above and a note below.
+pub(super) fn tile(name: &str, figure: &str, note: Option<String>) -> Markup {
+    html! { div { dt { (name) } dd { (figure) @if let Some(note) = note { small { (note) } } } } }
 }
 
 /// Links to the sections.
@@ -70,7 +70,7 @@ fn navigation(prefix: &str, sections: &[Section]) -> Markup {
     }
 }
 
-/// A drawing; `title` says to a screen reader what it shows.
+/// A drawing; `title` describes it to a screen reader.
 pub(super) fn chart(drawing: &Drawing, title: &str, caption: &Markup) -> Markup {
     let (width, height) = drawing.size;
     html! {
@@ -84,7 +84,7 @@ pub(super) fn chart(drawing: &Drawing, title: &str, caption: &Markup) -> Markup 
     }
 }
 
-/// A table that scrolls on a narrow screen; the first cell of each row is its heading, columns of words stand left.
+/// A table that scrolls on a narrow screen; the first cell of each row is its heading, columns of words are aligned left.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
         div.table tabindex="0" role="region" aria-label=(caption) {

@@ -9,14 +9,14 @@ use super::section::{Section, table};
 use super::words;
 use crate::run_folder::{PretrainSummary, Summary};
 
-/// What every run has cost.
+/// The cost of a run.
 pub(super) struct Cost<'a> {
     seconds: f64,
     images_per_second: f64,
     bytes: u64,
     steps: u64,
     epochs: u64,
-    /// What else there is to say: name and figure.
+    /// One more row: name and figure.
     more: [String; 2],
     versions: &'a BTreeMap<String, String>,
 }
@@ -53,7 +53,7 @@ pub(super) fn cost<'a, S>(records: &'a Records<S>) -> Section
 where
     Cost<'a>: From<&'a S>,
 {
-    let summary = records.summary.as_ref().ok_or("the run has not been run to its end".to_string());
+    let summary = records.summary.as_ref().ok_or("the run has not finished".to_string());
     let body = summary.map(Cost::from).map(|cost| {
         let mut rows = vec![
             vec!["time from start to end".into(), words::duration(cost.seconds)],
@@ -77,7 +77,7 @@ pub(super) fn configuration<S>(records: &Records<S>) -> Section {
 }
 
 pub(super) fn provenance<S>(records: &Records<S>) -> Section {
-    let provenance = records.provenance.as_ref().ok_or("the run has recorded no provenance.json".to_string());
+    let provenance = records.provenance.as_ref().ok_or("there is no provenance.json".to_string());
     let body = provenance.map(|provenance| {
         let machine = &provenance.machine;
         let mut rows: Vec<Vec<String>> =

@@ -3,12 +3,12 @@
 use crate::evaluate::bootstrap::{Comparison, Interval};
 use crate::figures::FigureSpec;
 
-/// `79.2 %`, which is not broken at the end of a line.
+/// `79.2 %`, with a space that does not break.
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1}\u{a0}%", 100.0 * fraction)
 }
 
-/// A figure in its unit: `79.2 %`, `0.831`; not broken at the end of a line either.
+/// A figure in its unit, with spaces that do not break: `79.2 %`, `0.831`.
 pub(super) fn figure(spec: &FigureSpec, value: f64) -> String {
     spec.show(value).replace(' ', "\u{a0}")
 }
@@ -34,15 +34,15 @@ pub(super) fn verdict(comparison: &Comparison, images: usize) -> String {
     let (points, range) = (100.0 * comparison.difference.abs(), interval(&comparison.interval));
     if comparison.first_is_better() {
         format!(
-            "Fine-tuning beats the linear probe by {points:.1} points, more than chance on {images} images ({range})."
+            "Fine-tuning beats the linear probe by {points:.1} points, statistically significant on {images} images ({range})."
         )
     } else if comparison.interval.high < 0.0 {
         format!(
-            "The linear probe beats fine-tuning by {points:.1} points, more than chance on {images} images ({range})."
+            "The linear probe beats fine-tuning by {points:.1} points, statistically significant on {images} images ({range})."
         )
     } else {
         format!(
-            "Fine-tuning and the linear probe differ by {points:.1} points, no more than chance on {images} images ({range})."
+            "Fine-tuning and the linear probe differ by {points:.1} points, not statistically significant on {images} images ({range})."
         )
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     if megabytes < 1000.0 { format!("{megabytes:.0} MB") } else { format!("{:.1} GB", megabytes / 1000.0) }
 }
 
-/// The figure, or a dash where there is none.
+/// The figure, or a dash without one.
 pub(super) fn or_dash(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| "–".into())
 }
@@ -80,7 +80,7 @@ mod tests {
         };
         assert!(verdict_of(0.02, 0.01, 0.03).starts_with("Fine-tuning beats the linear probe by 2.0 points"));
         assert!(verdict_of(-0.02, -0.03, -0.01).starts_with("The linear probe beats fine-tuning by 2.0 points"));
-        assert!(verdict_of(0.01, 0.0, 0.02).contains("no more than chance on 100 images"));
+        assert!(verdict_of(0.01, 0.0, 0.02).contains("not statistically significant on 100 images"));
     }
 
     #[test]
