@@ -1,5 +1,6 @@
 //! Features of a split on disk, under a key made of everything they depend on.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -112,9 +113,10 @@ impl FeatureCache {
 
     /// Removes files from the least recently used one on until the rest fits, but never that of `newest`.
     fn shrink(&self, newest: &str) -> io::Result<()> {
-        let mut files = self.files()?;
-        files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
         let newest = self.path(newest);
+        let mut files = self.files()?;
+        // The clock that stamps a written file is coarse: one that was read just before can seem newer.
+        files.sort_by_key(|file| (file.path != newest, Reverse(file.used), file.path.clone()));
         let mut total = 0;
         for file in files {
             total += file.bytes;

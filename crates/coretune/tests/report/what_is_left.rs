@@ -16,8 +16,7 @@ fn without_the_data_the_records_are_told_and_what_is_missing() {
     let report = page_of(&[source]);
     let [missing] = &report.missing[..] else { panic!("{:?}", report.missing) };
     assert!(missing.run == "run" && missing.why.contains("data"), "{missing:?}");
-    for text in ["Loss and its terms", "test top-1", "linear probe", "from the records alone", "time from start to end"]
-    {
+    for text in ["Loss and its terms", "test top-1", "linear probe", "the records alone", "time from start to end"] {
         assert!(report.html.contains(text), "no {text:?}");
     }
     assert!(report.html.matches("Not shown:").count() >= 6);
