@@ -1,34 +1,27 @@
 //! From what the readers list to a [`Dataset`]: one list of classes, labels as positions in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::UnknownClass;
-use super::{DataError, Dataset, Format, ImageSource, Role, Split};
+use super::dataset::positions;
+use super::found::{Found, Listing};
+use super::{DataError, Dataset, Format, Role, Split};
 
 /// More classes than any labelled data set has; a label beyond is a mistake, not a reason to make a list.
 const CLASS_LIMIT: i64 = 1 << 20;
 
-/// What a reader found.
-pub(super) struct Found {
-    pub(super) format: Format,
-    /// In the order of [`Role::ALL`].
-    pub(super) splits: [Option<Listing>; 3],
-    /// Names of the classes by number, where the data set says them.
-    pub(super) classes: Option<Vec<String>>,
-    /// Names to show, by name of the class.
-    pub(super) titles: HashMap<String, String>,
-}
-
-/// The images of one split.
-pub(super) struct Listing {
-    /// File or folder, for messages.
-    pub(super) path: PathBuf,
-    pub(super) images: Vec<ImageSource>,
-    /// Positions in `names`, or class numbers when `names` is `None`.
-    pub(super) labels: Vec<i64>,
-    pub(super) names: Option<Vec<String>>,
+/// Images of a class that the training split lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownClass {
+    /// The split that has it.
+    pub split: Role,
+    /// File or folder of the split.
+    pub path: PathBuf,
+    /// Name of the class.
+    pub class: String,
+    /// Its images there.
+    pub images: usize,
 }
 
 /// The data set, without the images of classes that training lacks, and these classes.
@@ -80,12 +73,6 @@ fn known_images(listing: Listing, classes: &[String]) -> (Listing, BTreeMap<Stri
     (known, unknown)
 }
 
-/// The position of each name in `classes`, where it is there.
-fn positions(names: &[String], classes: &[String]) -> Vec<Option<i64>> {
-    let position: HashMap<&String, i64> = classes.iter().zip(0..).collect();
-    names.iter().map(|name| position.get(name).copied()).collect()
-}
-
 /// The names that the data set says, else those of the training split (of all, where there is none).
 fn classes_of(found: &Found) -> Result<Vec<String>, DataError> {
     if let Some(classes) = &found.classes {
@@ -109,19 +96,4 @@ fn classes_of(found: &Found) -> Result<Vec<String>, DataError> {
         return Err(DataError::malformed(path, expected, highest.to_string()));
     }
     Ok((0..=highest).map(|number| number.to_string()).collect())
-}
-
-/// Labels that are positions in `names` as positions in `classes`; only names that occur have to be among them.
-pub(super) fn number_by_name(
-    labels: &[i64],
-    names: &[String],
-    classes: &[String],
-    (path, split, origin): (&Path, Role, &'static str),
-) -> Result<Vec<i64>, DataError> {
-    let numbers = positions(names, classes);
-    let unknown = |label: i64| {
-        let (class, known) = (names[label as usize].clone(), classes.len());
-        DataError::UnknownClass { path: path.to_path_buf(), split, class, known, origin }
-    };
-    labels.iter().map(|&label| numbers[label as usize].ok_or_else(|| unknown(label))).collect()
 }

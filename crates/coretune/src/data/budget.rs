@@ -53,12 +53,12 @@ impl Split {
     /// [`DataError::ClassTooSmall`] when a class that has images has fewer than asked for; [`DataError::Argument`]
     /// when a share or number is out of range.
     pub fn budget(&self, budget: Budget, seed: u64) -> Result<Split, DataError> {
-        self.budget_of_whole(budget, seed, &Broken::default())
+        self.budget_without(budget, seed, &Broken::default())
     }
 
-    /// [`Split::budget`] of the images that are not `broken`: in its class's permutation, the next takes the place of a
-    /// broken one. A share is still one of all images.
-    pub(crate) fn budget_of_whole(&self, budget: Budget, seed: u64, broken: &Broken) -> Result<Split, DataError> {
+    /// Like [`Split::budget`], but skips unreadable images: each is replaced by the next one in its class's permutation.
+    /// Fractions still count all images.
+    pub(crate) fn budget_without(&self, budget: Budget, seed: u64, broken: &Broken) -> Result<Split, DataError> {
         if budget == Budget::Everything && broken.is_empty() {
             return Ok(self.clone());
         }
@@ -97,11 +97,11 @@ pub fn carve_validation(
     from: ValidationFrom,
     seed: u64,
 ) -> Result<(Split, Split), DataError> {
-    carve_of_whole(train, budget, from, seed, &Broken::default())
+    carve_validation_without(train, budget, from, seed, &Broken::default())
 }
 
-/// [`carve_validation`] from the images that are not `broken`, as [`Split::budget_of_whole`] leaves them out.
-pub(crate) fn carve_of_whole(
+/// Like [`carve_validation`], but skips unreadable images as [`Split::budget_without`] does.
+pub(crate) fn carve_validation_without(
     train: &Split,
     budget: Budget,
     from: ValidationFrom,
@@ -321,17 +321,17 @@ mod tests {
         for budget in [Budget::PerClass(10), Budget::Fraction(0.2), Budget::Everything] {
             let before = whole.budget(budget, 5).unwrap();
             let broken: Broken = names(&before).into_iter().take(3).collect();
-            let after = whole.budget_of_whole(budget, 5, &broken).unwrap();
+            let after = whole.budget_without(budget, 5, &broken).unwrap();
             let kept: BTreeSet<String> = names(&before).into_iter().filter(|name| !broken.contains(name)).collect();
             assert!(kept.is_subset(&names(&after)) && names(&after).iter().all(|name| !broken.contains(name)));
             let lost = if budget == Budget::Everything { 3 } else { 0 };
             assert_eq!(after.len(), before.len() - lost, "{budget:?}");
-            let (training, validation) = carve_of_whole(&whole, budget, rest, 5, &broken).unwrap();
+            let (training, validation) = carve_validation_without(&whole, budget, rest, 5, &broken).unwrap();
             assert_eq!(validation.class_counts(), [10, 10]);
             assert!(names(&training).iter().chain(&names(&validation)).all(|name| !broken.contains(name)));
         }
-        let small = whole.budget_of_whole(Budget::PerClass(5), 5, &Broken::from(["00000".to_string()])).unwrap();
-        let large = whole.budget_of_whole(Budget::PerClass(9), 5, &Broken::from(["00000".to_string()])).unwrap();
+        let small = whole.budget_without(Budget::PerClass(5), 5, &Broken::from(["00000".to_string()])).unwrap();
+        let large = whole.budget_without(Budget::PerClass(9), 5, &Broken::from(["00000".to_string()])).unwrap();
         assert!(names(&small).is_subset(&names(&large)));
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Cursor;
-use std::path::PathBuf;
 
 use image::ImageReader;
 use serde::Serialize;
 
+use super::assemble::UnknownClass;
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, Role, Split};
 
@@ -94,19 +94,6 @@ pub struct Report {
 struct Seen {
     content: Option<blake3::Hash>,
     size: (u32, u32),
-}
-
-/// Images of a class that the training split lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownClass {
-    /// The split that has it.
-    pub split: Role,
-    /// File or folder of the split.
-    pub path: PathBuf,
-    /// Name of the class.
-    pub class: String,
-    /// Its images there.
-    pub images: usize,
 }
 
 impl Report {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::assemble::{Found, Listing};
-use super::dataset::lines_of;
+use super::folder::lines_of;
+use super::found::{Found, Listing};
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
 
 const SIDE: u32 = 32;

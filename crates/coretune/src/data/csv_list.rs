@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use csv::StringRecord;
 
-use super::assemble::{Found, Listing};
-use super::dataset::names_in;
+use super::folder::names_in;
+use super::found::{Found, Listing};
+use super::role::role_of;
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
 use crate::files::regular_file;
 
@@ -63,7 +64,7 @@ fn by_file_name(folder: &Path, files: &[String], options: &DatasetOptions) -> Re
 
 /// All rows of a file whose name says the split; a column `split` has to agree.
 fn whole(table: Table, role: Role) -> Result<Listing, DataError> {
-    let others = table.splits.iter().flatten().find(|split| split_names::role_of(&split.name) != Some(role));
+    let others = table.splits.iter().flatten().find(|split| role_of(&split.name) != Some(role));
     if let Some(other) = others {
         let expected = format!("{role} in every row, as the name of the file says");
         return Err(table.refused(other, expected));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Role;
-use super::split_names::listed;
+use super::listed::listed;
 use crate::engine::EngineError;
 use crate::settings::Hint;
 use crate::transforms::TransformError;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 
-use super::assemble::{Found, Listing};
-use super::dataset::{lines_of, names_in};
+use super::folder::{lines_of, names_in};
+use super::found::{Found, Listing};
+use super::listed::listed;
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
 use crate::files::regular_file;
 
@@ -32,7 +33,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     let available: Vec<String> = prefixes.iter().map(|prefix| split_of(prefix).to_string()).collect();
     if let Some((at, _)) = available.iter().enumerate().find(|(at, split)| available[..*at].contains(split)) {
         let expected = format!("one file of images of the split `{}`", available[at]);
-        return Err(DataError::malformed(root, expected, split_names::listed(&prefixes)));
+        return Err(DataError::malformed(root, expected, listed(&prefixes)));
     }
     let mut splits = [None, None, None];
     for (split, listing) in split_names::assign(root, &available, options)?.iter().zip(&mut splits) {

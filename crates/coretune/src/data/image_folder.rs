@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::assemble::{Found, Listing};
-use super::dataset::{lines_of, names_in};
+use super::folder::{lines_of, names_in};
+use super::found::{Found, Listing};
+use super::role::role_of;
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
 
 const EXTENSIONS: [&str; 12] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"];
@@ -20,7 +21,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     if folders.is_empty() {
         return Ok(None);
     }
-    let usual = |name: &String| split_names::role_of(name).is_some();
+    let usual = |name: &String| role_of(name).is_some();
     let has_splits = options.names_any() || folders.iter().any(|name| name == "train") || folders.iter().all(usual);
     let names = if has_splits { split_names::assign(root, &folders, options)? } else { Default::default() };
     let mut splits = [None, None, None];

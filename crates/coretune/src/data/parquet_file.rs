@@ -13,8 +13,9 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
-use super::assemble::{Found, Listing};
-use super::dataset::{lines_of, names_in};
+use super::folder::{lines_of, names_in};
+use super::found::{Found, Listing};
+use super::listed::listed;
 use super::{DataError, DatasetOptions, Format, ImageSource, split_names};
 
 const IMAGE_COLUMNS: [&str; 4] = ["image.bytes", "img.bytes", "image", "img"];
@@ -162,9 +163,7 @@ fn column(path: &Path, schema: &SchemaDescriptor, names: &[&str]) -> Result<usiz
     let paths: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let found = names.iter().find_map(|name| paths.iter().position(|path| path == name));
     let found = found.filter(|&column| schema.column(column).max_rep_level() == 0);
-    found.ok_or_else(|| {
-        DataError::malformed(path, format!("a column {}", names.join(" or ")), split_names::listed(&paths))
-    })
+    found.ok_or_else(|| DataError::malformed(path, format!("a column {}", names.join(" or ")), listed(&paths)))
 }
 
 /// A row group and where it stands in its file.

@@ -1,51 +1,9 @@
-//! Which of the splits that lie in a folder trains, validates and tests.
+//! Which of the splits in a folder or table trains, validates and tests.
 
-use std::fmt;
 use std::path::Path;
 
-use serde::Serialize;
-
-use super::{DataError, DatasetOptions};
-
-/// What a split is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Training.
-    Train,
-    /// Choosing the best epoch and settings.
-    Validation,
-    /// The figure that is reported.
-    Test,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Train => "train",
-            Role::Validation => "validation",
-            Role::Test => "test",
-        })
-    }
-}
-
-impl Role {
-    pub(super) const ALL: [Role; 3] = [Role::Train, Role::Validation, Role::Test];
-
-    /// Names by which it is known without being told, the usual one first.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Role::Train => &["train", "training"],
-            Role::Validation => &["val", "validation", "valid", "dev"],
-            Role::Test => &["test", "testing", "t10k"],
-        }
-    }
-}
-
-/// What the split is for, where `name` says it by itself.
-pub(super) fn role_of(name: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.names().contains(&name))
-}
+use super::listed::listed;
+use super::{DataError, DatasetOptions, Role};
 
 /// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else a usual one
 /// that no option has taken for another role.
@@ -72,15 +30,4 @@ pub(super) fn assign(
     };
     let usual = |role: Role| role.names().iter().find(free).map(ToString::to_string);
     Ok(std::array::from_fn(|i| asked[i].clone().or_else(|| usual(Role::ALL[i]))))
-}
-
-/// At most a handful of names for a message.
-pub(crate) fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 6;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    match names.len() {
-        0 => "nothing".to_string(),
-        n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
-        _ => shown.join(", "),
-    }
 }

@@ -196,7 +196,7 @@ fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split,
     }
     let (splits, report) = if data.skip_broken {
         let dataset = Dataset { test: None, ..dataset.clone() };
-        Splits::choose_and_look(&dataset, data, seed, None, &mut |_, _| {})?
+        Splits::choose_and_check(&dataset, data, seed, None, &mut |_, _| {})?
     } else {
         (Splits::choose(dataset, data, seed)?, Report::default())
     };

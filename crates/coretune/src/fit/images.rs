@@ -3,7 +3,8 @@
 use super::splits::Splits;
 use crate::config::DataSection;
 use crate::data::Dataset;
-use crate::data::check::{Report, UnknownClass};
+use crate::data::UnknownClass;
+use crate::data::check::Report;
 use crate::train::{Event, Observer, TrainError};
 
 /// Chooses the splits, and looks at their images as closely as `data` says, telling how far that has come; `seed` draws
@@ -21,7 +22,7 @@ pub(crate) fn check_images(
 ) -> Result<(Splits, Report), TrainError> {
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
-    let (splits, mut report) = Splits::choose_and_look(dataset, data, seed, Some(img_size as u32), &mut progress)?;
+    let (splits, mut report) = Splits::choose_and_check(dataset, data, seed, Some(img_size as u32), &mut progress)?;
     report.add_unknown(unknown);
     Splits::refuse_unfit(&report, data)?;
     Ok((splits, report))

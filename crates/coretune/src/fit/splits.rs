@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::{DataCheck, DataSection};
 use crate::data::check::{Depth, Problem, Report, check};
-use crate::data::{Broken, Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_of_whole};
+use crate::data::{Broken, Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_validation_without};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +33,19 @@ pub struct Splits {
 impl Splits {
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
     pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
-        Splits::of_whole(dataset, data, seed, &Broken::default())
+        Splits::without(dataset, data, seed, &Broken::default())
     }
 
     /// [`Splits::choose`] from the images that are not `broken`; where none is, it is the same choice.
-    fn of_whole(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
+    fn without(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
         let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
         let budget = budget(data);
-        let whole = |split: &Split| split.budget_of_whole(Budget::Everything, seed, broken);
+        let whole = |split: &Split| split.budget_without(Budget::Everything, seed, broken);
         let test = dataset.test.as_ref().map(whole).transpose()?;
         if let Some(validation) = dataset.validation.as_ref().map(whole).transpose()? {
             let validation_source = ValidationSource::OwnSplit;
             return Ok(Splits {
-                train: all.budget_of_whole(budget, seed, broken)?,
+                train: all.budget_without(budget, seed, broken)?,
                 validation,
                 validation_source,
                 test,
@@ -55,7 +55,7 @@ impl Splits {
             Some(per_class) => (ValidationFrom::Rest { per_class }, ValidationSource::RestOfTrain),
             None => (ValidationFrom::Budget, ValidationSource::CutFromBudget),
         };
-        let (train, validation) = carve_of_whole(all, budget, from, seed, broken)?;
+        let (train, validation) = carve_validation_without(all, budget, from, seed, broken)?;
         Ok(Splits { train, validation, validation_source, test })
     }
 
@@ -67,7 +67,7 @@ impl Splits {
 
     /// Chooses, and looks at every image that is chosen as closely as `data` says. With `--skip-broken`, images that
     /// cannot be read are left out and chosen for anew, until all can be read. `img_size` is the input, where it is known.
-    pub(super) fn choose_and_look(
+    pub(super) fn choose_and_check(
         dataset: &Dataset,
         data: &DataSection,
         seed: u64,
@@ -84,7 +84,7 @@ impl Splits {
         let mut broken = splits.broken(&report);
         while data.skip_broken && !report.broken.iter().all(Vec::is_empty) {
             let before = splits.names();
-            splits = Splits::of_whole(dataset, data, seed, &broken)?;
+            splits = Splits::without(dataset, data, seed, &broken)?;
             if splits.present().iter().any(|(_, split)| split.is_empty()) {
                 return Err(DataError::NoImages { path: data.dir.clone() });
             }

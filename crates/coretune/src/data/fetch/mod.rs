@@ -14,6 +14,7 @@ mod debian;
 mod digest;
 mod download;
 mod error;
+mod event;
 mod record;
 mod unpack;
 
@@ -22,49 +23,13 @@ use std::path::{Path, PathBuf};
 
 pub use catalogue::{CATALOGUE, DataSet, DebianPackage, Form, RemoteFile, TarGz};
 pub use error::{FetchError, Missing, Tried};
+pub use event::{Doing, Event, Tell};
 
 use self::download::Client;
 use self::record::Record;
-use super::dataset::names_in;
-use super::split_names::listed;
+use super::folder::names_in;
+use super::listed::listed;
 use crate::files::user_cache;
-
-/// What is going on.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A piece of work went on.
-    Advanced {
-        /// Which work.
-        doing: Doing,
-        /// On which file.
-        file: &'a str,
-        /// Bytes of it done.
-        done: u64,
-        /// Bytes of it in all.
-        total: u64,
-    },
-    /// A download goes on where an earlier one ended.
-    Resumed {
-        /// Of which file.
-        file: &'a str,
-        /// Bytes that are there already.
-        from: u64,
-    },
-    /// Something worth a line.
-    Note(String),
-}
-
-/// A piece of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
-    /// Bytes come from an address.
-    Fetching,
-    /// An archive is unpacked.
-    Unpacking,
-}
-
-/// Is told what is going on.
-pub type Tell<'t> = dyn FnMut(Event<'_>) + 't;
 
 /// A data set that now lies in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

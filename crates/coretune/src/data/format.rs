@@ -1,0 +1,34 @@
+use std::fmt;
+
+/// How a data set is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `<split>/<class>/*`, or `<class>/*` for training images alone; classes sorted by name. A `classes.txt` of lines
+    /// `<class> <title>` gives names to show.
+    ImageFolder,
+    /// `<split>.csv` with the columns `image_path,label`, paths relative to the file; or one CSV, whose column `split`
+    /// says the split of each row, without which all are training images.
+    /// Classes sorted by name, by value where all are integers.
+    Csv,
+    /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` (CIFAR-10) or `train.bin`, `test.bin` (CIFAR-100,
+    /// fine labels), in the folder or in the one that the published archive unpacks to.
+    CifarBinary,
+    /// `<split>-*.parquet` in the folder, in `data`, or in its only other folder with such files: columns
+    /// `image` or `img` (`bytes`, `path`) and `label` or `fine_label`, as on Hugging Face. Kept in memory.
+    Parquet,
+    /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, also `.gz` (the MNIST family). A `classes.txt`
+    /// gives the names of the classes, a line each. Kept in memory.
+    Idx,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::ImageFolder => "image folders",
+            Format::Csv => "CSV",
+            Format::CifarBinary => "CIFAR binary",
+            Format::Parquet => "parquet",
+            Format::Idx => "idx",
+        })
+    }
+}

@@ -1,0 +1,43 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a split is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Training.
+    Train,
+    /// Choosing the best epoch and settings.
+    Validation,
+    /// The figure that is reported.
+    Test,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Train => "train",
+            Role::Validation => "validation",
+            Role::Test => "test",
+        })
+    }
+}
+
+impl Role {
+    pub(super) const ALL: [Role; 3] = [Role::Train, Role::Validation, Role::Test];
+
+    /// Names that say the role by themselves, the usual one first.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Role::Train => &["train", "training"],
+            Role::Validation => &["val", "validation", "valid", "dev"],
+            Role::Test => &["test", "testing", "t10k"],
+        }
+    }
+}
+
+/// The role of a split with this name, if the name says it.
+pub(super) fn role_of(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| role.names().contains(&name))
+}
