@@ -85,7 +85,7 @@ fn write_file(
 ) -> Result<usize, Failure> {
     if path.exists() {
         return Err(
-            Failure::refused(format!("{} is there already", path.display())).hint("name another file: --output FILE")
+            Failure::refused(format!("{} exists already", path.display())).hint("name another file: --output FILE")
         );
     }
     let partial = PartialFile::of(path);

@@ -214,14 +214,14 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
         case("an output that cannot be written", fit_with(world, "j", "j", "/proc/none/run", &[]), 2, &["/proc/none"]),
         case("an unknown key", config("k", "unknown.toml"), 2, &["learning_rat", "did you mean"]),
         case("a value of the wrong type", config("l", "type.toml"), 2, &["train.lr", "expected", "found"]),
-        case("a configuration that is no TOML", config("m", "syntax.toml"), 2, &["line", "TOML"]),
+        case("a configuration that is not TOML", config("m", "syntax.toml"), 2, &["line", "TOML"]),
         case("a flag that does not exist", world.fit("n", &["--learning-rat", "1"]), 2, &["--learning-rat", "hint"]),
-        case("a run that is none", vec!["evaluate".into(), own.clone()], 2, &["no run folder", "hint"]),
+        case("a folder that is not a run", vec!["evaluate".into(), own.clone()], 2, &["not a run folder", "hint"]),
         case(
             "a checkpoint from elsewhere for a run",
             vec!["predict".into(), world.path("resnet.safetensors"), own.clone()],
             2,
-            &["no run of coretune fit", "hint"],
+            &["not a coretune run", "hint"],
         ),
         case(
             "a torch file for a run",
@@ -230,7 +230,7 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
             &["it is a torch zip file", "hint"],
         ),
         case("no image to predict", vec!["predict".into(), own, world.path("none/*.jpg")], 2, &["none/*.jpg", "hint"]),
-        case("a loss that is no number", world.fit("o", &["--no-probe", "--lr", "1e30"]), 1, &["step", "hint"]),
+        case("a loss that becomes NaN", world.fit("o", &["--no-probe", "--lr", "1e30"]), 1, &["step", "hint"]),
     ]
 }
 

@@ -74,11 +74,16 @@ fn with_json_stdout_holds_the_comparison() {
 #[test]
 fn what_cannot_be_exported_is_refused_with_a_way_out() {
     let world = finished();
-    refused(&world, "a.bin", &[], &["a.bin does not end like a format", "--to safetensors, torch or onnx"]);
-    refused(&world, "a.onnx", &["--to", "torch"], &["ends like onnx, and torch was asked for", "--to onnx"]);
+    refused(
+        &world,
+        "a.bin",
+        &[],
+        &["a.bin does not have the extension of a known format", "--to safetensors, torch or onnx"],
+    );
+    refused(&world, "a.onnx", &["--to", "torch"], &["has the extension of onnx, but torch was asked for", "--to onnx"]);
     refused(&world, "a.onnx", &["--with-projection"], &["no projection head", "leave out --with-projection"]);
     refused(&world, "data", &["--to", "onnx"], &["it is a folder"]);
-    refused(&world, "nowhere/a.onnx", &[], &["its folder is not there"]);
+    refused(&world, "nowhere/a.onnx", &[], &["its folder does not exist"]);
     refused(&world, "run/checkpoints/best.safetensors", &["--force"], &["the model that is to be exported"]);
     let output = coretune(&["export", &world.path("nowhere"), "--output", &world.path("a.onnx")]);
     assert_eq!(output.status.code(), Some(2));
@@ -86,7 +91,7 @@ fn what_cannot_be_exported_is_refused_with_a_way_out() {
     let checkpoint = world.path("resnet.safetensors");
     let output = coretune(&["export", &checkpoint, "--output", &world.path("a.onnx")]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("is no run of coretune fit"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is not a coretune run"), "{}", stderr(&output));
     assert!(!Path::new(&world.path("a.onnx")).exists());
 }
 
@@ -94,11 +99,11 @@ fn what_cannot_be_exported_is_refused_with_a_way_out() {
 fn nothing_is_overwritten_unless_asked_for() {
     let world = finished();
     fs::write(world.path("a.onnx"), "mine").unwrap();
-    refused(&world, "a.onnx", &[], &["a.onnx is there already", "--force"]);
+    refused(&world, "a.onnx", &[], &["a.onnx exists already", "--force"]);
     assert_eq!(fs::read(world.path("a.onnx")).unwrap(), b"mine");
     let output = export(&world, "a.onnx", &["--force"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(fs::metadata(world.path("a.onnx")).unwrap().len() > 1000);
     fs::write(world.path("b.pth.parity.json"), "mine").unwrap();
-    refused(&world, "b.pth", &[], &["b.pth.parity.json is there already"]);
+    refused(&world, "b.pth", &[], &["b.pth.parity.json exists already"]);
 }

@@ -216,7 +216,7 @@ fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
     for arguments in [&["evaluate", &folder][..], &["predict", &folder, &image], &["inspect", &folder]] {
         let output = coretune(arguments);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(stderr(&output).contains("holds no model yet"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("has no model yet"), "{}", stderr(&output));
         assert!(stderr(&output).contains("coretune fit --resume --output"), "{}", stderr(&output));
     }
 }

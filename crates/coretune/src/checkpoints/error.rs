@@ -35,7 +35,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// The content starts like a container and then contradicts itself.
-    #[error("{} is damaged or uses a form that is not read: {message} (container: {container})", path.display())]
+    #[error("{} is damaged or in an unsupported form: {message} (container: {container})", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum CheckpointError {
         message: String,
     },
     /// Tensors are buried in an object of a class of its own.
-    #[error("{} keeps tensors inside an object of type {kind}, which only running its code could open", path.display())]
+    #[error("{} keeps tensors inside an object of type {kind}, which cannot be opened without running its code", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -105,7 +105,7 @@ pub enum CheckpointError {
         present: Vec<String>,
     },
     /// The tensors form a network that is not built here.
-    #[error("the network under '{prefix}' in {} is none that is built here: {found}", path.display())]
+    #[error("the network under '{prefix}' in {} is not supported: {found}", path.display())]
     UnknownArchitecture {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// Two tensors of the file claim the same place.
-    #[error("{first} and {second} in {} both stand for {target}", path.display())]
+    #[error("{first} and {second} in {} both map to {target}", path.display())]
     Duplicate {
         /// The file.
         path: PathBuf,
@@ -179,7 +179,7 @@ pub enum CheckpointError {
         name: String,
     },
     /// The data of a file of ours is not what it was written with.
-    #[error("{} was altered since it was written: its data does not have the checksum that it says", path.display())]
+    #[error("{} was altered since it was written: its data does not match its checksum", path.display())]
     Altered {
         /// The file.
         path: PathBuf,

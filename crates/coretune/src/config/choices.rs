@@ -1,4 +1,4 @@
-//! The closed choices of a configuration, each with the names a user types.
+//! The choices of a configuration between names.
 
 use crate::settings::choice;
 
@@ -23,7 +23,7 @@ choice! {
 }
 
 choice! {
-    /// How closely the data is looked at before it is used.
+    /// How closely the data is checked before it is used.
     DataCheck {
         /// Every image is decoded, and compared with those of the other splits.
         Full = "full",

@@ -35,146 +35,89 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A setting with two values: the one that a run was begun with, and the one that it should go on with.
+/// A setting that differs from the run to be resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingChange {
-    /// `section.key`.
+    /// `section.name`.
     pub key: String,
-    /// The value at the beginning, as in a file.
+    /// The value in the run, as in a file.
     pub was: String,
     /// The value now.
     pub now: String,
 }
 
-/// Why a configuration is refused.
+/// Why a configuration is refused. A `key` is `section.name`; `found` and `expected` are text.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum ConfigError {
     /// A file cannot be read.
     #[error("the configuration cannot be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file or recipe is no TOML.
-    #[error("the configuration is no valid TOML")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A file or recipe is not TOML.
+    #[error("the configuration is not valid TOML")]
     Syntax {
-        /// Where it stands.
         origin: Origin,
         /// Line, counted from 1.
         line: usize,
-        /// What the parser said.
         message: String,
     },
     /// A key that no setting has.
     #[error("no setting is called {key}")]
     UnknownKey {
-        /// Where it was typed.
         origin: Origin,
-        /// The key, with its section.
         key: String,
-        /// Settings with a name like it, the nearest first.
+        /// Settings with a similar name, the nearest first.
         near: Vec<&'static str>,
     },
     /// A setting that only runs of another kind read.
     #[error("{key} is a setting of {kind}")]
     OtherRun {
-        /// Where it was typed.
         origin: Origin,
-        /// The key, with its section.
         key: &'static str,
         /// The kind of run that reads it.
         kind: RunKind,
     },
     /// A value of another type.
     #[error("{key} has the wrong type")]
-    Type {
-        /// Where it was typed.
-        origin: Origin,
-        /// The key, with its section.
-        key: &'static str,
-        /// What the setting takes.
-        expected: String,
-        /// What came.
-        found: String,
-    },
+    Type { origin: Origin, key: &'static str, expected: String, found: String },
     /// A value of the right type that the setting does not take.
     #[error("{key} is out of range")]
-    Range {
-        /// Where it was typed.
-        origin: Origin,
-        /// The key, with its section.
-        key: &'static str,
-        /// What the setting takes.
-        expected: String,
-        /// What came.
-        found: String,
-    },
-    /// A word that is none of those that the setting takes.
+    Range { origin: Origin, key: &'static str, expected: String, found: String },
+    /// A word that the setting does not take.
     #[error("{key} does not take this word")]
     Choice {
-        /// Where it was typed.
         origin: Origin,
-        /// The key, with its section.
         key: &'static str,
-        /// What the setting takes.
         expected: String,
-        /// What came.
         found: String,
-        /// The word that is most like it.
+        /// The most similar word.
         near: Option<&'static str>,
     },
-    /// A setting without default was not given.
+    /// A setting without a default was not given.
     #[error("{key} is not given")]
-    Missing {
-        /// The key, with its section.
-        key: &'static str,
-        /// What it takes.
-        expected: String,
-    },
-    /// A run that is to go on with settings that change what it computes.
+    Missing { key: &'static str, expected: String },
+    /// Settings were changed on a resume without permission, and they change what is computed.
     #[error("the run was begun with other settings")]
-    ChangedOnResume {
-        /// The settings.
-        changes: Vec<SettingChange>,
-    },
-    /// A run that is to go on with settings that its saved state is made by.
-    #[error("what was saved of the run does not go with other settings")]
-    FixedOnResume {
-        /// The settings.
-        changes: Vec<SettingChange>,
-    },
+    ChangedOnResume { changes: Vec<SettingChange> },
+    /// Settings were changed on a resume that the saved state depends on.
+    #[error("the saved state does not fit the changed settings")]
+    FixedOnResume { changes: Vec<SettingChange> },
     /// Two settings that exclude each other.
     #[error("{first} and {second} do not go together")]
-    Conflict {
-        /// One key, with where it was typed.
-        first: String,
-        /// The other.
-        second: String,
-        /// What is possible.
-        expected: String,
-        /// What came.
-        found: String,
-        /// The way out.
-        hint: Hint,
-    },
+    Conflict { first: String, second: String, expected: String, found: String, hint: Hint },
     /// An assignment without `=`, or without a section.
     #[error("an assignment has the form section.name=value")]
     Assignment {
-        /// What was typed.
         found: String,
-        /// Settings with a name like it, the nearest first.
+        /// Settings with a similar name, the nearest first.
         near: Vec<&'static str>,
     },
     /// A recipe that is neither known by name nor a file.
     #[error("no recipe is called {name}")]
     UnknownRecipe {
-        /// What was typed.
         name: String,
-        /// The recipes there are.
         known: Vec<&'static str>,
-        /// The one that is most like it.
+        /// The most similar name.
         near: Option<&'static str>,
     },
 }
@@ -236,7 +179,7 @@ impl ConfigError {
                 Some(format!("leave them out, or allow the changes by name: {}", allow.join(" ")).into())
             }
             Self::FixedOnResume { .. } => Some(
-                "its tensors and its count of steps depend on them: leave them out, or begin a new run: {run.output=DIR}"
+                "its tensors and its count of steps depend on them: leave them out, or start a new run: {run.output=DIR}"
                     .into(),
             ),
             Self::Assignment { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or ")).into()),

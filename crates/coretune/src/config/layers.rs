@@ -70,7 +70,7 @@ impl Layers {
         self.document(Origin::File(PathBuf::from(path)), &text)
     }
 
-    /// One `section.key=value` of `--set`.
+    /// One `section.name=value`.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
         let malformed = |near| ConfigError::Assignment { found: text.into(), near };
         let (key, value) = text.split_once('=').ok_or_else(|| malformed(Vec::new()))?;
@@ -90,7 +90,7 @@ impl Layers {
         Ok(self)
     }
 
-    /// A labelled budget that was typed takes the place of one of the other kind that a lower layer has.
+    /// A labelled budget given as a flag replaces one of the other kind that a lower layer has.
     fn replace_other_budget(&mut self, setting: &Setting) {
         let other = match setting.key {
             "data.per_class" => "data.label_fraction",
@@ -105,7 +105,7 @@ impl Layers {
         }
     }
 
-    /// Takes every key of a section back to its default, whatever the layers so far have said.
+    /// Resets every key of a section to its default, whatever the layers so far have set.
     #[must_use]
     pub fn without(mut self, section: &str) -> Self {
         let in_section = |key: &str| key.split_once('.').is_some_and(|(of, _)| of == section);
@@ -114,7 +114,7 @@ impl Layers {
         self
     }
 
-    /// The value of a key, when some layer gave one.
+    /// The value of a key, if some layer gave one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).map(|(value, _)| value)
     }
@@ -162,7 +162,7 @@ impl Layers {
         RunSection::deserialize(section).expect("the table of settings has checked every value")
     }
 
-    /// Everything that was typed, as sections of TOML.
+    /// Everything so far, as sections of TOML.
     pub fn to_table(&self) -> Table {
         let mut table = Table::new();
         for (key, (value, _)) in &self.entries {
@@ -206,7 +206,7 @@ impl Layers {
     }
 }
 
-/// Whether the value is the word; a list typed with commas holds it as its only element.
+/// Whether the value is the word; a list given as text holds it as its only element.
 fn is_word(value: &Value, word: Option<&str>) -> bool {
     match value {
         Value::Array(parts) => parts.len() == 1 && parts[0].as_str() == word,
@@ -238,9 +238,9 @@ fn unknown(origin: Origin, key: &str) -> ConfigError {
     ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
 }
 
-/// The word that is most like `typed`, where one is like it.
-fn nearest(typed: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let scored = words.map(|word| (strsim::normalized_damerau_levenshtein(word, typed), word));
+/// The word most similar to the one given, if any is.
+fn nearest(given: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let scored = words.map(|word| (strsim::normalized_damerau_levenshtein(word, given), word));
     let alike = scored.filter(|(likeness, _)| *likeness >= ALIKE);
     alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }

@@ -1,7 +1,7 @@
 //! The configuration of a run: layers of TOML, checked against the tables of settings, resolved into one value.
 //!
 //! A setting is one line of a table in `sections/`, beside the struct that holds its value; [`settings`] lists them all.
-//! [`Layers`] merges what was given, in the order defaults < recipe < file < `--set` < flags, each entry remembering where it
+//! [`Layers`] merges what was given, in the order defaults < recipe < file < assignments < flags, each entry remembering where it
 //! came from; [`Layers::validate`] turns it into a [`RunConfig`], in which every value is present and checked before
 //! anything is loaded. What only the checkpoint can say (size of the images, say) stays open until
 //! [`RunConfig::resolve`].

@@ -1,4 +1,4 @@
-//! What a pre-training run is told to do.
+//! The configuration of a pre-training run.
 
 use std::path::PathBuf;
 
@@ -17,8 +17,8 @@ use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;
 use crate::transforms::{ContrastiveView, default_crop_fraction};
 
-/// What a pre-training run is told to do: sections shared with fine-tuning, of which only the keys that
-/// `coretune pretrain` takes count, and its own.
+/// The configuration of a pre-training run: sections shared with fine-tuning, of which it reads only the keys whose
+/// settings say so, and its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainConfig {
     /// The network.
@@ -121,7 +121,7 @@ impl PretrainConfig {
         (self.pretrain.method().build)(&Values { section: &section, label_smoothing: 0.0 })
     }
 
-    /// How a view is made of an image of side `img_size`; see [`PretrainConfig::resolve`] for what was left open.
+    /// How a view is made of an image of side `img_size`; [`PretrainConfig::resolve`] decides what is `auto`.
     pub fn view(&self) -> ContrastiveView {
         let PretrainSection { grayscale, blur, .. } = self.pretrain;
         ContrastiveView {
@@ -202,7 +202,7 @@ impl PretrainConfig {
         self.run.experiment.as_ref().map_or_else(|| output.clone(), |experiment| output.join(experiment))
     }
 
-    /// The settings that `coretune pretrain` takes, as sections of keys.
+    /// The settings that pre-training reads, as sections of keys.
     ///
     /// # Panics
     /// Never: every value has a spelling in TOML.

@@ -14,7 +14,7 @@ use crate::models::Architecture;
 use crate::settings::RunKind;
 use crate::transforms::default_crop_fraction;
 
-/// What a run is told to do.
+/// The configuration of a fine-tuning run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// Where the weights come from.
@@ -61,7 +61,7 @@ impl RunConfig {
         })
     }
 
-    /// A batch of the balanced sampler is no larger than the one that was asked for.
+    /// A batch of the balanced sampler is at most as large as the batch asked for.
     fn check_sampler(&self) -> Result<(), ConfigError> {
         let batch = self.train.effective_batch();
         let (classes, images) = self.balanced_batch(usize::MAX);
@@ -169,7 +169,7 @@ impl RunConfig {
     }
 }
 
-/// The path from the root; as it stands where the system does not tell the current folder.
+/// The path from the root; as given if the current folder is unknown.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

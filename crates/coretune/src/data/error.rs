@@ -27,7 +27,7 @@ pub enum DataError {
         source: io::Error,
     },
     /// No known layout fits.
-    #[error("{} is no data set of a known form: it holds {found}", path.display())]
+    #[error("{} is not a data set in a known layout: it holds {found}", path.display())]
     Unrecognised {
         /// The path that was given.
         path: PathBuf,

@@ -29,7 +29,7 @@ pub enum DeviceChoice {
 
 /// A word that is no value of `--device`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{found} is no device; there are cpu, cuda, cuda:<number> and auto")]
+#[error("{found} is not a device; there are cpu, cuda, cuda:<number> and auto")]
 pub struct UnknownDevice {
     /// The word that came.
     pub found: String,

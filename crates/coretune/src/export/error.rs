@@ -15,13 +15,13 @@ use crate::train::TrainError;
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// Neither `--to` nor the file's name says what to write.
-    #[error("{} does not end like a format that is written", path.display())]
+    #[error("{} does not have the extension of a known format", path.display())]
     NoFormat {
         /// The file.
         path: PathBuf,
     },
     /// The file's name says one format and `--to` another.
-    #[error("{} ends like {named}, and {asked} was asked for", path.display())]
+    #[error("{} has the extension of {named}, but {asked} was asked for", path.display())]
     OtherFormat {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum ExportError {
         asked: Format,
     },
     /// A file would be overwritten.
-    #[error("{} is there already", path.display())]
+    #[error("{} exists already", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum ExportError {
         found: &'static str,
     },
     /// The folder of the output is not there.
-    #[error("{} cannot be written: its folder is not there", path.display())]
+    #[error("{} cannot be written: its folder does not exist", path.display())]
     NoFolder {
         /// The output.
         path: PathBuf,

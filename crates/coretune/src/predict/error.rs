@@ -5,7 +5,7 @@ use crate::files::storage_hint;
 use crate::settings::Hint;
 use crate::train::TrainError;
 
-/// Why nothing is predicted. An image that cannot be read is no such reason: it has a row of its own.
+/// Why nothing is predicted. An image that cannot be read is not an error: its row says so.
 #[derive(Debug, Error)]
 pub enum PredictError {
     /// The model, or the machine.
@@ -15,13 +15,13 @@ pub enum PredictError {
     #[error(transparent)]
     Input(#[from] DataError),
     /// Nothing to predict.
-    #[error("no image is named by {found}")]
+    #[error("no image matches {found}")]
     NoImages {
         /// What was given.
         found: String,
     },
     /// A pattern that is none.
-    #[error("{pattern} is no pattern of paths: {message}")]
+    #[error("{pattern} is not a valid pattern of paths: {message}")]
     Pattern {
         /// What was given.
         pattern: String,

@@ -25,7 +25,7 @@ pub enum RunFolderError {
         path: PathBuf,
     },
     /// What should be the folder of a run is none.
-    #[error("{path} is no run folder: {found}")]
+    #[error("{path} is not a run folder: {found}")]
     NoRun {
         /// What was named.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum RunFolderError {
         found: &'static str,
     },
     /// A run that has not come to the end of an epoch, or whose checkpoints were removed.
-    #[error("{path} holds no model yet: there is no checkpoints/{file}")]
+    #[error("{path} has no model yet: checkpoints/{file} does not exist")]
     NoModel {
         /// The folder.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum RunFolderError {
         found: RunKind,
     },
     /// A run that has begun lacks what going on with it needs.
-    #[error("the run in {} cannot go on: {found}", path.display())]
+    #[error("the run in {} cannot be resumed: {found}", path.display())]
     CannotGoOn {
         /// The folder.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum RunFolderError {
         source: std::io::Error,
     },
     /// A file is there and holds something else.
-    #[error("{path} is no {expected}: {found}")]
+    #[error("{path} is not a {expected}: {found}")]
     Content {
         /// The file.
         path: PathBuf,

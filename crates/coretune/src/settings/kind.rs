@@ -1,4 +1,4 @@
-//! Types and ranges of values, for text typed on a command line and for TOML alike.
+//! Types and ranges of values, for text of a command line and for TOML alike.
 
 use std::fmt;
 
@@ -52,9 +52,9 @@ impl fmt::Display for Range {
 /// What a setting holds.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// Any text; the word stands for it in help.
+    /// Any text; help shows the word in its place.
     Text(&'static str),
-    /// A path; the word stands for it in help.
+    /// A path; help shows the word in its place.
     Path(&'static str),
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     Device,
@@ -84,7 +84,7 @@ pub(crate) enum Refusal {
 }
 
 impl Kind {
-    /// The word that stands for the value in help.
+    /// The word that help shows in place of a value.
     pub fn placeholder(self) -> &'static str {
         match self {
             Kind::Text(word) | Kind::Path(word) | Kind::Texts(word) => word,
@@ -97,7 +97,7 @@ impl Kind {
         }
     }
 
-    /// Reads a value typed as text: on a command line, or after `--set key=`.
+    /// Reads a value given as text: as a flag or in an assignment.
     ///
     /// Text that is TOML of the right type is read as TOML; everything else is a bare string, so that names and
     /// paths need no quotes.
@@ -117,7 +117,7 @@ impl Kind {
         }
     }
 
-    /// One element of a list that was typed with commas.
+    /// One element of a list given with commas.
     fn parse_part(self, text: &str) -> Value {
         match (self, text.parse()) {
             (Kind::Colour(_), Ok(number)) => Value::Float(number),
@@ -125,7 +125,7 @@ impl Kind {
         }
     }
 
-    /// The value in its normal form (a number typed as an integer becomes a float), or why it is refused.
+    /// The value in its normal form (an integer given for a number becomes a float), or why it is refused.
     pub(crate) fn check(self, value: Value) -> Result<Value, Refusal> {
         match (self, value) {
             (Kind::Text(_) | Kind::Path(_), Value::String(text)) if text.is_empty() => {

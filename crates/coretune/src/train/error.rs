@@ -12,7 +12,7 @@ use crate::run_folder::RunFolderError;
 use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
 
-/// Why training cannot begin or go on.
+/// Why training cannot start or continue.
 #[derive(Debug, Error)]
 pub enum TrainError {
     /// libtorch, or a shape.
@@ -90,7 +90,7 @@ pub enum TrainError {
         asked: u64,
     },
     /// A saved state that lies in no step of the epoch it names: its epochs had another number of steps.
-    #[error("the saved state stands at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
+    #[error("the saved state is at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
     OtherEpochLength {
         /// Steps made.
         step: u64,
@@ -183,7 +183,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A file that is no checkpoint of a run.
-    #[error("{path} is no run of coretune fit, nor a checkpoint of one: {found}")]
+    #[error("{path} is not a coretune run or one of its checkpoints: {found}")]
     NotARunCheckpoint {
         /// The file.
         path: PathBuf,

@@ -124,7 +124,7 @@ fn what_is_no_data_set_is_refused_with_what_is_there() {
     assert!(matches!(open("no/such/folder"), Err(DataError::NotFound { .. })));
     let folder = tempdir().unwrap();
     let error = open(&folder).unwrap_err();
-    assert!(error.to_string().ends_with("is no data set of a known form: it holds nothing"), "{error}");
+    assert!(error.to_string().ends_with("is not a data set in a known layout: it holds nothing"), "{error}");
     fs::write(folder.path().join("model.pth"), "x").unwrap();
     let error = open(&folder).unwrap_err();
     assert!(error.to_string().ends_with("it holds `model.pth`"), "{error}");

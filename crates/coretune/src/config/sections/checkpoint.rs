@@ -12,7 +12,7 @@ use crate::settings::{Kind, Setting, auto, setting};
 pub struct CheckpointSection {
     /// The file.
     pub path: PathBuf,
-    /// The encoder to take where there are several (`query`, `key`, `student`, `teacher`, ...).
+    /// The encoder to use if there are several (`query`, `key`, `student`, `teacher`, ...).
     #[serde(with = "auto")]
     pub encoder: Option<String>,
     /// Patterns of backbone tensors that may be missing.

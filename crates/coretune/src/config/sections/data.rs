@@ -26,7 +26,7 @@ pub struct DataSection {
     /// Name of the test split; `None`: a usual one, or no test.
     #[serde(with = "auto")]
     pub test_split: Option<String>,
-    /// How closely the data is looked at before it is used.
+    /// How closely the data is checked before it is used.
     pub check: DataCheck,
     /// Whether images that cannot be read are left out.
     pub skip_broken: bool,

@@ -12,35 +12,35 @@ use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 pub struct PretrainSection {
     /// Which.
     pub method: String,
-    /// tau; `None`: 0.2 (`moco-v2`), 0.5 (`simclr`).
+    /// tau; `None`: the method's.
     #[serde(with = "auto")]
     pub temperature: Option<f64>,
     /// Outputs of the projection head.
     pub dim: i64,
-    /// Keys in the queue; `None`: an eighth of the images, 65536 at most.
+    /// Keys in the queue; `None`: by the number of images.
     #[serde(with = "auto")]
     pub queue_size: Option<usize>,
-    /// Momentum of the key encoder; `None`: 0.99, in long runs 0.999.
+    /// Momentum of the key encoder; `None`: by the number of steps.
     #[serde(with = "auto")]
     pub momentum: Option<f64>,
-    /// Groups of a batch that batch norm sees one at a time; `None`: two or more, of 32 images at most.
+    /// Groups of a batch that batch norm sees one at a time; `None`: by the batch.
     #[serde(with = "auto")]
     pub bn_groups: Option<usize>,
-    /// Smallest share of an image's area that a view shows; `None`: 0.2 (`moco-v2`), 0.08 (`simclr`).
+    /// Smallest fraction of an image's area that a view shows; `None`: the method's.
     #[serde(with = "auto")]
     pub least_area: Option<f64>,
-    /// Strength of the colour jitter, `SimCLR`'s s; `None`: 0.5 (`moco-v2`), 1 (`simclr`).
+    /// Strength of the colour jitter, `SimCLR`'s s; `None`: the method's.
     #[serde(with = "auto")]
     pub jitter: Option<f64>,
     /// Probability that a view is grey.
     pub grayscale: f64,
-    /// Probability that a view is blurred; `None`: 0.5, for images up to 64 pixels 0.
+    /// Probability that a view is blurred; `None`: by the size of the input.
     #[serde(with = "auto")]
     pub blur: Option<f64>,
-    /// Epochs between looks at the features.
+    /// Epochs between evaluations of the features.
     #[serde(with = "off")]
     pub probe_epochs: Option<u64>,
-    /// Most images of a split that such a look takes.
+    /// Most images of a split that such an evaluation uses.
     pub probe_images: usize,
 }
 
