@@ -24,7 +24,7 @@ def code_of(text):
             depth += {"{": 1, "}": -1}.get(code[end], 0)
             end += 1
         code = code[: found.start()] + code[end:]
-    return code
+    return re.sub(r"\bpub\s*\([^)]*\)", "pub", code)
 
 
 def leaves(tree):
@@ -70,7 +70,7 @@ class Library:
 
     def exported(self, module):
         """The names that a module re-exports, with the paths behind them."""
-        for tree in re.findall(r"\bpub(?:\([^)]*\))? use ([^;]*);", self.code[module]):
+        for tree in re.findall(r"\bpub use ([^;]*);", self.code[module]):
             for path, name in leaves(tree):
                 yield name, path
 
@@ -102,10 +102,10 @@ class Library:
         """The modules whose files a file imports from."""
         is_hub = self.files[module].name in ("mod.rs", "lib.rs")
         code = self.code[module]
-        for public, tree in re.findall(r"\b(pub(?:\([^)]*\))? )?use ([^;]*);", code):
+        for public, tree in re.findall(r"\b(pub )?use ([^;]*);", code):
             if not (public and is_hub):
                 yield from (path for path, _ in leaves(tree))
-        body = re.sub(r"\b(?:pub(?:\([^)]*\))? )?(?:use|mod) [^;{]*(?:\{[^;]*)?;", "", code)
+        body = re.sub(r"\b(?:use|mod) [^;{]*(?:\{[^;]*)?;", "", code)
         children = [child[-1] for child in self.files if child[:-1] == module and child]
         first = "|".join(["crate", "super", "self", *map(re.escape, children)])
         for path in re.findall(rf"(?<![\w:])(?:{first})(?:::\w+)+", body):
@@ -141,24 +141,32 @@ def upward(edges, order):
 
 
 def circles(edges):
-    """The largest sets of files each of which imports all others, by way of others or not."""
-    reached = {}
+    """Circles of imports, each as short as can be; those that share a file with one before are left out."""
     after = {}
     for a, b in edges:
         after.setdefault(a, set()).add(b)
+    shortest = {}
+    for start in after:
+        way = way_back(start, after)
+        members = frozenset(way or ())
+        if way and not any(members & known for known in shortest):
+            shortest[members] = way
+    return list(shortest.values())
 
-    def from_(start):
-        seen, todo = set(), [start]
-        while todo:
-            for b in after.get(todo.pop(), ()):
-                if b not in seen:
-                    seen.add(b)
-                    todo.append(b)
-        return seen
 
-    reached = {a: from_(a) for a in after}
-    found = {frozenset(b for b in reached[a] if a in reached.get(b, ())) for a in after if a in reached[a]}
-    return sorted(sorted(circle) for circle in found)
+def way_back(start, after):
+    """The shortest way from a file over its imports back to itself; none if there is no such way."""
+    ways = [[start]]
+    seen = set()
+    while ways:
+        way = ways.pop(0)
+        for b in sorted(after.get(way[-1], ())):
+            if b == start:
+                return way
+            if b not in seen:
+                seen.add(b)
+                ways.append([*way, b])
+    return None
 
 
 def problems(folder, page):
@@ -167,14 +175,15 @@ def problems(folder, page):
     edges = sorted(set(library.edges()))
     order = order_of(page)
     modules = {module[0] for module in library.files if module}
-    name = lambda module: str(library.files[module].relative_to(folder))
+
+    def name(module):
+        return str(library.files[module].relative_to(folder))
+
     lines = [f"{missing} is not in the list of architecture.md" for missing in sorted(modules - order.keys())]
     lines += [f"{gone} is in the list of architecture.md and not in the library" for gone in sorted(order.keys() - modules)]
     if not lines:
         lines += [f"upward import: {name(a)} imports {name(b)}" for a, b in upward(edges, order)]
-    for circle in circles(edges):
-        lines.append("circle of files: " + ", ".join(name(module) for module in circle))
-        lines += [f"    {name(a)} -> {name(b)}" for a, b in edges if a in circle and b in circle]
+    lines += ["circle of files: " + " -> ".join(map(name, [*way, way[0]])) for way in circles(edges)]
     return lines
 
 

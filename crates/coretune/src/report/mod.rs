@@ -21,31 +21,25 @@ mod gallery;
 mod measurements;
 mod page;
 mod records;
+mod run;
+mod source;
 mod thumbnail;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use error::ReportError;
-use serde::Serialize;
+pub use run::Missing;
+pub use source::Source;
 
-use crate::config::RunConfig;
 use crate::files::{self, PartialFile};
 use crate::run_folder::{PretrainSummary, Summary};
 use crate::train::Observer;
 use measurements::Measurements;
 use records::Records;
+use run::Run;
 
 /// Name of the page in a run folder.
 pub const PAGE: &str = "report.html";
-
-/// A run to report on.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The run folder.
-    pub folder: PathBuf,
-    /// The configuration of the run with the user's changes, such as the device or where the data lies now.
-    pub config: RunConfig,
-}
 
 /// The page.
 #[derive(Debug, Clone)]
@@ -54,23 +48,6 @@ pub struct Report {
     pub html: String,
     /// What the page could not show.
     pub missing: Vec<Missing>,
-}
-
-/// Something that a page could not show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// Name of the run.
-    pub run: String,
-    /// What is not shown, as text.
-    pub what: &'static str,
-    /// The reason, as text.
-    pub why: String,
-}
-
-/// Everything about one run that the page shows.
-struct Run {
-    records: Records<Summary>,
-    measurements: Result<Measurements, String>,
 }
 
 /// The page about these runs; several are shown side by side.
@@ -95,18 +72,6 @@ pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report,
 /// [`ReportError::RunFolder`] when a folder holds no pre-training run or a damaged record.
 pub fn pretraining_report(folders: &[&Path]) -> Result<String, ReportError> {
     page::pretraining_page(&records::read_all::<PretrainSummary>(folders)?)
-}
-
-impl Run {
-    fn missing(&self) -> Vec<Missing> {
-        let run = &self.records.name;
-        let missing = |what, why: &String| Missing { run: run.clone(), what, why: why.clone() };
-        match &self.measurements {
-            Err(why) => vec![missing("everything that needs the images and the fine-tuned model", why)],
-            Ok(Measurements { frozen: Err(why), .. }) => vec![missing("the frozen checkpoint", why)],
-            Ok(_) => Vec::new(),
-        }
-    }
 }
 
 /// Checks that a page can be written to `path`, before anything is computed.

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::{ReportError, Run};
+use super::super::ReportError;
+use super::super::run::Run;
 use super::section::table;
 use super::{curves, outcome, words};
 use crate::evaluate::bootstrap::paired_comparison;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use super::super::ReportError;
 use super::super::charts::{Axes, Line, lines};
 use super::super::records::{Curve, Records};
-use super::super::{ReportError, Run};
+use super::super::run::Run;
 use super::section::{Section, chart};
 use super::words;
 use crate::evaluate::figure::OF_CLASSIFICATION;

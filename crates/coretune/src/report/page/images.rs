@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 use tch::Tensor;
 
+use super::super::ReportError;
 use super::super::charts::{MOST_NAMED, scatter};
 use super::super::embedding::{self, embedding};
 use super::super::gallery::{self, Mistake, Pair, Shown};
 use super::super::measurements::{Frozen, Measurements};
-use super::super::{ReportError, Run};
+use super::super::run::Run;
 use super::section::{Section, chart, table};
 use super::words;
 use crate::evaluate::geometry::Geometry;

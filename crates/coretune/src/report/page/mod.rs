@@ -15,8 +15,9 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::ReportError;
 use super::records::Records;
-use super::{ReportError, Run};
+use super::run::Run;
 use crate::run_folder::PretrainSummary;
 use section::Section;
 

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::super::ReportError;
 use super::super::charts::{self, Axes, Line, MOST_CLASSES, lines};
 use super::super::measurements::Measurements;
-use super::super::{ReportError, Run};
+use super::super::run::Run;
 use super::section::{Section, chart, table, tile};
 use super::words;
 use crate::evaluate::bootstrap::Interval;

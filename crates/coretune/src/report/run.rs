@@ -1,0 +1,35 @@
+use serde::Serialize;
+
+use super::measurements::Measurements;
+use super::records::Records;
+use crate::run_folder::Summary;
+
+/// Something that a page could not show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Name of the run.
+    pub run: String,
+    /// What is not shown, as text.
+    pub what: &'static str,
+    /// The reason, as text.
+    pub why: String,
+}
+
+/// Everything about one run that the page shows.
+pub(super) struct Run {
+    pub(super) records: Records<Summary>,
+    pub(super) measurements: Result<Measurements, String>,
+}
+
+impl Run {
+    /// What the page about the run cannot show.
+    pub(super) fn missing(&self) -> Vec<Missing> {
+        let run = &self.records.name;
+        let missing = |what, why: &String| Missing { run: run.clone(), what, why: why.clone() };
+        match &self.measurements {
+            Err(why) => vec![missing("everything that needs the images and the fine-tuned model", why)],
+            Ok(Measurements { frozen: Err(why), .. }) => vec![missing("the frozen checkpoint", why)],
+            Ok(_) => Vec::new(),
+        }
+    }
+}
