@@ -9,6 +9,7 @@ use crate::settings::Hint;
 
 /// Why something could not be evaluated.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum EvaluateError {
     /// A tensor has the wrong shape, element type or label, or libtorch failed.
     #[error(transparent)]
@@ -24,60 +25,25 @@ pub enum EvaluateError {
     Interrupted,
     /// There is nothing to evaluate.
     #[error("{tensor} is empty: {found:?}")]
-    Empty {
-        /// Name of the tensor.
-        tensor: &'static str,
-        /// Its shape.
-        found: Vec<i64>,
-    },
+    Empty { tensor: &'static str, found: Vec<i64> },
     /// A tensor holds NaN or an infinity.
     #[error("{tensor} holds a value that is not finite, first in row {row}")]
-    NotFinite {
-        /// Name of the tensor.
-        tensor: &'static str,
-        /// Number of the first such row, from 0.
-        row: i64,
-    },
+    NotFinite { tensor: &'static str, row: i64 },
     /// A figure is NaN or infinite.
     #[error("the figure {name} is {value}")]
-    FigureNotFinite {
-        /// Name of the figure.
-        name: String,
-        /// Its value.
-        value: f64,
-    },
+    FigureNotFinite { name: String, value: f64 },
     /// A classifier cannot be fitted to images of one class.
     #[error("all {images} training images are of class {class}, expected at least two classes")]
-    OneClass {
-        /// The only class.
-        class: i64,
-        /// How many images there are.
-        images: usize,
-    },
+    OneClass { class: i64, images: usize },
     /// Two lists that speak of the same images differ in length.
     #[error("two classifiers were compared on different images: {first} and {second}")]
-    DifferentImages {
-        /// Images of the first.
-        first: usize,
-        /// Images of the second.
-        second: usize,
-    },
+    DifferentImages { first: usize, second: usize },
     /// The optimizer of the linear probe gave up.
     #[error("the linear probe with penalty {penalty} could not be fitted: {message}")]
-    Probe {
-        /// Its `c`.
-        penalty: f64,
-        /// What the optimizer said.
-        message: String,
-    },
+    Probe { penalty: f64, message: String },
     /// The features cache could not be written.
     #[error("the features cache {path} could not be written")]
-    Cache {
-        /// File or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Cache { path: PathBuf, source: std::io::Error },
 }
 
 impl EvaluateError {
@@ -96,7 +62,7 @@ impl EvaluateError {
             EvaluateError::Data(error) => error.hint(),
             EvaluateError::Model(error) => error.hint(),
             EvaluateError::NotFinite { .. } | EvaluateError::FigureNotFinite { .. } => Some(
-                "look for NaN in the weights ({@inspect}); features that overflow in bf16 may fit in f32: {run.amp=off}"
+                "check the weights for NaN ({@inspect}); features that overflow in bf16 may fit in f32: {run.amp=off}"
                     .into(),
             ),
             EvaluateError::OneClass { .. } => {

@@ -83,7 +83,7 @@ fn finite_matrix(name: &'static str, matrix: &Tensor) -> Result<i64, EvaluateErr
     if rows == 0 || columns == 0 {
         return Err(EvaluateError::Empty { tensor: name, found: vec![rows, columns] });
     }
-    match guard("looking for values that are not finite", || first_row_not_finite(matrix))? {
+    match guard("checking that values are finite", || first_row_not_finite(matrix))? {
         None => Ok(columns),
         Some(row) => Err(EvaluateError::NotFinite { tensor: name, row }),
     }

@@ -52,16 +52,16 @@ pub struct Pretraining {
     /// What the file says.
     pub description: PretrainedDescription,
     /// Whether a collapse was reported already.
-    pub collapse_told: bool,
+    pub collapse_reported: bool,
 }
 
-/// Below this [`figure::SPREAD`] the projections of a batch lie in one spot.
+/// Below this [`figure::SPREAD`] the projections of a batch coincide.
 const COLLAPSED: f64 = 0.1;
-/// Random weights spread little; a run has so many steps to get away from there.
+/// Random weights spread little, so a run has this many steps before a collapse is reported.
 const FIRST_STEPS: u64 = 200;
 /// An effective rank that no useful features have.
 const LOW_RANK: f64 = 2.0;
-/// Images from which a rank says something: a few have a low one whatever their features.
+/// Fewest images whose rank is meaningful: few images have a low one whatever their features.
 const RANK_IMAGES: usize = 100;
 
 impl Learner for Pretraining {
@@ -106,10 +106,10 @@ impl Learner for Pretraining {
 
     fn note(&mut self, report: &StepReport) -> Option<String> {
         let spread = *report.figures.get(figure::SPREAD)?;
-        if report.step < FIRST_STEPS || spread >= COLLAPSED || self.collapse_told {
+        if report.step < FIRST_STEPS || spread >= COLLAPSED || self.collapse_reported {
             return None;
         }
-        self.collapse_told = true;
+        self.collapse_reported = true;
         Some(format!(
             "the features are collapsing: spread {spread:.3} of 1 at step {}; a lower train.lr or a longer train.warmup_epochs may help",
             report.step
@@ -134,8 +134,8 @@ impl Learner for Pretraining {
         };
         progress.epochs = epoch;
         let rank = record.figures.get(RANK.name).unwrap_or(f64::INFINITY);
-        if self.probe.measured_images() >= RANK_IMAGES && !self.collapse_told && rank < LOW_RANK {
-            self.collapse_told = true;
+        if self.probe.measured_images() >= RANK_IMAGES && !self.collapse_reported && rank < LOW_RANK {
+            self.collapse_reported = true;
             observer(&Event::Note(format!(
                 "the features have collapsed: effective rank {rank:.1} after epoch {epoch}"
             )));

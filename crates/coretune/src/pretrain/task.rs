@@ -155,7 +155,7 @@ impl PretrainTask {
                 std: input.std,
                 img_size: input.img_size,
             },
-            collapse_told: false,
+            collapse_reported: false,
             seed: train.seed,
             world: World::Alone,
             encoder,

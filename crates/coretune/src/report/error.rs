@@ -8,24 +8,17 @@ use crate::settings::Hint;
 
 /// Why a report cannot be made.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum ReportError {
     /// A run folder cannot be read.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
     /// A figure cannot be drawn.
     #[error("a figure cannot be drawn: {message}")]
-    Figure {
-        /// The message of the plotting library.
-        message: String,
-    },
+    Figure { message: String },
     /// The page cannot be written.
     #[error("{path} cannot be written")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 impl ReportError {

@@ -11,79 +11,35 @@ pub(super) const NO_CONFIG: &str = "it holds files, but no config.toml";
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum RunFolderError {
     /// A new run would mix with what is there already.
     #[error("the run folder {path} is not empty")]
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
-    },
+    NotEmpty { path: PathBuf },
     /// A file has the name of the folder.
     #[error("{path} cannot be a run folder: it is a file")]
-    IsFile {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What should be the folder of a run is none.
+    IsFile { path: PathBuf },
+    /// The path named is not the folder of a run.
     #[error("{path} is not a run folder: {found}")]
-    NoRun {
-        /// What was named.
-        path: PathBuf,
-        /// What is there, in words.
-        found: &'static str,
-    },
-    /// A run that has not come to the end of an epoch, or whose checkpoints were removed.
+    NoRun { path: PathBuf, found: &'static str },
+    /// A run that has not finished an epoch, or whose checkpoints were removed.
     #[error("{path} has no model yet: checkpoints/{file} does not exist")]
-    NoModel {
-        /// The folder.
-        path: PathBuf,
-        /// The checkpoint that is missed.
-        file: &'static str,
-        /// What the run is of.
-        kind: RunKind,
-    },
-    /// The folder of another kind of run than what was asked for works on.
+    NoModel { path: PathBuf, file: &'static str, kind: RunKind },
+    /// The folder holds a run of another kind.
     #[error("{path} is a run of {found}, not of {}", found.other())]
-    OtherKind {
-        /// The folder.
-        path: PathBuf,
-        /// What it is.
-        found: RunKind,
-    },
-    /// A run that has begun lacks what going on with it needs.
+    OtherKind { path: PathBuf, found: RunKind },
+    /// A run lacks what resuming needs.
     #[error("the run in {} cannot be resumed: {found}", path.display())]
-    CannotGoOn {
-        /// The folder.
-        path: PathBuf,
-        /// What is missing or damaged, in words.
-        found: String,
-    },
+    CannotGoOn { path: PathBuf, found: String },
     /// Another process writes into it.
     #[error("another run is writing into {path}")]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// A file of it cannot be read or written.
     #[error("{path} cannot be {action}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried: read, written, created.
-        action: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file is there and holds something else.
+    Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// A file exists and holds something else.
     #[error("{path} is not a {expected}: {found}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What it should be.
-        expected: &'static str,
-        /// What is wrong.
-        found: String,
-    },
+    Content { path: PathBuf, expected: &'static str, found: String },
 }
 
 impl RunFolderError {
