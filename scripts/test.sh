@@ -74,6 +74,7 @@ if cargo deny --version > /dev/null 2>&1; then
     step cargo deny --offline check bans licenses sources
 fi
 if command -v python3 > /dev/null; then
+    step python3 scripts/imports.py
     step python3 scripts/language.py
     for folder in experiments scripts; do
         step python3 -m unittest discover --start-directory "$folder" --pattern '*_test.py'
