@@ -55,12 +55,19 @@ mod tests {
         entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
     }
 
+    /// The library's sources without their tests, each with its path.
+    fn library() -> Vec<(PathBuf, String)> {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coretune/src");
+        let paths = sources(&library).into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
+        let text = |path: &PathBuf| fs::read_to_string(path).expect("a source");
+        let code = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_string();
+        paths.map(|path| (path.clone(), code(text(&path)))).collect()
+    }
+
     /// The names in braces of the library's hints: `section.name`, or `@action`.
     fn names() -> Vec<String> {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coretune/src");
-        let texts = sources(&library).into_iter().filter(|path| !path.ends_with("settings/hint.rs"));
-        let texts = texts.filter(|path| path.extension().is_some_and(|end| end == "rs"));
-        let texts: Vec<String> = texts.map(|path| fs::read_to_string(path).expect("a source")).collect();
+        let texts = library().into_iter().filter(|(path, _)| !path.ends_with("settings/hint.rs"));
+        let texts: Vec<String> = texts.map(|(_, text)| text).collect();
         let in_braces = |text: &String| {
             let parts = text.split('{').skip(1);
             let names =
@@ -102,6 +109,17 @@ mod tests {
                 }),
             };
             assert!(known, "{name} is spelled {text}, which does not exist");
+        }
+    }
+
+    #[test]
+    fn the_library_spells_no_flag() {
+        for (path, text) in library() {
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let is_flag = |word: &str| word.starts_with(|letter: char| letter.is_ascii_lowercase());
+                let flag = line.split([' ', '"', '`', '(', '\'']).find_map(|word| word.strip_prefix("--"));
+                assert!(!flag.is_some_and(is_flag), "{}: name the setting in braces: {line}", path.display());
+            }
         }
     }
 

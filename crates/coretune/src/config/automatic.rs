@@ -1,6 +1,6 @@
 //! What `auto` becomes: for each setting, the function that decides it, and the text that help and `docs/defaults.md` show.
 //!
-//! What an input is by itself (size, mean, standard deviation, augmentation) is in [`Input::usual`]. Settings that the
+//! What belongs to the input (size, mean, standard deviation, augmentation) is in [`Input::usual`]. Settings that the
 //! checkpoint, the data or the machine answer alone have their text in the table of their section. What differs from method
 //! to method is in the method's file: [`crate::objectives::PretrainingDefaults`], [`crate::objectives::moco`].
 
@@ -8,19 +8,59 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::Input;
 use crate::models::{Architecture, Family, Stem};
 use crate::settings::RunKind;
-use crate::transforms::default_crop_fraction;
+use crate::transforms::{Augmentation, Interpolation, default_crop_fraction};
 
 /// Longest side of images that count as small, pixels.
 const SMALL: u32 = 64;
 
+/// How an image becomes the input of the model: every value that a configuration may leave to the checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Input {
+    /// Height and width, pixels.
+    pub img_size: i64,
+    /// Mean of red, green, blue, of pixels in [0, 1].
+    pub mean: [f64; 3],
+    /// Standard deviation of red, green, blue, of pixels in [0, 1].
+    pub std: [f64; 3],
+    /// Fraction of the resized side that evaluation keeps in its centre crop.
+    pub crop_pct: f64,
+    /// Resampling.
+    pub interpolation: Interpolation,
+    /// Random transforms in training.
+    pub augment: Augmentation,
+}
+
+impl Input {
+    /// What checkpoints of this architecture were most likely trained on: the 32 pixels of CIFAR if the first layers are
+    /// made for small images, else the 224 of `ImageNet`. A file of coretune records its own.
+    pub fn usual(architecture: &Architecture) -> Self {
+        if architecture.is_small() { Self::CIFAR } else { Self::IMAGENET }
+    }
+
+    const IMAGENET: Input = Input {
+        img_size: 224,
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+        crop_pct: 0.875,
+        interpolation: Interpolation::Bilinear,
+        augment: Augmentation::ResizedCropFlip,
+    };
+
+    const CIFAR: Input = Input {
+        img_size: 32,
+        mean: [0.4914, 0.4822, 0.4465],
+        std: [0.2023, 0.1994, 0.2010],
+        crop_pct: 1.0,
+        interpolation: Interpolation::Bilinear,
+        augment: Augmentation::PadCropFlip,
+    };
+}
+
 /// A text for networks made for small images, and one for the others.
 fn by_network(of: impl Fn(&Input) -> String) -> String {
-    let network = |stem| Architecture { stem, ..Architecture::published(FAMILY) };
-    let [small, large] = [Stem::Small, Stem::Imagenet].map(|stem| of(&Input::usual(&network(stem))));
-    format!("{small} for small images, else {large}")
+    format!("{} for small images, else {}", of(&Input::CIFAR), of(&Input::IMAGENET))
 }
 
 fn colour([red, green, blue]: [f64; 3]) -> String {

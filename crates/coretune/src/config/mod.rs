@@ -9,16 +9,15 @@
 mod automatic;
 mod choices;
 mod error;
-mod input;
 mod layers;
 mod pretrain_config;
 mod recipes;
 mod run_config;
 mod sections;
 
+pub use automatic::Input;
 pub use choices::{Accumulation, DataCheck, HeadInit, Optimizer, Sampler, Schedule, Select};
 pub use error::{ConfigError, Origin, SettingChange};
-pub use input::Input;
 pub use layers::{Layers, setting_named_by};
 pub use pretrain_config::PretrainConfig;
 pub use recipes::{RECIPES, Recipe};

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::automatic;
+use super::automatic::{self, Input};
 use super::choices::Optimizer;
 use super::error::{ConfigError, refuse_if};
-use super::input::Input;
 use super::layers::Layers;
 use super::run_config::absolute;
 use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection, find_setting};

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::automatic;
+use super::automatic::{self, Input};
 use super::choices::{HeadInit, Sampler};
 use super::error::{ConfigError, refuse_if};
-use super::input::Input;
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::models::Architecture;
