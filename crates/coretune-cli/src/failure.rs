@@ -10,6 +10,7 @@ use coretune::export::ExportError;
 use coretune::predict::PredictError;
 use coretune::report::ReportError;
 use coretune::run_folder::RunFolderError;
+use coretune::runs::RunError;
 use coretune::settings::Hint;
 use coretune::train::TrainError;
 
@@ -90,6 +91,20 @@ impl From<TrainError> for Failure {
                     _ => Status::Failed,
                 };
                 Failure::because(status, &error, error.hint().as_ref())
+            }
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Train(error) => error.into(),
+            RunError::Config(error) => (*error).into(),
+            RunError::UnderWay(error) => Failure::from(*error).on_the_way(),
+            error => {
+                let failure = Failure::because(Status::Refused, &error, error.hint().as_ref());
+                Failure { details: [error.details(), failure.details].concat(), ..failure }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use coretune::figures::{FigureSpec, Figures};
 use coretune::objectives::figure;
-use coretune::train::{EvaluationReport, Event, StepReport};
+use coretune::train::{EvaluationReport, Event, Measurement, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::printer::Printer;
@@ -43,6 +43,13 @@ fn evaluation(report: &EvaluationReport) -> String {
     format!("{split} {} ({when})", shown(&report.figures, FigureSpec::labelled))
 }
 
+/// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`
+pub(crate) fn measured(measurement: &Measurement) -> String {
+    let Measurement { split, figures, shown, took, .. } = measurement;
+    let values = shown.iter().filter_map(|spec| Some(spec.labelled(figures.get(spec.name)?)));
+    format!("{} on {split}   ({:.0} s)", values.collect::<Vec<_>>().join(", "), took.as_secs_f64())
+}
+
 /// A log gets its first line of figures this long after some work began, then one every [`BETWEEN_LINES`].
 pub(crate) const FIRST_LINE: Duration = Duration::from_secs(5);
 pub(crate) const BETWEEN_LINES: Duration = Duration::from_secs(30);
@@ -62,6 +69,10 @@ impl Progress {
             Event::Step(report) => self.step(report),
             Event::Evaluated(report) => self.evaluated(report),
             Event::Trained { took, early } => self.end_training(*took, *early),
+            Event::Measured(measurement) => {
+                self.clear();
+                self.printer.say(measurement.what, measured(measurement));
+            }
             Event::Note(text) => self.aside(|printer| printer.say("note", text)),
         }
     }

@@ -102,6 +102,7 @@ pub mod pretrain;
 pub mod random;
 pub mod report;
 pub mod run_folder;
+pub mod runs;
 pub mod settings;
 pub mod train;
 pub mod transforms;

@@ -40,9 +40,9 @@ pub(crate) enum Command {
     /// Measure a frozen checkpoint by kNN and linear probe
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
-    Fit(Fit),
+    Fit(Training),
     /// Pre-train a contrastive checkpoint on images without labels
-    Pretrain(Pretrain),
+    Pretrain(Training),
     /// Repeat a run and compare the weights
     Reproduce(Reproduce),
     /// Evaluate a finished run on a split
@@ -89,24 +89,9 @@ pub(crate) struct Probe {
     pub(crate) json: bool,
 }
 
-/// `coretune fit`.
+/// `coretune fit`, `coretune pretrain`.
 #[derive(Debug, Args)]
-pub(crate) struct Fit {
-    #[command(flatten)]
-    pub(crate) layers: LayerFlags,
-    #[command(flatten)]
-    pub(crate) going_on: GoingOn,
-    /// Print what would be done, with memory and time, and stop
-    #[arg(long, conflicts_with = "resume")]
-    pub(crate) dry_run: bool,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `coretune pretrain`.
-#[derive(Debug, Args)]
-pub(crate) struct Pretrain {
+pub(crate) struct Training {
     #[command(flatten)]
     pub(crate) layers: LayerFlags,
     #[command(flatten)]

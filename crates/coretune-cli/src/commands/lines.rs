@@ -8,13 +8,13 @@ use coretune::config::{HeadInit, Optimizer, RunConfig, Sampler, Setting};
 use coretune::data::SplitDescription;
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
-use coretune::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
+use coretune::evaluate::figure::TOP1;
 use coretune::figures::validation_name;
-use coretune::fit::{FrozenFigures, Preparation, Task, ValidationSource};
+use coretune::fit::{Preparation, Task, ValidationSource};
 use coretune::models::Stem;
 use coretune::objectives::Method;
 use coretune::run_folder::Summary;
-use coretune::train::Estimate;
+use coretune::runs::Estimate;
 use toml::Value;
 
 use crate::printer::Printer;
@@ -123,13 +123,6 @@ pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Opti
 /// `cpu, 2 threads, f32`
 pub(crate) fn machine(task: &Task) -> String {
     format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision)
-}
-
-/// `kNN 66.7 %, linear probe 75.8 % on test   (3 s)`
-pub(crate) fn frozen(figures: &FrozenFigures) -> String {
-    let FrozenFigures { split, knn_top1, linear_top1, took, .. } = figures;
-    let (knn, linear) = (KNN_TOP1.labelled(*knn_top1), LINEAR_TOP1.labelled(*linear_top1));
-    format!("{knn}, {linear} on {split}   ({:.0} s)", took.as_secs_f64())
 }
 
 /// `resnet50, 2048 features, 23.5 M parameters`

@@ -1,12 +1,13 @@
 //! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
 
 use coretune::config::{Layers, find_setting};
+use coretune::runs::{Job, Options};
 
-use super::{fit, lines};
+use super::lines;
 use crate::args::{Flags, Probe};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
@@ -14,15 +15,17 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     if let Some(path) = find_setting("checkpoint.path") {
         typed = typed.flag("CKPT", path, std::slice::from_ref(&arguments.checkpoint))?;
     }
-    let preparation = fit::prepare(&printer, &typed.validate()?)?;
+    let mut progress = Progress::new(printer.clone());
+    let preparation = typed.validate()?.prepare(Options::default(), &mut |event| progress.see(event));
+    progress.clear();
+    let preparation = preparation?;
     lines::found(&printer, &preparation);
     printer.say("machine", lines::machine(&preparation.task));
 
-    let mut progress = Progress::new(printer.clone());
     let task = &preparation.task;
     let frozen = task.probe(&preparation.backbone, &mut |event| progress.see(event))?;
     progress.clear();
-    printer.result("frozen", lines::frozen(&frozen))?;
+    printer.result("frozen", progress::measured(&frozen.measurement()))?;
     let random = task.probe_random(&mut |event| progress.see(event))?;
     progress.clear();
     let (knn, linear) = (lines::percent(random.knn_top1), lines::percent(random.linear_top1));

@@ -308,7 +308,7 @@ fn batches_in_parts_that_are_too_large_are_told_the_product_that_fits() {
     let world = World::new();
     let output = run(&world.fit("run", &["--grad-accum-steps", "5"]));
     assert_eq!(output.status.code(), Some(2));
-    let hint = "hint: --batch-size, times --grad-accum-steps where that is given, may be 18 at most";
+    let hint = "hint: --batch-size, times --grad-accum-steps if given, may be 18 at most";
     assert!(stderr(&output).contains(hint), "{}", stderr(&output));
 }
 

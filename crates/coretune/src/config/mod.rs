@@ -8,6 +8,7 @@
 
 mod automatic;
 mod choices;
+mod configuration;
 mod error;
 mod layers;
 mod pretrain_config;
@@ -17,6 +18,7 @@ mod sections;
 
 pub use automatic::Input;
 pub use choices::{Accumulation, DataCheck, HeadInit, Optimizer, Sampler, Schedule, Select};
+pub use configuration::Configuration;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use layers::{Layers, setting_named_by};
 pub use pretrain_config::PretrainConfig;

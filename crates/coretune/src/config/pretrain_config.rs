@@ -1,16 +1,17 @@
 //! The configuration of a pre-training run.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
 use super::automatic::{self, Input};
 use super::choices::Optimizer;
+use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::run_config::absolute;
-use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection, find_setting};
+use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection};
 use crate::models::Architecture;
 use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;
@@ -189,44 +190,37 @@ impl PretrainConfig {
         ];
         warnings.into_iter().filter(|(applies, _)| *applies).map(|(_, warning)| warning).collect()
     }
+}
 
-    /// The output, as given or automatic.
-    fn output(&self) -> PathBuf {
-        self.run.output_or(&self.data.dir, &self.pretrain.method, self.train.seed)
+impl Configuration for PretrainConfig {
+    const KIND: RunKind = RunKind::Pretraining;
+
+    fn of(layers: &Layers) -> Result<Self, ConfigError> {
+        layers.validate_pretraining()
     }
 
-    /// The folder of the run: the output, and the experiment in it.
-    pub fn folder(&self) -> PathBuf {
-        let output = self.output();
-        self.run.experiment.as_ref().map_or_else(|| output.clone(), |experiment| output.join(experiment))
+    fn method_name(&self) -> &str {
+        &self.pretrain.method
     }
 
-    /// The settings that pre-training reads, as sections of keys.
-    ///
-    /// # Panics
-    /// Never: every value has a spelling in TOML.
-    pub fn to_table(&self) -> Table {
-        let mut table = Table::try_from(self).expect("strings, numbers and lists have a spelling in TOML");
-        for (section, keys) in &mut table {
-            if let Value::Table(keys) = keys {
-                keys.retain(|name, _| {
-                    find_setting(&format!("{section}.{name}"))
-                        .is_some_and(|setting| setting.is_read_by(RunKind::Pretraining))
-                });
-            }
-        }
-        table
+    fn checkpoint_path(&self) -> Option<&Path> {
+        None
     }
 
-    /// The configuration as a file that [`Layers::file`] reads back to the same value.
-    ///
-    /// # Panics
-    /// Never: every value has a spelling in TOML.
-    pub fn to_toml(&self) -> String {
-        let body = toml::to_string(&self.to_table()).expect("strings, numbers and lists have a spelling in TOML");
-        format!(
-            "# Every setting of the run. Given as the configuration of another run, this file repeats it.\n\n{body}"
-        )
+    fn data(&self) -> &DataSection {
+        &self.data
+    }
+
+    fn train(&self) -> &TrainSection {
+        &self.train
+    }
+
+    fn run(&self) -> &RunSection {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut RunSection {
+        &mut self.run
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::automatic::{self, Input};
 use super::choices::{HeadInit, Sampler};
+use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
@@ -136,35 +137,37 @@ impl RunConfig {
         let DataSection { classes_per_batch, images_per_class, .. } = self.data;
         automatic::balanced_batch(classes_per_batch, images_per_class, self.train.effective_batch(), num_classes)
     }
+}
 
-    /// The output, as given or automatic.
-    fn output(&self) -> PathBuf {
-        self.run.output_or(&self.data.dir, self.method.word(), self.train.seed)
+impl Configuration for RunConfig {
+    const KIND: RunKind = RunKind::FineTuning;
+
+    fn of(layers: &Layers) -> Result<Self, ConfigError> {
+        layers.validate()
     }
 
-    /// The folder of the run: the output, and the experiment in it.
-    pub fn folder(&self) -> PathBuf {
-        let output = self.output();
-        self.run.experiment.as_ref().map_or_else(|| output.clone(), |experiment| output.join(experiment))
+    fn method_name(&self) -> &str {
+        self.method.word()
     }
 
-    /// The settings as sections of keys.
-    ///
-    /// # Panics
-    /// Never: every value has a spelling in TOML.
-    pub fn to_table(&self) -> toml::Table {
-        toml::Table::try_from(self).expect("strings, numbers and lists have a spelling in TOML")
+    fn checkpoint_path(&self) -> Option<&Path> {
+        Some(&self.checkpoint.path)
     }
 
-    /// The configuration as a file that [`Layers::file`] reads back to the same value.
-    ///
-    /// # Panics
-    /// Never: every value has a spelling in TOML.
-    pub fn to_toml(&self) -> String {
-        let body = toml::to_string(self).expect("strings, numbers and lists have a spelling in TOML");
-        format!(
-            "# Every setting of the run. Given as the configuration of another run, this file repeats it.\n\n{body}"
-        )
+    fn data(&self) -> &DataSection {
+        &self.data
+    }
+
+    fn train(&self) -> &TrainSection {
+        &self.train
+    }
+
+    fn run(&self) -> &RunSection {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut RunSection {
+        &mut self.run
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Preparation, Splits, settings};
+use super::{Preparation, Splits};
 use crate::data::Batch;
 use crate::engine::{World, peak_rss_bytes};
 use crate::models::Linear;
 use crate::objectives::Start;
-use crate::train::{
-    Accumulation, Estimate, MemoryByImages, MemoryTrial, StepInput, TrainError, seconds_per_image, step,
-};
+use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
+use crate::runs::{Estimate, RunError, training_plan};
+use crate::train::{Accumulation, StepInput, TrainError, step};
 
 /// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
 const EVALUATION_SHARE: f64 = 1.0 / 3.0;
@@ -25,37 +25,37 @@ impl Preparation {
     /// Nothing in the model changes.
     ///
     /// # Errors
-    /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
-    pub fn check_memory(&self) -> Result<(), TrainError> {
+    /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
+    pub(super) fn check_batch(&self) -> Result<(), RunError> {
         let (task, train) = (&self.task, &self.task.config.train);
         let (batch, img_size) = (train.batch_size, task.input.img_size);
         let (backbone, normalisation, device) = (&self.backbone, task.normalisation(), task.device);
         match (MemoryTrial { backbone, normalisation, device, img_size, views: 1 }).most_that_fit(batch)? {
             None => Ok(()),
             Some(largest) => {
-                Err(TrainError::BatchDoesNotFit { batch, largest, step: Some(train.effective_batch()), img_size })
+                Err(RunError::BatchDoesNotFit { batch, largest, step: Some(train.effective_batch()), img_size })
             }
         }
     }
 
     /// Makes steps on a few images, and a whole one only where the memory for it is there; draws them out over the run.
-    pub fn estimate(self) -> Result<Estimate, TrainError> {
-        let Preparation { task, backbone, .. } = self;
+    pub(super) fn make_few_steps(self) -> Result<Estimate, RunError> {
+        let Preparation { task, backbone, objective, .. } = self;
         let (config, seed) = (&task.config, task.config.train.seed);
-        let mut objective = task.objective()?;
+        let mut objective = objective.ok_or(RunError::NoObjective)?;
         let classes = task.classes.len() as i64;
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;
         objective.begin(&Start { network: &model, seed })?;
-        let mut optimizer = settings::optimizer(&model, &config.train);
+        let mut optimizer = training_plan::optimizer(&model, &config.train);
         let images = task.training_images()?;
         let steps_per_epoch = images.steps_per_epoch()?;
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
         // Of a step in parts, one part is in memory at a time.
         let at_a_time = config.train.batch_size.min(batch.labels.len());
 
-        let accumulation = settings::accumulation(&config.train);
-        let mut make_step = |batch: &Batch, accumulation| -> Result<(), TrainError> {
+        let accumulation = training_plan::accumulation(&config.train);
+        let mut make_step = |batch: &Batch, accumulation| -> Result<(), RunError> {
             let (network, objective) = (&model, &mut *objective);
             let input = StepInput { network, objective, batch, draw: (seed, 0), accumulation, world: World::Alone };
             step(input, &mut optimizer, RATE)?.read()?;

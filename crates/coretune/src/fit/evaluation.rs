@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::machine::Machine;
 use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, Report, check};
@@ -17,7 +16,8 @@ use crate::evaluate::figure;
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::figures::Figures;
 use crate::run_folder::{RunFolder, Summary};
-use crate::train::{Evaluator, Event, Observer, Outputs, Stop, TrainError, load_model, unfinished};
+use crate::runs::{Machine, RunError};
+use crate::train::{Evaluator, Event, Observer, Outputs, Stop, load_model, unfinished};
 use crate::transforms::Transform;
 
 /// Figures of a model on a split.
@@ -61,11 +61,7 @@ pub struct Calibrated {
 }
 
 /// E1, E3 and E4 of these outputs; `temperature` was fitted on the validation split, `seed` draws the interval.
-pub(super) fn evaluate_outputs(
-    outputs: &Outputs,
-    temperature: Option<f64>,
-    seed: u64,
-) -> Result<Evaluation, TrainError> {
+pub(super) fn evaluate_outputs(outputs: &Outputs, temperature: Option<f64>, seed: u64) -> Result<Evaluation, RunError> {
     let Outputs { features, logits, labels } = outputs;
     let ece = |temperature| expected_calibration_error(logits, labels, temperature);
     let nll = |temperature| negative_log_likelihood(logits, labels, temperature);
@@ -115,7 +111,7 @@ pub struct RunOutputs {
 
 impl RunOutputs {
     /// E1, E3 and E4 of the outputs.
-    pub fn figures(&self) -> Result<Evaluation, TrainError> {
+    pub fn figures(&self) -> Result<Evaluation, RunError> {
         evaluate_outputs(&self.outputs, self.temperature, self.seed)
     }
 }
@@ -128,7 +124,7 @@ pub fn evaluate_run(
     config: &RunConfig,
     role: Role,
     observer: &mut Observer<'_>,
-) -> Result<RunEvaluation, TrainError> {
+) -> Result<RunEvaluation, RunError> {
     let outputs = run_outputs(run, config, Some(role), observer)?;
     let figures = outputs.figures()?;
     Ok(RunEvaluation { run: run.into(), split: role.to_string(), class_names: outputs.class_names, figures })
@@ -143,7 +139,7 @@ pub fn run_outputs(
     config: &RunConfig,
     role: Option<Role>,
     observer: &mut Observer<'_>,
-) -> Result<RunOutputs, TrainError> {
+) -> Result<RunOutputs, RunError> {
     let folder = RunFolder::open(run)?;
     let machine = Machine::choose(&config.run)?;
     let (mut model, description) = load_model(&folder.best_model()?, machine.device)?;
@@ -186,11 +182,11 @@ fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
 
 /// The images of a role, without broken ones where the run skips these, and what was found in them. The test split is
 /// taken as it is; the others are those of the run's labelled budget.
-fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split, Report), TrainError> {
+fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split, Report), RunError> {
     let (data, seed) = (&config.data, config.train.seed);
     if role == Role::Test {
         let path = data.dir.clone();
-        let test = dataset.test.clone().ok_or(TrainError::NoTestSplit { path })?;
+        let test = dataset.test.clone().ok_or(RunError::NoTestSplit { path })?;
         let report = if data.skip_broken { unreadable(&test) } else { Report::default() };
         return Ok((test.without(&report.broken.concat())?, report));
     }

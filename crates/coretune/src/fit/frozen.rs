@@ -15,7 +15,8 @@ use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_prob
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::figures::Figures;
 use crate::models::{Backbone, Mode};
-use crate::train::{Event, Observer, TrainError};
+use crate::runs::RunError;
+use crate::train::{Event, Measurement, Observer};
 
 /// Figures of the frozen checkpoint on the test split, or without one on the validation split.
 #[derive(Debug)]
@@ -35,6 +36,17 @@ pub struct FrozenFigures {
 }
 
 impl FrozenFigures {
+    /// The accuracies, for an observer.
+    pub fn measurement(&self) -> Measurement {
+        Measurement {
+            what: "frozen",
+            split: self.split.into(),
+            figures: self.accuracies(),
+            shown: vec![figure::KNN_TOP1, figure::LINEAR_TOP1],
+            took: self.took,
+        }
+    }
+
     /// The accuracies by name, as `summary.json` has them.
     pub(super) fn accuracies(&self) -> Figures {
         Figures::new().with(figure::KNN_TOP1.name, self.knn_top1).with(figure::LINEAR_TOP1.name, self.linear_top1)
@@ -67,7 +79,7 @@ struct ProbeFeatures {
 
 impl Task {
     /// Measures the frozen checkpoint; features are kept under what they depend on, so a second run takes seconds.
-    pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, TrainError> {
+    pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, RunError> {
         let started = Instant::now();
         observer(&Event::Stage("features of the frozen checkpoint"));
         let features = self.probe_features(backbone, Keep::InCache, observer)?;
@@ -86,7 +98,7 @@ impl Task {
     }
 
     /// Features f32 `[n, D]` of the frozen checkpoint on the evaluation split; those of a probe are in the cache.
-    pub fn evaluation_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, TrainError> {
+    pub fn evaluation_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, RunError> {
         observer(&Event::Stage("features of the frozen checkpoint"));
         let (_, images) = self.splits.evaluation_split();
         let [features] = self.split_features(backbone, Keep::InCache, images, [View::AsItIs], observer)?;
@@ -94,7 +106,7 @@ impl Task {
     }
 
     /// Measures the same network with random weights.
-    pub fn probe_random(&self, observer: &mut Observer<'_>) -> Result<RandomFigures, TrainError> {
+    pub fn probe_random(&self, observer: &mut Observer<'_>) -> Result<RandomFigures, RunError> {
         observer(&Event::Stage("features of random weights"));
         let mut random = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;
         random.set_precision(self.precision);
@@ -107,7 +119,7 @@ impl Task {
     }
 
     /// The probe, chosen on validation, and the kNN accuracy on the evaluation split.
-    fn measure(&self, features: &ProbeFeatures) -> Result<(LinearProbe, f64), TrainError> {
+    fn measure(&self, features: &ProbeFeatures) -> Result<(LinearProbe, f64), RunError> {
         let (train, classes) = (&self.splits.train, self.classes.len() as i64);
         let (_, images) = self.splits.evaluation_split();
         let knn = nearest_neighbours(&features.train, train.labels(), &features.evaluation, classes)?;
@@ -123,7 +135,7 @@ impl Task {
         backbone: &Backbone,
         keep: Keep,
         observer: &mut Observer<'_>,
-    ) -> Result<ProbeFeatures, TrainError> {
+    ) -> Result<ProbeFeatures, RunError> {
         let [train, train_mirrored] =
             self.split_features(backbone, keep, &self.splits.train, [View::AsItIs, View::Mirrored], observer)?;
         let mut plain = |split: &Split| self.split_features(backbone, keep, split, [View::AsItIs], observer);
@@ -143,7 +155,7 @@ impl Task {
         split: &Split,
         views: [View; VIEWS],
         observer: &mut Observer<'_>,
-    ) -> Result<[Tensor; VIEWS], TrainError> {
+    ) -> Result<[Tensor; VIEWS], RunError> {
         let Some(cache) = FeatureCache::of_user().filter(|_| keep == Keep::InCache) else {
             return self.compute_features(backbone, split, views, observer);
         };
@@ -166,7 +178,7 @@ impl Task {
     }
 
     /// The name under which the features of one view of a split are kept; `data` is the split's content hash.
-    fn feature_key(&self, data: &str, view: View) -> Result<String, TrainError> {
+    fn feature_key(&self, data: &str, view: View) -> Result<String, RunError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
         let transform = self.evaluation_transform()?;
         // Tensors that the checkpoint lacks are drawn from the seed.
@@ -189,7 +201,7 @@ impl Task {
         split: &Split,
         views: [View; VIEWS],
         observer: &mut Observer<'_>,
-    ) -> Result<[Tensor; VIEWS], TrainError> {
+    ) -> Result<[Tensor; VIEWS], RunError> {
         let normalisation = self.normalisation();
         let mut forward = |images: &Tensor| {
             Ok(guard("computing features", || {

@@ -5,7 +5,8 @@ use crate::config::DataSection;
 use crate::data::Dataset;
 use crate::data::UnknownClass;
 use crate::data::check::Report;
-use crate::train::{Event, Observer, TrainError};
+use crate::runs::RunError;
+use crate::train::{Event, Observer};
 
 /// Chooses the splits, and looks at their images as closely as `data` says, telling how far that has come; `seed` draws
 /// the labelled budget and the validation images, `unknown` are the classes that training lacks.
@@ -19,7 +20,7 @@ pub(crate) fn check_images(
     seed: u64,
     img_size: i64,
     observer: &mut Observer<'_>,
-) -> Result<(Splits, Report), TrainError> {
+) -> Result<(Splits, Report), RunError> {
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
     let (splits, mut report) = Splits::choose_and_check(dataset, data, seed, Some(img_size as u32), &mut progress)?;

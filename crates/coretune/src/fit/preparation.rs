@@ -1,11 +1,10 @@
-//! Opens data and checkpoint, and refuses before anything is computed what cannot work.
+//! Opens images and checkpoint, and refuses what cannot work before anything is computed.
 
 use std::sync::Arc;
 
 use tch::Device;
 
 use super::images::check_images;
-use super::machine::Machine;
 use super::splits::{Splits, ValidationSource};
 use super::starting_point::StartingPoint;
 use crate::checkpoints::LoadReport;
@@ -13,7 +12,9 @@ use crate::config::{Accumulation, Input, RunConfig};
 use crate::data::{Dataset, Description, Split};
 use crate::engine::{Precision, World};
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
-use crate::train::{Evaluator, ModelDescription, Observer, Stop, TrainError};
+use crate::objectives::Objective;
+use crate::runs::{Job, Machine, Options, RunError};
+use crate::train::{Evaluator, ModelDescription, Observer, Stop};
 use crate::transforms::Transform;
 
 /// What is to be done, opened and checked: all of a run but the weights.
@@ -46,6 +47,8 @@ pub struct Preparation {
     pub task: Task,
     /// The backbone with the checkpoint's weights.
     pub backbone: Backbone,
+    /// What is minimised; none when the configuration names a method that the program has not brought.
+    pub objective: Option<Box<dyn Objective>>,
     /// What was found in the data.
     pub data: Description,
     /// What the user should know before it begins.
@@ -54,13 +57,17 @@ pub struct Preparation {
     pub skipped: Vec<String>,
 }
 
-/// Opens what `config` names, looks at the images, and refuses what cannot work.
-pub fn prepare(config: &RunConfig) -> Result<Preparation, TrainError> {
-    prepare_watched(config, &mut |_| {})
+/// Opens what `config` names, checks the images, and refuses what cannot work.
+pub fn prepare(config: &RunConfig) -> Result<Preparation, RunError> {
+    config.prepare(Options::default(), &mut |_| {})
 }
 
-/// [`prepare`], telling how far the look at the images has come.
-pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Result<Preparation, TrainError> {
+/// As [`prepare`], with what the caller brings; `observer` sees how far the check of the images has come.
+pub(super) fn prepare_with(
+    config: &RunConfig,
+    options: Options,
+    observer: &mut Observer<'_>,
+) -> Result<Preparation, RunError> {
     let machine = Machine::choose(&config.run)?;
     let (dataset, unknown) = Dataset::open_known(&config.data.dir, &config.data.options())?;
     check_classes(&Splits::choose(&dataset, &config.data, config.train.seed)?.train, config)?;
@@ -81,13 +88,14 @@ pub fn prepare_watched(config: &RunConfig, observer: &mut Observer<'_>) -> Resul
         checkpoint_hash: start.hash,
         device: machine.device,
         precision: machine.precision,
-        stop: Stop::default(),
+        stop: options.stop,
     };
+    let objective = options.objective.or_else(|| task.config.method.build(task.config.train.label_smoothing));
     let (backbone, data, skipped) = (start.backbone, dataset.describe(), report.unreadable);
-    Ok(Preparation { task, backbone, data, notes, skipped })
+    Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }
 
-/// What was asked for and changes nothing, in words.
+/// Settings that were given and change nothing, a sentence each.
 fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let validation = config.data.val_per_class.is_some() && splits.validation_source == ValidationSource::OwnSplit;
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
@@ -102,14 +110,14 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
 }
 
 /// Refuses training images of one class, and a number of classes other than the user expects.
-fn check_classes(train: &Split, config: &RunConfig) -> Result<(), TrainError> {
+fn check_classes(train: &Split, config: &RunConfig) -> Result<(), RunError> {
     let used: Vec<usize> = (0..train.classes().len()).filter(|&class| train.class_counts()[class] > 0).collect();
     if let [only] = used[..] {
-        return Err(TrainError::OneClass { class: train.classes()[only].clone(), images: train.len() });
+        return Err(RunError::OneClass { class: train.classes()[only].clone(), images: train.len() });
     }
     match config.model.num_classes {
         Some(expected) if expected != train.classes().len() as i64 => {
-            Err(TrainError::ClassCount { path: config.data.dir.clone(), expected, found: train.classes().len() })
+            Err(RunError::ClassCount { path: config.data.dir.clone(), expected, found: train.classes().len() })
         }
         _ => Ok(()),
     }
@@ -117,7 +125,7 @@ fn check_classes(train: &Split, config: &RunConfig) -> Result<(), TrainError> {
 
 impl Task {
     /// How images are evaluated.
-    pub(super) fn evaluator(&self) -> Result<Evaluator, TrainError> {
+    pub(super) fn evaluator(&self) -> Result<Evaluator, RunError> {
         Ok(Evaluator {
             transform: Arc::new(self.evaluation_transform()?),
             batch_size: self.config.evaluation_batch(),
@@ -128,7 +136,7 @@ impl Task {
     }
 
     /// What is done to an image that is evaluated.
-    pub(super) fn evaluation_transform(&self) -> Result<Transform, TrainError> {
+    pub(super) fn evaluation_transform(&self) -> Result<Transform, RunError> {
         let size = self.input.img_size as u32;
         Ok(Transform::evaluate(size, self.input.crop_pct, self.input.interpolation)?)
     }

@@ -39,7 +39,7 @@ impl Splits {
     /// [`Splits::choose`] from the images that are not `broken`; where none is, it is the same choice.
     fn without(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
         let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
-        let budget = budget(data);
+        let budget = data.budget();
         let whole = |split: &Split| split.budget_without(Budget::Everything, seed, broken);
         let test = dataset.test.as_ref().map(whole).transpose()?;
         if let Some(validation) = dataset.validation.as_ref().map(whole).transpose()? {
@@ -138,13 +138,4 @@ fn no_training_split(dataset: &Dataset) -> DataError {
     let there = [("validation", &dataset.validation), ("test", &dataset.test)];
     let there: Vec<&str> = there.into_iter().filter_map(|(name, split)| split.as_ref().map(|_| name)).collect();
     DataError::SplitMissing { path: dataset.root.clone(), split: "train".into(), found: there.join(" and ") }
-}
-
-/// The labelled budget that was asked for.
-pub(crate) fn budget(data: &DataSection) -> Budget {
-    match data.per_class {
-        Some(per_class) => Budget::PerClass(per_class),
-        None if data.label_fraction < 1.0 => Budget::Fraction(data.label_fraction),
-        None => Budget::Everything,
-    }
 }

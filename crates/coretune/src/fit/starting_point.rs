@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::machine::Machine;
 use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
 use crate::config::{Input, ModelSection, RunConfig};
 use crate::models::{Architecture, Backbone};
-use crate::train::{RecordedInput, TrainError};
+use crate::runs::{Machine, RunError};
+use crate::train::RecordedInput;
 
 /// The backbone with the checkpoint's weights, and what is known of it.
 pub(crate) struct StartingPoint {
@@ -25,7 +25,7 @@ pub(crate) struct StartingPoint {
 
 impl StartingPoint {
     /// Loads the checkpoint into the network that it names, or that `config` names instead; frozen as `config` says.
-    pub(crate) fn load(config: &RunConfig, machine: &Machine) -> Result<Self, TrainError> {
+    pub(crate) fn load(config: &RunConfig, machine: &Machine) -> Result<Self, RunError> {
         let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
         let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
         let architecture = chosen_architecture(&config.model, recognised.architecture);
@@ -55,7 +55,7 @@ fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architectur
 }
 
 /// What the checkpoint says that it was trained on; where it says nothing, what is usual for the architecture.
-fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, TrainError> {
+fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, RunError> {
     let usual = Input::usual(architecture);
     Ok(match RecordedInput::of(checkpoint)? {
         Some(RecordedInput { mean, std, img_size }) => Input { img_size, mean, std, ..usual },
@@ -63,7 +63,7 @@ fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, 
     })
 }
 
-fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), TrainError> {
+fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError> {
     backbone.freeze_stages(model.frozen_stages as usize)?;
     if model.freeze_batch_norm {
         backbone.freeze_batch_norm();
@@ -77,9 +77,9 @@ fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
     (named != taken).then(|| format!("{run} is a run folder: its encoder is taken, {file}"))
 }
 
-fn file_hash(path: &Path) -> Result<String, TrainError> {
+fn file_hash(path: &Path) -> Result<String, RunError> {
     let mut hasher = blake3::Hasher::new();
     let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    read.map_err(|source| TrainError::Read { path: path.into(), source })?;
+    read.map_err(|source| RunError::Read { path: path.into(), source })?;
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -1,13 +1,12 @@
 //! `summary.json` from what was measured.
 
-use std::collections::BTreeMap;
-
 use super::Task;
 use super::evaluation::Evaluation;
 use super::frozen::FrozenFigures;
-use crate::engine::{self, peak_rss_bytes};
+use crate::engine::peak_rss_bytes;
 use crate::figures::EpochFigures;
 use crate::run_folder::Summary;
+use crate::runs::versions;
 use crate::train::Outcome;
 
 /// Everything that the summary quotes.
@@ -39,14 +38,4 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         coverage: task.report.coverage,
         versions: versions(),
     }
-}
-
-/// Versions that figures depend on, by name.
-pub(crate) fn versions() -> BTreeMap<String, String> {
-    let engine = engine::versions();
-    BTreeMap::from([
-        ("coretune".to_string(), env!("CARGO_PKG_VERSION").to_string()),
-        ("libtorch".to_string(), engine.libtorch),
-        ("tch".to_string(), engine.tch.to_string()),
-    ])
 }

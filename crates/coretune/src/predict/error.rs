@@ -2,15 +2,19 @@ use thiserror::Error;
 
 use crate::data::DataError;
 use crate::files::storage_hint;
+use crate::runs::MachineError;
 use crate::settings::Hint;
 use crate::train::TrainError;
 
 /// Why nothing is predicted. An image that cannot be read is not an error: its row says so.
 #[derive(Debug, Error)]
 pub enum PredictError {
-    /// The model, or the machine.
+    /// The model.
     #[error(transparent)]
     Model(#[from] TrainError),
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// A folder that cannot be listed.
     #[error(transparent)]
     Input(#[from] DataError),
@@ -38,6 +42,7 @@ impl PredictError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Model(error) => error.hint(),
+            Self::Machine(error) => error.hint(),
             Self::Input(error) => error.hint(),
             Self::NoImages { .. } => Some(
                 "give image files, folders, patterns such as 'photos/*.jpg', or - for a list of paths on stdin".into(),
@@ -51,7 +56,7 @@ impl PredictError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Model(error) => error.is_refusal(),
-            Self::Input(_) | Self::NoImages { .. } | Self::Pattern { .. } => true,
+            Self::Machine(_) | Self::Input(_) | Self::NoImages { .. } | Self::Pattern { .. } => true,
             Self::Write(_) => false,
         }
     }

@@ -11,9 +11,9 @@ use super::reader::Reader;
 use crate::config::RunSection;
 use crate::data::{DataError, stack_images};
 use crate::engine::{guard, shape};
-use crate::fit::Machine;
 use crate::models::{Mode, Model};
 use crate::run_folder::RunFolder;
+use crate::runs::Machine;
 use crate::train::{Event, Observer, TrainError, load_model, unfinished};
 use crate::transforms::Transform;
 

@@ -6,7 +6,9 @@ use super::PretrainTask;
 use crate::engine::{available_memory_bytes, peak_rss_bytes};
 use crate::models::{Backbone, Normalisation};
 use crate::objectives::QueueSize;
-use crate::train::{Estimate, Learner, MemoryTrial, TrainError, seconds_per_image};
+use crate::runs::estimate::{MemoryTrial, seconds_per_image};
+use crate::runs::{Estimate, RunError};
+use crate::train::Learner;
 
 /// Learning rate of these steps: nothing is to be learned.
 const RATE: f64 = 0.0;
@@ -15,8 +17,8 @@ impl PretrainTask {
     /// Refuses a batch for which the system does not have the memory; call it before a folder is made.
     ///
     /// # Errors
-    /// [`TrainError::BatchDoesNotFit`], which names the largest batch that would.
-    pub fn check_memory(&self) -> Result<(), TrainError> {
+    /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
+    pub(super) fn check_batch_and_queue(&self) -> Result<(), RunError> {
         let (train, input) = (&self.config.train, &self.input);
         self.check_queue()?;
         let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
@@ -31,19 +33,19 @@ impl PretrainTask {
         let (batch, img_size) = (train.batch_size, input.img_size);
         match trial.most_that_fit(batch)? {
             None => Ok(()),
-            Some(largest) => Err(TrainError::BatchDoesNotFit { batch, largest, step: None, img_size }),
+            Some(largest) => Err(RunError::BatchDoesNotFit { batch, largest, step: None, img_size }),
         }
     }
 
     /// Refuses a queue for which the system does not have the memory.
-    fn check_queue(&self) -> Result<(), TrainError> {
+    fn check_queue(&self) -> Result<(), RunError> {
         // While the first keys are drawn and normalised they are held four times, four bytes a number.
         const BYTES: u64 = 4 * 4;
         let Some(QueueSize { keys, width }) = self.config.build_objective().needs().queue else { return Ok(()) };
         let bytes = keys as u64 * width as u64 * BYTES;
         let available = available_memory_bytes();
         if self.device == Device::Cpu && available > 0 && bytes > available {
-            return Err(TrainError::QueueDoesNotFit { keys, width, bytes, available });
+            return Err(RunError::QueueDoesNotFit { keys, width, bytes, available });
         }
         Ok(())
     }
@@ -52,7 +54,7 @@ impl PretrainTask {
     ///
     /// # Errors
     /// Those of the steps.
-    pub fn estimate(&self) -> Result<Estimate, TrainError> {
+    pub(super) fn make_few_steps(&self) -> Result<Estimate, RunError> {
         let mut learner = self.learner()?;
         let images = self.training_images()?;
         let mut number = 0;
@@ -61,7 +63,7 @@ impl PretrainTask {
             number += 1;
             Ok(())
         })?;
-        let (epochs, steps) = (self.config.train.epochs as u64, self.steps_per_epoch()?);
+        let (epochs, steps) = (self.config.train.epochs as u64, images.steps_per_epoch()?);
         let trained = epochs * steps * self.config.train.batch_size as u64;
         let evaluated = self.evaluations() * learner.probe.images() as u64;
         Ok(Estimate {

@@ -4,6 +4,7 @@
 //! run folder are those of fine-tuning ([`crate::train::Trainer`]).
 
 mod estimate;
+mod job;
 mod learner;
 mod live_probe;
 mod task;

@@ -1,6 +1,5 @@
 //! A pre-training run from end to end: opened and checked, trained, summed up.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tch::Device;
@@ -11,10 +10,10 @@ use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Role, Split};
 use crate::engine::{Precision, World, peak_rss_bytes};
-use crate::fit::{self, Machine};
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
-use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, Provenance, RunFolder};
+use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
+use crate::runs::{Machine, RunError, training_plan, versions};
 use crate::train::{
     Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages, run_parameters,
 };
@@ -39,7 +38,7 @@ pub struct PretrainTask {
     /// What the user should know before it begins.
     pub notes: Vec<String>,
     /// Labelled images that evaluate the features, beside those of training.
-    evaluated: Option<(Role, Split)>,
+    pub(super) evaluated: Option<(Role, Split)>,
 }
 
 impl PretrainTask {
@@ -47,7 +46,7 @@ impl PretrainTask {
     ///
     /// # Errors
     /// What is wrong with the images or the machine; [`TrainError::BatchTooLarge`] when the images do not fill a batch.
-    pub fn prepare(config: &PretrainConfig, observer: &mut Observer<'_>) -> Result<Self, TrainError> {
+    pub(super) fn prepare(config: &PretrainConfig, stop: Stop, observer: &mut Observer<'_>) -> Result<Self, RunError> {
         let machine = Machine::choose(&config.run)?;
         let dataset = Dataset::open_unlabelled(&config.data.dir, &config.data.options())?;
         let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
@@ -55,10 +54,10 @@ impl PretrainTask {
             split: "train".into(),
             found: "other splits".into(),
         })?;
-        let images = all.budget(fit::budget(&config.data), config.train.seed)?;
+        let images = all.budget(config.data.budget(), config.train.seed)?;
         let (batch, available) = (config.train.batch_size, images.len());
         if available < batch {
-            return Err(TrainError::BatchTooLarge { batch, images: available });
+            return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
         let (width, height) = images.load(0)?.dimensions();
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len());
@@ -68,34 +67,19 @@ impl PretrainTask {
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
-        let stop = Stop::default();
         let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, evaluated };
         // Of images that were left out none fills a batch.
-        task.steps_per_epoch()?;
+        task.training_images()?.steps_per_epoch()?;
         Ok(task)
     }
 
-    /// Steps of an epoch.
-    pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
-        self.training_images()?.steps_per_epoch()
-    }
-
-    /// What the run depends on beyond its configuration, as it is here and now.
-    pub fn provenance(&self) -> Result<Provenance, TrainError> {
-        let mut data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
-        if let Some((role, split)) = &self.evaluated {
-            data.insert(role.to_string(), split.content_hash()?);
-        }
-        Ok(fit::provenance(data, None, self.config.train.seed, self.device, self.precision))
-    }
-
-    /// Trains to the end, evaluating the features before the first step, and writes the summary. Where the folder
-    /// holds a saved state, training goes on from it.
+    /// Trains to the end, evaluating the features before the first step, and writes the summary. If the folder
+    /// holds a saved state, training resumes from it.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when it was asked to stop ([`PretrainTask::stop`]): with the state saved, the same call
-    /// goes on from there.
-    pub fn run(&self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<PretrainSummary, TrainError> {
+    /// [`TrainError::Interrupted`] when it was asked to stop ([`PretrainTask::stop`]): the state is saved, and the same
+    /// call resumes from it.
+    pub(super) fn train(&self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<PretrainSummary, RunError> {
         let mut trainer = self.trainer(folder)?;
         let is_new = folder.metrics()?.is_empty() && !folder.last_checkpoint().exists();
         if is_new && self.config.pretrain.probe_epochs.is_some() {
@@ -118,7 +102,7 @@ impl PretrainTask {
             images_per_second: outcome.images_per_second,
             wall_seconds: trainer.stopwatch.seconds(),
             peak_rss_bytes: peak_rss_bytes(),
-            versions: fit::versions(),
+            versions: versions(),
         };
         folder.derive()?;
         folder.write_pretrain_summary(&summary)?;
@@ -126,14 +110,15 @@ impl PretrainTask {
     }
 
     /// The trainer of this task at its first step.
-    fn trainer<'a>(&self, folder: &'a RunFolder) -> Result<Trainer<'a, Pretraining>, TrainError> {
+    fn trainer<'a>(&self, folder: &'a RunFolder) -> Result<Trainer<'a, Pretraining>, RunError> {
         let train = &self.config.train;
         let images = self.training_images()?;
-        let (schedule, plan) = (fit::schedule(train, images.steps_per_epoch()?), fit::plan(train, &self.config.run));
+        let (schedule, plan) =
+            (training_plan::schedule(train, images.steps_per_epoch()?), training_plan::plan(train, &self.config.run));
         Ok(Trainer::new(self.learner()?, images, (schedule, plan), folder, self.stop.clone()))
     }
 
-    pub(super) fn learner(&self) -> Result<Pretraining, TrainError> {
+    pub(super) fn learner(&self) -> Result<Pretraining, RunError> {
         let (train, input) = (&self.config.train, &self.input);
         let encoder = self.encoder()?;
         let mut objective = self.config.build_objective();
@@ -145,7 +130,7 @@ impl PretrainTask {
         });
         let (evaluated, most) = (self.evaluated.as_ref(), self.config.pretrain.probe_images);
         Ok(Pretraining {
-            optimizer: Optimizer::over(trained, fit::rule(train), train.weight_decay, train.clip_grad),
+            optimizer: Optimizer::over(trained, training_plan::rule(train), train.weight_decay, train.clip_grad),
             probe: LiveProbe::new(&self.images, evaluated, most, train.seed, self.evaluator()?)?,
             probe_epochs: self.config.pretrain.probe_epochs,
             description: PretrainedDescription {
@@ -163,7 +148,7 @@ impl PretrainTask {
         })
     }
 
-    fn encoder(&self) -> Result<Encoder, TrainError> {
+    fn encoder(&self) -> Result<Encoder, RunError> {
         let (config, seed) = (&self.config, self.config.train.seed);
         let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
         backbone.check_trainable()?;
@@ -173,7 +158,7 @@ impl PretrainTask {
         Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
     }
 
-    pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
+    pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let view = self.config.view().steps(self.input.img_size as u32, self.input.interpolation);
         Ok(TrainingImages {
             split: self.images.clone(),
@@ -186,7 +171,7 @@ impl PretrainTask {
         })
     }
 
-    fn evaluator(&self) -> Result<Evaluator, TrainError> {
+    fn evaluator(&self) -> Result<Evaluator, RunError> {
         const BATCH: usize = 128;
         let Input { img_size, crop_pct, interpolation, .. } = self.input;
         Ok(Evaluator {
@@ -214,7 +199,7 @@ fn checked(
     img_size: u32,
     notes: &mut Vec<String>,
     observer: &mut Observer<'_>,
-) -> Result<(Split, Option<(Role, Split)>), TrainError> {
+) -> Result<(Split, Option<(Role, Split)>), RunError> {
     let depth = match config.data.check {
         DataCheck::Full => Depth::Full,
         DataCheck::Quick => Depth::Quick,
@@ -241,7 +226,7 @@ fn checked(
     Ok((without(images, 0)?, evaluated))
 }
 
-fn last_probe(folder: &RunFolder) -> Result<Option<EvaluationRecord>, TrainError> {
+fn last_probe(folder: &RunFolder) -> Result<Option<EvaluationRecord>, RunError> {
     let mut records = folder.metrics()?;
     records.retain(|record| matches!(record, MetricsRecord::Probe(_)));
     Ok(records.pop().and_then(|record| if let MetricsRecord::Probe(record) = record { Some(record) } else { None }))

@@ -11,7 +11,8 @@ use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::fit::{Evaluation, FrozenFigures, Preparation, RunOutputs, prepare, run_outputs};
 use crate::run_folder::Summary;
-use crate::train::{Observer, TrainError};
+use crate::runs::RunError;
+use crate::train::Observer;
 
 /// Figures of a run on its evaluation split.
 pub(super) struct Measurements {
@@ -84,7 +85,7 @@ impl Frozen {
         correct: &[bool],
         with_probe: bool,
         observer: &mut Observer<'_>,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, RunError> {
         let (_, images) = task.splits.evaluation_split();
         let features = task.evaluation_features(backbone, observer)?;
         let geometry = geometry(&features, images.labels(), task.classes.len() as i64)?;

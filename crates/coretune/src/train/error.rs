@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::checkpoints::CheckpointError;
 use crate::data::DataError;
-use crate::engine::{DeviceError, EngineError, UnknownDevice};
+use crate::engine::EngineError;
 use crate::evaluate::EvaluateError;
 use crate::figures::UnknownFigure;
 use crate::models::ModelError;
@@ -21,12 +21,6 @@ pub enum TrainError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The device.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A device that is none.
-    #[error(transparent)]
-    UnknownDevice(#[from] UnknownDevice),
     /// The images.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -53,42 +47,6 @@ pub enum TrainError {
         /// Images to train on.
         images: usize,
     },
-    /// A batch for which the system does not have the memory.
-    #[error("{batch} images of {img_size} x {img_size} pixels at a time do not fit into memory")]
-    BatchDoesNotFit {
-        /// Images at a time.
-        batch: usize,
-        /// The most that were estimated to fit.
-        largest: usize,
-        /// Images of a step, where it may be made of several such parts.
-        step: Option<usize>,
-        /// Height and width, pixels.
-        img_size: i64,
-    },
-    /// A queue of keys for which the system does not have the memory.
-    #[error(
-        "making a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
-        *bytes as f64 / 1e9,
-        *available as f64 / 1e9
-    )]
-    QueueDoesNotFit {
-        /// Keys in the queue.
-        keys: usize,
-        /// Numbers of a key.
-        width: i64,
-        /// What it takes.
-        bytes: u64,
-        /// What the system has.
-        available: u64,
-    },
-    /// A run that has made more epochs than it is to make now.
-    #[error("the run has made {made} epochs, more than the {asked} that are asked for")]
-    FewerEpochs {
-        /// Epochs of its saved state.
-        made: u64,
-        /// Epochs that it is to end with.
-        asked: u64,
-    },
     /// A saved state that lies in no step of the epoch it names: its epochs had another number of steps.
     #[error("the saved state is at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
     OtherEpochLength {
@@ -100,14 +58,6 @@ pub enum TrainError {
         first: u64,
         /// Its last.
         last: u64,
-    },
-    /// Training images of a single class: there is nothing to tell apart.
-    #[error("all {images} training images are of one class, {class}")]
-    OneClass {
-        /// Name of the class.
-        class: String,
-        /// Images to train on.
-        images: usize,
     },
     /// Training has diverged: a loss, a weight or the logits of validation are no numbers any more.
     #[error("{what} at step {step} (epoch {epoch}): {terms}")]
@@ -137,51 +87,9 @@ pub enum TrainError {
         /// What was saved; none before the first step.
         saved: Option<Saved>,
     },
-    /// The images or the checkpoint are not those that the run began with.
-    #[error("{what} {path} is not what the run began with")]
-    InputChanged {
-        /// Which input, in words.
-        what: &'static str,
-        /// Where it lies.
-        path: PathBuf,
-        /// Hash that the run recorded.
-        expected: String,
-        /// Hash of what is there.
-        found: String,
-    },
     /// A run that ended without an epoch.
     #[error("no epoch was trained")]
     NoEpoch,
-    /// A classifier that should start from a probe which was not measured.
-    #[error("the classifier cannot start from the linear probe: it was not measured")]
-    NoProbe,
-    /// A method of a program's own that this program does not bring.
-    #[error("the method `custom` is in no table: only the program that brings it can run it")]
-    NoObjective,
-    /// Another number of classes than the user expects.
-    #[error("{path} has {found} classes, expected {expected}")]
-    ClassCount {
-        /// The data.
-        path: PathBuf,
-        /// What `num_classes` says.
-        expected: i64,
-        /// What the training split has.
-        found: usize,
-    },
-    /// No test split where one was asked for.
-    #[error("{path} has no test split")]
-    NoTestSplit {
-        /// The data.
-        path: PathBuf,
-    },
-    /// A file that cannot be read.
-    #[error("{path} cannot be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// A file that is no checkpoint of a run.
     #[error("{path} is not a coretune run or one of its checkpoints: {found}")]
     NotARunCheckpoint {
@@ -250,9 +158,8 @@ impl TrainError {
             Self::Engine(error)
             | Self::Model(ModelError::Engine(error))
             | Self::Evaluate(EvaluateError::Engine(error)) => error.hint(),
-            Self::UnknownDevice(_) | Self::Transform(_) | Self::Read { .. } | Self::NoEpoch => None,
+            Self::Transform(_) | Self::NoEpoch => None,
             Self::UnknownFigure(_) => Some("{train.select} names what makes an epoch the best".into()),
-            Self::Device(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),
@@ -261,46 +168,15 @@ impl TrainError {
             Self::BatchTooLarge { images, .. } => {
                 Some(format!("{{train.batch_size}}, times {{train.grad_accum_steps}} if given, may be {images} at most").into())
             }
-            // Batch norm takes the statistics of two images or more.
-            Self::BatchDoesNotFit { largest: 0 | 1, img_size, .. } => Some(
-                format!("not even two of them would: give a smaller {{data.img_size}} than {img_size}, or a smaller {{model.name}}").into()
-            ),
-            Self::BatchDoesNotFit { largest, step: None, img_size, .. } => Some(
-                format!("{{train.batch_size={largest}}} would; so would a smaller {{data.img_size}} than {img_size} or a smaller {{model.name}}").into()
-            ),
-            // Parts of equal size that make up the same step, of which each fits.
-            Self::BatchDoesNotFit { largest, step: Some(step), .. } => {
-                let part = (2..=*largest.min(step)).rev().find(|part| step % part == 0);
-                let in_parts = part.map(|part| {
-                    let parts = step / part;
-                    format!("; {{train.batch_size={part}}} {{train.grad_accum_steps={parts}}} makes the same step in parts")
-                });
-                Some(format!("about {largest} would{}", in_parts.unwrap_or_default()).into())
-            }
-            Self::QueueDoesNotFit { .. } => Some("give a smaller {pretrain.queue_size} or {pretrain.dim}".into()),
-            Self::FewerEpochs { made, .. } => Some(format!("give {{train.epochs={made}}} or more").into()),
             Self::OtherEpochLength { .. } => {
                 Some("images, batch and sampler have to be those that the run began with".into())
             }
-            Self::OneClass { .. } => Some("a classifier needs two classes or more, each a folder of its own".into()),
-            Self::NoProbe => Some("leave out {run.probe=false}, or give {method.head_init=random}".into()),
-            Self::NoObjective => {
-                Some("begin and resume such a run with a program that passes its own objective".into())
-            }
-            Self::ClassCount { .. } => Some(
-                "leave out {model.num_classes} (in a file: model.num_classes = \"auto\"): the data says how many there are"
-                    .into(),
-            ),
-            Self::NoTestSplit { .. } => Some("{@split=val} evaluates on the validation images".into()),
             Self::NonFinite { last_good, .. } => {
                 let saved = last_good.as_ref().map(|path| format!("; {} is from before", literal(path.display())));
                 Some(format!("lower {{train.lr}}; {{train.clip_grad=1}} may help too{}", saved.unwrap_or_default()).into())
             }
             Self::FrozenMoved { .. } => Some("this is a mistake in coretune: please report it with config.toml".into()),
             Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
-            Self::InputChanged { .. } => {
-                Some("give the original with {data.dir} or {checkpoint.path}, or start a new run".into())
-            }
             Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
                 "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \

@@ -81,6 +81,21 @@ impl EvaluationReport {
     }
 }
 
+/// Figures of a model that is not being trained, such as the frozen checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// The model, in a word.
+    pub what: &'static str,
+    /// Name of the split.
+    pub split: String,
+    /// What was measured on it.
+    pub figures: Figures,
+    /// The figures that matter, and how to show them.
+    pub shown: Vec<FigureSpec>,
+    /// Time it took.
+    pub took: Duration,
+}
+
 /// Something that happened while training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -97,6 +112,8 @@ pub enum Event {
     Step(StepReport),
     /// The model was evaluated at the end of an epoch, or before the first step.
     Evaluated(EvaluationReport),
+    /// A model that is not being trained was measured.
+    Measured(Measurement),
     /// Work other than training began, such as measuring the frozen checkpoint.
     Stage(&'static str),
     /// That work has come this far.

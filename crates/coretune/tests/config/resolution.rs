@@ -1,6 +1,6 @@
 use std::fs;
 
-use coretune::config::{Input, Layers, RunConfig};
+use coretune::config::{Configuration, Input, Layers, RunConfig};
 use coretune::models::{Architecture, Family, Stem};
 use coretune::transforms::Augmentation;
 

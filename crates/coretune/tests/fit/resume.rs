@@ -3,26 +3,26 @@
 use std::fs;
 use std::path::Path;
 
-use coretune::config::RunConfig;
-use coretune::fit::{Finished, changed_settings, compare_provenance, prepare};
+use coretune::config::{Configuration, RunConfig};
+use coretune::fit::{Finished, prepare};
 use coretune::run_folder::{Provenance, RunFolder};
+use coretune::runs::{Job, Options, Prepared, RunError, changed_settings, compare_provenance};
 use coretune::train::{Event, Stop, TrainError};
 use coretune_testing::SmallWorld;
 use serde_json::Value;
 
 /// Runs in `folder` until the event after which `stops` says so, or to the end.
-fn run(folder: &RunFolder, config: &RunConfig, stops: impl Fn(&Event) -> bool) -> Result<Finished, TrainError> {
-    let mut preparation = prepare(config).unwrap();
+fn run(folder: &RunFolder, config: &RunConfig, stops: impl Fn(&Event) -> bool) -> Result<Finished, RunError> {
     let stop = Stop::default();
-    preparation.task.stop = stop.clone();
+    let options = Options { stop: stop.clone(), ..Options::default() };
+    let preparation = config.prepare(options, &mut |_| {}).unwrap();
     folder.write_config(&preparation.task.config.to_toml()).unwrap();
-    let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
     let mut observer = |event: &Event| {
         if stops(event) {
             stop.request();
         }
     };
-    preparation.run(folder, frozen.as_ref(), &mut observer)
+    preparation.run(folder, &mut observer)
 }
 
 fn is_step(event: &Event, number: u64) -> bool {
@@ -61,7 +61,9 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
         for step in [1, 2, 3, 5] {
             let folder = RunFolder::create(&world.path(&format!("{name}-{step}"))).unwrap();
             let error = run(&folder, &config, |event| is_step(event, step)).unwrap_err();
-            let TrainError::Interrupted { saved: Some(saved) } = &error else { panic!("{name}, {step}: {error}") };
+            let RunError::Train(TrainError::Interrupted { saved: Some(saved) }) = &error else {
+                panic!("{name}, {step}: {error}")
+            };
             assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
             assert!(folder.read_summary().unwrap().is_none());
             run(&folder, &config, |_| false).unwrap();
@@ -93,7 +95,7 @@ fn stopped_in_the_probe_nothing_is_lost_and_nothing_is_there() {
     let preparation = prepare(&world.config(&[])).unwrap();
     preparation.task.stop.request();
     let error = preparation.task.probe_random(&mut |_| {}).unwrap_err();
-    assert!(matches!(error, TrainError::Interrupted { saved: None }), "{error}");
+    assert!(matches!(error, RunError::Train(TrainError::Interrupted { saved: None })), "{error}");
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn settings_that_change_the_result_need_to_be_allowed_by_name() {
 #[test]
 fn other_images_or_another_checkpoint_are_refused_and_another_machine_is_told() {
     let world = SmallWorld::new(12, 4);
-    let provenance = || prepare(&world.config(&[])).unwrap().task.provenance().unwrap();
+    let provenance = || prepare(&world.config(&[])).unwrap().provenance().unwrap();
     let compare = |recorded: &Provenance, now: &Provenance| compare_provenance(recorded, now, Path::new("data"), None);
     let recorded = provenance();
     assert!(compare(&recorded, &provenance()).unwrap().is_empty());

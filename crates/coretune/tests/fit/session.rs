@@ -1,8 +1,9 @@
 use std::fs;
 
-use coretune::config::RunConfig;
+use coretune::config::{Configuration, RunConfig};
 use coretune::fit::{Finished, evaluate_run, prepare};
 use coretune::run_folder::{MetricsRecord, RunFolder};
+use coretune::runs::Prepared;
 use coretune::train::Event;
 use coretune_testing::SmallWorld;
 
@@ -10,8 +11,7 @@ fn fit(world: &SmallWorld, name: &str, config: &RunConfig) -> Finished {
     let preparation = prepare(config).unwrap();
     let folder = RunFolder::create(&world.path(name)).unwrap();
     folder.write_config(&preparation.task.config.to_toml()).unwrap();
-    let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
-    preparation.run(&folder, frozen.as_ref(), &mut |_| {}).unwrap()
+    preparation.run(&folder, &mut |_| {}).unwrap()
 }
 
 fn last(world: &SmallWorld, name: &str) -> Vec<u8> {
@@ -125,7 +125,7 @@ fn every_step_is_logged_with_its_terms_and_told_to_the_observer() {
             steps.push(report.step);
         }
     };
-    preparation.run(&folder, None, &mut observer).unwrap();
+    preparation.train(&folder, None, &mut observer).unwrap();
     // 12 images per class less 2 for validation make 3 batches of 8.
     assert_eq!(steps, (1..=6).collect::<Vec<_>>());
     let lines = fs::read_to_string(world.path("run").join("metrics.jsonl")).unwrap();
@@ -142,7 +142,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
     let world = SmallWorld::new(12, 4);
     let preparation = prepare(&world.config(&["run.probe=false", "train.lr=1e30"])).unwrap();
     let folder = RunFolder::create(&world.path("run")).unwrap();
-    let error = preparation.run(&folder, None, &mut |_| {}).unwrap_err();
+    let error = preparation.train(&folder, None, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("at step"), "{error}");
     assert!(!world.path("run").join("checkpoints/last.safetensors").exists());
 }
@@ -152,7 +152,7 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
     let world = SmallWorld::new(12, 4);
     let preparation = prepare(&world.config(&["train.batch_size=64", "run.probe=false"])).unwrap();
     let folder = RunFolder::create(&world.path("run")).unwrap();
-    let error = preparation.run(&folder, None, &mut |_| {}).unwrap_err().to_string();
+    let error = preparation.train(&folder, None, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("64") && error.contains("30"), "{error}");
     for class in ["green", "red"] {
         fs::remove_dir_all(world.data().join("train").join(class)).unwrap();
@@ -182,7 +182,7 @@ fn early_stopping_ends_a_run_after_so_many_epochs_without_a_better_one() {
             ended_early = Some(*early);
         }
     };
-    preparation.run(&folder, None, &mut observer).unwrap();
+    preparation.train(&folder, None, &mut observer).unwrap();
     assert_eq!(ended_early, Some(true));
     let summary = folder.read_summary().unwrap().unwrap();
     assert_eq!((summary.epochs, summary.best.epoch), (3, 1));

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use coretune::checkpoints::{Checkpoint, recognise, safetensors_file};
-use coretune::config::Layers;
+use coretune::config::{Configuration, Layers, PretrainConfig};
 use coretune::fit::prepare;
 use coretune::models::Architecture;
 use coretune::pretrain::PretrainTask;
 use coretune::report::pretraining_report;
 use coretune::run_folder::{MetricsRecord, RunFolder, RunKind};
+use coretune::runs::{Job, Options, Prepared, RunError};
 use coretune::train::{Event, TrainError};
 use coretune_testing::SmallWorld;
 
@@ -18,10 +19,15 @@ fn two_classes(test: usize) -> SmallWorld {
     SmallWorld::of_classes(&[("a", [60, 120, 180]), ("b", [180, 120, 60])], 24, test)
 }
 
+/// A run before its first step.
+fn prepared(config: &PretrainConfig) -> Result<PretrainTask, RunError> {
+    config.prepare(Options::default(), &mut |_| {})
+}
+
 /// A whole run.
 fn run(world: &SmallWorld, name: &str, more: &[&str]) -> RunFolder {
     let folder = RunFolder::create(&world.path(name)).unwrap();
-    let task = PretrainTask::prepare(&world.pretraining(more), &mut |_| {}).unwrap();
+    let task = prepared(&world.pretraining(more)).unwrap();
     folder.write_config(&task.config.to_toml()).unwrap();
     task.run(&folder, &mut |_| {}).unwrap();
     folder
@@ -54,7 +60,7 @@ fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
         let folder = run(&world, method, &[&format!("pretrain.method={method}")]);
         let (found, architecture) = recognised(&folder.last_checkpoint());
         assert!(found.contains(name), "{found}");
-        assert_eq!(architecture, PretrainTask::prepare(&world.pretraining(&[]), &mut |_| {}).unwrap().architecture);
+        assert_eq!(architecture, prepared(&world.pretraining(&[])).unwrap().architecture);
         let summary = folder.read_pretrain_summary().unwrap().unwrap();
         assert_eq!((summary.epochs, summary.steps, summary.images), (3, 18, 48));
         let of_probes = probes(&folder);
@@ -130,7 +136,7 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
         let whole = run(&world, &format!("{method} whole"), &[method]);
         for stop_after in [1, 6, 11] {
             let folder = RunFolder::create(&world.path(&format!("{method} {stop_after}"))).unwrap();
-            let task = PretrainTask::prepare(&world.pretraining(&[method]), &mut |_| {}).unwrap();
+            let task = prepared(&world.pretraining(&[method])).unwrap();
             let stop = task.stop.clone();
             let mut steps = 0;
             let error = task.run(&folder, &mut |event| {
@@ -141,8 +147,8 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes_and_metrics() {
                     }
                 }
             });
-            assert!(matches!(error, Err(TrainError::Interrupted { saved: Some(_) })), "{error:?}");
-            let again = PretrainTask::prepare(&world.pretraining(&[method]), &mut |_| {}).unwrap();
+            assert!(matches!(error, Err(RunError::Train(TrainError::Interrupted { saved: Some(_) }))), "{error:?}");
+            let again = prepared(&world.pretraining(&[method])).unwrap();
             again.run(&folder, &mut |_| {}).unwrap();
             assert!(last(&folder) == last(&whole), "{method}, stopped after {stop_after}");
             assert_eq!(folder.metrics().unwrap().len(), whole.metrics().unwrap().len());
@@ -172,7 +178,7 @@ fn the_state_holds_the_queue_its_place_and_both_encoders() {
 #[test]
 fn the_resolved_configuration_repeats_the_run() {
     let world = two_classes(0);
-    let task = PretrainTask::prepare(&world.pretraining(&[]), &mut |_| {}).unwrap();
+    let task = prepared(&world.pretraining(&[])).unwrap();
     let path = world.path("config.toml");
     fs::write(&path, task.config.to_toml()).unwrap();
     let text = fs::read_to_string(&path).unwrap();
@@ -216,6 +222,6 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
             .contains("pretrain.queue_size")
     );
     assert!(refused(&["pretrain.bn_groups=3"]).hint().unwrap().to_string().contains("pretrain.bn_groups"));
-    let error = PretrainTask::prepare(&world.pretraining(&["train.batch_size=64"]), &mut |_| {}).err().unwrap();
-    assert!(matches!(error, TrainError::BatchTooLarge { batch: 64, images: 48 }), "{error}");
+    let error = prepared(&world.pretraining(&["train.batch_size=64"])).err().unwrap();
+    assert!(matches!(error, RunError::Train(TrainError::BatchTooLarge { batch: 64, images: 48 })), "{error}");
 }

@@ -3,10 +3,11 @@
 mod page;
 mod what_is_left;
 
-use coretune::config::RunConfig;
+use coretune::config::{Configuration, RunConfig};
 use coretune::fit::prepare;
 use coretune::report::{Report, Source, report};
 use coretune::run_folder::RunFolder;
+use coretune::runs::Prepared;
 use coretune_testing::SmallWorld;
 
 /// A name that would break a page that does not escape it.
@@ -28,8 +29,7 @@ fn fit(world: &SmallWorld, name: &str, settings: &[&str]) -> Source {
     let preparation = prepare(&config).unwrap();
     let folder = RunFolder::create(&world.path(name)).unwrap();
     folder.write_config(&preparation.task.config.to_toml()).unwrap();
-    let frozen = config.run.probe.then(|| preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap());
-    preparation.run(&folder, frozen.as_ref(), &mut |_| {}).unwrap();
+    preparation.run(&folder, &mut |_| {}).unwrap();
     Source { folder: world.path(name), config }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
-use crate::data::DatasetOptions;
+use crate::data::{Budget, DatasetOptions};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::{Augmentation, Interpolation};
@@ -66,6 +66,15 @@ pub struct DataSection {
 }
 
 impl DataSection {
+    /// The labelled budget.
+    pub fn budget(&self) -> Budget {
+        match self.per_class {
+            Some(per_class) => Budget::PerClass(per_class),
+            None if self.label_fraction < 1.0 => Budget::Fraction(self.label_fraction),
+            None => Budget::Everything,
+        }
+    }
+
     /// Refuses settings that are each in range and do not go together.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         refuse_if(self.per_class.is_some() && self.label_fraction < 1.0, || ConfigError::Conflict {

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use super::evaluation::{Evaluation, evaluate_outputs};
 use super::frozen::FrozenFigures;
-use super::settings;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
-use crate::config::HeadInit;
 use crate::engine::World;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
@@ -16,6 +14,7 @@ use crate::figures::Selection;
 use crate::models::{Backbone, Linear, Model, ProjectionHead};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
+use crate::runs::{RunError, training_plan};
 use crate::train::{
     Event, FineTuning, Frozen, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
 };
@@ -26,28 +25,40 @@ use crate::transforms::Transform;
 pub struct Finished {
     /// What `summary.json` says.
     pub summary: Summary,
-    /// Figures on the test split, where there is one.
+    /// Figures on the test split, if there is one.
     pub test: Option<Evaluation>,
     /// Fine-tuned model against linear probe, image by image on the evaluation split; if the probe was measured.
     pub against_probe: Option<Comparison>,
 }
 
 impl Preparation {
+    /// Measures the frozen checkpoint if the configuration says so, then trains.
+    pub(super) fn probe_and_train(self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<Finished, RunError> {
+        if !self.task.config.run.probe {
+            return self.train(folder, None, observer);
+        }
+        let frozen = self.task.probe(&self.backbone, observer)?;
+        observer(&Event::Measured(frozen.measurement()));
+        self.train(folder, Some(&frozen), observer)
+    }
+
     /// Trains as configured, keeps the best epoch, evaluates it, and writes the summary.
     ///
-    /// The run folder exists and holds `config.toml` already. Where it holds a saved state, training goes on from it.
+    /// The run folder exists and holds `config.toml` already. If it holds a saved state, training resumes from it.
+    /// `frozen` are the figures of the frozen checkpoint, if it was measured.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when it was asked to stop ([`Task::stop`]): with the state saved, the same call goes
-    /// on from there.
-    pub fn run(
+    /// [`TrainError::Interrupted`](crate::train::TrainError::Interrupted) when it was asked to stop ([`Task::stop`]): the
+    /// state is saved, and the same call resumes from it.
+    pub fn train(
         self,
         folder: &RunFolder,
         frozen: Option<&FrozenFigures>,
         observer: &mut Observer<'_>,
-    ) -> Result<Finished, TrainError> {
-        let Preparation { task, backbone, .. } = self;
-        let mut trainer = task.trainer(backbone, folder, frozen)?;
+    ) -> Result<Finished, RunError> {
+        let Preparation { task, backbone, objective, .. } = self;
+        let objective = objective.ok_or(RunError::NoObjective)?;
+        let mut trainer = task.trainer((backbone, objective), folder, frozen)?;
         let outcome = trainer.carry_on(observer)?;
         let stopwatch = trainer.stopwatch;
         // The memory of the optimizer is not needed any more.
@@ -65,7 +76,7 @@ impl Preparation {
             None => validation,
         };
         let seed = task.config.train.seed;
-        let compare = |frozen: &FrozenFigures| -> Result<Comparison, TrainError> {
+        let compare = |frozen: &FrozenFigures| -> Result<Comparison, RunError> {
             Ok(paired_comparison(&outputs.correct()?, &frozen.linear_correct, seed)?)
         };
         let against_probe = frozen.map(compare).transpose()?;
@@ -90,29 +101,32 @@ impl Task {
     /// The trainer of this task at its first step.
     pub(super) fn trainer<'a>(
         &self,
-        backbone: Backbone,
+        start: (Backbone, Box<dyn Objective>),
         folder: &'a RunFolder,
         frozen: Option<&FrozenFigures>,
-    ) -> Result<Trainer<'a, FineTuning>, TrainError> {
+    ) -> Result<Trainer<'a, FineTuning>, RunError> {
         let images = self.training_images()?;
-        let schedule = settings::schedule(&self.config.train, images.steps_per_epoch()?);
-        let plan = settings::plan(&self.config.train, &self.config.run);
-        Ok(Trainer::new(self.learner(backbone, frozen)?, images, (schedule, plan), folder, self.stop.clone()))
+        let schedule = training_plan::schedule(&self.config.train, images.steps_per_epoch()?);
+        let plan = training_plan::plan(&self.config.train, &self.config.run);
+        Ok(Trainer::new(self.learner(start, frozen)?, images, (schedule, plan), folder, self.stop.clone()))
     }
 
     /// The model before its first step, with all that its steps need.
-    fn learner(&self, backbone: Backbone, frozen: Option<&FrozenFigures>) -> Result<FineTuning, TrainError> {
+    fn learner(
+        &self,
+        (backbone, mut objective): (Backbone, Box<dyn Objective>),
+        frozen: Option<&FrozenFigures>,
+    ) -> Result<FineTuning, RunError> {
         let (train, network) = (&self.config.train, &self.config.model);
-        let mut objective = self.objective()?;
         let classifier = self.classifier(backbone.feature_width(), frozen)?;
         let model = self.model(backbone, classifier, &*objective)?;
         objective.needs().check(&model)?;
         objective.begin(&Start { network: &model, seed: train.seed })?;
         Ok(FineTuning {
             description: self.description(&model),
-            optimizer: settings::optimizer(&model, train),
+            optimizer: training_plan::optimizer(&model, train),
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
-            accumulation: settings::accumulation(train),
+            accumulation: training_plan::accumulation(train),
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
             measure: Box::new(|| Box::new(ClassificationMeasure::default())),
             selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,
@@ -125,21 +139,13 @@ impl Task {
         })
     }
 
-    /// The objective that the configuration names.
-    ///
-    /// # Errors
-    /// [`TrainError::NoObjective`] when it names one that only the program that began the run can bring.
-    pub(super) fn objective(&self) -> Result<Box<dyn Objective>, TrainError> {
-        self.config.method.build(self.config.train.label_smoothing).ok_or(TrainError::NoObjective)
-    }
-
     /// Backbone and heads together; the projection head is there for the methods that use it.
     pub(super) fn model(
         &self,
         backbone: Backbone,
         classifier: Linear,
         objective: &dyn Objective,
-    ) -> Result<Model, TrainError> {
+    ) -> Result<Model, RunError> {
         let (width, outputs) = (backbone.feature_width(), self.config.method.contrast_dim);
         let projection = objective
             .needs()
@@ -149,28 +155,16 @@ impl Task {
         Ok(Model::new(backbone, classifier, projection, self.normalisation())?)
     }
 
-    /// G_y at the start: random without bias, or the linear probe (B11).
-    fn classifier(&self, width: i64, frozen: Option<&FrozenFigures>) -> Result<Linear, TrainError> {
-        let (classes, seed) = (self.classes.len() as i64, self.config.train.seed);
-        match (self.config.method.head_init, frozen) {
-            (HeadInit::Random, _) => Ok(Linear::classifier(width, classes, seed, self.device)?),
-            (HeadInit::LinearProbe, Some(FrozenFigures { probe, .. })) => {
-                Ok(Linear::from_values(&probe.weight, Some(&probe.bias), self.device)?)
-            }
-            (HeadInit::LinearProbe, None) => Err(TrainError::NoProbe),
-        }
-    }
-
     /// Steps that an epoch has; refuses a batch that the training images do not fill.
-    pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
-        self.training_images()?.steps_per_epoch()
+    pub fn steps_per_epoch(&self) -> Result<u64, RunError> {
+        Ok(self.training_images()?.steps_per_epoch()?)
     }
 
-    pub(super) fn training_images(&self) -> Result<TrainingImages, TrainError> {
+    pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
         Ok(TrainingImages {
             split: self.splits.train.clone(),
-            sampling: settings::sampling(&self.config),
+            sampling: training_plan::sampling(&self.config),
             transform: Arc::new(transform),
             views: 1,
             workers: self.config.workers(),

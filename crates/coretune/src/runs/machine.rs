@@ -1,10 +1,11 @@
 //! Where and in which precision a command computes.
 
 use tch::Device;
+use thiserror::Error;
 
 use crate::config::RunSection;
-use crate::engine::{DeviceChoice, Precision, device_name, threads};
-use crate::train::TrainError;
+use crate::engine::{DeviceChoice, DeviceError, EngineError, Precision, UnknownDevice, device_name, threads};
+use crate::settings::Hint;
 
 /// Where and in which precision a command computes.
 pub(crate) struct Machine {
@@ -16,7 +17,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Takes the device, the threads and the precision that `run` asks for.
-    pub(crate) fn choose(run: &RunSection) -> Result<Self, TrainError> {
+    pub(crate) fn choose(run: &RunSection) -> Result<Self, MachineError> {
         let (device, device_note) = run.device.parse::<DeviceChoice>()?.resolve()?;
         if let Some(count) = run.threads {
             threads::set(count)?;
@@ -30,5 +31,30 @@ impl Machine {
         run.device = device_name(self.device);
         run.amp = self.precision.into();
         run.threads = Some(threads::get());
+    }
+}
+
+/// Why a command cannot compute where it was told to.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A name that no device has.
+    #[error(transparent)]
+    UnknownDevice(#[from] UnknownDevice),
+    /// The number of threads.
+    #[error(transparent)]
+    Threads(#[from] EngineError),
+}
+
+impl MachineError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Device(error) => error.hint(),
+            Self::UnknownDevice(_) => None,
+            Self::Threads(error) => error.hint(),
+        }
     }
 }

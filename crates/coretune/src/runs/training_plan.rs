@@ -19,7 +19,7 @@ pub(crate) fn rule(train: &TrainSection) -> Rule {
 }
 
 /// The optimizer over a model's weights.
-pub(super) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
+pub(crate) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
     let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
     Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad)
@@ -41,7 +41,7 @@ pub(crate) fn schedule(train: &TrainSection, steps: u64) -> Schedule {
 }
 
 /// How batches are drawn.
-pub(super) fn sampling(config: &RunConfig) -> Sampling {
+pub(crate) fn sampling(config: &RunConfig) -> Sampling {
     match config.data.sampler {
         config::Sampler::Shuffle => Sampling::Shuffle { batch_size: config.train.effective_batch() },
         config::Sampler::Balanced => {
@@ -65,7 +65,7 @@ pub(crate) fn plan(train: &TrainSection, run: &RunSection) -> Plan {
 }
 
 /// How a step's batch is taken apart.
-pub(super) fn accumulation(train: &TrainSection) -> Accumulation {
+pub(crate) fn accumulation(train: &TrainSection) -> Accumulation {
     let part = train.batch_size;
     match (train.grad_accum_steps, train.accumulation) {
         (1, _) => Accumulation::Whole,

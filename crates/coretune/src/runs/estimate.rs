@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::{TrainError, TrainingImages};
+use super::RunError;
 use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
 use crate::models::{Backbone, Mode, Normalisation};
+use crate::train::TrainingImages;
 
 /// The cost of a run, estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -45,10 +46,7 @@ pub(crate) struct MemoryByImages {
 
 impl MemoryByImages {
     /// Does `work` with a few images, up to `most`, and measures how much more memory each takes.
-    pub(crate) fn measure(
-        most: usize,
-        mut work: impl FnMut(usize) -> Result<(), TrainError>,
-    ) -> Result<Self, TrainError> {
+    pub(crate) fn measure(most: usize, mut work: impl FnMut(usize) -> Result<(), RunError>) -> Result<Self, RunError> {
         let mut memory = MemoryByImages { images: 0, bytes: peak_rss_bytes(), per_image: 0 };
         for images in SMALL.map(|images| images.min(most)) {
             // If a few images are a good part of what fits, fewer suffice.
@@ -91,7 +89,7 @@ impl MemoryTrial<'_> {
     ///
     /// Extrapolated from forward and backward passes on a few. Only for the host's memory: a GPU reports what does not
     /// fit, but Linux kills the process.
-    pub(crate) fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, TrainError> {
+    pub(crate) fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, RunError> {
         if self.device != Device::Cpu || available_memory_bytes() == 0 {
             return Ok(None);
         }
@@ -104,7 +102,7 @@ impl MemoryTrial<'_> {
     }
 
     /// The memory of one image too large to be tried, extrapolated from smaller ones: activations grow with its area.
-    fn bytes_of_large_image(&self) -> Result<u64, TrainError> {
+    fn bytes_of_large_image(&self) -> Result<u64, RunError> {
         self.pass(1, LARGE / 2)?;
         let before = peak_rss_bytes();
         self.pass(1, LARGE)?;
@@ -114,7 +112,7 @@ impl MemoryTrial<'_> {
     }
 
     /// Forward and backward pass.
-    fn pass(&self, images: usize, size: i64) -> Result<(), TrainError> {
+    fn pass(&self, images: usize, size: i64) -> Result<(), RunError> {
         Ok(guard("measuring the memory of a step", || {
             let rows = (images * self.views) as i64;
             let pixels = Tensor::zeros([rows, size, size, 3], (Kind::Uint8, self.device));
@@ -132,8 +130,8 @@ impl MemoryTrial<'_> {
 /// Time of an image in training: from the moment that the first is asked for, over a few steps of a real epoch.
 pub(crate) fn seconds_per_image(
     images: &TrainingImages,
-    mut make_step: impl FnMut(&Batch) -> Result<(), TrainError>,
-) -> Result<f64, TrainError> {
+    mut make_step: impl FnMut(&Batch) -> Result<(), RunError>,
+) -> Result<f64, RunError> {
     let (started, mut seen) = (Instant::now(), 0);
     for batch in images.epoch(0, 0)?.take(TIMED_STEPS) {
         let batch = batch?;
@@ -188,24 +186,5 @@ mod tests {
         assert_eq!(memory.with(8), memory.bytes);
         assert_eq!(memory.with(18) - memory.bytes, 10 * memory.per_image);
         assert!(memory.most_images() > 8);
-    }
-
-    #[test]
-    fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
-        let of_step = |step, batch, largest| {
-            TrainError::BatchDoesNotFit { batch, largest, step: Some(step), img_size: 224 }.hint().unwrap().to_string()
-        };
-        let hint = |batch, largest| of_step(batch, batch, largest);
-        assert!(hint(256, 100).contains("about 100 would; train.batch_size = 64 train.grad_accum_steps = 4"));
-        assert!(hint(64, 33).contains("train.batch_size = 32 train.grad_accum_steps = 2"));
-        assert!(hint(96, 2).contains("train.batch_size = 2 train.grad_accum_steps = 48"));
-        assert!(of_step(256, 64, 20).contains("train.batch_size = 16 train.grad_accum_steps = 16"));
-        assert!(!hint(97, 50).contains("grad_accum"), "97 is a prime");
-        assert!(hint(64, 1).contains("smaller data.img_size than 224") && !hint(64, 0).contains("grad_accum"));
-        let whole = TrainError::BatchDoesNotFit { batch: 256, largest: 100, step: None, img_size: 224 }
-            .hint()
-            .unwrap()
-            .to_string();
-        assert!(whole.contains("train.batch_size = 100") && !whole.contains("accum"), "{whole}");
     }
 }

@@ -1,0 +1,84 @@
+//! What the configurations of all kinds of run have in common.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::error::ConfigError;
+use super::layers::Layers;
+use super::sections::{DataSection, RunSection, TrainSection, find_setting};
+use crate::settings::RunKind;
+
+/// The configuration of one kind of run: its own sections, and those that every kind has.
+pub trait Configuration: Clone + Serialize + DeserializeOwned {
+    /// The kind of run.
+    const KIND: RunKind;
+
+    /// The configuration that the layers give, when every setting is given and all go together.
+    ///
+    /// # Errors
+    /// The first setting that is missing, belongs to another kind of run, or excludes another one.
+    fn of(layers: &Layers) -> Result<Self, ConfigError>;
+
+    /// Name of the method.
+    fn method_name(&self) -> &str;
+
+    /// The checkpoint that training starts from, if any.
+    fn checkpoint_path(&self) -> Option<&Path>;
+
+    /// The images.
+    fn data(&self) -> &DataSection;
+
+    /// The optimisation.
+    fn train(&self) -> &TrainSection;
+
+    /// The machine and the folder.
+    fn run(&self) -> &RunSection;
+
+    /// The machine and the folder, to be changed.
+    fn run_mut(&mut self) -> &mut RunSection;
+
+    /// The output, as given or automatic.
+    fn output(&self) -> PathBuf {
+        self.run().output_or(&self.data().dir, self.method_name(), self.train().seed)
+    }
+
+    /// The folder of the run: the output, or the experiment in it.
+    fn folder(&self) -> PathBuf {
+        match &self.run().experiment {
+            Some(experiment) => self.output().join(experiment),
+            None => self.output(),
+        }
+    }
+
+    /// The settings that such a run reads, as sections of keys.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    fn to_table(&self) -> Table {
+        let mut table = Table::try_from(self).expect("strings, numbers and lists have a spelling in TOML");
+        for (section, keys) in &mut table {
+            if let Value::Table(keys) = keys {
+                keys.retain(|name, _| is_read(&format!("{section}.{name}"), Self::KIND));
+            }
+        }
+        table
+    }
+
+    /// The configuration as a file that [`Layers::file`] reads back to the same value.
+    ///
+    /// # Panics
+    /// Never: every value has a spelling in TOML.
+    fn to_toml(&self) -> String {
+        let body = toml::to_string(&self.to_table()).expect("strings, numbers and lists have a spelling in TOML");
+        format!(
+            "# Every setting of the run. Given as the configuration of another run, this file repeats it.\n\n{body}"
+        )
+    }
+}
+
+fn is_read(key: &str, kind: RunKind) -> bool {
+    find_setting(key).is_some_and(|setting| setting.is_read_by(kind))
+}

@@ -1,0 +1,80 @@
+//! Fine-tuning as a job: what [`crate::runs`] calls.
+
+use std::collections::BTreeMap;
+
+use super::preparation::prepare_with;
+use super::{Finished, Preparation};
+use crate::config::RunConfig;
+use crate::run_folder::{Provenance, Recording, RunFolder, RunFolderError, Summary};
+use crate::runs::{Estimate, Job, Options, Prepared, RunError, provenance};
+use crate::train::Observer;
+
+impl Job for RunConfig {
+    type Prepared = Preparation;
+    type Finished = Finished;
+    type Summary = Summary;
+
+    fn with_own_method(&self) -> Result<Self, RunError> {
+        let mut config = self.clone();
+        config.method.name = None;
+        config.method.values.clear();
+        Ok(config)
+    }
+
+    fn prepare(&self, options: Options, observer: &mut Observer<'_>) -> Result<Preparation, RunError> {
+        prepare_with(self, options, observer)
+    }
+
+    fn recording(&self) -> Recording {
+        Recording { log_every: self.train.log_every as u64, evaluated_every: Some(1) }
+    }
+
+    fn summary(folder: &RunFolder) -> Result<Option<Summary>, RunFolderError> {
+        folder.read_summary()
+    }
+
+    fn epochs_made(summary: &Summary) -> u64 {
+        summary.epochs
+    }
+}
+
+impl Prepared for Preparation {
+    type Job = RunConfig;
+
+    fn config(&self) -> &RunConfig {
+        &self.task.config
+    }
+
+    fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    fn steps_per_epoch(&self) -> Result<u64, RunError> {
+        self.task.steps_per_epoch()
+    }
+
+    fn check_memory(&self) -> Result<(), RunError> {
+        self.check_batch()
+    }
+
+    fn provenance(&self) -> Result<Provenance, RunError> {
+        let (task, splits) = (&self.task, &self.task.splits);
+        let mut data = BTreeMap::from([
+            ("train".to_string(), splits.train.content_hash()?),
+            ("validation".to_string(), splits.validation.content_hash()?),
+        ]);
+        if let Some(test) = &splits.test {
+            data.insert("test".into(), test.content_hash()?);
+        }
+        let checkpoint = Some(task.checkpoint_hash.clone());
+        Ok(provenance(data, checkpoint, task.config.train.seed, task.device, task.precision))
+    }
+
+    fn estimate(self) -> Result<Estimate, RunError> {
+        self.make_few_steps()
+    }
+
+    fn run(self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<Finished, RunError> {
+        self.probe_and_train(folder, observer)
+    }
+}

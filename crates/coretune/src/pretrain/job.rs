@@ -1,0 +1,71 @@
+//! Pre-training as a job: what [`crate::runs`] calls.
+
+use std::collections::BTreeMap;
+
+use super::PretrainTask;
+use crate::config::{Configuration, PretrainConfig};
+use crate::run_folder::{PretrainSummary, Provenance, Recording, RunFolder, RunFolderError};
+use crate::runs::{Estimate, Job, Options, Prepared, RunError, provenance};
+use crate::train::Observer;
+
+impl Job for PretrainConfig {
+    type Prepared = PretrainTask;
+    type Finished = PretrainSummary;
+    type Summary = PretrainSummary;
+
+    fn with_own_method(&self) -> Result<Self, RunError> {
+        Err(RunError::NoOwnMethod { kind: Self::KIND })
+    }
+
+    fn prepare(&self, options: Options, observer: &mut Observer<'_>) -> Result<PretrainTask, RunError> {
+        PretrainTask::prepare(self, options.stop, observer)
+    }
+
+    fn recording(&self) -> Recording {
+        Recording { log_every: self.train.log_every as u64, evaluated_every: self.pretrain.probe_epochs }
+    }
+
+    fn summary(folder: &RunFolder) -> Result<Option<PretrainSummary>, RunFolderError> {
+        folder.read_pretrain_summary()
+    }
+
+    fn epochs_made(summary: &PretrainSummary) -> u64 {
+        summary.epochs
+    }
+}
+
+impl Prepared for PretrainTask {
+    type Job = PretrainConfig;
+
+    fn config(&self) -> &PretrainConfig {
+        &self.config
+    }
+
+    fn skipped(&self) -> &[String] {
+        &[]
+    }
+
+    fn steps_per_epoch(&self) -> Result<u64, RunError> {
+        Ok(self.training_images()?.steps_per_epoch()?)
+    }
+
+    fn check_memory(&self) -> Result<(), RunError> {
+        self.check_batch_and_queue()
+    }
+
+    fn provenance(&self) -> Result<Provenance, RunError> {
+        let mut data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
+        if let Some((role, split)) = &self.evaluated {
+            data.insert(role.to_string(), split.content_hash()?);
+        }
+        Ok(provenance(data, None, self.config.train.seed, self.device, self.precision))
+    }
+
+    fn estimate(self) -> Result<Estimate, RunError> {
+        self.make_few_steps()
+    }
+
+    fn run(self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<PretrainSummary, RunError> {
+        self.train(folder, observer)
+    }
+}

@@ -1,0 +1,71 @@
+//! Begins a run.
+
+use super::{Event, Job, Observer, Options, Prepared, RunError};
+use crate::run_folder::RunFolder;
+
+/// Begins a run in the folder that its configuration names, and carries it out to its end.
+///
+/// Nothing is written before images, checkpoint, machine and memory were checked.
+///
+/// # Errors
+/// [`RunError::UnderWay`] for what happens once the work has begun; what is refused before that otherwise.
+pub fn begin<J: Job>(config: &J, options: Options, observer: &mut Observer<'_, J>) -> Result<J::Finished, RunError> {
+    RunFolder::check_new(&config.folder())?;
+    let prepared = prepare(config, options, observer)?;
+    start(prepared, observer)
+}
+
+/// Opens what a configuration names.
+pub(super) fn prepare<J: Job>(
+    config: &J,
+    options: Options,
+    observer: &mut Observer<'_, J>,
+) -> Result<J::Prepared, RunError> {
+    let mut work = |event: &_| observer(&Event::Work(event));
+    if options.objective.is_some() {
+        return config.with_own_method()?.prepare(options, &mut work);
+    }
+    config.prepare(options, &mut work)
+}
+
+/// Makes the folder of a new run, and carries the run out.
+pub(super) fn start<P: Prepared>(prepared: P, observer: &mut Observer<'_, P::Job>) -> Result<Finished<P>, RunError> {
+    use crate::config::Configuration;
+
+    prepared.steps_per_epoch()?;
+    prepared.check_memory()?;
+    let config = prepared.config();
+    let folder = RunFolder::create(&config.folder())?;
+    folder.write_config(&config.to_toml())?;
+    observer(&Event::FolderOpened(&folder));
+    list_skipped(&prepared, &folder, observer)?;
+    folder.write_provenance(&prepared.provenance()?)?;
+    carry_out(prepared, &folder, observer)
+}
+
+type Finished<P> = <<P as Prepared>::Job as Job>::Finished;
+
+/// Names every image that was left out in a file of the run.
+pub(super) fn list_skipped<P: Prepared>(
+    prepared: &P,
+    folder: &RunFolder,
+    observer: &mut Observer<'_, P::Job>,
+) -> Result<(), RunError> {
+    let skipped = prepared.skipped();
+    if !skipped.is_empty() {
+        let list = folder.write_skipped(skipped)?;
+        observer(&Event::ImagesSkipped { images: skipped.len(), list: &list });
+    }
+    Ok(())
+}
+
+/// The work itself.
+pub(super) fn carry_out<P: Prepared>(
+    prepared: P,
+    folder: &RunFolder,
+    observer: &mut Observer<'_, P::Job>,
+) -> Result<Finished<P>, RunError> {
+    observer(&Event::Prepared(&prepared));
+    let finished = prepared.run(folder, &mut |event| observer(&Event::Work(event)));
+    finished.map_err(|error| RunError::UnderWay(Box::new(error)))
+}

@@ -1,0 +1,22 @@
+//! What a run will take, without carrying it out.
+
+use super::begin::prepare;
+use super::{Estimate, Event, Job, Observer, Options, Prepared, RunError};
+
+/// Prepares a run, makes a few of its steps, and gives its configuration with every value filled in and what the run
+/// will take. Nothing is written.
+///
+/// # Errors
+/// What [`super::begin`] refuses, other than the folder of the run.
+pub fn dry_run<J: Job>(
+    config: &J,
+    options: Options,
+    observer: &mut Observer<'_, J>,
+) -> Result<(J, Estimate), RunError> {
+    let prepared = prepare(config, options, observer)?;
+    prepared.steps_per_epoch()?;
+    prepared.check_memory()?;
+    observer(&Event::Prepared(&prepared));
+    let config = prepared.config().clone();
+    Ok((config, prepared.estimate()?))
+}

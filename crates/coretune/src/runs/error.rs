@@ -1,0 +1,232 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::MachineError;
+use crate::config::ConfigError;
+use crate::run_folder::ChangeRecord;
+use crate::settings::{Hint, RunKind, literal};
+use crate::train::TrainError;
+
+/// Why a run is not begun, resumed or repeated, or does not come to its end.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
+pub enum RunError {
+    /// Reading images or a checkpoint, training, or writing into the folder failed.
+    #[error(transparent)]
+    Train(TrainError),
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(Box<ConfigError>),
+    /// It cannot be computed where the configuration says.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// Whatever happened once the work had begun: a file that cannot be read, say, is a failure then, not a refusal.
+    #[error(transparent)]
+    UnderWay(Box<RunError>),
+    /// The training images are of a single class.
+    #[error("all {images} training images are of one class, {class}")]
+    OneClass { class: String, images: usize },
+    /// The number of classes is not the one that the user expects.
+    #[error("{path} has {found} classes, expected {expected}")]
+    ClassCount { path: PathBuf, expected: i64, found: usize },
+    /// The test split was asked for, and there is none.
+    #[error("{path} has no test split")]
+    NoTestSplit { path: PathBuf },
+    /// A checkpoint cannot be read to its end.
+    #[error("{path} cannot be read")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The classifier should start from a probe that was not measured.
+    #[error("the classifier cannot start from the linear probe: it was not measured")]
+    NoProbe,
+    /// A method of a program's own, which this program does not bring.
+    #[error("the method `custom` is in no table: only the program that brings it can run it")]
+    NoObjective,
+    /// A method of the program's own for a kind of run that takes methods from the table only.
+    #[error("runs of {kind} take their method from the table")]
+    NoOwnMethod { kind: RunKind },
+    /// The system does not have the memory for a batch.
+    #[error("{batch} images of {img_size} x {img_size} pixels at a time do not fit into memory")]
+    BatchDoesNotFit {
+        batch: usize,
+        /// The most images that were estimated to fit.
+        largest: usize,
+        /// Images of a step, if it may be made of several such parts.
+        step: Option<usize>,
+        img_size: i64,
+    },
+    /// The system does not have the memory for a queue of keys.
+    #[error(
+        "making a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
+        *bytes as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    QueueDoesNotFit { keys: usize, width: i64, bytes: u64, available: u64 },
+    /// The run has made more epochs than it is to make now.
+    #[error("the run has made {made} epochs, more than the {asked} that are asked for")]
+    FewerEpochs { made: u64, asked: u64 },
+    /// A finished run is to be resumed with other settings.
+    #[error("the run has made all its {made} epochs: nothing is left to compute with other settings")]
+    AllEpochsMade { made: u64 },
+    /// The images or the checkpoint are not those that the run began with.
+    #[error("{what} {path} is not what the run began with")]
+    InputChanged {
+        what: &'static str,
+        path: PathBuf,
+        /// Hash that the run recorded.
+        expected: String,
+        /// Hash of what is there.
+        found: String,
+    },
+    /// A run that is to be repeated has not ended.
+    #[error("{run} has not been run to its end")]
+    Unfinished { run: PathBuf, kind: RunKind },
+    /// A run cannot be repeated from its `config.toml`, since it began with other settings.
+    #[error("{run} cannot be repeated: its settings were changed on the way")]
+    SettingsChanged { run: PathBuf, config: PathBuf, kind: RunKind, changes: Vec<ChangeRecord> },
+    /// The place of a repetition is taken.
+    #[error("{copy} is not empty, as after an earlier repetition")]
+    NotFree { copy: PathBuf, run: PathBuf },
+}
+
+impl From<ConfigError> for RunError {
+    fn from(error: ConfigError) -> Self {
+        RunError::Config(Box::new(error))
+    }
+}
+
+/// What is an error of training is one of the run.
+impl<E: Into<TrainError>> From<E> for RunError {
+    fn from(error: E) -> Self {
+        RunError::Train(error.into())
+    }
+}
+
+impl RunError {
+    /// Whether the run ended because it was asked to stop.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Train(error) => matches!(error, TrainError::Interrupted { .. }),
+            Self::UnderWay(error) => error.is_interrupted(),
+            _ => false,
+        }
+    }
+
+    /// Whether what was asked for cannot be done at all, as against something that failed on the way.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Train(error) => error.is_refusal(),
+            Self::UnderWay(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The particulars, each a word and a text.
+    pub fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Config(error) => error.details(),
+            Self::UnderWay(error) => error.details(),
+            Self::SettingsChanged { changes, .. } => {
+                let line = |ChangeRecord { step, key, was, now }: &ChangeRecord| {
+                    format!("{key} = {was} up to step {step}, then {now}")
+                };
+                changes.iter().map(|change| ("changed", line(change))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<Hint> {
+        let hint: Hint = match self {
+            Self::Train(error) => return error.hint(),
+            Self::Config(error) => return error.hint(),
+            Self::Machine(error) => return error.hint(),
+            Self::UnderWay(error) => return error.hint(),
+            Self::Read { .. } => return None,
+            Self::OneClass { .. } => "a classifier needs two classes or more, each a folder of its own".into(),
+            Self::ClassCount { .. } => {
+                "leave out {model.num_classes} (in a file: model.num_classes = \"auto\"): the data \
+                                        says how many there are"
+                    .into()
+            }
+            Self::NoTestSplit { .. } => "{@split=val} evaluates on the validation images".into(),
+            Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
+            Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
+            Self::NoOwnMethod { .. } => "add the method to the table, or train with one of it".into(),
+            Self::BatchDoesNotFit { largest, step, img_size, .. } => smaller_batch(*largest, *step, *img_size),
+            Self::QueueDoesNotFit { .. } => "give a smaller {pretrain.queue_size} or {pretrain.dim}".into(),
+            Self::FewerEpochs { made, .. } => format!("give {{train.epochs={made}}} or more").into(),
+            Self::AllEpochsMade { .. } => {
+                "{train.epochs=N} {@allow-change=train.epochs} makes it longer; {run.output=DIR} begins another one"
+                    .into()
+            }
+            Self::InputChanged { .. } => {
+                "give the original with {data.dir} or {checkpoint.path}, or start a new run".into()
+            }
+            Self::Unfinished { kind, run } => {
+                let run = literal(run.display());
+                format!("{} {{@resume}} {{run.output={run}}} ends it first", kind.action()).into()
+            }
+            Self::SettingsChanged { kind, config, .. } => {
+                let (action, config) = (kind.action(), literal(config.display()));
+                format!(
+                    "{{@allow-change}} changed them; a new run of its last settings can be made: \
+                     {action} {{@config={config}}} {{run.output=DIR}}"
+                )
+                .into()
+            }
+            Self::NotFree { run, .. } => {
+                format!("remove it, or name another: {{@reproduce}} {} {{run.output=DIR}}", literal(run.display()))
+                    .into()
+            }
+        };
+        Some(hint)
+    }
+}
+
+/// A batch that would fit, where at most `largest` images do; as parts of the same size if a `step` may be made of them.
+fn smaller_batch(largest: usize, step: Option<usize>, img_size: i64) -> Hint {
+    match step {
+        // Batch norm takes the statistics of two images or more.
+        _ if largest < 2 => {
+            format!("not even two of them would: give a smaller {{data.img_size}} than {img_size}, or a smaller {{model.name}}")
+        }
+        None => format!(
+            "{{train.batch_size={largest}}} would; so would a smaller {{data.img_size}} than {img_size} or a smaller \
+             {{model.name}}"
+        ),
+        Some(step) => match (2..=largest.min(step)).rev().find(|part| step % part == 0) {
+            None => format!("about {largest} would"),
+            Some(part) => format!(
+                "about {largest} would; {{train.batch_size={part}}} {{train.grad_accum_steps={}}} makes the same step in parts",
+                step / part
+            ),
+        },
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_offered_in_parts_that_do() {
+        let of_step = |step, batch, largest| {
+            RunError::BatchDoesNotFit { batch, largest, step: Some(step), img_size: 224 }.hint().unwrap().to_string()
+        };
+        let hint = |batch, largest| of_step(batch, batch, largest);
+        assert!(hint(256, 100).contains("about 100 would; train.batch_size = 64 train.grad_accum_steps = 4"));
+        assert!(hint(64, 33).contains("train.batch_size = 32 train.grad_accum_steps = 2"));
+        assert!(hint(96, 2).contains("train.batch_size = 2 train.grad_accum_steps = 48"));
+        assert!(of_step(256, 64, 20).contains("train.batch_size = 16 train.grad_accum_steps = 16"));
+        assert!(!hint(97, 50).contains("grad_accum"), "97 is a prime");
+        assert!(hint(64, 1).contains("smaller data.img_size than 224") && !hint(64, 0).contains("grad_accum"));
+        let whole = RunError::BatchDoesNotFit { batch: 256, largest: 100, step: None, img_size: 224 }
+            .hint()
+            .unwrap()
+            .to_string();
+        assert!(whole.contains("train.batch_size = 100") && !whole.contains("accum"), "{whole}");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a kind of run brings: how it is prepared, checked and carried out.
+
+use serde::Serialize;
+
+use super::{Estimate, RunError};
+use crate::config::Configuration;
+use crate::objectives::Objective;
+use crate::run_folder::{Provenance, Recording, RunFolder, RunFolderError};
+use crate::train::{self, Stop};
+
+/// What a program brings to a run beside the configuration.
+#[derive(Default)]
+pub struct Options {
+    /// Ends the run between two steps when it is requested; the state is saved then.
+    pub stop: Stop,
+    /// A method of the program's own, in place of the one that the configuration names.
+    pub objective: Option<Box<dyn Objective>>,
+}
+
+/// A configuration that can be carried out: the job of one kind of run.
+pub trait Job: Configuration {
+    /// The job, opened and checked.
+    type Prepared: Prepared<Job = Self>;
+    /// What a run gives that was carried out to its end.
+    type Finished;
+    /// What `summary.json` holds.
+    type Summary: Serialize;
+
+    /// The configuration of a run whose method the program brings itself.
+    ///
+    /// # Errors
+    /// [`RunError::NoOwnMethod`] when such runs take methods from the table only.
+    fn with_own_method(&self) -> Result<Self, RunError>;
+
+    /// Opens what the configuration names, and refuses what cannot work.
+    ///
+    /// # Errors
+    /// What is wrong with the images, the checkpoint or the machine.
+    fn prepare(&self, options: Options, observer: &mut train::Observer<'_>) -> Result<Self::Prepared, RunError>;
+
+    /// How often the run records its steps and evaluations.
+    fn recording(&self) -> Recording;
+
+    /// The summary of the run in a folder; none before it has ended.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when the file does not hold such a summary.
+    fn summary(folder: &RunFolder) -> Result<Option<Self::Summary>, RunFolderError>;
+
+    /// Epochs that a finished run has made.
+    fn epochs_made(summary: &Self::Summary) -> u64;
+}
+
+/// A job that was opened and checked; nothing has been computed yet.
+pub trait Prepared: Sized {
+    /// The kind of run.
+    type Job: Job<Prepared = Self>;
+
+    /// The configuration with every value filled in.
+    fn config(&self) -> &Self::Job;
+
+    /// Every image that is left out because it cannot be read, with the reason.
+    fn skipped(&self) -> &[String];
+
+    /// Steps of an epoch.
+    ///
+    /// # Errors
+    /// [`train::TrainError::BatchTooLarge`] when the training images do not fill a batch.
+    fn steps_per_epoch(&self) -> Result<u64, RunError>;
+
+    /// Refuses a batch for which the system does not have the memory.
+    ///
+    /// # Errors
+    /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
+    fn check_memory(&self) -> Result<(), RunError>;
+
+    /// What the run depends on beyond its configuration, as it is here and now.
+    fn provenance(&self) -> Result<Provenance, RunError>;
+
+    /// Makes a few steps, and extrapolates to the whole run.
+    fn estimate(self) -> Result<Estimate, RunError>;
+
+    /// Carries the job out to its end, and writes the summary. If the folder holds a saved state, training resumes
+    /// from it.
+    ///
+    /// # Errors
+    /// [`train::TrainError::Interrupted`] when it was asked to stop ([`Options::stop`]): the same call resumes it then.
+    fn run(
+        self,
+        folder: &RunFolder,
+        observer: &mut train::Observer<'_>,
+    ) -> Result<<Self::Job as Job>::Finished, RunError>;
+}

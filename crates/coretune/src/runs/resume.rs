@@ -1,0 +1,163 @@
+//! Resumes a run: everything is checked first; then the folder is written to.
+
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+
+use super::begin::{carry_out, list_skipped, prepare};
+use super::changed_settings::changes_between;
+use super::saved_state::SavedState;
+use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance};
+use crate::config::{ConfigError, Configuration, Layers, SettingChange};
+use crate::run_folder::{ChangeRecord, RunFolder};
+
+/// What changes in the settings of a resumed run.
+pub struct Changes<'a> {
+    /// Puts new values over the run's own settings.
+    pub over: &'a dyn Fn(Layers) -> Result<Layers, ConfigError>,
+    /// Keys of the settings that may change.
+    pub allowed: &'a [String],
+}
+
+impl Changes<'_> {
+    /// The run keeps its settings.
+    pub fn none() -> Self {
+        Changes { over: &Ok, allowed: &[] }
+    }
+}
+
+/// How a run that was to be resumed ended.
+pub enum Resumed<J: Job> {
+    /// It was carried out to its end.
+    Finished(J::Finished),
+    /// It had ended before, and nothing was done.
+    FinishedBefore(J::Summary),
+}
+
+/// The folder of the run that layers name. An output that was given needs no other setting to be known.
+///
+/// # Errors
+/// [`ConfigError`] when the output is automatic and the layers are not a configuration.
+pub fn folder_of<J: Job>(layers: &Layers) -> Result<PathBuf, ConfigError> {
+    let given = |key, word| layers.get(key).and_then(Value::as_str).filter(|&text| text != word).map(PathBuf::from);
+    match (given("run.output", "auto"), given("run.experiment", "off")) {
+        (Some(output), Some(experiment)) => Ok(output.join(experiment)),
+        (Some(output), None) => Ok(output),
+        (None, _) => Ok(J::of(layers)?.folder()),
+    }
+}
+
+/// Whether there is something to resume in a folder. What is there may be damaged, or not be a run at all; only where
+/// there is nothing does a run begin.
+///
+/// # Errors
+/// [`crate::run_folder::RunFolderError::Io`] when the folder cannot be read.
+pub fn is_begun(root: &Path) -> Result<bool, RunError> {
+    Ok(RunFolder::holds_run(root) || !RunFolder::is_free(root)?)
+}
+
+/// Resumes the run in the folder `root`, and carries it out to its end.
+///
+/// # Errors
+/// [`ConfigError::ChangedOnResume`] and [`ConfigError::FixedOnResume`] for settings that may not change,
+/// [`RunError::InputChanged`] for other images or another checkpoint, [`RunError::AllEpochsMade`] for a finished run with
+/// other settings: the folder is as before then. [`RunError::UnderWay`] for what happens once the work has begun.
+pub fn resume<J: Job>(
+    root: &Path,
+    changes: &Changes<'_>,
+    options: Options,
+    observer: &mut Observer<'_, J>,
+) -> Result<Resumed<J>, RunError> {
+    let folder = RunFolder::resume(root)?;
+    folder.expect(J::KIND)?;
+    let (config, changes) = configuration::<J>(&folder, changes, &options)?;
+    if let Some(summary) = J::summary(&folder)? {
+        if changes.is_empty() {
+            return Ok(Resumed::FinishedBefore(summary));
+        }
+        refuse_if_nothing_is_left(J::epochs_made(&summary), config.train().epochs as u64)?;
+    }
+    let state = SavedState::check(&folder, config.recording(), config.train().epochs as u64)?;
+    tell(root, &state, &changes, observer);
+    let prepared = prepare(&config, options, observer)?;
+    prepared.check_memory()?;
+    let inputs = prepared.provenance()?;
+    let differences = provenance::check_inputs(&folder, &inputs, &config)?;
+
+    observer(&Event::FolderOpened(&folder));
+    for difference in &differences {
+        observer(&Event::Warning(difference));
+    }
+    list_skipped(&prepared, &folder, observer)?;
+    if folder.read_provenance()?.is_none() {
+        folder.write_provenance(&inputs)?;
+    }
+    take_changes(&folder, prepared.config(), state.step, &changes)?;
+    carry_out(prepared, &folder, observer).map(Resumed::Finished)
+}
+
+/// The run's own configuration with the changes, and which settings then are others.
+///
+/// If the changed settings are not a configuration, a setting that cannot change at all is the error: the run's own
+/// settings are not to be fitted to it.
+fn configuration<J: Job>(
+    folder: &RunFolder,
+    changes: &Changes<'_>,
+    options: &Options,
+) -> Result<(J, Vec<SettingChange>), RunError> {
+    let saved = Layers::defaults_of(J::KIND).file(&folder.config())?;
+    let now = (changes.over)(saved.clone())?;
+    let mut config = match J::of(&now) {
+        Ok(config) => config,
+        Err(error) => {
+            changes_between(saved.to_table(), now.to_table(), changes.allowed)?;
+            return Err(error.into());
+        }
+    };
+    if options.objective.is_some() {
+        config = config.with_own_method()?;
+    }
+    let saved = J::of(&saved)?;
+    let changed = changed_settings(&saved, &config, changes.allowed)?;
+    config.run_mut().output.clone_from(&saved.run().output);
+    Ok((config, changed))
+}
+
+/// Refuses other settings for a run that has made all its epochs: nothing is left to compute with them.
+fn refuse_if_nothing_is_left(made: u64, epochs: u64) -> Result<(), RunError> {
+    if made == epochs { Err(RunError::AllEpochsMade { made }) } else { Ok(()) }
+}
+
+/// Reports which state is resumed, and what changes from here on.
+fn tell<J: Job>(root: &Path, state: &SavedState, changes: &[SettingChange], observer: &mut Observer<'_, J>) {
+    observer(&Event::Resumed { folder: root, step: state.step });
+    for note in &state.notes {
+        observer(&Event::Warning(note));
+    }
+    for change in changes {
+        observer(&Event::SettingChanged(change));
+    }
+}
+
+/// Makes the changed settings those of the run. A run that has not made a step begins with them.
+fn take_changes(
+    folder: &RunFolder,
+    config: &impl Configuration,
+    step: u64,
+    changes: &[SettingChange],
+) -> Result<(), RunError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let record = |SettingChange { key, was, now }: &SettingChange| ChangeRecord {
+        step,
+        key: key.clone(),
+        was: was.clone(),
+        now: now.clone(),
+    };
+    if step > 0 {
+        folder.record_changes(&changes.iter().map(record).collect::<Vec<_>>())?;
+    }
+    folder.remove_summary()?;
+    Ok(folder.write_config(&config.to_toml())?)
+}
