@@ -135,22 +135,18 @@ impl Layers {
     /// Refuses a setting that runs of this kind do not read, unless it has its default; and a missing one that they do.
     pub(super) fn check_keys(&self, kind: RunKind) -> Result<(), ConfigError> {
         let defaults = Layers::defaults_of(kind);
-        for setting in settings() {
-            match self.origin(setting.key) {
-                None if setting.is_read_by(kind) => {
-                    return Err(ConfigError::Missing { key: setting.key, expected: setting.expected() });
-                }
-                Some(origin)
-                    if *origin != Origin::Default
-                        && !setting.is_read_by(kind)
-                        && self.get(setting.key) != defaults.get(setting.key) =>
-                {
-                    return Err(ConfigError::OtherRun { origin: origin.clone(), key: setting.key, kind: kind.other() });
-                }
-                _ => {}
+        let (read, foreign): (Vec<&Setting>, Vec<&Setting>) =
+            settings().iter().copied().partition(|setting| setting.is_read_by(kind));
+        for &Setting { key, .. } in foreign {
+            let Some(origin) = self.origin(key).filter(|origin| **origin != Origin::Default) else { continue };
+            if self.get(key) != defaults.get(key) {
+                return Err(ConfigError::OtherRun { origin: origin.clone(), key, kind: kind.other() });
             }
         }
-        Ok(())
+        match read.iter().find(|setting| self.get(setting.key).is_none()) {
+            Some(missing) => Err(ConfigError::Missing { key: missing.key, expected: missing.expected() }),
+            None => Ok(()),
+        }
     }
 
     /// The section `run`, in which every setting has a default.

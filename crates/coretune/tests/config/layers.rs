@@ -4,8 +4,10 @@ use coretune::config::{Layers, Optimizer, Origin};
 
 use super::{setting, smallest};
 
-fn flag(typed: Layers, key: &str, text: &str) -> Layers {
-    typed.flag(&format!("--{}", setting(key).name()), setting(key), &[text.to_string()]).expect("the value is accepted")
+fn flag(layers: Layers, key: &str, text: &str) -> Layers {
+    layers
+        .flag(&format!("--{}", setting(key).name()), setting(key), &[text.to_string()])
+        .expect("the value is accepted")
 }
 
 #[test]
@@ -31,29 +33,29 @@ fn each_layer_wins_over_those_before_it_and_leaves_the_rest() {
 
 #[test]
 fn an_entry_remembers_where_it_came_from() {
-    let typed = flag(smallest().assignment("train.lr=0.3").unwrap(), "train.epochs", "3");
-    assert_eq!(typed.origin("train.lr"), Some(&Origin::Assignment));
-    assert_eq!(typed.origin("train.epochs"), Some(&Origin::Flag("--epochs".into())));
-    assert_eq!(typed.origin("train.opt"), Some(&Origin::Default));
+    let layers = flag(smallest().assignment("train.lr=0.3").unwrap(), "train.epochs", "3");
+    assert_eq!(layers.origin("train.lr"), Some(&Origin::Assignment));
+    assert_eq!(layers.origin("train.epochs"), Some(&Origin::Flag("--epochs".into())));
+    assert_eq!(layers.origin("train.opt"), Some(&Origin::Default));
 }
 
 #[test]
 fn a_later_layer_can_take_a_value_back_with_the_word_for_none() {
-    let typed = smallest().assignment("train.clip_grad=1").unwrap();
-    assert_eq!(typed.validate().unwrap().train.clip_grad, Some(1.0));
-    let typed = flag(typed, "train.clip_grad", "off");
-    assert_eq!(typed.validate().unwrap().train.clip_grad, None);
-    let typed = flag(flag(typed, "data.mean", "0.5,0.5,0.5"), "data.mean", "auto");
-    assert_eq!(typed.validate().unwrap().data.mean, None);
+    let layers = smallest().assignment("train.clip_grad=1").unwrap();
+    assert_eq!(layers.validate().unwrap().train.clip_grad, Some(1.0));
+    let layers = flag(layers, "train.clip_grad", "off");
+    assert_eq!(layers.validate().unwrap().train.clip_grad, None);
+    let layers = flag(flag(layers, "data.mean", "0.5,0.5,0.5"), "data.mean", "auto");
+    assert_eq!(layers.validate().unwrap().data.mean, None);
 }
 
 #[test]
 fn an_assignment_reads_numbers_names_and_lists_without_quotes() {
-    let typed = smallest();
-    let typed = typed.assignment("method.name = cross-entropy").unwrap();
-    let typed = typed.assignment("data.std=[0.2, 0.2, 0.25]").unwrap();
-    let typed = typed.assignment("checkpoint.allow_missing=fc.*,layer4.*").unwrap();
-    let config = typed.assignment("train.lr=1").unwrap().validate().unwrap();
+    let layers = smallest();
+    let layers = layers.assignment("method.name = cross-entropy").unwrap();
+    let layers = layers.assignment("data.std=[0.2, 0.2, 0.25]").unwrap();
+    let layers = layers.assignment("checkpoint.allow_missing=fc.*,layer4.*").unwrap();
+    let config = layers.assignment("train.lr=1").unwrap().validate().unwrap();
     assert_eq!(config.method.word(), "cross-entropy");
     assert_eq!(config.data.std, Some([0.2, 0.2, 0.25]));
     assert_eq!(config.checkpoint.allow_missing, ["fc.*", "layer4.*"]);

@@ -1,5 +1,5 @@
 //! Tests of `coretune::config`.
-#![allow(clippy::float_cmp, reason = "what was typed must come back exactly")]
+#![allow(clippy::float_cmp, reason = "a value must come back exactly as it was given")]
 
 mod automatic;
 mod layers;
@@ -14,7 +14,7 @@ use coretune::config::{Layers, Setting, find_setting};
 fn smallest() -> Layers {
     Layers::defaults()
         .assignment("checkpoint.path=moco.pth")
-        .and_then(|typed| typed.assignment("data.dir=flowers"))
+        .and_then(|layers| layers.assignment("data.dir=flowers"))
         .expect("two paths are accepted")
 }
 

@@ -17,8 +17,8 @@ fn every_recipe_is_a_valid_configuration() {
         let refused = |error| panic!("{}: {error:?}", recipe.name);
         match kind(recipe) {
             RunKind::Pretraining => {
-                let typed = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
-                typed.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
+                let layers = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
+                layers.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
             }
             RunKind::FineTuning => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
         }

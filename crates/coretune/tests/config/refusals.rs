@@ -113,8 +113,8 @@ fn settings_that_exclude_each_other_are_refused_before_anything_is_loaded() {
         &["data.sampler=balanced", "data.classes_per_batch=65"],
         &["data.sampler=balanced", "data.classes_per_batch=5", "data.images_per_class=13"],
     ] {
-        let typed = assignments.iter().fold(smallest(), |typed, text| typed.assignment(text).unwrap());
-        let error = typed.validate().unwrap_err();
+        let layers = assignments.iter().fold(smallest(), |layers, text| layers.assignment(text).unwrap());
+        let error = layers.validate().unwrap_err();
         assert!(matches!(error, ConfigError::Conflict { .. }), "{assignments:?}: {error:?}");
         assert!(error.hint().is_some());
     }
@@ -126,6 +126,13 @@ fn a_setting_without_default_must_be_given() {
     assert!(matches!(error, ConfigError::Missing { key: "checkpoint.path", .. }), "{error:?}");
     let error = Layers::defaults().assignment("checkpoint.path=x").unwrap().validate().unwrap_err();
     assert_eq!(error.hint().unwrap().to_string(), "give data.dir");
+}
+
+#[test]
+fn a_setting_of_another_kind_of_run_is_refused_before_anything_is_found_missing() {
+    let error = Layers::defaults().assignment("pretrain.grayscale=0.5").unwrap().validate().unwrap_err();
+    assert!(matches!(error, ConfigError::OtherRun { key: "pretrain.grayscale", .. }), "{error:?}");
+    assert!(smallest().assignment("pretrain.grayscale=0.2").unwrap().validate().is_ok(), "its default changes nothing");
 }
 
 #[test]

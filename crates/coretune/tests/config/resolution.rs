@@ -18,9 +18,9 @@ fn the_resolved_copy_reads_back_to_the_same_configuration() {
     let open = smallest().validate().unwrap();
     assert_eq!(reread(&open), open);
 
-    let typed = smallest().assignment("data.sampler=balanced").unwrap();
-    let typed = typed.assignment("train.model_ema=0.99").unwrap().assignment("data.per_class=3").unwrap();
-    let (resolved, _) = typed.validate().unwrap().resolve(
+    let layers = smallest().assignment("data.sampler=balanced").unwrap();
+    let layers = layers.assignment("train.model_ema=0.99").unwrap().assignment("data.per_class=3").unwrap();
+    let (resolved, _) = layers.validate().unwrap().resolve(
         &Architecture::published(Family::ResNet50),
         &Input::usual(&Architecture::published(Family::ResNet50)),
         12,
@@ -62,9 +62,9 @@ fn the_input_follows_the_checkpoint_unless_it_was_given() {
 #[test]
 fn a_balanced_batch_has_at_most_the_classes_of_the_data_and_fills_the_step_with_their_images() {
     let resolved = |assignments: &[&str], num_classes| {
-        let typed = assignments.iter().fold(smallest(), |typed, text| typed.assignment(text).unwrap());
-        let typed = typed.assignment("data.sampler=balanced").unwrap();
-        let (config, _) = typed.validate().unwrap().resolve(
+        let layers = assignments.iter().fold(smallest(), |layers, text| layers.assignment(text).unwrap());
+        let layers = layers.assignment("data.sampler=balanced").unwrap();
+        let (config, _) = layers.validate().unwrap().resolve(
             &Architecture::published(Family::ResNet18),
             &Input::usual(&Architecture::published(Family::ResNet18)),
             num_classes,
@@ -87,8 +87,8 @@ fn a_balanced_batch_has_at_most_the_classes_of_the_data_and_fills_the_step_with_
 fn the_output_is_named_after_data_method_and_seed_unless_it_was_given() {
     let config = smallest().assignment("data.dir=pictures/flowers/").unwrap().validate().unwrap();
     assert_eq!(config.folder().to_str(), Some("runs/flowers-core-tuning-0"));
-    let typed = smallest().assignment("run.output=here").unwrap().assignment("run.experiment=second").unwrap();
-    assert_eq!(typed.validate().unwrap().folder().to_str(), Some("here/second"));
+    let layers = smallest().assignment("run.output=here").unwrap().assignment("run.experiment=second").unwrap();
+    assert_eq!(layers.validate().unwrap().folder().to_str(), Some("here/second"));
 }
 
 #[test]

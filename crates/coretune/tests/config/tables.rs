@@ -17,8 +17,8 @@ fn every_name_that_is_listed_is_understood() {
     for setting in settings() {
         let Kind::Choice(names) = setting.kind else { continue };
         for name in names() {
-            let typed = smallest().assignment(&format!("{}={name}", setting.key)).unwrap();
-            assert!(!matches!(typed.validate(), Err(ConfigError::Type { .. } | ConfigError::Range { .. })), "{name}");
+            let layers = smallest().assignment(&format!("{}={name}", setting.key)).unwrap();
+            assert!(!matches!(layers.validate(), Err(ConfigError::Type { .. } | ConfigError::Range { .. })), "{name}");
         }
     }
 }

@@ -32,11 +32,10 @@ pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recog
 fn described_method(checkpoint: &Checkpoint) -> Option<&'static str> {
     let text = checkpoint.metadata().get(DESCRIPTION)?;
     let described: serde_json::Value = serde_json::from_str(text).ok()?;
-    match described["pretrained"]["method"].as_str()? {
-        "moco-v2" => Some("MoCo v1/v2"),
-        "simclr" => Some("SimCLR"),
-        _ => None,
-    }
+    let method = described["pretrained"]["method"].as_str()?;
+    // `moco-v2` is the method of the layout `moco`.
+    let named_alike = LAYOUTS.iter().filter(|layout| method.starts_with(layout.name));
+    named_alike.max_by_key(|layout| layout.name.len()).map(|layout| layout.method)
 }
 
 fn recognise_by_names(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
