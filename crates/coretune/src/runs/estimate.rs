@@ -54,8 +54,9 @@ impl MemoryByImages {
                 break;
             }
             work(images)?;
+            // The system counts approximately while threads run: the peak may seem to fall.
             let (bytes, more) = (peak_rss_bytes(), images.saturating_sub(memory.images).max(1));
-            memory = MemoryByImages { images, bytes, per_image: (bytes - memory.bytes) / more as u64 };
+            memory = MemoryByImages { images, bytes, per_image: bytes.saturating_sub(memory.bytes) / more as u64 };
         }
         Ok(memory)
     }

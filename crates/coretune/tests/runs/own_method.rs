@@ -1,0 +1,150 @@
+//! A method that a program brings itself, with a frozen copy of the network and a queue of earlier features.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coretune::checkpoints::safetensors_file;
+use coretune::config::{ConfigError, RunConfig};
+use coretune::models::{Backbone, Mode, ModelError, Parameters, Role};
+use coretune::objectives::{CrossEntropy, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start};
+use coretune::runs::{self, Changes, Event, Options, RunError};
+use coretune::train;
+use coretune_testing::SmallWorld;
+use tch::{Kind, Tensor, no_grad};
+
+const QUEUE: i64 = 16;
+
+/// Cross-entropy, the distance of the features from those of the network as it was at the start, and their likeness to
+/// features of earlier batches.
+#[derive(Default)]
+struct DistanceAndQueue {
+    memory: Option<Memory>,
+}
+
+struct Memory {
+    source: Backbone,
+    queue: Queue,
+    rows: Option<Tensor>,
+}
+
+impl DistanceAndQueue {
+    fn options() -> Options {
+        Options { objective: Some(Box::new(DistanceAndQueue::default())), ..Options::default() }
+    }
+}
+
+impl Objective for DistanceAndQueue {
+    fn name(&self) -> &'static str {
+        "distance-and-queue"
+    }
+
+    fn needs(&self) -> Needs {
+        let queue = Some(QueueSize { keys: QUEUE as usize, width: 64 });
+        Needs { forward_passes: 1, copies: 1, queue, divisible: false, ..Needs::CLASSIFIER }
+    }
+
+    fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {
+        let (source, width) = (start.network.backbone().frozen_copy()?, start.network.backbone().feature_width());
+        let queue = Queue::new(width, QUEUE, start.seed, source.device())?;
+        self.memory = Some(Memory { source, queue, rows: None });
+        Ok(())
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        let Memory { source, queue, rows } = self.memory.as_mut().expect("the trainer begins a method first");
+        let batch = pass.batch()?;
+        let images = pass.network.normalisation().apply(pass.images, source.device());
+        let at_start = no_grad(|| source.features(&images, Mode::Evaluate));
+        let distance = (batch.features - at_start).square().mean(Kind::Float);
+        let likeness = batch.features.matmul(queue.keys()).mean(Kind::Float);
+        *rows = Some(batch.features.detach());
+        let cross_entropy = CrossEntropy { label_smoothing: 0.0 }.loss_of(&batch, &pass.heads)?;
+        let figures = vec![("distance", distance.detach()), ("likeness", likeness.detach())];
+        Ok(ObjectiveLoss { total: cross_entropy.total + 0.1 * distance + 0.01 * likeness, figures })
+    }
+
+    fn updated(&mut self) -> Result<(), ModelError> {
+        if let Some(Memory { queue, rows, .. }) = &mut self.memory
+            && let Some(rows) = rows.take()
+        {
+            queue.push(&rows)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Parameters {
+        let mut list = Parameters::default();
+        if let Some(Memory { source, queue, .. }) = &self.memory {
+            list.extend_under("source.", source.parameters());
+            let _ = list.add("queue".into(), queue.keys().shallow_clone(), Role::Buffer);
+            let _ = list.add("queue_ptr".into(), queue.pointer().shallow_clone(), Role::Buffer);
+        }
+        list
+    }
+}
+
+fn config(world: &SmallWorld, run: &str) -> RunConfig {
+    let output = format!("run.output={}", world.path(run).display());
+    world.config(&[&output, "run.probe=false", "train.epochs=2", "run.save_steps=1"])
+}
+
+/// Trains to the end; after each step, `seen` gets its number.
+fn begin(config: &RunConfig, mut seen: impl FnMut(u64)) {
+    let mut observer = |event: &Event<'_, RunConfig>| {
+        if let Event::Work(train::Event::Step(report)) = event {
+            seen(report.step);
+        }
+    };
+    runs::begin(config, DistanceAndQueue::options(), &mut observer).unwrap();
+}
+
+fn resume(root: &Path, options: Options) -> Result<(), RunError> {
+    runs::resume::<RunConfig>(root, &Changes::none(), options, &mut |_| {}).map(|_| ())
+}
+
+fn last(root: &Path) -> Vec<u8> {
+    fs::read(root.join("checkpoints/last.safetensors")).unwrap()
+}
+
+/// Copies a run folder as it is in the middle of the run, which is what a killed process leaves.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { fs::copy(&path, &target).map(drop).unwrap() }
+    }
+}
+
+#[test]
+fn killed_after_any_step_and_resumed_a_run_of_it_ends_with_the_same_bytes() {
+    let world = SmallWorld::new(12, 4);
+    let whole = world.path("whole");
+    begin(&config(&world, "whole"), |step| copy(&whole, &world.path(&format!("killed-{step}"))));
+    let (_, tensors) = safetensors_file::read(whole.join("checkpoints/last.safetensors")).unwrap();
+    assert_eq!(tensors["objective.queue"].size(), [64, QUEUE]);
+    for step in [1, 2, 5, 6] {
+        let killed = world.path(&format!("killed-{step}"));
+        let text = fs::read_to_string(killed.join("config.toml")).unwrap();
+        assert!(text.contains("name = \"custom\""), "{text}");
+        resume(&killed, DistanceAndQueue::options()).unwrap();
+        assert!(last(&killed) == last(&whole), "killed after step {step}");
+    }
+    let copy = world.path("copy");
+    assert!(runs::repeat::<RunConfig>(&whole, &copy, DistanceAndQueue::options(), &mut |_| {}).unwrap().equal);
+}
+
+#[test]
+fn only_a_program_that_brings_it_resumes_it_and_only_with_it_was_it_begun() {
+    let world = SmallWorld::new(12, 4);
+    let (own, known) = (world.path("own"), world.path("known"));
+    begin(&config(&world, "own"), |_| {});
+    fs::remove_file(own.join("summary.json")).unwrap();
+    let error = resume(&own, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("is in no table"), "{error}");
+
+    runs::begin(&config(&world, "known"), Options::default(), &mut |_| {}).unwrap();
+    let RunError::Config(error) = resume(&known, DistanceAndQueue::options()).unwrap_err() else { panic!() };
+    let ConfigError::FixedOnResume { changes } = *error else { panic!("{error}") };
+    assert!(changes.iter().any(|change| change.key == "method.name"), "{changes:?}");
+}
