@@ -95,7 +95,7 @@ pub(crate) struct Training {
     #[command(flatten)]
     pub(crate) layers: LayerFlags,
     #[command(flatten)]
-    pub(crate) going_on: GoingOn,
+    pub(crate) resuming: ResumeFlags,
     /// Print what would be done, with memory and time, and stop
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
@@ -250,7 +250,7 @@ pub(crate) struct Man {
 
 /// Resuming a run.
 #[derive(Debug, Args)]
-pub(crate) struct GoingOn {
+pub(crate) struct ResumeFlags {
     /// Resume the run in the output folder, if there is one [default: no]
     #[arg(long)]
     pub(crate) resume: bool,
@@ -274,15 +274,15 @@ pub(crate) struct LayerFlags {
 }
 
 impl LayerFlags {
-    /// The layers below the flags, merged over `typed`.
-    pub(crate) fn over(&self, mut typed: Layers) -> Result<Layers, ConfigError> {
+    /// The layers below the flags, merged over `layers`.
+    pub(crate) fn over(&self, mut layers: Layers) -> Result<Layers, ConfigError> {
         if let Some(recipe) = &self.recipe {
-            typed = typed.recipe(recipe)?;
+            layers = layers.recipe(recipe)?;
         }
         if let Some(file) = &self.config {
-            typed = typed.file(file)?;
+            layers = layers.file(file)?;
         }
-        self.set.iter().try_fold(typed, |typed, text| typed.assignment(text))
+        self.set.iter().try_fold(layers, |layers, text| layers.assignment(text))
     }
 }
 
@@ -292,9 +292,9 @@ pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
 
 impl Flags {
     /// Puts the flags over the lower layers.
-    pub(crate) fn over(&self, typed: Layers) -> Result<Layers, ConfigError> {
-        self.0.iter().try_fold(typed, |typed, (setting, texts)| {
-            typed.flag(&format!("--{}", face::flag(setting)), setting, texts)
+    pub(crate) fn over(&self, layers: Layers) -> Result<Layers, ConfigError> {
+        self.0.iter().try_fold(layers, |layers, (setting, texts)| {
+            layers.flag(&format!("--{}", face::flag(setting)), setting, texts)
         })
     }
 }
@@ -323,8 +323,8 @@ fn innermost(matches: &clap::ArgMatches) -> &clap::ArgMatches {
 
 /// `coretune`, with the subcommand if one was given.
 fn called(command: &clap::Command, arguments: &[OsString]) -> String {
-    let typed = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
-    let subcommand = typed.into_iter().find(|word| command.find_subcommand(word).is_some());
+    let words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
+    let subcommand = words.into_iter().find(|word| command.find_subcommand(word).is_some());
     subcommand.map_or_else(|| "coretune".into(), |name| format!("coretune {name}"))
 }
 

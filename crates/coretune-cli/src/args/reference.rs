@@ -64,8 +64,8 @@ fn pages() -> Vec<(String, String)> {
     all.filter(|path| !path.ends_with("reference.md")).map(read).collect()
 }
 
-/// What is typed in a page: spans and lines of code, where a line that ends in a backslash goes on in the next.
-fn typed(page: &str) -> Vec<String> {
+/// The code in a page: spans and lines, where a line that ends in a backslash continues in the next.
+fn code_in(page: &str) -> Vec<String> {
     let joined = page.replace("\\\n", " ");
     let spans = joined.lines().flat_map(|line| {
         let code = line.strip_prefix("    ").map(|line| line.split(" # ").next().unwrap_or(line).to_string());
@@ -74,7 +74,7 @@ fn typed(page: &str) -> Vec<String> {
     spans.filter(|span| span.contains("coretune ")).collect()
 }
 
-/// The flags that are typed behind each `coretune COMMAND` of a span, with the command.
+/// The flags behind each `coretune COMMAND` of a span, with the command.
 fn commands_in(span: &str) -> Vec<(Vec<&str>, Vec<&str>)> {
     span.split("coretune ")
         .skip(1)
@@ -91,7 +91,7 @@ fn every_flag_that_the_pages_type_is_one() {
     let all = command(true);
     let mut seen = 0;
     for (page, text) in pages() {
-        for span in typed(&text) {
+        for span in code_in(&text) {
             for (names, flags) in commands_in(&span) {
                 let Some(called) = names.first().and_then(|name| all.find_subcommand(name)) else { continue };
                 let called = names.get(1).and_then(|name| called.find_subcommand(name)).unwrap_or(called);

@@ -73,12 +73,12 @@ fn hint(error: &Error, called: &str) -> String {
         (ContextKind::SuggestedSubcommand, ContextKind::InvalidSubcommand),
     ]
     .into_iter()
-    .find_map(|(suggested, typed)| {
+    .find_map(|(suggested, given)| {
         let text = |kind| error.get(kind).and_then(first);
         // Spelled with dashes; the aliases with underscores are for users of other programs.
         let suggested =
             text(suggested).map(|text| if text.starts_with("--") { text.replace('_', "-") } else { text })?;
-        is_alike(&text(typed)?, &suggested).then_some(suggested)
+        is_alike(&text(given)?, &suggested).then_some(suggested)
     });
     match near {
         Some(near) => format!("did you mean {near}?"),
@@ -87,9 +87,9 @@ fn hint(error: &Error, called: &str) -> String {
 }
 
 /// Whether the suggestion is a typing error away from the argument, and does not merely share some letters.
-fn is_alike(typed: &str, suggested: &str) -> bool {
+fn is_alike(given: &str, suggested: &str) -> bool {
     const ALIKE: f64 = 0.5;
-    strsim::normalized_damerau_levenshtein(typed, suggested) >= ALIKE
+    strsim::normalized_damerau_levenshtein(given, suggested) >= ALIKE
 }
 
 fn first(value: &ContextValue) -> Option<String> {

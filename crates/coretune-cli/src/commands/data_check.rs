@@ -14,8 +14,8 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let typed = flags.over(Layers::defaults())?;
-    let text = |key| typed.get(key).and_then(Value::as_str).filter(|&text| text != "auto").map(String::from);
+    let layers = flags.over(Layers::defaults())?;
+    let text = |key| layers.get(key).and_then(Value::as_str).filter(|&text| text != "auto").map(String::from);
     let options = DatasetOptions {
         train_split: text("data.train_split"),
         val_split: text("data.val_split"),
@@ -29,20 +29,20 @@ pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
     let mut report = match text("data.check").as_deref() {
         Some("off") if unknown.is_empty() => return Ok(()),
         Some("off") => Report::default(),
-        Some("quick") => look(&printer, &dataset, Depth::Quick, &typed),
-        _ => look(&printer, &dataset, Depth::Full, &typed),
+        Some("quick") => look(&printer, &dataset, Depth::Quick, &layers),
+        _ => look(&printer, &dataset, Depth::Full, &layers),
     };
     report.add_unknown(&unknown);
     printer.json(&report)?;
     tell(&printer, &report)
 }
 
-fn look(printer: &Printer, dataset: &Dataset, depth: Depth, typed: &Layers) -> Report {
+fn look(printer: &Printer, dataset: &Dataset, depth: Depth, layers: &Layers) -> Report {
     let splits: Vec<_> = [Role::Train, Role::Validation, Role::Test]
         .into_iter()
         .filter_map(|role| Some((role, dataset.split(role)?)))
         .collect();
-    let img_size = typed.get("data.img_size").and_then(Value::as_integer).and_then(|size| u32::try_from(size).ok());
+    let img_size = layers.get("data.img_size").and_then(Value::as_integer).and_then(|size| u32::try_from(size).ok());
     let mut progress = Progress::new(printer.clone());
     progress.see(&Event::Stage("check of the images"));
     let mut seen = |done, total| progress.see(&Event::Progress { done, total });

@@ -18,9 +18,9 @@ use crate::status::Status;
 
 pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(false);
-    let typed = flags.over(Layers::defaults())?;
-    let machine = typed.run_section();
-    let batch = typed.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
+    let layers = flags.over(Layers::defaults())?;
+    let machine = layers.run_section();
+    let batch = layers.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
     let options = Options {
         top_k: arguments.top_k.into(),
         batch_size: batch as usize,

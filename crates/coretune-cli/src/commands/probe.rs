@@ -11,12 +11,12 @@ use crate::progress::{self, Progress};
 
 pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let mut typed = flags.over(arguments.layers.over(Layers::defaults())?)?;
+    let mut layers = flags.over(arguments.layers.over(Layers::defaults())?)?;
     if let Some(path) = find_setting("checkpoint.path") {
-        typed = typed.flag("CKPT", path, std::slice::from_ref(&arguments.checkpoint))?;
+        layers = layers.flag("CKPT", path, std::slice::from_ref(&arguments.checkpoint))?;
     }
     let mut progress = Progress::new(printer.clone());
-    let preparation = typed.validate()?.prepare(Options::default(), &mut |event| progress.see(event));
+    let preparation = layers.validate()?.prepare(Options::default(), &mut |event| progress.see(event));
     progress.clear();
     let preparation = preparation?;
     lines::found(&printer, &preparation);

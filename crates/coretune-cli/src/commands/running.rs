@@ -42,7 +42,7 @@ pub(super) trait Shown: Job {
 pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let given = flags.over(arguments.layers.over(Layers::defaults_of(J::KIND))?)?;
-    if arguments.going_on.resume {
+    if arguments.resuming.resume {
         let root = runs::folder_of::<J>(&given)?;
         if runs::is_begun(&root)? {
             return resume::<J>(&printer, arguments, flags, &root);
@@ -65,7 +65,7 @@ fn begin<J: Shown>(printer: &Printer, config: &J) -> Result<(), Failure> {
 
 fn resume<J: Shown>(printer: &Printer, arguments: &Training, flags: &Flags, root: &Path) -> Result<(), Failure> {
     let over = |saved| flags.over(arguments.layers.over(saved)?);
-    let changes = Changes { over: &over, allowed: &arguments.going_on.allow_change };
+    let changes = Changes { over: &over, allowed: &arguments.resuming.allow_change };
     let mut screen = Screen::new(printer);
     let resumed = runs::resume::<J>(root, &changes, screen.options(), &mut |event| screen.see(event));
     match screen.outcome(resumed)? {
