@@ -12,7 +12,7 @@ pub(super) type Shapes = BTreeMap<String, Vec<i64>>;
 /// Channels of the widest stem that is recognised, far above any that is built.
 const WIDEST_STEM: i64 = 1 << 20;
 
-/// The architecture of a backbone's tensors, or as text why it is none of the known ones.
+/// The architecture of a backbone's tensors, or, as text, why it is not one of the known ones.
 pub(super) fn architecture_of(shapes: &Shapes) -> Result<Architecture, String> {
     if shapes.keys().any(|name| name.starts_with("layers.")) { mobilenet(shapes) } else { resnet(shapes) }
 }

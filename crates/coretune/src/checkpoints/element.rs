@@ -65,7 +65,7 @@ impl Element {
             Element::Int16 => build(bytes, Kind::Int16),
             Element::Int8 => build(bytes, Kind::Int8),
             Element::UInt8 => build(bytes, Kind::Uint8),
-            // A byte other than 0 and 1 is no bool in C++, whatever a file says.
+            // In C++ a bool is 0 or 1; a file may hold other bytes.
             Element::Bool => build(&bytes.iter().map(|&byte| u8::from(byte != 0)).collect::<Vec<u8>>(), Kind::Bool),
             Element::UInt32 => {
                 let wide = bytes.as_chunks::<4>().0.iter().map(|&four| i64::from(u32::from_ne_bytes(four)));

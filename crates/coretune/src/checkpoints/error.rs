@@ -9,35 +9,29 @@ use crate::settings::{Hint, literal};
 
 /// Why a checkpoint cannot be used; every variant names the file, what was expected and what was found.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum CheckpointError {
     /// The operating system refused the file.
     #[error("cannot {doing} {}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// What was tried: open, read, write.
         doing: &'static str,
-        /// The system's reason.
         source: std::io::Error,
     },
-    /// What was written is not what is on the disk.
+    /// The file on the disk differs from what was written.
     #[error("{} does not read back as it was written", path.display())]
-    WrittenWrong {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The content is none of the containers read here.
+    WrittenWrong { path: PathBuf },
+    /// The content is not one of the containers that are read.
     #[error("{} is not a checkpoint: {found}", path.display())]
     NotACheckpoint {
-        /// The file.
         path: PathBuf,
-        /// What it looks like, in words.
+        /// What it looks like, as text.
         found: String,
     },
     /// The content starts like a container and then contradicts itself.
     #[error("{} is damaged or in an unsupported form: {message} (container: {container})", path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// The container it starts like.
         container: &'static str,
@@ -47,15 +41,13 @@ pub enum CheckpointError {
     /// Tensors are buried in an object of a class of its own.
     #[error("{} keeps tensors inside an object of type {kind}, which cannot be opened without running its code", path.display())]
     Foreign {
-        /// The file.
         path: PathBuf,
         /// Python type of the object.
         kind: String,
     },
-    /// There is no tensor in the file.
+    /// The file holds no tensor.
     #[error("{} holds no tensor{}", path.display(), or_what(others))]
     NoTensors {
-        /// The file.
         path: PathBuf,
         /// What it holds instead, first few.
         others: Vec<String>,
@@ -63,17 +55,14 @@ pub enum CheckpointError {
     /// A name that should be a tensor is another object.
     #[error("{name} in {} is {kind}, expected a tensor", path.display())]
     NotATensor {
-        /// The file.
         path: PathBuf,
         /// Name in the file.
         name: String,
-        /// What it is.
         kind: String,
     },
-    /// A tensor of this name was asked for and is not there.
+    /// The file has no tensor of the name asked for.
     #[error("{} holds no tensor named {name}", path.display())]
     NoSuchTensor {
-        /// The file.
         path: PathBuf,
         /// The name asked for.
         name: String,
@@ -81,55 +70,44 @@ pub enum CheckpointError {
     /// No backbone was found under any prefix.
     #[error("no backbone is recognised in {}; its tensors start with {}", path.display(), prefixes.join(", "))]
     Unrecognised {
-        /// The file.
         path: PathBuf,
         /// The prefixes of its tensors, with their counts.
         prefixes: Vec<String>,
     },
     /// Backbones were found under several prefixes and no layout says which one counts.
     #[error("{} holds {} backbones and no known layout: {}", path.display(), prefixes.len(), prefixes.join(", "))]
-    Ambiguous {
-        /// The file.
-        path: PathBuf,
-        /// Prefix of each.
-        prefixes: Vec<String>,
-    },
-    /// The encoder asked for is not there.
+    Ambiguous { path: PathBuf, prefixes: Vec<String> },
+    /// The file does not have the encoder asked for.
     #[error("{} has no encoder {asked}; it has {}", path.display(), present.join(", "))]
     UnknownEncoder {
-        /// The file.
         path: PathBuf,
         /// The name or prefix asked for.
         asked: String,
-        /// The encoders there are.
+        /// The encoders it has.
         present: Vec<String>,
     },
-    /// The tensors form a network that is not built here.
+    /// The tensors form a network that is not supported.
     #[error("the network under '{prefix}' in {} is not supported: {found}", path.display())]
     UnknownArchitecture {
-        /// The file.
         path: PathBuf,
         /// Prefix of its tensors.
         prefix: String,
-        /// What does not fit, in words.
+        /// What does not fit, as text.
         found: String,
     },
     /// Two tensors of the file claim the same place.
     #[error("{first} and {second} in {} both map to {target}", path.display())]
     Duplicate {
-        /// The file.
         path: PathBuf,
         /// Name in the model.
         target: String,
         /// One name in the file.
         first: String,
-        /// The other.
         second: String,
     },
     /// The checkpoint's architecture differs from the model's.
     #[error("the checkpoint does not fit the model: {} has {found}, the model {expected}", path.display())]
     DoesNotFit {
-        /// The file.
         path: PathBuf,
         /// Model, first tensor that differs, its shape.
         expected: String,
@@ -139,7 +117,6 @@ pub enum CheckpointError {
     /// One tensor has another shape than the model's.
     #[error("{name} in {} has shape {found:?}, expected {expected:?} for {target}", path.display())]
     Shape {
-        /// The file.
         path: PathBuf,
         /// Name in the file.
         name: String,
@@ -153,7 +130,6 @@ pub enum CheckpointError {
     /// Tensors of the backbone have another shape than the network that the others make up.
     #[error("{}", wrong_shapes(path, tensors))]
     Mismatched {
-        /// The file.
         path: PathBuf,
         /// The tensors, at least one.
         tensors: Vec<Mismatched>,
@@ -161,9 +137,7 @@ pub enum CheckpointError {
     /// Tensors of the backbone are missing.
     #[error("{} covers {loaded} of {expected} backbone tensors; missing: {}", path.display(), first_names(missing))]
     Incomplete {
-        /// The file.
         path: PathBuf,
-        /// Tensors found.
         loaded: usize,
         /// Tensors of the backbone.
         expected: usize,
@@ -173,25 +147,19 @@ pub enum CheckpointError {
     /// A weight is not a finite number.
     #[error("{name} in {} holds NaN or infinite values", path.display())]
     NotFinite {
-        /// The file.
         path: PathBuf,
         /// Name in the file.
         name: String,
     },
-    /// The data of a file of ours is not what it was written with.
+    /// The data of a file that coretune wrote was altered.
     #[error("{} was altered since it was written: its data does not match its checksum", path.display())]
-    Altered {
-        /// The file.
-        path: PathBuf,
-    },
+    Altered { path: PathBuf },
     /// A weight is a whole number.
     #[error("{name} in {} holds {element}, expected floating point numbers", path.display())]
     NotFloatingPoint {
-        /// The file.
         path: PathBuf,
         /// Name in the file.
         name: String,
-        /// Its element type.
         element: Element,
     },
     /// A run folder without the model that was asked for.
@@ -203,7 +171,7 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// What the user can do about it, where there is a way out.
+    /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<Hint> {
         let hint: Hint = match self {
             Self::NotACheckpoint { .. } => {

@@ -31,15 +31,15 @@ pub(super) struct Limits {
 pub(super) const MOST_DIMENSIONS: usize = 64;
 
 impl Limits {
-    /// Those of a file of so many bytes that is no archive.
+    /// The limits of a file of so many bytes that is not an archive.
     pub(super) fn of_plain(bytes: u64) -> Self {
         Limits { file: bytes, unpacked: bytes }
     }
 
-    /// Those of a zip.
+    /// The limits of a zip.
     ///
     /// # Errors
-    /// In words, when it unpacks to more than the file's size allows.
+    /// As text, when it unpacks to more than the file's size allows.
     pub(super) fn of_zip<R: Read + Seek>(bytes: u64, zip: &mut ZipArchive<R>) -> Result<Self, String> {
         let mut unpacked = 0u64;
         for index in 0..zip.len() {
@@ -130,7 +130,7 @@ pub(super) fn check_tar(file: &mut File, bytes: u64, allowance: &mut Allowance) 
         match header[156] {
             0 | b'0' | b'5' | b'7' => check_table(field(0, 100).trim_start_matches("./"), &mut content, allowance)?,
             b'x' | b'g' => check_attributes(&mut content)?,
-            other => return Err(format!("an entry of it is no file (type {:?})", char::from(other))),
+            other => return Err(format!("an entry of it is not a file (type {:?})", char::from(other))),
         }
         at += size.next_multiple_of(BLOCK);
     }

@@ -26,7 +26,7 @@ pub struct LoadReport {
     pub tensors: usize,
     /// Name of the layout, such as `moco`.
     pub layout: &'static str,
-    /// The method in words, such as `MoCo v1/v2`.
+    /// The method as text, such as `MoCo v1/v2`.
     pub method: &'static str,
     /// Prefix of the backbone's tensors in the file.
     pub prefix: String,
@@ -45,7 +45,7 @@ pub struct LoadReport {
     pub encoder: String,
     /// The encoders that are there too.
     pub other_encoders: Vec<String>,
-    /// Share of the backbone's tensors that the file holds, 1 for all of them.
+    /// Fraction of the backbone's tensors that the file holds.
     pub coverage: f64,
     /// Name in the backbone, and name in the file.
     pub loaded: BTreeMap<String, String>,

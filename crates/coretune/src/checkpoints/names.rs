@@ -11,7 +11,7 @@ pub(super) fn without_wrappers(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
-/// A pattern over tensor names, in which `*` stands for any characters: `layer4.*`.
+/// A pattern over tensor names, in which `*` matches any characters: `layer4.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern(String);
 
@@ -43,7 +43,7 @@ impl NamePattern {
 
 /// One rule of a spelling: names that start with `from` start with `to` in our models.
 ///
-/// In `from`, `#` stands for a number. In `to`, `{1}` is the first of these numbers and `{2-3}` the second less three.
+/// In `from`, `#` matches a number. In `to`, `{1}` is the first of these numbers and `{2-3}` the second less three.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rename {
     pub(super) from: &'static str,

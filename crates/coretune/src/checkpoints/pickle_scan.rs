@@ -32,7 +32,7 @@ pub(super) struct Last {
 /// Reads one pickle up to its STOP and takes what it needs off `allowance`.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// What is wrong, as text.
 pub(super) fn scan(reader: &mut impl BufRead, allowance: &mut Allowance) -> Result<Last, String> {
     let (stack, marks, memo, last) = (Vec::new(), Vec::new(), HashMap::new(), Last::default());
     let mut scanner = Scanner { reader, allowance, stack, marks, memo, last };
@@ -47,7 +47,7 @@ struct Sketch {
     depth: u32,
     /// Values in it, itself included.
     nodes: u64,
-    /// Values in it that are no containers.
+    /// Values in it that are not containers.
     leaves: u64,
     /// Bytes of the names that these get by their place in it.
     names: u64,
@@ -298,7 +298,7 @@ impl<R: BufRead> Scanner<'_, R> {
         if opcode == line {
             let text = self.line()?;
             let index = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
-            return index.ok_or_else(|| "its pickle names a place in the memo that is no number".into());
+            return index.ok_or_else(|| "its pickle names a place in the memo that is not a whole number".into());
         }
         if opcode == byte { Ok(u32::from(self.bytes::<1>()?[0])) } else { Ok(u32::from_le_bytes(self.bytes()?)) }
     }
@@ -335,7 +335,7 @@ impl<R: BufRead> Scanner<'_, R> {
         self.make(Sketch::LEAF)
     }
 
-    /// A whole number whose length stands before it in so many bytes; none when it is longer than eight.
+    /// A whole number, preceded by its length in so many bytes; none if it is longer than eight.
     fn long(&mut self, width: usize) -> Result<Option<i64>, String> {
         let length = self.length(width)?;
         if length > 8 {
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_number_and_class_are_told() {
+    fn the_last_number_and_class_are_reported() {
         let last = scanned(b"\x80\x02K\x07ctorch\nFloatStorage\n\x86.").unwrap();
         assert_eq!((last.int, last.class.as_str()), (Some(7), "FloatStorage"));
     }

@@ -1,10 +1,10 @@
-//! The processor, as far as the bits of a result depend on it.
+//! The processor, as far as bit-identical results depend on it.
 
 /// Instruction sets by which libtorch chooses among its kernels.
 const DECISIVE: [&str; 6] = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd"];
 
 /// Model of the processor and the instruction sets that libtorch chooses its kernels by, such as
-/// `AMD EPYC (family 25, model 1): avx2 fma`; only the architecture where the system does not say (outside of Linux).
+/// `AMD EPYC (family 25, model 1): avx2 fma`; only the architecture if the system does not report more (outside of Linux).
 pub fn cpu_type() -> String {
     described(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
 }

@@ -2,7 +2,6 @@
 //!
 //! The program is linked against libtorch's CPU library only. Its CUDA library lies beside that one in the same wheel,
 //! but needs the wheels of CUDA's own libraries (`make setup CUDA=1`); it is loaded when a CUDA device is asked for.
-//! No machine with such a device was at hand while this was written: loading it is tried by nobody yet.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ use crate::settings::Hint;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first CUDA device where there is one that works, else the CPU.
+    /// The first CUDA device if one works, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -27,16 +26,17 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
-/// A word that is no value of `--device`.
+/// A word that does not name a device.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{found} is not a device; there are cpu, cuda, cuda:<number> and auto")]
 pub struct UnknownDevice {
-    /// The word that came.
+    /// The word given.
     pub found: String,
 }
 
 /// Why a CUDA device that was asked for cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum DeviceError {
     /// libtorch's folder is unknown or has no CUDA library.
     #[error("libtorch's CUDA library is missing: {}", path.display())]
@@ -47,7 +47,6 @@ pub enum DeviceError {
     /// The library is there, something that it needs is not.
     #[error("{} cannot be loaded: {reason}", path.display())]
     Load {
-        /// The library.
         path: PathBuf,
         /// The loader's words; they name what is missing.
         reason: String,
@@ -66,7 +65,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// The way out, where there is one.
+    /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             DeviceError::NoCudaLibrary { .. } | DeviceError::Load { .. } => {

@@ -4,15 +4,15 @@ use crate::settings::Hint;
 
 /// What can go wrong between this crate and libtorch.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum EngineError {
     /// A tensor has another shape than the formula needs.
     #[error("{tensor} has shape {found:?}, expected {expected}")]
     Shape {
         /// Name of the tensor, as in the signature.
         tensor: &'static str,
-        /// The shape in words, such as `[n, D]`.
+        /// The shape as text, such as `[n, D]`.
         expected: String,
-        /// The shape that came.
         found: Vec<i64>,
     },
     /// A tensor has another element type than the formula needs.
@@ -20,9 +20,8 @@ pub enum EngineError {
     Kind {
         /// Name of the tensor.
         tensor: &'static str,
-        /// Element types accepted, in words.
+        /// Element types accepted, as text.
         expected: &'static str,
-        /// Element type that came.
         found: String,
     },
     /// A value lies outside the range where the formula is defined.
@@ -30,15 +29,14 @@ pub enum EngineError {
     Value {
         /// Name of the argument.
         name: &'static str,
-        /// The range in words.
+        /// The range as text.
         expected: String,
-        /// The value that came.
         found: String,
     },
     /// libtorch threw an exception.
     #[error("libtorch failed while {doing}: {message}")]
     Torch {
-        /// What was being done, in words.
+        /// What was being done, as text.
         doing: &'static str,
         /// First line of the exception's message.
         message: String,

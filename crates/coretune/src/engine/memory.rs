@@ -5,7 +5,7 @@ pub fn peak_rss_bytes() -> u64 {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// The memory that the system could still give without swapping, bytes; 0 where it does not say (outside of Linux).
+/// The memory that the system could still give without swapping, bytes; 0 where it is unknown (outside of Linux).
 pub fn available_memory_bytes() -> u64 {
     field("/proc/meminfo", "MemAvailable:")
 }

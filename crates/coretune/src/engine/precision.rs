@@ -27,7 +27,7 @@ impl Precision {
         }
     }
 
-    /// What `amp` means on `device`, and a warning where it is likely a mistake.
+    /// What `amp` means on `device`, and a warning if that is likely a mistake.
     ///
     /// On a CPU bf16 pays only where the processor multiplies bf16 itself (`avx512_bf16` or `amx_bf16`); elsewhere
     /// libtorch emulates it, and a matrix product slows down by two orders of magnitude.

@@ -46,7 +46,7 @@ impl Comparison {
 /// The 95 % interval of the accuracy when `correct` of `images` images were right; from stream (`seed`, bootstrap, 0, 0).
 ///
 /// # Errors
-/// [`EngineError::Value`] when there is no image, or more correct ones than images.
+/// [`EngineError::Value`] without images, or with more correct ones than images.
 pub fn accuracy_interval(correct: usize, images: usize, seed: u64) -> Result<Interval, EngineError> {
     if images == 0 || correct > images {
         return Err(EngineError::Value {
@@ -88,9 +88,9 @@ pub fn paired_comparison(first: &[bool], second: &[bool], seed: u64) -> Result<C
 
 /// How many of `times` draws with replacement from `total` images hit one of the `marked`.
 fn draw(marked: usize, total: usize, times: usize, stream: &mut Stream) -> usize {
-    let share = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
-    // A share of two counts with marked <= total lies in [0, 1], all that the distribution asks for.
-    Binomial::new(times as u64, share).map_or(0, |binomial| binomial.sample(stream) as usize)
+    let fraction = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
+    // A fraction of counts with marked <= total is in [0, 1], all that the distribution asks for.
+    Binomial::new(times as u64, fraction).map_or(0, |binomial| binomial.sample(stream) as usize)
 }
 
 fn interval(resample: impl FnMut() -> f64) -> Interval {
@@ -100,8 +100,8 @@ fn interval(resample: impl FnMut() -> f64) -> Interval {
 }
 
 /// Quantile of sorted values, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let position = share * (sorted.len() - 1) as f64;
+fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+    let position = fraction * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     below + (above - below) * position.fract()
 }

@@ -23,11 +23,11 @@ pub struct Bin {
     pub images: usize,
     /// Their mean confidence; 0 without images.
     pub confidence: f64,
-    /// Share of them that is right; 0 without images.
+    /// Fraction of them that is right; 0 without images.
     pub accuracy: f64,
 }
 
-/// Sum over bins of |accuracy - confidence| weighted by the share of images; confidence = max softmax(logits / T).
+/// Sum over bins of |accuracy - confidence| weighted by the fraction of images; confidence = max softmax(logits / T).
 pub fn expected_calibration_error(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
     let bins = reliability(logits, labels, temperature)?;
     let gap = |bin: &Bin| bin.images as f64 * (bin.accuracy - bin.confidence).abs();
@@ -72,7 +72,7 @@ pub(super) fn loss(row: &[f64], label: i64, temperature: f64) -> f64 {
 /// The temperature T that minimises the negative log-likelihood of `logits` / T (Guo et al., ICML 2017).
 ///
 /// The loss is convex in 1/T, so its slope changes sign once; log T is bisected between [`TEMPERATURES`] for that
-/// place. Where the loss falls towards an end (every image right, or logits worse than none), that end is the answer.
+/// point. If the loss falls towards an end (every image right, or logits worse than chance), that end is the answer.
 pub fn fit_temperature(logits: &Tensor, labels: &[i64]) -> Result<f64, EvaluateError> {
     labelled_matrix("logits", logits, labels, None)?;
     let (low, high) = (TEMPERATURES.0.ln(), TEMPERATURES.1.ln());

@@ -11,11 +11,11 @@ use super::{EvaluateError, Logits, argmax};
 pub struct Classification {
     /// Number of images.
     pub images: usize,
-    /// Share of images whose label has the largest logit.
+    /// Fraction of images whose label has the largest logit.
     pub top1: f64,
     /// 95 % bootstrap interval of `top1` over the images.
     pub top1_interval: Interval,
-    /// Share of images whose label is among the min(5, C) largest logits.
+    /// Fraction of images whose label is among the min(5, C) largest logits.
     pub top5: f64,
     /// Means over the classes that have images.
     pub macro_mean: ClassScores,
@@ -28,9 +28,9 @@ pub struct Classification {
 /// Precision, recall and F1 of a class (or their mean).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ClassScores {
-    /// Of the images predicted as this class, the share that belongs to it; 0 when there is none.
+    /// The fraction of the images predicted as this class that belongs to it; 0 without such images.
     pub precision: f64,
-    /// Of the images of this class, the share that was found; 0 when there is none.
+    /// The fraction of the images of this class that was found; 0 without such images.
     pub recall: f64,
     /// 2 precision recall / (precision + recall); 0 when both are 0.
     pub f1: f64,

@@ -14,10 +14,10 @@ use super::EvaluateError;
 use crate::engine::{EngineError, guard, shape};
 use crate::files::{self, user_cache};
 
-/// Bytes that a cache keeps unless told otherwise: 2 GB.
+/// Bytes that a cache keeps by default: 2 GB.
 pub const DEFAULT_LIMIT: u64 = 2_000_000_000;
 
-/// A file that was being written is given up by its writer after this time.
+/// After this time a file that is being written counts as abandoned by its writer.
 const ABANDONED: Duration = Duration::from_hours(24);
 
 /// Features of a split with their labels.
@@ -76,7 +76,7 @@ impl FeatureCache {
 
     /// The user's cache: `$XDG_CACHE_HOME/coretune/features`, else `~/.cache/coretune/features`, of [`DEFAULT_LIMIT`].
     ///
-    /// None where neither `XDG_CACHE_HOME` nor `HOME` names an absolute folder.
+    /// None if neither `XDG_CACHE_HOME` nor `HOME` names an absolute folder.
     pub fn of_user() -> Option<Self> {
         Some(FeatureCache::new(user_cache::folder("features")?, DEFAULT_LIMIT))
     }
@@ -86,7 +86,7 @@ impl FeatureCache {
         &self.folder
     }
 
-    /// The features kept under `key`; none when there are none or the file is not sound.
+    /// The features kept under `key`; none if there is no sound file.
     pub fn load(&self, key: &str) -> Option<Features> {
         let path = self.path(key);
         let features = decode(&fs::read(&path).ok()?, key)?;
@@ -97,7 +97,7 @@ impl FeatureCache {
     /// Keeps `features` under `key`, then removes the least recently used files above the limit.
     ///
     /// # Errors
-    /// [`EvaluateError::Cache`] when the file cannot be written: a run can go on without.
+    /// [`EvaluateError::Cache`] when the file cannot be written; a run does not need it.
     pub fn store(&self, key: &str, features: &Features) -> Result<(), EvaluateError> {
         let bytes = encode(key, features)?;
         let path = self.path(key);
@@ -121,7 +121,7 @@ impl FeatureCache {
         for file in files {
             total += file.bytes;
             if (total > self.limit && file.path != newest) || file.abandoned() {
-                // Another process may have removed it in between, which is as good.
+                // Another process may have removed it in between, which is fine.
                 drop(fs::remove_file(&file.path));
             }
         }
@@ -160,7 +160,7 @@ impl CacheFile {
     }
 }
 
-/// The time of the last change doubles as that of the last use; where it cannot be set, files only leave a little early.
+/// The time of the last change doubles as that of the last use; if it cannot be set, files are only removed a little early.
 fn mark_as_used(path: &Path) {
     if let Ok(file) = fs::File::options().append(true).open(path) {
         drop(file.set_modified(SystemTime::now()));

@@ -24,7 +24,7 @@ pub struct NearestNeighbours {
 }
 
 impl NearestNeighbours {
-    /// Share of rows whose prediction equals the label.
+    /// Fraction of rows whose prediction equals the label.
     ///
     /// # Errors
     /// [`EngineError::Shape`] when there is not one label per test row.

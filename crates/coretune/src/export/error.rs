@@ -13,55 +13,34 @@ use crate::train::TrainError;
 
 /// Why a model is not exported.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum ExportError {
     /// Neither `--to` nor the file's name says what to write.
     #[error("{} does not have the extension of a known format", path.display())]
-    NoFormat {
-        /// The file.
-        path: PathBuf,
-    },
+    NoFormat { path: PathBuf },
     /// The file's name says one format and `--to` another.
     #[error("{} has the extension of {named}, but {asked} was asked for", path.display())]
     OtherFormat {
-        /// The file.
         path: PathBuf,
         /// What its name says.
         named: Format,
-        /// What `--to` says.
         asked: Format,
     },
     /// A file would be overwritten.
     #[error("{} exists already", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// The output is a folder, or the model itself.
     #[error("{} cannot be the output: it is {found}", path.display())]
-    Target {
-        /// The output.
-        path: PathBuf,
-        /// What it is.
-        found: &'static str,
-    },
+    Target { path: PathBuf, found: &'static str },
     /// The folder of the output is not there.
     #[error("{} cannot be written: its folder does not exist", path.display())]
-    NoFolder {
-        /// The output.
-        path: PathBuf,
-    },
+    NoFolder { path: PathBuf },
     /// A pre-trained encoder in a format that ends at a classifier's logits.
     #[error("{} is a pre-training run: it has no classifier, at whose logits an ONNX file ends", path.display())]
-    NoClassifier {
-        /// The run.
-        path: PathBuf,
-    },
+    NoClassifier { path: PathBuf },
     /// A projection head was asked for, and the model has none.
     #[error("{} holds no projection head", path.display())]
-    NoProjection {
-        /// The model.
-        path: PathBuf,
-    },
+    NoProjection { path: PathBuf },
     /// A projection head was asked for in a graph that ends at the logits.
     #[error("an ONNX file has no projection head: its graph ends at the logits")]
     ProjectionInOnnx,
@@ -75,14 +54,7 @@ pub enum ExportError {
     },
     /// The file that was written is not the model.
     #[error("the {format} file that was written differs from the model: {found}, expected {expected}")]
-    Differs {
-        /// The format.
-        format: Format,
-        /// What should be.
-        expected: String,
-        /// What is.
-        found: String,
-    },
+    Differs { format: Format, expected: String, found: String },
     /// The model cannot be read.
     #[error(transparent)]
     Model(Box<TrainError>),

@@ -36,7 +36,7 @@ pub fn is_pretraining(run: &Path) -> Result<bool, ExportError> {
     Ok(run.is_dir() && RunFolder::holds_run(run) && RunFolder::open_records(run)?.kind()? == RunKind::Pretraining)
 }
 
-/// Writes the encoder of a pre-training run, at whatever epoch it stands, under the names of its method: as a torch file
+/// Writes the encoder of a pre-training run, finished or not, under the names of its method: as a torch file
 /// with all of the method's tensors (`state_dict`, with `epoch` and `arch`), as a safetensors file with the trained
 /// encoder alone. Either is read back, compared bit for bit and recognised like a stranger's before it gets its name.
 ///

@@ -1,4 +1,4 @@
-//! Files on the user's disk: how they are opened, how they are written, and where those lie that can be made again.
+//! Files on the user's disk: opened, written whole, and the folder of those that can be made again.
 
 mod partial_file;
 pub(crate) mod regular_file;

@@ -9,7 +9,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     if fs::metadata(path)?.is_file() {
         return File::open(path);
     }
-    let found = if path.is_dir() { "it is a folder" } else { "it is no regular file" };
+    let found = if path.is_dir() { "it is a folder" } else { "it is not a regular file" };
     Err(io::Error::new(ErrorKind::InvalidInput, found))
 }
 
@@ -29,7 +29,7 @@ mod tests {
         {
             let pipe = folder.path().join("pipe");
             assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-            assert_eq!(open(&pipe).unwrap_err().to_string(), "it is no regular file");
+            assert_eq!(open(&pipe).unwrap_err().to_string(), "it is not a regular file");
         }
     }
 }

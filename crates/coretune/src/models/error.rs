@@ -5,11 +5,11 @@ use crate::settings::Hint;
 
 /// What can go wrong between asking for a model and having one.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum ModelError {
     /// The factor on the number of channels is outside the range that makes a network.
     #[error("the width factor is {found}, expected a number above 0 and at most {most}")]
     Width {
-        /// The factor that came.
         found: f64,
         /// The largest factor accepted.
         most: f64,
@@ -31,7 +31,6 @@ pub enum ModelError {
     /// A head would have no rows or no columns.
     #[error("a {layer} of {outputs} outputs and {inputs} inputs cannot be built")]
     EmptyLayer {
-        /// Which layer.
         layer: &'static str,
         /// Width of what it reads.
         inputs: i64,
@@ -41,9 +40,8 @@ pub enum ModelError {
     /// Images do not have the shape that the model reads.
     #[error("images have shape {found:?} and hold {kind}, expected [n, height, width, 3] of uint8")]
     Images {
-        /// The shape that came.
         found: Vec<i64>,
-        /// The element type that came.
+        /// The element type given.
         kind: String,
     },
     /// Stages up to one that the network does not have were to be frozen.
@@ -53,13 +51,11 @@ pub enum ModelError {
         found: usize,
         /// Number of stages there are, the stem included.
         stages: usize,
-        /// Their names.
         names: Vec<String>,
     },
     /// Head and backbone do not fit together.
     #[error("the {layer} reads {found} features, the backbone gives {expected}")]
     FeatureWidth {
-        /// Which head.
         layer: &'static str,
         /// Width of the backbone's features.
         expected: i64,
@@ -68,23 +64,17 @@ pub enum ModelError {
     },
     /// A network lacks a head that the method needs.
     #[error("the network has no {layer}")]
-    MissingHead {
-        /// Which head.
-        layer: &'static str,
-    },
+    MissingHead { layer: &'static str },
     /// A batch cannot be computed in parts under the method's loss.
     #[error("{method} cannot compute a batch in parts: its loss reads more of the images than their features")]
-    Indivisible {
-        /// The method.
-        method: &'static str,
-    },
+    Indivisible { method: &'static str },
     /// libtorch failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
 impl ModelError {
-    /// The way out, where there is one.
+    /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             ModelError::Width { .. } => Some("{model.width=1} is the network as published".into()),

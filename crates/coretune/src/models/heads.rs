@@ -1,4 +1,4 @@
-//! What stands on the pooled features: classifier and projection head.
+//! The heads on the pooled features: classifier and projection head.
 
 use tch::{Device, Kind, Tensor};
 
@@ -16,7 +16,7 @@ const PROJECTION_STREAM: usize = 2_000_000;
 pub struct Linear {
     /// `[out, in]`.
     pub weight: Tensor,
-    /// `[out]`, where there is one.
+    /// `[out]`, if it has one.
     pub bias: Option<Tensor>,
 }
 
@@ -81,7 +81,7 @@ impl Linear {
         x.linear(&self.weight, self.bias.as_ref())
     }
 
-    /// Adds weight and bias, where there is one, under `prefix`.
+    /// Adds weight and bias, if any, under `prefix`.
     pub(super) fn list(&self, prefix: &str, list: &mut Parameters) {
         let _ = list.add(format!("{prefix}weight"), self.weight.shallow_clone(), Role::Weight);
         if let Some(bias) = &self.bias {

@@ -8,6 +8,7 @@ use crate::train::TrainError;
 
 /// Why nothing is predicted. An image that cannot be read is not an error: its row says so.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum PredictError {
     /// The model.
     #[error(transparent)]
@@ -20,14 +21,10 @@ pub enum PredictError {
     Input(#[from] DataError),
     /// Nothing to predict.
     #[error("no image matches {found}")]
-    NoImages {
-        /// What was given.
-        found: String,
-    },
-    /// A pattern that is none.
+    NoImages { found: String },
+    /// An invalid pattern.
     #[error("{pattern} is not a valid pattern of paths: {message}")]
     Pattern {
-        /// What was given.
         pattern: String,
         /// What is wrong with it.
         message: String,

@@ -47,7 +47,7 @@ pub struct Predictor {
 pub struct Prediction {
     /// The image.
     pub path: PathBuf,
-    /// The likeliest classes, the first first; or why there are none.
+    /// The likeliest classes, the first first; or why none was predicted.
     pub outcome: Result<Vec<Ranked>, DataError>,
 }
 

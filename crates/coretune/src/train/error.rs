@@ -14,6 +14,7 @@ use crate::transforms::TransformError;
 
 /// Why training cannot start or continue.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum TrainError {
     /// libtorch, or a shape.
     #[error(transparent)]
@@ -50,37 +51,30 @@ pub enum TrainError {
     /// A saved state that lies in no step of the epoch it names: its epochs had another number of steps.
     #[error("the saved state is at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
     OtherEpochLength {
-        /// Steps made.
         step: u64,
         /// The epoch under way, counted from 1.
         epoch: u64,
         /// Its first step here.
         first: u64,
-        /// Its last.
         last: u64,
     },
-    /// Training has diverged: a loss, a weight or the logits of validation are no numbers any more.
+    /// Training has diverged: a loss, a weight or the logits of validation are NaN or infinite.
     #[error("{what} at step {step} (epoch {epoch}): {terms}")]
     NonFinite {
-        /// What is no number, in words.
+        /// What is NaN or infinite, as text.
         what: String,
         /// The last step made, counted from 1.
         step: u64,
         /// The epoch, counted from 1.
         epoch: u64,
-        /// The terms of the last step's loss, in words.
+        /// The terms of the last step's loss, as text.
         terms: String,
         /// The last checkpoint saved before.
         last_good: Option<PathBuf>,
     },
     /// A tensor that should not have changed.
     #[error("{tensor} changed during {during}, although it should not")]
-    FrozenMoved {
-        /// The weight.
-        tensor: String,
-        /// When, in words.
-        during: &'static str,
-    },
+    FrozenMoved { tensor: String, during: &'static str },
     /// Ended because it was asked to.
     #[error("{}", stopped(saved.as_ref()))]
     Interrupted {
@@ -90,10 +84,9 @@ pub enum TrainError {
     /// A run that ended without an epoch.
     #[error("no epoch was trained")]
     NoEpoch,
-    /// A file that is no checkpoint of a run.
+    /// A file that is not a checkpoint of a run.
     #[error("{path} is not a coretune run or one of its checkpoints: {found}")]
     NotARunCheckpoint {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         found: String,
@@ -101,21 +94,16 @@ pub enum TrainError {
     /// The description of the model cannot be true.
     #[error("{} describes a model with {name} {found}, expected {expected}", path.display())]
     Description {
-        /// The model.
         path: PathBuf,
-        /// What is described.
         name: &'static str,
         /// What may stand there.
         expected: &'static str,
-        /// What stands there.
         found: String,
     },
     /// A tensor of a run's checkpoint that does not fit its own description.
     #[error("{path}: tensor {name} has shape {found}, expected {expected}")]
     TensorMismatch {
-        /// The file.
         path: PathBuf,
-        /// The tensor.
         name: String,
         /// The shape that the description asks for.
         expected: String,

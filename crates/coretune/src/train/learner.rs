@@ -12,7 +12,7 @@ use crate::run_folder::{MetricsRecord, RunFolder};
 /// Something that is trained: a model with its objective and its optimizer.
 ///
 /// The loop ([`super::Trainer`]) brings batches, the learning rate, saving, stopping and logging; everything else is here.
-/// The learner's [`state`](Learner::state) and a [`Progress`] are all that a later process needs to go on.
+/// The learner's [`state`](Learner::state) and a [`Progress`] are all that a later process needs to resume.
 pub trait Learner {
     /// One update of the weights; `step` counts from 0. Nothing is read back from the device.
     fn step(&mut self, batch: &Batch, step: u64, rate: f64) -> Result<DeviceFigures, TrainError>;

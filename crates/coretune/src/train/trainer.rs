@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{Saved, Schedule, Stop, TrainError, TrainingImages, state};
 use crate::run_folder::{MetricsRecord, RunFolder};
 
-/// How long training goes on, and how often it is recorded.
+/// How long training lasts, and how often it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Passes over the training images.
@@ -44,7 +44,7 @@ pub struct Trainer<'a, L> {
     pub schedule: Schedule,
     /// How far it has come.
     pub progress: Progress,
-    /// How long it goes on.
+    /// How long training lasts, and how often it is recorded.
     pub plan: Plan,
     /// The training images.
     pub images: TrainingImages,
@@ -61,7 +61,7 @@ pub struct Trainer<'a, L> {
 /// How training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// How far it came.
+    /// The epochs and steps made, and the best epoch.
     pub progress: Progress,
     /// Images a second in the training of this process, validation left out.
     pub images_per_second: f64,
@@ -89,7 +89,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         Trainer { learner, schedule, progress, plan, images, folder, stopwatch, stop, last_report: None }
     }
 
-    /// Goes on from the state in the folder, where there is one, to the end of the plan; the folder's tables are true
+    /// Resumes from the state in the folder, if any, and trains to the end of the plan; the folder's tables are up to date
     /// however it ends.
     ///
     /// # Errors
@@ -138,8 +138,8 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// Trains on to the end of the plan, saving the state at the end of every epoch and as often as the plan says.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when it was asked to stop: the state is saved, and [`Trainer::load_state`] goes on
-    /// from it.
+    /// [`TrainError::Interrupted`] when it was asked to stop: the state is saved, and [`Trainer::load_state`]
+    /// resumes from it.
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let mut meter = Meter::start();
@@ -249,7 +249,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         }
     }
 
-    /// Reads the figures of a step, logs them, and stops at a loss that is no number.
+    /// Reads the figures of a step, logs them, and stops at a loss that is NaN or infinite.
     fn report(&mut self, pending: Option<Pending>, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         let Some(Pending { figures, report, logged }) = pending else { return Ok(()) };
         let (loss, figures) = figures.read()?;
@@ -269,7 +269,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         Ok(())
     }
 
-    /// The error that ends training when `what` is no number any more, with the terms of the last step.
+    /// The error that ends training when `what` is NaN or infinite, with the terms of the last step.
     fn diverged(&self, what: String) -> TrainError {
         TrainError::NonFinite {
             what,

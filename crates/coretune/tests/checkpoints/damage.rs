@@ -252,13 +252,13 @@ fn a_sparse_entry_of_a_tar_is_refused() {
     let mut tar = bytes("torchvision_resnet18.tar");
     tar[156] = b'S';
     let error = try_all(&tar).unwrap_err();
-    assert!(error.to_string().contains("is no file"), "{error}");
+    assert!(error.to_string().contains("is not a file"), "{error}");
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_before_it_is_read() {
+fn what_is_not_a_regular_file_is_refused_before_it_is_read() {
     let error = Checkpoint::open("/dev/zero").unwrap_err();
-    assert!(error.to_string().contains("no regular file"), "{error}");
+    assert!(error.to_string().contains("not a regular file"), "{error}");
 }
 
 /// An entry of a tar, with its checksum.

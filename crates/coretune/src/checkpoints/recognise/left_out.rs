@@ -1,4 +1,4 @@
-//! What of a file is in neither backbone nor heads, and why.
+//! The tensors of a file that are not used, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ pub(super) fn left_out(
     counts
 }
 
-/// The group of a tensor that is not used, and why it is not.
+/// The group of a tensor that is not used, and the reason.
 fn group_of(
     name: &str,
     root: &str,
@@ -62,6 +62,6 @@ fn group_of(
     if name.starts_with(root) {
         ("other tensors".into(), "not part of the backbone".into())
     } else {
-        ("outside the model".into(), "stands beside the model in the file".into())
+        ("outside the model".into(), "beside the model in the file".into())
     }
 }

@@ -11,7 +11,7 @@ use crate::models::Architecture;
 
 impl Search<'_> {
     /// The tensors of another shape than the network's. Fails unless every tensor found is one of the network's, most
-    /// are of its shape, and no other object stands in for one.
+    /// are of its shape, and no other object has the name of one.
     pub(super) fn check(
         &self,
         architecture: &Architecture,

@@ -80,7 +80,7 @@ impl Regression {
 
     /// Minimises the objective for one penalty, starting at `start`.
     ///
-    /// L-BFGS ends early where its line search finds nothing better; it starts again from the best point with an empty
+    /// L-BFGS ends early if its line search finds nothing better; it starts again from the best point with an empty
     /// memory, and ends for good when that gains nothing either: the objective is flat to within rounding.
     pub(super) fn minimise(&self, penalty: f64, start: &Affine, settings: &Settings) -> Result<Minimum, EvaluateError> {
         let metric = guard("preparing the linear probe", || Metric::new(self, penalty, start))?;

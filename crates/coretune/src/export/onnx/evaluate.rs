@@ -10,7 +10,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::messages::{FLOAT32, GraphProto, NodeProto, TensorProto};
 use crate::engine::guard;
 
-/// The graph's outputs by name, for these inputs; else what is wrong with it, in words.
+/// The graph's outputs by name, for these inputs; else what is wrong with it, as text.
 pub(super) fn run(mut graph: GraphProto, inputs: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, String> {
     let mut values = Values::new(&mut graph, inputs)?;
     for node in &graph.node {
@@ -77,7 +77,7 @@ fn tensor(constant: &TensorProto) -> Result<Tensor, String> {
     let raw = constant.raw_data.as_deref().unwrap_or_default();
     let elements = constant.dims.iter().try_fold(1, |product: i64, &extent| product.checked_mul(extent.max(0)));
     if constant.data_type != FLOAT32 || elements.and_then(|count| count.checked_mul(4)) != Some(raw.len() as i64) {
-        return Err(format!("{} is no f32 tensor {:?}", constant.name, constant.dims));
+        return Err(format!("{} is not an f32 tensor {:?}", constant.name, constant.dims));
     }
     Tensor::f_from_data_size(raw, &constant.dims, Kind::Float).map_err(|error| format!("{}: {error}", constant.name))
 }

@@ -18,7 +18,7 @@ use crate::files;
 use graph::{IMAGE, LOGITS, PROBABILITIES};
 use messages::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
-/// Version of the file format; the one that came with [`OPSET`].
+/// Version of the file format; the one that belongs to [`OPSET`].
 const IR_VERSION: i64 = 8;
 /// Version of the operators.
 const OPSET: i64 = 17;
@@ -121,8 +121,8 @@ mod tests {
         };
         refused(&|graph| node(graph, "bn1.relu").op_type = "Gelu".into(), "bn1.relu is Gelu of 1 operands");
         refused(&|graph| drop(graph.node.remove(3)), "no node computes");
-        refused(&|graph| graph.initializer[0].dims = vec![1 << 62, 8], "is no f32 tensor");
-        refused(&|graph| graph.initializer[0].raw_data = None, "is no f32 tensor");
+        refused(&|graph| graph.initializer[0].dims = vec![1 << 62, 8], "is not an f32 tensor");
+        refused(&|graph| graph.initializer[0].raw_data = None, "is not an f32 tensor");
         refused(&|graph| node(graph, "conv1").attribute[0].ints = vec![1, 1], "another kernel_shape");
         refused(&|graph| node(graph, "conv1").attribute[2].ints = vec![0, 0, 1, 1], "uneven padding");
         refused(&|graph| graph.output.clear(), "no logits");
