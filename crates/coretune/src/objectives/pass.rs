@@ -44,7 +44,7 @@ pub struct Pass<'a> {
     pub labels: &'a [i64],
     /// Seed of the run and number of the step: what random draws depend on.
     pub draw: (u64, u64),
-    /// The network that is trained; its [`Network::parameters`] are the weights.
+    /// The network that is trained; its [`Network::tensors`] are the weights.
     pub network: &'a dyn Network,
     /// The heads of the network.
     pub heads: Heads<'a>,
