@@ -182,7 +182,7 @@ fn records_and_summaries_of_older_versions_are_read() {
         "coverage": 1.0, "versions": {},
     });
     fs::write(folder.root().join("summary.json"), old.to_string()).unwrap();
-    let summary = folder.read_summary().unwrap().unwrap();
+    let summary = folder.read_summary::<Summary>().unwrap().unwrap();
     assert_eq!((summary.best.epoch, summary.best.figures.get("val_top1")), (21, Some(0.75)));
     assert_eq!(summary.test.as_ref().unwrap().get("within_between"), None);
     assert_eq!(serde_json::to_value(&summary).unwrap(), old, "it is written again as it was");
@@ -264,7 +264,7 @@ fn summary(test: bool) -> Summary {
 #[test]
 fn the_summary_nests_as_its_readers_expect_and_comes_back() {
     let (_parent, folder) = new_folder();
-    assert_eq!(folder.read_summary().unwrap(), None);
+    assert_eq!(folder.read_summary::<Summary>().unwrap(), None);
     for test in [true, false] {
         folder.write_summary(&summary(test)).unwrap();
         assert_eq!(folder.read_summary().unwrap(), Some(summary(test)));
@@ -298,7 +298,7 @@ fn the_summary_nests_as_its_readers_expect_and_comes_back() {
         assert!(written.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}");
     }
     fs::write(folder.root().join("summary.json"), "{}").unwrap();
-    assert!(matches!(folder.read_summary(), Err(RunFolderError::Content { .. })));
+    assert!(matches!(folder.read_summary::<Summary>(), Err(RunFolderError::Content { .. })));
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn mutated_records_read_or_are_refused() {
             let mut bytes = whole.clone();
             coretune_testing::alter(&mut bytes, &whole, &mut random);
             fs::write(folder.root().join(name), bytes).unwrap();
-            let _ = (folder.metrics(), folder.read_summary(), folder.derive());
+            let _ = (folder.metrics(), folder.read_summary::<Summary>(), folder.derive());
         }
     }
 }

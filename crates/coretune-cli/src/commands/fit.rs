@@ -9,13 +9,13 @@ use coretune::fit::{Finished, Preparation};
 use coretune::run_folder::Summary;
 
 use super::lines;
-use super::running::{self, Shown};
+use super::training::{self, Shown};
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
-    running::run::<RunConfig>(arguments, flags)
+    training::run::<RunConfig>(arguments, flags)
 }
 
 impl Shown for RunConfig {

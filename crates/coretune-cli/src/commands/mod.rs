@@ -14,4 +14,4 @@ pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod reproduce;
-mod running;
+mod training;

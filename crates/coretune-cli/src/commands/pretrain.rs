@@ -10,13 +10,13 @@ use coretune::run_folder::{EvaluationRecord, PretrainSummary};
 use coretune::runs::Prepared;
 
 use super::lines;
-use super::running::{self, Shown};
+use super::training::{self, Shown};
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
-    running::run::<PretrainConfig>(arguments, flags)
+    training::run::<PretrainConfig>(arguments, flags)
 }
 
 impl Shown for PretrainConfig {

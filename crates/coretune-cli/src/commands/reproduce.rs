@@ -8,7 +8,7 @@ use coretune::runs;
 use coretune::train::StateComparison;
 
 use super::lines;
-use super::running::{Screen, Shown};
+use super::training::{Screen, Shown};
 use crate::args::Reproduce;
 use crate::failure::Failure;
 use crate::printer::Printer;

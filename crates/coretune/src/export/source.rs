@@ -7,7 +7,7 @@ use tch::{Device, Tensor, no_grad};
 use super::ExportError;
 use crate::engine::shape;
 use crate::models::{Mode, Model};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, Summary};
 use crate::train::{ModelDescription, load_model, unfinished};
 
 /// A model, on the CPU in f32, and what is known of it.
@@ -33,7 +33,7 @@ impl Source {
         let folder = RunFolder::open(run)?;
         let mut source = Source::of_file(folder.best_model()?)?;
         source.notes.extend(unfinished(&folder)?);
-        if let Some(summary) = folder.read_summary()? {
+        if let Some(summary) = folder.read_summary::<Summary>()? {
             source.epoch = Some(summary.best.epoch);
             source.temperature = summary.temperature.filter(|&temperature| shape::is_positive(temperature));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::preparation::prepare_with;
 use super::{Finished, Preparation};
 use crate::config::RunConfig;
-use crate::run_folder::{Provenance, Recording, RunFolder, RunFolderError, Summary};
+use crate::run_folder::{Provenance, Recording, RunFolder, Summary};
 use crate::runs::{Estimate, Job, Options, Prepared, RunError, provenance};
 use crate::train::Observer;
 
@@ -27,14 +27,6 @@ impl Job for RunConfig {
 
     fn recording(&self) -> Recording {
         Recording { log_every: self.train.log_every as u64, evaluated_every: Some(1) }
-    }
-
-    fn summary(folder: &RunFolder) -> Result<Option<Summary>, RunFolderError> {
-        folder.read_summary()
-    }
-
-    fn epochs_made(summary: &Summary) -> u64 {
-        summary.epochs
     }
 }
 

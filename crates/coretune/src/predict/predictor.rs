@@ -12,7 +12,7 @@ use crate::config::RunSection;
 use crate::data::{DataError, stack_images};
 use crate::engine::{guard, shape};
 use crate::models::{Mode, Model};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, Summary};
 use crate::runs::Machine;
 use crate::train::{Event, Observer, TrainError, load_model, unfinished};
 use crate::transforms::Transform;
@@ -164,6 +164,6 @@ impl Predictor {
 fn best_epoch(run: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, Option<f64>), TrainError> {
     let folder = RunFolder::open(run)?;
     notes.extend(unfinished(&folder)?);
-    let temperature = folder.read_summary()?.and_then(|summary| summary.temperature);
+    let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
     Ok((folder.best_model()?, temperature.filter(|&value| shape::is_positive(value))))
 }

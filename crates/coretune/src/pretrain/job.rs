@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::PretrainTask;
 use crate::config::{Configuration, PretrainConfig};
-use crate::run_folder::{PretrainSummary, Provenance, Recording, RunFolder, RunFolderError};
+use crate::run_folder::{PretrainSummary, Provenance, Recording, RunFolder};
 use crate::runs::{Estimate, Job, Options, Prepared, RunError, provenance};
 use crate::train::Observer;
 
@@ -23,14 +23,6 @@ impl Job for PretrainConfig {
 
     fn recording(&self) -> Recording {
         Recording { log_every: self.train.log_every as u64, evaluated_every: self.pretrain.probe_epochs }
-    }
-
-    fn summary(folder: &RunFolder) -> Result<Option<PretrainSummary>, RunFolderError> {
-        folder.read_pretrain_summary()
-    }
-
-    fn epochs_made(summary: &PretrainSummary) -> u64 {
-        summary.epochs
     }
 }
 

@@ -105,7 +105,7 @@ impl PretrainTask {
             versions: versions(),
         };
         folder.derive()?;
-        folder.write_pretrain_summary(&summary)?;
+        folder.write_summary(&summary)?;
         Ok(summary)
     }
 

@@ -4,33 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
-use crate::run_folder::{
-    EvaluationRecord, MetricsRecord, PretrainSummary, Provenance, RunFolder, RunFolderError, RunKind, StepRecord,
-    Summary, fields,
-};
-
-/// The summary that a run writes at its end; each kind of run has its own.
-pub(super) trait Ending: Sized {
-    const KIND: RunKind;
-
-    fn read(folder: &RunFolder) -> Result<Option<Self>, RunFolderError>;
-}
-
-impl Ending for Summary {
-    const KIND: RunKind = RunKind::FineTuning;
-
-    fn read(folder: &RunFolder) -> Result<Option<Self>, RunFolderError> {
-        folder.read_summary()
-    }
-}
-
-impl Ending for PretrainSummary {
-    const KIND: RunKind = RunKind::Pretraining;
-
-    fn read(folder: &RunFolder) -> Result<Option<Self>, RunFolderError> {
-        folder.read_pretrain_summary()
-    }
-}
+use crate::run_folder::{EvaluationRecord, MetricsRecord, Provenance, RunFolder, RunSummary, StepRecord, fields};
 
 /// The records of a run.
 pub(super) struct Records<S> {
@@ -48,7 +22,7 @@ pub(super) struct Records<S> {
 /// A figure over the steps of a run.
 pub(super) type Curve = Vec<(f64, f64)>;
 
-impl<S: Ending> Records<S> {
+impl<S: RunSummary> Records<S> {
     pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
         let folder = RunFolder::open_records(path)?;
         folder.expect(S::KIND)?;
@@ -57,7 +31,7 @@ impl<S: Ending> Records<S> {
             folder: path.into(),
             config: folder.read_config()?,
             metrics: folder.metrics()?,
-            summary: S::read(&folder)?,
+            summary: folder.read_summary()?,
             provenance: folder.read_provenance()?,
         })
     }
@@ -98,7 +72,7 @@ impl<S> Records<S> {
 }
 
 /// The records of all these runs, each with a distinct name.
-pub(super) fn read_all<S: Ending>(folders: &[&Path]) -> Result<Vec<Records<S>>, ReportError> {
+pub(super) fn read_all<S: RunSummary>(folders: &[&Path]) -> Result<Vec<Records<S>>, ReportError> {
     let mut records = folders.iter().map(|folder| Records::read(folder)).collect::<Result<Vec<_>, _>>()?;
     let names = distinct_names(&records);
     for (records, name) in records.iter_mut().zip(names) {

@@ -9,9 +9,7 @@ use super::error::{NO_CONFIG, RunFolderError};
 use super::names::{
     CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PROVENANCE, SKIPPED, SUMMARY, TABLE, holds_run,
 };
-use super::{
-    ChangeRecord, MetricsRecord, PretrainSummary, Provenance, Recording, Summary, derived, metrics, tensorboard,
-};
+use super::{ChangeRecord, MetricsRecord, Provenance, Recording, RunSummary, derived, metrics, tensorboard};
 use crate::files::{self, PARTIAL};
 use crate::settings::RunKind;
 
@@ -298,29 +296,17 @@ impl RunFolder {
     }
 
     /// Saves the summary: from then on the run is finished.
-    pub fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
+    pub fn write_summary(&self, summary: &impl RunSummary) -> Result<(), RunFolderError> {
         self.write_json(SUMMARY, SUMMARY_IS, summary)
     }
 
-    /// Writes `summary.json` of a pre-training run.
-    pub fn write_pretrain_summary(&self, summary: &PretrainSummary) -> Result<(), RunFolderError> {
-        self.write_json(SUMMARY, SUMMARY_IS, summary)
-    }
-
-    /// The summary of a pre-training run; none before it has ended.
+    /// The summary of a run of this kind; none before it has ended.
     ///
     /// # Errors
-    /// [`RunFolderError::Content`] when the file is no such summary.
-    pub fn read_pretrain_summary(&self) -> Result<Option<PretrainSummary>, RunFolderError> {
-        self.read_json(SUMMARY, SUMMARY_IS)
-    }
-
-    /// The summary; none when the run has not finished.
-    ///
-    /// # Errors
-    /// [`RunFolderError::Content`] when the file is no summary.
-    pub fn read_summary(&self) -> Result<Option<Summary>, RunFolderError> {
-        self.expect(RunKind::FineTuning)?;
+    /// [`RunFolderError::OtherKind`] for a run of another kind, [`RunFolderError::Content`] when the file does not hold
+    /// such a summary.
+    pub fn read_summary<S: RunSummary>(&self) -> Result<Option<S>, RunFolderError> {
+        self.expect(S::KIND)?;
         self.read_json(SUMMARY, SUMMARY_IS)
     }
 

@@ -31,6 +31,6 @@ pub use error::RunFolderError;
 pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use provenance::{MachineRecord, Provenance};
-pub use summary::{PretrainSummary, Summary};
+pub use summary::{PretrainSummary, RunSummary, Summary};
 
 pub use crate::settings::RunKind;

@@ -2,12 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::EvaluationRecord;
 use crate::figures::{EpochFigures, Figures};
+use crate::settings::RunKind;
 
-/// The result of a run. Accuracies are fractions.
+/// The result of a run of one kind, as `summary.json` holds it.
+pub trait RunSummary: Serialize + DeserializeOwned {
+    /// The kind of run.
+    const KIND: RunKind;
+
+    /// Epochs trained.
+    fn epochs(&self) -> u64;
+}
+
+/// The result of a fine-tuning run. Accuracies are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Fine-tuning method, such as `core-tuning`.
@@ -69,4 +80,20 @@ pub struct PretrainSummary {
     pub peak_rss_bytes: u64,
     /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
+}
+
+impl RunSummary for Summary {
+    const KIND: RunKind = RunKind::FineTuning;
+
+    fn epochs(&self) -> u64 {
+        self.epochs
+    }
+}
+
+impl RunSummary for PretrainSummary {
+    const KIND: RunKind = RunKind::Pretraining;
+
+    fn epochs(&self) -> u64 {
+        self.epochs
+    }
 }

@@ -1,11 +1,9 @@
 //! What a kind of run brings: how it is prepared, checked and carried out.
 
-use serde::Serialize;
-
 use super::{Estimate, RunError};
 use crate::config::Configuration;
 use crate::objectives::Objective;
-use crate::run_folder::{Provenance, Recording, RunFolder, RunFolderError};
+use crate::run_folder::{Provenance, Recording, RunFolder, RunSummary};
 use crate::train::{self, Stop};
 
 /// What a program brings to a run beside the configuration.
@@ -24,7 +22,7 @@ pub trait Job: Configuration {
     /// What a run gives that was carried out to its end.
     type Finished;
     /// What `summary.json` holds.
-    type Summary: Serialize;
+    type Summary: RunSummary;
 
     /// The configuration of a run whose method the program brings itself.
     ///
@@ -40,15 +38,6 @@ pub trait Job: Configuration {
 
     /// How often the run records its steps and evaluations.
     fn recording(&self) -> Recording;
-
-    /// The summary of the run in a folder; none before it has ended.
-    ///
-    /// # Errors
-    /// [`RunFolderError::Content`] when the file does not hold such a summary.
-    fn summary(folder: &RunFolder) -> Result<Option<Self::Summary>, RunFolderError>;
-
-    /// Epochs that a finished run has made.
-    fn epochs_made(summary: &Self::Summary) -> u64;
 }
 
 /// A job that was opened and checked; nothing has been computed yet.

@@ -36,7 +36,7 @@ pub fn repeat<J: Job>(
 /// Refuses a run that cannot be repeated, and a place that is taken.
 fn check<J: Job>(original: &RunFolder, copy: &Path) -> Result<(), RunError> {
     let run = || original.root().to_path_buf();
-    if J::summary(original)?.is_none() {
+    if original.read_summary::<J::Summary>()?.is_none() {
         return Err(RunError::Unfinished { run: run(), kind: J::KIND });
     }
     let changes = original.changes()?;

@@ -9,7 +9,7 @@ use super::changed_settings::changes_between;
 use super::saved_state::SavedState;
 use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance};
 use crate::config::{ConfigError, Configuration, Layers, SettingChange};
-use crate::run_folder::{ChangeRecord, RunFolder};
+use crate::run_folder::{ChangeRecord, RunFolder, RunSummary};
 
 /// What changes in the settings of a resumed run.
 pub struct Changes<'a> {
@@ -71,11 +71,11 @@ pub fn resume<J: Job>(
     let folder = RunFolder::resume(root)?;
     folder.expect(J::KIND)?;
     let (config, changes) = configuration::<J>(&folder, changes, &options)?;
-    if let Some(summary) = J::summary(&folder)? {
+    if let Some(summary) = folder.read_summary::<J::Summary>()? {
         if changes.is_empty() {
             return Ok(Resumed::FinishedBefore(summary));
         }
-        refuse_if_nothing_is_left(J::epochs_made(&summary), config.train().epochs as u64)?;
+        refuse_if_nothing_is_left(summary.epochs(), config.train().epochs as u64)?;
     }
     let state = SavedState::check(&folder, config.recording(), config.train().epochs as u64)?;
     tell(root, &state, &changes, observer);

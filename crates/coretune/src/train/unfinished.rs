@@ -4,14 +4,14 @@ use toml::Value;
 
 use super::{TrainError, saved_progress};
 use crate::config::Layers;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, Summary};
 
 /// That the run has not finished, and which epoch its model is from; none for a run that has.
 ///
 /// # Errors
 /// [`TrainError::RunFolder`] when the summary cannot be read.
 pub fn unfinished(folder: &RunFolder) -> Result<Option<String>, TrainError> {
-    if folder.read_summary()?.is_some() {
+    if folder.read_summary::<Summary>()?.is_some() {
         return Ok(None);
     }
     let sentence = match (best_epoch(folder), planned_epochs(folder)) {

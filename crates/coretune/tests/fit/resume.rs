@@ -5,7 +5,7 @@ use std::path::Path;
 
 use coretune::config::{Configuration, RunConfig};
 use coretune::fit::{Finished, prepare};
-use coretune::run_folder::{Provenance, RunFolder};
+use coretune::run_folder::{Provenance, RunFolder, Summary};
 use coretune::runs::{Job, Options, Prepared, RunError, changed_settings, compare_provenance};
 use coretune::train::{Event, Stop, TrainError};
 use coretune_testing::SmallWorld;
@@ -65,7 +65,7 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
                 panic!("{name}, {step}: {error}")
             };
             assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
-            assert!(folder.read_summary().unwrap().is_none());
+            assert!(folder.read_summary::<Summary>().unwrap().is_none());
             run(&folder, &config, |_| false).unwrap();
             assert!(checkpoints(folder.root()) == checkpoints(whole.root()), "{name}, stopped after step {step}");
             assert_eq!(timeless_metrics(folder.root()), timeless_metrics(whole.root()), "{name}, {step}");

@@ -2,7 +2,7 @@ use std::fs;
 
 use coretune::config::{Configuration, RunConfig};
 use coretune::fit::{Finished, evaluate_run, prepare};
-use coretune::run_folder::{MetricsRecord, RunFolder};
+use coretune::run_folder::{MetricsRecord, RunFolder, Summary};
 use coretune::runs::Prepared;
 use coretune::train::Event;
 use coretune_testing::SmallWorld;
@@ -184,7 +184,7 @@ fn early_stopping_ends_a_run_after_so_many_epochs_without_a_better_one() {
     };
     preparation.train(&folder, None, &mut observer).unwrap();
     assert_eq!(ended_early, Some(true));
-    let summary = folder.read_summary().unwrap().unwrap();
+    let summary = folder.read_summary::<Summary>().unwrap().unwrap();
     assert_eq!((summary.epochs, summary.best.epoch), (3, 1));
     let last = folder.metrics().unwrap().iter().map(MetricsRecord::step).max();
     assert_eq!(last, Some(summary.steps));

@@ -9,7 +9,7 @@ use coretune::fit::prepare;
 use coretune::models::Architecture;
 use coretune::pretrain::PretrainTask;
 use coretune::report::pretraining_report;
-use coretune::run_folder::{MetricsRecord, RunFolder, RunKind};
+use coretune::run_folder::{MetricsRecord, PretrainSummary, RunFolder, RunKind};
 use coretune::runs::{Job, Options, Prepared, RunError};
 use coretune::train::{Event, TrainError};
 use coretune_testing::SmallWorld;
@@ -61,7 +61,7 @@ fn a_run_leaves_files_that_are_recognised_as_those_of_its_method() {
         let (found, architecture) = recognised(&folder.last_checkpoint());
         assert!(found.contains(name), "{found}");
         assert_eq!(architecture, prepared(&world.pretraining(&[])).unwrap().architecture);
-        let summary = folder.read_pretrain_summary().unwrap().unwrap();
+        let summary = folder.read_summary::<PretrainSummary>().unwrap().unwrap();
         assert_eq!((summary.epochs, summary.steps, summary.images), (3, 18, 48));
         let of_probes = probes(&folder);
         assert_eq!(of_probes.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -75,7 +75,7 @@ fn images_without_classes_are_enough() {
     let world = SmallWorld::unlabelled(24);
     let folder = run(&world, "run", &[]);
     assert!(probes(&folder).iter().all(|(_, top1)| top1.is_none()));
-    let probe = folder.read_pretrain_summary().unwrap().unwrap().probe.unwrap();
+    let probe = folder.read_summary::<PretrainSummary>().unwrap().unwrap().probe.unwrap();
     assert!(probe.figures.get("rank").unwrap() >= 1.0 && probe.figures.get("uniformity").unwrap() <= 0.0);
     assert_eq!(probe.figures.get("alignment"), None);
 }
