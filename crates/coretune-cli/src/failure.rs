@@ -1,4 +1,4 @@
-//! What a user is told when a command ends early: a sentence, its particulars, a way out.
+//! What is shown when a command fails: a sentence, its particulars, a way out.
 
 use std::error::Error;
 use std::io;
@@ -22,7 +22,7 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) status: Status,
-    /// One sentence; empty when nothing is to be said.
+    /// One sentence; empty when nothing is to be shown.
     pub(crate) sentence: String,
     /// A word and a text a line: `path`, `expected`, `found`, `cause`.
     pub(crate) details: Vec<(&'static str, String)>,
@@ -30,7 +30,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// What was asked cannot be done as asked.
+    /// What was asked for cannot be done.
     pub(crate) fn refused(sentence: impl Into<String>) -> Self {
         Failure { status: Status::Refused, sentence: sentence.into(), details: Vec::new(), hint: None }
     }
@@ -173,7 +173,7 @@ impl From<ReportError> for Failure {
     }
 }
 
-/// Results could not be written. A reader that has gone, as in `coretune ... | head`, is no failure.
+/// Results could not be written. A reader that has gone, as in `coretune ... | head`, is not a failure.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -32,7 +32,7 @@ enum Results {
     LeftOut,
 }
 
-/// What was said on stderr, without colour: kept until there is a file for it.
+/// The lines of stderr, without colour: kept until there is a file for them.
 #[derive(Debug, Default)]
 struct Log {
     kept: String,
@@ -40,7 +40,7 @@ struct Log {
 }
 
 impl Log {
-    /// A line more. A log that cannot be written is no reason to end a run.
+    /// Adds a line. A log that cannot be written does not end a run.
     fn add(&mut self, line: &str) {
         match &mut self.file {
             Some(file) => drop(writeln!(file, "{line}")),
@@ -50,7 +50,7 @@ impl Log {
 }
 
 impl Printer {
-    /// With `json`, stdout carries nothing but JSON, and what would be results in words is left out.
+    /// With `json`, stdout carries nothing but JSON, and results as text are left out.
     pub(crate) fn new(json: bool) -> Self {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Printer {
@@ -66,7 +66,7 @@ impl Printer {
         Printer { results: Results::LeftOut, ..self.clone() }
     }
 
-    /// Writes what is said from here on, and what was said before, to a file too.
+    /// Writes the lines of stderr to a file too, those before this call included.
     pub(crate) fn log_to(&self, path: &Path) -> io::Result<()> {
         let mut log = self.log.borrow_mut();
         let mut file = File::options().create(true).append(true).open(path)?;
@@ -90,7 +90,7 @@ impl Printer {
         self.colour_on_stderr
     }
 
-    /// A line of what is going on, on stderr and in the log.
+    /// A line of progress, on stderr and in the log.
     pub(crate) fn say(&self, label: &str, text: impl Display) {
         self.words(BOLD, &padded(label), &text.to_string());
     }
@@ -100,12 +100,12 @@ impl Printer {
         self.words(YELLOW, "warning: ", &text.to_string());
     }
 
-    /// A line of the result in words, on stdout.
+    /// A labelled line of the result as text, on stdout.
     pub(crate) fn result(&self, label: &str, text: impl Display) -> Result<(), Failure> {
         self.line(&format!("{}{text}", paint(self.colour_on_stdout, BOLD, &padded(label))))
     }
 
-    /// A line of the result in words as it is, on stdout.
+    /// A line of the result as text, on stdout.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         if self.results != Results::InWords {
             return Ok(());

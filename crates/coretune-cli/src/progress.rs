@@ -216,7 +216,7 @@ impl Training {
     }
 }
 
-/// The loss, and the terms that add up to it where there are two: the contrastive one with its weight.
+/// The loss, with the terms that add up to it if there are two: the contrastive one with its weight.
 fn loss(step: &StepReport) -> String {
     let loss = step.loss;
     match step.figures.get(figure::CLASSIFICATION) {

@@ -8,7 +8,7 @@ use coretune::train::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The number of the signal that came; 0 for none.
+/// The number of the signal received; 0 for none.
 static RECEIVED: std::sync::LazyLock<Arc<AtomicUsize>> = std::sync::LazyLock::new(Arc::default);
 
 /// From here on the first signal only asks to stop.

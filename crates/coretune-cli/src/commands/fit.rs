@@ -1,4 +1,4 @@
-//! `coretune fit`: fine-tunes a checkpoint, and says what that gained over not doing so.
+//! `coretune fit`: fine-tunes a checkpoint, and reports what that gained over the frozen checkpoint.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ impl Shown for RunConfig {
 
     fn show_result(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {
         printer.json(&finished.summary)?;
-        tell(printer, finished, root)
+        show(printer, finished, root)
     }
 
     fn in_short(summary: &Summary) -> String {
@@ -57,8 +57,8 @@ impl Shown for RunConfig {
     }
 }
 
-/// The result beside the linear probe, where it lies, and what comes next.
-fn tell(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {
+/// The result beside the linear probe, its folder, and the commands that come next.
+fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {
     let summary = &finished.summary;
     let accuracy = match &finished.test {
         Some(test) => {

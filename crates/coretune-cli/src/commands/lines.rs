@@ -20,7 +20,7 @@ use toml::Value;
 use crate::printer::Printer;
 use crate::progress::clock;
 
-/// Says what was found before anything is computed: data, checkpoint, machine.
+/// Shows what was found before anything is computed: data, checkpoint, notes.
 pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     let task = &preparation.task;
     printer.say("data", data(task));
@@ -48,7 +48,7 @@ fn data(task: &Task) -> String {
     format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes; {pixels} pixels")
 }
 
-/// What a run would take, as a dry run tells it; `of` says which work the time is for.
+/// Memory and time of a run, as a dry run estimates them; `of` is the work that the time is for.
 pub(crate) fn estimate(printer: &Printer, estimate: &Estimate, of: &str) {
     printer.say("parameters", format_args!("{:.1} M", estimate.parameters as f64 / 1e6));
     printer.say("memory", format_args!("about {:.1} GB", estimate.memory_bytes as f64 / 1e9));
@@ -97,7 +97,7 @@ fn objective_line(method: &Method, values: &toml::Table) -> String {
     if settings.is_empty() { method.word.into() } else { format!("{}   {}", method.word, settings.join(", ")) }
 }
 
-/// What of the training images or of the batch that was asked for is not used, where that is something.
+/// The training images, or the part of the batch size given, that are not used, if any.
 pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
     let (config, images) = (&task.config, task.splits.train.len());
     let asked = config.train.effective_batch();
@@ -112,7 +112,7 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
     }
 }
 
-/// How many of the images make no batch of an epoch, where some do not.
+/// How many of the images each epoch leaves out, if any.
 pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Option<String> {
     let left_out = images.saturating_sub(batch.saturating_mul(steps as usize));
     let sentence =
@@ -173,7 +173,7 @@ pub(crate) fn first_of(names: &[String]) -> String {
     }
 }
 
-/// A path as it can be typed into a shell.
+/// A path, quoted for a shell.
 pub(crate) fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:@%,".contains(letter);

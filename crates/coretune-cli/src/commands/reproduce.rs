@@ -1,4 +1,4 @@
-//! `coretune reproduce RUN`: the same run again, and whether its weights come out the same.
+//! `coretune reproduce RUN`: the same run again, and whether its weights are the same.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
         RunKind::Pretraining => repeat::<PretrainConfig>(&words, &arguments.run, &copy),
     }?;
     printer.json(&comparison)?;
-    tell(&printer, &comparison)
+    show(&printer, &comparison)
 }
 
 /// The same run once more, in the folder `copy`. A repetition that was stopped begins from the start.
@@ -45,14 +45,13 @@ fn beside(run: &Path) -> PathBuf {
     run.with_file_name(name)
 }
 
-fn tell(printer: &Printer, comparison: &StateComparison) -> Result<(), Failure> {
+fn show(printer: &Printer, comparison: &StateComparison) -> Result<(), Failure> {
     let StateComparison { tensors, different, first_different, largest_difference, .. } = comparison;
     let Some(first) = first_different else {
         return printer.result("reproduced", format_args!("all {tensors} tensors are equal, bit for bit"));
     };
     let sentence = format!("{different} of {} differ from the run", lines::count(*tensors, "tensor"));
-    Err(Failure::failed(sentence)
-        .detail("first", first)
-        .detail("largest", format!("{largest_difference:e}"))
-        .hint("the same bits need the same processor type, threads, precision and versions: see provenance.json"))
+    Err(Failure::failed(sentence).detail("first", first).detail("largest", format!("{largest_difference:e}")).hint(
+        "bit-identical weights need the same processor type, threads, precision and versions: see provenance.json",
+    ))
 }

@@ -1,4 +1,4 @@
-//! `coretune fit` and `coretune pretrain`: a run of either kind is begun, resumed or tried, and shown.
+//! `coretune fit` and `coretune pretrain`: begins, resumes or tries a run of either kind, and shows it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(super) trait Shown: Job {
     /// Lines that only a dry run has.
     fn show_images(_printer: &Printer, _prepared: &Self::Prepared) {}
 
-    /// The result of a run that has just ended, as JSON or in words.
+    /// The result of a run that has just ended, as JSON or as text.
     fn show_result(printer: &Printer, finished: &Self::Finished, root: &Path) -> Result<(), Failure>;
 
     /// The result of a run that had ended before, in a few words.
@@ -133,7 +133,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Everything that a run reports of its beginning.
+    /// Shows what a run reports before its work begins.
     fn see_life<J: Job>(&mut self, event: &Event<'_, J>) {
         let printer = self.printer;
         match event {

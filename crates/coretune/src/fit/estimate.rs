@@ -1,4 +1,4 @@
-//! What a fine-tuning run will take, from a few steps of it.
+//! The memory and time of a fine-tuning run, estimated from a few of its steps.
 
 use std::time::Instant;
 
@@ -11,13 +11,13 @@ use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError, training_plan};
 use crate::train::{Accumulation, StepInput, TrainError, step};
 
-/// What an image costs in evaluation relative to training, where a backward pass follows the forward one.
-const EVALUATION_SHARE: f64 = 1.0 / 3.0;
+/// Time of an image in evaluation relative to training, which has a backward pass too.
+const EVALUATION_FRACTION: f64 = 1.0 / 3.0;
 
-/// What a second forward pass adds to a step, for the same reason.
-const SECOND_FORWARD_SHARE: f64 = 1.0 / 3.0;
+/// Time that a second forward pass adds to a step, for the same reason.
+const SECOND_FORWARD_FRACTION: f64 = 1.0 / 3.0;
 
-/// Learning rate of these steps: nothing is to be learned.
+/// Learning rate of these steps, which are to change no weight.
 const RATE: f64 = 0.0;
 
 impl Preparation {
@@ -38,7 +38,7 @@ impl Preparation {
         }
     }
 
-    /// Makes steps on a few images, and a whole one only where the memory for it is there; draws them out over the run.
+    /// Makes steps on a few images, and a whole one only where the memory for it is there; extrapolates to the run.
     pub(super) fn make_few_steps(self) -> Result<Estimate, RunError> {
         let Preparation { task, backbone, objective, .. } = self;
         let (config, seed) = (&task.config, task.config.train.seed);
@@ -73,7 +73,7 @@ impl Preparation {
             image_seconds = seconds_per_image(&images, |batch| make_step(batch, accumulation))?;
             memory_bytes = peak_rss_bytes();
         } else if matches!(accumulation, Accumulation::Exact { .. }) {
-            image_seconds *= 1.0 + SECOND_FORWARD_SHARE;
+            image_seconds *= 1.0 + SECOND_FORWARD_FRACTION;
         }
 
         let epochs = config.train.epochs as u64;
@@ -83,13 +83,12 @@ impl Preparation {
             parameters: model.parameters().weight_count(),
             steps: epochs * steps_per_epoch,
             memory_bytes,
-            seconds: image_seconds * (trained + EVALUATION_SHARE * evaluated),
+            seconds: image_seconds * (trained + EVALUATION_FRACTION * evaluated),
         })
     }
 }
 
-/// Images that are looked at without training: by the probe (those of training twice, once mirrored), after each epoch,
-/// and at the end.
+/// Images that are evaluated: by the probe (those of training twice, once mirrored), after each epoch, and at the end.
 fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
     let train = splits.train.len() as u64;
     let validation = splits.validation.len() as u64;
@@ -117,7 +116,7 @@ mod tests {
     use crate::fit::ValidationSource;
 
     #[test]
-    fn the_probe_looks_at_training_images_twice_and_every_split_is_looked_at_once_more_at_the_end() {
+    fn the_probe_reads_training_images_twice_and_every_split_is_evaluated_once_more_at_the_end() {
         let split = |images: usize| {
             let classes: Arc<[String]> = ["a", "b"].map(String::from).into();
             let image = |index: usize| ImageSource::File(Path::new(&format!("{index}.png")).into());

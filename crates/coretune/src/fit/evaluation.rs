@@ -33,7 +33,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// The figures that stand in `summary.json`, by name.
+    /// The figures of `summary.json`, by name.
     pub(crate) fn by_name(&self) -> Figures {
         let Evaluation { classification, calibration, geometry } = self;
         Figures::new()
@@ -50,7 +50,7 @@ impl Evaluation {
 pub struct Calibrated {
     /// Expected calibration error with 15 bins.
     pub ece: f64,
-    /// The same after dividing the logits by the temperature; absent where none was fitted.
+    /// The same after dividing the logits by the temperature; `None` if none was fitted.
     pub ece_calibrated: Option<f64>,
     /// Mean negative log-likelihood, nats.
     pub nll: f64,
@@ -103,7 +103,7 @@ pub struct RunOutputs {
     pub class_names: Vec<String>,
     /// Features and logits.
     pub outputs: Outputs,
-    /// Fitted on the validation split when the run ended; none when it has not.
+    /// Fitted on the validation split at the end of the run; `None` before.
     pub temperature: Option<f64>,
     /// Seed of the run, which draws the intervals.
     pub seed: u64,
@@ -118,7 +118,7 @@ impl RunOutputs {
 
 /// Evaluates the best checkpoint of a run on a split of the data that `config` names.
 ///
-/// `config` is the run's own, with what the user said otherwise; the data must have the classes of the run.
+/// `config` is the run's own with the user's changes; the data must have the classes of the run.
 pub fn evaluate_run(
     run: &Path,
     config: &RunConfig,
@@ -172,7 +172,7 @@ pub fn run_outputs(
     Ok(RunOutputs { role, images, class_names, outputs, temperature, seed })
 }
 
-/// That classes of the run are not among those of the data, where that is so.
+/// A note about classes of the run that the data does not have, if any.
 fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
     let lacking: Vec<String> = of_run.iter().filter(|class| !dataset.classes.contains(class)).cloned().collect();
     let (count, known) = (lacking.len(), of_run.len());
@@ -180,8 +180,8 @@ fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
     (count > 0).then(|| format!("{count} of the run's {known} classes are not in {path}: {}", listed(&lacking)))
 }
 
-/// The images of a role, without broken ones where the run skips these, and what was found in them. The test split is
-/// taken as it is; the others are those of the run's labelled budget.
+/// The images of a role, without unreadable ones if the run skips them, and what was found in them. The test split is
+/// taken whole; the others are those of the run's labelled budget.
 fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split, Report), RunError> {
     let (data, seed) = (&config.data, config.train.seed);
     if role == Role::Test {

@@ -1,4 +1,4 @@
-//! What the checkpoint is worth before any fine-tuning: kNN and linear probe of its frozen features (E7, B10).
+//! The checkpoint measured before any fine-tuning: kNN and linear probe of its frozen features (E7, B10).
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::models::{Backbone, Mode};
 use crate::runs::RunError;
 use crate::train::{Event, Measurement, Observer};
 
-/// Figures of the frozen checkpoint on the test split, or without one on the validation split.
+/// Figures of the frozen checkpoint on the test split, or on the validation split if there is no test split.
 #[derive(Debug)]
 pub struct FrozenFigures {
     /// Name of that split.
@@ -53,7 +53,7 @@ impl FrozenFigures {
     }
 }
 
-/// The same figures for the same network with random weights: what the checkpoint has to beat.
+/// The same figures of the same network with random weights, which the checkpoint should exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RandomFigures {
     /// Top-1 of the nearest neighbours, a fraction.
@@ -78,7 +78,7 @@ struct ProbeFeatures {
 }
 
 impl Task {
-    /// Measures the frozen checkpoint; features are kept under what they depend on, so a second run takes seconds.
+    /// Measures the frozen checkpoint. Its features are cached by what they depend on, so a second run takes seconds.
     pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, RunError> {
         let started = Instant::now();
         observer(&Event::Stage("features of the frozen checkpoint"));
@@ -147,7 +147,7 @@ impl Task {
         Ok(ProbeFeatures { train, train_mirrored, validation, evaluation })
     }
 
-    /// Features of these views of a split; from the cache when they are known there.
+    /// Features of these views of a split, from the cache if it has them.
     fn split_features<const VIEWS: usize>(
         &self,
         backbone: &Backbone,
@@ -213,7 +213,7 @@ impl Task {
     }
 }
 
-/// What a probe learns from: the image, or its mirror image (B10).
+/// What the probe is fitted to: the image, or its mirror image (B10).
 #[derive(Debug, Clone, Copy)]
 enum View {
     AsItIs,

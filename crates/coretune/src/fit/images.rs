@@ -1,4 +1,4 @@
-//! Looks at the images of a run, and chooses those that it uses.
+//! Chooses the images of a run, and checks them.
 
 use super::splits::Splits;
 use crate::config::DataSection;
@@ -8,11 +8,11 @@ use crate::data::check::Report;
 use crate::runs::RunError;
 use crate::train::{Event, Observer};
 
-/// Chooses the splits, and looks at their images as closely as `data` says, telling how far that has come; `seed` draws
-/// the labelled budget and the validation images, `unknown` are the classes that training lacks.
+/// Chooses the splits, and checks their images as closely as `data` says; `observer` sees the progress. `seed` draws the
+/// labelled budget and the validation images, `unknown` are the classes that training lacks.
 ///
 /// # Errors
-/// [`crate::data::DataError::Unfit`] when what is found stops a run.
+/// [`crate::data::DataError::Unfit`] for images with which a run cannot work.
 pub(crate) fn check_images(
     dataset: &Dataset,
     unknown: &[UnknownClass],

@@ -17,7 +17,7 @@ use crate::runs::{Job, Machine, Options, RunError};
 use crate::train::{Evaluator, ModelDescription, Observer, Stop};
 use crate::transforms::Transform;
 
-/// What is to be done, opened and checked: all of a run but the weights.
+/// A fine-tuning run, opened and checked: everything but the weights.
 pub struct Task {
     /// The configuration with every value filled in.
     pub config: RunConfig,
@@ -41,15 +41,15 @@ pub struct Task {
     pub stop: Stop,
 }
 
-/// A task and the weights to start from; nothing has been computed yet.
+/// A fine-tuning run with the weights that it starts from; nothing has been computed yet.
 pub struct Preparation {
-    /// What is to be done.
+    /// Everything but the weights.
     pub task: Task,
     /// The backbone with the checkpoint's weights.
     pub backbone: Backbone,
     /// What is minimised; none when the configuration names a method that the program has not brought.
     pub objective: Option<Box<dyn Objective>>,
-    /// What was found in the data.
+    /// The data set: splits, classes, images of each.
     pub data: Description,
     /// What the user should know before it begins.
     pub notes: Vec<String>,

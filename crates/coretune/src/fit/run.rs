@@ -1,4 +1,4 @@
-//! Trains, evaluates, and leaves everything in the run folder.
+//! Trains, evaluates, and writes everything into the run folder.
 
 use std::sync::Arc;
 

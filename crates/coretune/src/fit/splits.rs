@@ -36,7 +36,7 @@ impl Splits {
         Splits::without(dataset, data, seed, &Broken::default())
     }
 
-    /// [`Splits::choose`] from the images that are not `broken`; where none is, it is the same choice.
+    /// [`Splits::choose`] from the images that are not `broken`; if none is, it is the same choice.
     fn without(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
         let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
         let budget = data.budget();
@@ -59,14 +59,14 @@ impl Splits {
         Ok(Splits { train, validation, validation_source, test })
     }
 
-    /// The splits that are there, with what each is for.
+    /// All splits, with what each is for.
     pub(super) fn present(&self) -> Vec<(Role, &Split)> {
         let own = [(Role::Train, &self.train), (Role::Validation, &self.validation)];
         own.into_iter().chain(self.test.as_ref().map(|test| (Role::Test, test))).collect()
     }
 
-    /// Chooses, and looks at every image that is chosen as closely as `data` says. With `--skip-broken`, images that
-    /// cannot be read are left out and chosen for anew, until all can be read. `img_size` is the input, where it is known.
+    /// Chooses, and checks every chosen image as closely as `data` says. With `data.skip_broken`, unreadable images are
+    /// left out and others chosen instead, until all can be read. `img_size` is the size of the input, if it is known.
     pub(super) fn choose_and_check(
         dataset: &Dataset,
         data: &DataSection,
@@ -99,7 +99,7 @@ impl Splits {
         Ok((splits, report))
     }
 
-    /// Refuses what a look at the images has found where it stops a run.
+    /// Refuses images with which a run cannot work, as the check has found.
     ///
     /// # Errors
     /// [`DataError::Unfit`].
@@ -112,7 +112,7 @@ impl Splits {
         Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only })
     }
 
-    /// Names of the images that a look at these splits has found unreadable.
+    /// Names of the images that a check of these splits has found unreadable.
     fn broken(&self, report: &Report) -> Broken {
         let of_split = |((_, split), broken): ((Role, &Split), &Vec<usize>)| -> Vec<String> {
             broken.iter().map(|&index| split.images()[index].to_string()).collect()

@@ -1,4 +1,4 @@
-//! The backbone that a run starts from: a checkpoint, recognised, found to fit, and loaded.
+//! The backbone that a run starts from: a checkpoint that was recognised, checked and loaded.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::models::{Architecture, Backbone};
 use crate::runs::{Machine, RunError};
 use crate::train::RecordedInput;
 
-/// The backbone with the checkpoint's weights, and what is known of it.
+/// The backbone with the checkpoint's weights, and what is known about it.
 pub(crate) struct StartingPoint {
     pub(crate) architecture: Architecture,
     pub(crate) backbone: Backbone,
-    /// How an image becomes the input, where the configuration leaves it open.
+    /// How an image becomes the input, unless the configuration says otherwise.
     pub(crate) input: Input,
     /// What was loaded, left out, missing.
     pub(crate) report: LoadReport,
@@ -45,7 +45,7 @@ impl StartingPoint {
     }
 }
 
-/// The checkpoint's own architecture, with what the configuration says instead.
+/// The checkpoint's own architecture, except for what the configuration sets.
 fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architecture {
     Architecture {
         family: model.name.unwrap_or(found.family),
@@ -54,7 +54,7 @@ fn chosen_architecture(model: &ModelSection, found: Architecture) -> Architectur
     }
 }
 
-/// What the checkpoint says that it was trained on; where it says nothing, what is usual for the architecture.
+/// The input that the checkpoint was trained on, if it records that; else what is usual for the architecture.
 fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, RunError> {
     let usual = Input::usual(architecture);
     Ok(match RecordedInput::of(checkpoint)? {
@@ -71,7 +71,7 @@ fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError>
     Ok(())
 }
 
-/// That a run folder was named, and which file of it is taken.
+/// A note about which file of a run folder is taken, if a run folder was named.
 fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
     let (run, file) = (named.display(), taken.display());
     (named != taken).then(|| format!("{run} is a run folder: its encoder is taken, {file}"))

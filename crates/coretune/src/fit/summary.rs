@@ -9,7 +9,7 @@ use crate::run_folder::Summary;
 use crate::runs::versions;
 use crate::train::Outcome;
 
-/// Everything that the summary quotes.
+/// Everything that the summary contains.
 pub(super) struct Measured<'a> {
     pub(super) outcome: &'a Outcome,
     pub(super) best: &'a EpochFigures,

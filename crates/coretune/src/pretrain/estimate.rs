@@ -10,7 +10,7 @@ use crate::runs::estimate::{MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError};
 use crate::train::Learner;
 
-/// Learning rate of these steps: nothing is to be learned.
+/// Learning rate of these steps, which are to change no weight.
 const RATE: f64 = 0.0;
 
 impl PretrainTask {

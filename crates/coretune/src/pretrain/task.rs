@@ -1,4 +1,4 @@
-//! A pre-training run from end to end: opened and checked, trained, summed up.
+//! A pre-training run: opened and checked, trained, summed up.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::train::{
 };
 use crate::transforms::Transform;
 
-/// What is to be done, opened and checked.
+/// A pre-training run, opened and checked.
 pub struct PretrainTask {
     /// The configuration with every value filled in.
     pub config: PretrainConfig,
@@ -191,7 +191,7 @@ fn evaluation_split(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role,
     splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
 }
 
-/// The images without those that cannot be read, where that was asked for; else they stop the run.
+/// The images without unreadable ones, if the configuration skips them; else unreadable images stop the run.
 fn checked(
     images: Split,
     evaluated: Option<(Role, Split)>,

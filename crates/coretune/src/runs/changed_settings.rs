@@ -11,7 +11,7 @@ fn on_resume(key: &str) -> OnResume {
     find_setting(key).map_or(OnResume::Ask, |setting| setting.on_resume)
 }
 
-/// The settings in which `now` differs from the run's own, where that changes what is computed.
+/// The settings in which `now` differs from the run's own, without those that change no result.
 ///
 /// # Errors
 /// [`ConfigError::ChangedOnResume`] when one of them is not in `allowed`, a list of keys; [`ConfigError::FixedOnResume`]

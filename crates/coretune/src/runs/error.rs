@@ -30,7 +30,7 @@ pub enum RunError {
     /// The number of classes is not the one that the user expects.
     #[error("{path} has {found} classes, expected {expected}")]
     ClassCount { path: PathBuf, expected: i64, found: usize },
-    /// The test split was asked for, and there is none.
+    /// The data has no test split to evaluate.
     #[error("{path} has no test split")]
     NoTestSplit { path: PathBuf },
     /// A checkpoint cannot be read to its end.
@@ -185,7 +185,7 @@ impl RunError {
     }
 }
 
-/// A batch that would fit, where at most `largest` images do; as parts of the same size if a `step` may be made of them.
+/// A batch that would fit if at most `largest` images do: as equal parts of a `step`, if it may be made of parts.
 fn smaller_batch(largest: usize, step: Option<usize>, img_size: i64) -> Hint {
     match step {
         // Batch norm takes the statistics of two images or more.

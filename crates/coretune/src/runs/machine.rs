@@ -11,12 +11,12 @@ use crate::settings::Hint;
 pub(crate) struct Machine {
     pub(crate) device: Device,
     pub(crate) precision: Precision,
-    /// What the user should know about the choice.
+    /// Notes about the choice for the user.
     pub(crate) notes: Vec<String>,
 }
 
 impl Machine {
-    /// Takes the device, the threads and the precision that `run` asks for.
+    /// Chooses the device, the threads and the precision that `run` asks for.
     pub(crate) fn choose(run: &RunSection) -> Result<Self, MachineError> {
         let (device, device_note) = run.device.parse::<DeviceChoice>()?.resolve()?;
         if let Some(count) = run.threads {
@@ -26,7 +26,7 @@ impl Machine {
         Ok(Machine { device, precision, notes: device_note.into_iter().chain(precision_note).collect() })
     }
 
-    /// Puts what was taken into the section that is saved with a run.
+    /// Writes the choice into the section that is saved with a run.
     pub(crate) fn record(&self, run: &mut RunSection) {
         run.device = device_name(self.device);
         run.amp = self.precision.into();
@@ -34,7 +34,7 @@ impl Machine {
     }
 }
 
-/// Why a command cannot compute where it was told to.
+/// Why a command cannot compute on the machine that the configuration names.
 #[derive(Debug, Error)]
 pub enum MachineError {
     /// The device.

@@ -2,10 +2,10 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | what is a new run? | [`begin`], in `begin.rs` |
-//! | how does a run go on after it was stopped or killed? | [`resume`], in `resume.rs` |
-//! | is it the same run again? | [`repeat`], in `repeat.rs` |
-//! | what will it take? | [`dry_run`], in `dry_run.rs`; memory and time of a few steps in `estimate.rs` |
+//! | how does a run begin? | [`begin`], in `begin.rs` |
+//! | how is a run resumed that was stopped or killed? | [`resume`], in `resume.rs` |
+//! | how is a run repeated and compared? | [`repeat`], in `repeat.rs` |
+//! | how much memory and time will it take? | [`dry_run`], in `dry_run.rs`; a few steps are measured in `estimate.rs` |
 //! | what does a kind of run bring? | [`Job`] and [`Prepared`], in `job.rs` |
 //! | what does the caller see? | [`Event`], in `event.rs` |
 //! | may a setting change on resume? | [`changed_settings`]; which may is a column of the tables of settings |

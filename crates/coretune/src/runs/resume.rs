@@ -47,8 +47,8 @@ pub fn folder_of<J: Job>(layers: &Layers) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Whether there is something to resume in a folder. What is there may be damaged, or not be a run at all; only where
-/// there is nothing does a run begin.
+/// Whether a folder holds anything to resume. It may be damaged, or not a run at all; a run begins only in a folder
+/// that is empty or does not exist.
 ///
 /// # Errors
 /// [`crate::run_folder::RunFolderError::Io`] when the folder cannot be read.
@@ -78,7 +78,7 @@ pub fn resume<J: Job>(
         refuse_if_nothing_is_left(summary.epochs(), config.train().epochs as u64)?;
     }
     let state = SavedState::check(&folder, config.recording(), config.train().epochs as u64)?;
-    tell(root, &state, &changes, observer);
+    report(root, &state, &changes, observer);
     let prepared = prepare(&config, options, observer)?;
     prepared.check_memory()?;
     let inputs = prepared.provenance()?;
@@ -129,7 +129,7 @@ fn refuse_if_nothing_is_left(made: u64, epochs: u64) -> Result<(), RunError> {
 }
 
 /// Reports which state is resumed, and what changes from here on.
-fn tell<J: Job>(root: &Path, state: &SavedState, changes: &[SettingChange], observer: &mut Observer<'_, J>) {
+fn report<J: Job>(root: &Path, state: &SavedState, changes: &[SettingChange], observer: &mut Observer<'_, J>) {
     observer(&Event::Resumed { folder: root, step: state.step });
     for note in &state.notes {
         observer(&Event::Warning(note));

@@ -10,7 +10,7 @@ use crate::train::{TrainError, saved_progress};
 pub(super) struct SavedState {
     /// Steps that it has made; 0 when nothing is saved yet.
     pub(super) step: u64,
-    /// What is not as it should be and changes no result, a sentence each.
+    /// Warnings about what is missing and changes no result, a sentence each.
     pub(super) notes: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl SavedState {
     }
 }
 
-/// What is reported of a saved state that cannot be read.
+/// The report of a saved state that cannot be read.
 fn damage(folder: &RunFolder, error: &TrainError) -> String {
     let best = folder.best_checkpoint();
     let left = if best.is_file() {

@@ -1,4 +1,4 @@
-//! From the configuration's words to the values that training works with.
+//! The values that training works with, from a configuration: optimizer, schedule, sampling, plan.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) fn sampling(config: &RunConfig) -> Sampling {
     }
 }
 
-/// How long training goes on, and how often it is recorded.
+/// How long training lasts, and how often it is recorded.
 pub(crate) fn plan(train: &TrainSection, run: &RunSection) -> Plan {
     Plan {
         epochs: train.epochs as u64,
@@ -64,7 +64,7 @@ pub(crate) fn plan(train: &TrainSection, run: &RunSection) -> Plan {
     }
 }
 
-/// How a step's batch is taken apart.
+/// How a step's batch is computed in parts.
 pub(crate) fn accumulation(train: &TrainSection) -> Accumulation {
     let part = train.batch_size;
     match (train.grad_accum_steps, train.accumulation) {
