@@ -5,6 +5,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use coretune::config::{Kind, OnResume, RunKind, Setting, settings};
+use coretune::objectives::{METHODS, Method};
 
 use super::face::{aliases, face, flag};
 
@@ -83,10 +84,12 @@ fn default(setting: &Setting) -> String {
     match (setting.default, setting.kind) {
         (None, _) => "must be given".into(),
         (Some("[]"), Kind::Texts(_)) => "none".into(),
-        (Some(text), _) => match setting.default_in_pretraining {
-            Some(pretraining) => format!("`{text}`, in pretrain `{pretraining}`"),
-            None => format!("`{text}`"),
-        },
+        (Some(text), _) => {
+            let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));
+            let of = |method: &&Method| Some(format!(", with {} `{}`", method.word, method.default_of(setting.key)?));
+            let of_methods: String = METHODS.iter().filter_map(of).collect();
+            format!("`{text}`{}{of_methods}", in_pretraining.unwrap_or_default())
+        }
     }
 }
 

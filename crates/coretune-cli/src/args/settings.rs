@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
 use coretune::config::{Kind, Setting, settings};
+use coretune::objectives::Method;
 
 use super::face::{Takes, aliases, face, flag, switched_to, takes};
 
@@ -98,8 +99,14 @@ fn default(setting: &Setting, command: Takes) -> String {
         (Some("true"), Kind::Switch) => "default: with".into(),
         (Some("false"), Kind::Switch) if !switched_to(setting) => "default: without".into(),
         (Some("false"), Kind::Switch) => "default: no".into(),
-        (Some(text), _) => format!("default: {text}"),
+        (Some(text), _) => format!("default: {text}{}", of_methods(setting, command)),
     }
+}
+
+/// The methods that have another default, each with it.
+fn of_methods(setting: &Setting, command: Takes) -> String {
+    let of = |method: &Method| Some(format!("; {}: {}", method.word, method.default_of(setting.key)?));
+    Method::of(command.kind()).filter_map(of).collect()
 }
 
 /// The section as a heading; a section that this list does not know is headed by its name.

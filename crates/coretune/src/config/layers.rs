@@ -132,6 +132,23 @@ impl Layers {
         self.entries.get(key).map(|(_, origin)| origin)
     }
 
+    /// The same layers, with the defaults of the method of fine-tuning where no layer gave a value.
+    ///
+    /// # Panics
+    /// When a default in the method's file does not fit its setting.
+    pub(super) fn with_defaults_of_method(mut self) -> Self {
+        let word = self.get("method.name").and_then(Value::as_str);
+        let method = word.and_then(|word| Method::named(RunKind::FineTuning, word));
+        for (key, text) in method.map_or(&[][..], |method| method.defaults) {
+            let setting = find_setting(key).unwrap_or_else(|| panic!("there is no setting {key}"));
+            if self.origin(key) == Some(&Origin::Default) {
+                let put = self.put_text(Origin::Default, setting, text);
+                put.unwrap_or_else(|error| panic!("the default of {key} does not fit it: {error:?}"));
+            }
+        }
+        self
+    }
+
     /// Refuses a setting that runs of this kind do not read, unless it has its default; and a missing one that they do.
     pub(super) fn check_keys(&self, kind: RunKind) -> Result<(), ConfigError> {
         let defaults = Layers::defaults_of(kind);

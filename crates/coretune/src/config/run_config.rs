@@ -38,8 +38,9 @@ impl Layers {
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {
         self.check_keys(RunKind::FineTuning)?;
+        let layers = self.clone().with_defaults_of_method();
         let mut config =
-            RunConfig::deserialize(self.to_table()).expect("the table of settings has checked every value");
+            RunConfig::deserialize(layers.to_table()).expect("the table of settings has checked every value");
         config.method.keep_own_values();
         config.check()?;
         Ok(config)

@@ -47,7 +47,7 @@ impl Preparation {
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;
         objective.begin(&Start { network: &model, seed })?;
-        let mut optimizer = training_plan::optimizer(&model, &config.train);
+        let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
         let images = task.training_images()?;
         let steps_per_epoch = images.steps_per_epoch()?;
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;

@@ -124,7 +124,7 @@ impl Task {
         objective.begin(&Start { network: &model, seed: train.seed })?;
         Ok(FineTuning {
             description: self.description(&model),
-            optimizer: training_plan::optimizer(&model, train),
+            optimizer: training_plan::optimizer(&model, train, &*objective),
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
             accumulation: training_plan::accumulation(train),
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },

@@ -11,6 +11,7 @@ pub(super) const METHOD: Method = Method {
     summary: "cross-entropy and batch spectral shrinkage: the weakest directions of the features are suppressed",
     kind: RunKind::FineTuning,
     settings: &[WEIGHT, SMALLEST],
+    defaults: &[],
     pretraining: None,
     build: |values| {
         let Settings { bss_weight: weight, bss_smallest: smallest } = values.read();

@@ -17,6 +17,7 @@ pub(super) const METHOD: Method = Method {
     summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
     kind: RunKind::FineTuning,
     settings: &[PAIRS, ETA, ALPHA, TEMPERATURE, FOCAL, DETACH_FOCAL],
+    defaults: &[],
     pretraining: None,
     build: |values| {
         let Settings { pairs, eta, alpha, temperature, focal, detach_focal } = values.read();

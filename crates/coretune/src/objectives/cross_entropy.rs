@@ -9,6 +9,7 @@ pub(super) const METHOD: Method = Method {
     summary: "cross-entropy alone",
     kind: RunKind::FineTuning,
     settings: &[],
+    defaults: &[],
     pretraining: None,
     build: |values| Box::new(CrossEntropy { label_smoothing: values.label_smoothing }),
 };

@@ -17,6 +17,8 @@ pub struct Method {
     pub kind: RunKind,
     /// The settings that it reads, beside those of every method of its kind. Their flags follow from their keys.
     pub settings: &'static [Setting],
+    /// Keys of settings whose default differs with this method, and that default, as its authors have it.
+    pub defaults: &'static [(&'static str, &'static str)],
     /// Defaults of pre-training that differ from method to method.
     pub pretraining: Option<PretrainingDefaults>,
     /// Makes the objective from values that were checked against `settings`.
@@ -54,6 +56,11 @@ impl Values<'_> {
 }
 
 impl Method {
+    /// The method's own default of the setting of this key, if it differs from that of the setting.
+    pub fn default_of(&self, key: &str) -> Option<&'static str> {
+        self.defaults.iter().find(|(known, _)| *known == key).map(|(_, text)| *text)
+    }
+
     /// Whether the method reads the setting of this key.
     pub fn reads(&self, key: &str) -> bool {
         self.settings.iter().any(|setting| setting.key == key)

@@ -9,6 +9,7 @@ pub const METHODS: &[&Method] = &[
     &super::core_tuning::METHOD,
     &super::supervised_contrastive::METHOD,
     &super::cross_entropy::METHOD,
+    &super::l2_sp::METHOD,
     &super::bss::METHOD,
     &super::moco::METHOD,
     &super::simclr::METHOD,

@@ -18,6 +18,7 @@ pub(super) const METHOD: Method = Method {
     summary: "a momentum encoder and a queue of its keys",
     kind: RunKind::Pretraining,
     settings: &[DIM, QUEUE_SIZE, MOMENTUM, BN_GROUPS],
+    defaults: &[],
     pretraining: Some(PretrainingDefaults { temperature: 0.2, least_area: 0.2, jitter: 0.5 }),
     build: |values| {
         let Settings { temperature, dim, queue_size, momentum, bn_groups } = values.read();

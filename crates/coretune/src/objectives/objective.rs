@@ -27,6 +27,12 @@ pub trait Objective: Send {
         Ok(())
     }
 
+    /// The weights that each update pulls towards values of their own, beside the optimizer's weight decay. Asked for
+    /// once, after [`begin`](Objective::begin).
+    fn pulls(&self) -> Vec<Pull> {
+        Vec::new()
+    }
+
     /// The loss of one batch.
     ///
     /// # Errors
@@ -137,6 +143,43 @@ pub struct Start<'a> {
     pub network: &'a dyn Network,
     /// Seed of the run: draws come from [`crate::random::stream`].
     pub seed: u64,
+}
+
+/// A weight decay of one weight, towards values of its own: each update adds strength x (weight - towards) to the gradient,
+/// which is that of strength / 2 x ||weight - towards||^2.
+#[derive(Debug)]
+pub struct Pull {
+    /// A handle of the weight. If it is frozen, it is not pulled.
+    pub weight: Tensor,
+    /// A handle of the values; `None` for zeros.
+    pub towards: Option<Tensor>,
+    /// Weight of the penalty.
+    pub strength: f64,
+}
+
+impl Pull {
+    /// The same pull, with handles of its own.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        let towards = self.towards.as_ref().map(Tensor::shallow_clone);
+        Pull { weight: self.weight.shallow_clone(), towards, strength: self.strength }
+    }
+
+    /// weight - towards, in new memory.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`crate::engine::guard`].
+    pub fn offset(&self) -> Tensor {
+        self.towards.as_ref().map_or_else(|| self.weight.detach().copy(), |towards| self.weight.detach() - towards)
+    }
+
+    /// strength / 2 x ||weight - towards||^2, without graph.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`crate::engine::guard`].
+    pub fn penalty(&self) -> Tensor {
+        0.5 * self.strength * self.offset().square().sum(self.weight.kind())
+    }
 }
 
 /// Prefixes of tensor names in `last.safetensors`.

@@ -14,6 +14,7 @@ pub(super) const METHOD: Method = Method {
     summary: "the other images of the batch are the negatives",
     kind: RunKind::Pretraining,
     settings: &[DIM],
+    defaults: &[],
     pretraining: Some(PretrainingDefaults { temperature: 0.5, least_area: 0.08, jitter: 1.0 }),
     build: |values| {
         let Settings { temperature } = values.read();

@@ -11,6 +11,7 @@ pub(super) const METHOD: Method = Method {
     summary: "cross-entropy and supervised contrast over the labels of the batch",
     kind: RunKind::FineTuning,
     settings: &[ETA, TEMPERATURE],
+    defaults: &[],
     pretraining: None,
     build: |values| {
         let Settings { eta, temperature } = values.read();

@@ -130,7 +130,8 @@ impl PretrainTask {
         });
         let (evaluated, most) = (self.evaluated.as_ref(), self.config.pretrain.probe_images);
         Ok(Pretraining {
-            optimizer: Optimizer::over(trained, training_plan::rule(train), train.weight_decay, train.clip_grad),
+            optimizer: Optimizer::over(trained, training_plan::rule(train), train.weight_decay, train.clip_grad)
+                .pulled(objective.pulls()),
             probe: LiveProbe::new(&self.images, evaluated, most, train.seed, self.evaluator()?)?,
             probe_epochs: self.config.pretrain.probe_epochs,
             description: PretrainedDescription {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, RunConfig, RunSection, TrainSection};
 use crate::models::Model;
+use crate::objectives::Objective;
 use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
 
 /// As in `SimCLR`.
@@ -18,11 +19,11 @@ pub(crate) fn rule(train: &TrainSection) -> Rule {
     }
 }
 
-/// The optimizer over a model's weights.
-pub(crate) fn optimizer(model: &Model, train: &TrainSection) -> Optimizer {
+/// The optimizer over a model's weights, with the pulls of a method that has begun.
+pub(crate) fn optimizer(model: &Model, train: &TrainSection, objective: &dyn Objective) -> Optimizer {
     let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
-    Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad)
+    Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad).pulled(objective.pulls())
 }
 
 /// The learning rate over a run whose epochs have `steps` steps.

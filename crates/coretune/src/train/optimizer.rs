@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor, no_grad};
 
 use crate::models::{Backbone, Model, Role};
+use crate::objectives::Pull;
 
 /// The update rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,6 +67,7 @@ struct Slot {
     name: String,
     weight: Tensor,
     rate_factor: f64,
+    pull: Option<Pull>,
     /// Momentum, or first and second moment.
     moments: Vec<Tensor>,
 }
@@ -103,10 +105,24 @@ impl Optimizer {
         let slots = trained.map(|Trained { name, weight, rate_factor }| Slot {
             name,
             rate_factor,
+            pull: None,
             moments: (0..memories).map(|_| weight.detach().zeros_like()).collect(),
             weight,
         });
         Optimizer { rule, weight_decay, clip_norm, slots: slots.collect(), updates: 0 }
+    }
+
+    /// The same optimizer, with weights that are pulled towards values of their own, beside the weight decay and after
+    /// the clipping. A weight that the optimizer does not train is not pulled.
+    #[must_use]
+    pub fn pulled(mut self, pulls: Vec<Pull>) -> Self {
+        for pull in pulls {
+            let pulled = self.slots.iter_mut().find(|slot| slot.weight.data_ptr() == pull.weight.data_ptr());
+            if let Some(slot) = pulled {
+                slot.pull = Some(pull);
+            }
+        }
+        self
     }
 
     /// The tensors that gradients are asked of, in the order in which [`Optimizer::update`] takes them.
@@ -164,8 +180,17 @@ impl Optimizer {
 }
 
 impl Slot {
+    /// The gradient with those of weight decay and pull, in place.
+    fn decayed(&self, gradient: Tensor, decay: f64) -> Tensor {
+        let direction = plus_scaled(gradient, &self.weight, decay);
+        match &self.pull {
+            Some(pull) => plus_scaled(direction, &pull.offset(), pull.strength),
+            None => direction,
+        }
+    }
+
     fn sgd(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64, nesterov: bool) {
-        let mut direction = plus_scaled(gradient, &self.weight, decay);
+        let mut direction = self.decayed(gradient, decay);
         if momentum > 0.0 {
             let buffer = self.moments[0].g_mul_scalar_(momentum).g_add_(&direction);
             direction = if nesterov { plus_scaled(direction, &buffer, momentum) } else { buffer };
@@ -176,7 +201,7 @@ impl Slot {
     fn lars(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64, trust: f64) {
         let mut direction = gradient;
         if self.weight.dim() > 1 {
-            direction = plus_scaled(direction, &self.weight, decay);
+            direction = self.decayed(direction, decay);
             let (weight, step) = (self.weight.norm(), direction.norm());
             // Weights of zeros, or no gradient at all, would never move, or move without bound.
             let either_is_zero = (&weight * &step).eq(0.0);
@@ -189,6 +214,9 @@ impl Slot {
 
     fn adam_w(&mut self, gradient: &Tensor, rate: f64, decay: f64, updates: u64) {
         let _ = self.weight.g_mul_scalar_(1.0 - rate * decay);
+        if let Some(pull) = &self.pull {
+            let _ = plus_scaled(self.weight.shallow_clone(), &pull.offset(), -rate * pull.strength);
+        }
         let first = self.moments[0].lerp_(gradient, 1.0 - BETA1);
         let second = self.moments[1].lerp_(&gradient.square(), 1.0 - BETA2);
         let correction = |beta: f64| 1.0 - beta.powf(updates as f64);

@@ -26,6 +26,7 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         ("soft", vec!["method.pairs=soft"]),
         ("reference", vec!["method.pairs=reference"]),
         ("scl", vec!["method.name=scl"]),
+        ("l2-sp", vec!["method.name=l2-sp"]),
         ("bss", vec!["method.name=bss"]),
         ("cross-entropy", vec!["method.name=cross-entropy"]),
         ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe"]),

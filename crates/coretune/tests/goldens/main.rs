@@ -1,5 +1,5 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of BSS (B4), values and gradients, and of its evaluation (E3, E4, E7), in
-//! float32 and float64. `write_goldens.py` writes them.
+//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4), values and gradients, and of the
+//! evaluation (E3, E4, E7), in float32 and float64. `write_goldens.py` writes them.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
 
@@ -11,7 +11,8 @@ use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
 use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive};
 use coretune::mining::{MixDraws, hardest_pairs};
-use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme};
+use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull};
+use coretune::train::{Optimizer, Rule, Trained};
 use golden_file::Golden;
 use tch::{Kind, Tensor};
 
@@ -179,6 +180,33 @@ fn golden_bss() {
         golden.assert_close("loss", &loss);
         let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
         golden.assert_close("grad.features", &gradients[0]);
+    }
+}
+
+/// The gradients are what an update without momentum at rate 1 subtracts from the weights.
+#[test]
+fn golden_l2_sp() {
+    for kind in KINDS {
+        let golden = Golden::open("l2_sp", kind);
+        let pull = |name: &str, towards: Option<Tensor>, strength: &str| Pull {
+            weight: golden.tensor(name),
+            towards,
+            strength: golden.setting(strength),
+        };
+        let pulls = [pull("weight", Some(golden.tensor("source")), "alpha"), pull("head", None, "beta")];
+        golden.assert_close("loss", &(pulls[0].penalty() + pulls[1].penalty()));
+        let weights = pulls.each_ref().map(|pull| pull.weight.shallow_clone());
+        let trained = weights.iter().map(|weight| Trained {
+            name: String::new(),
+            weight: weight.shallow_clone(),
+            rate_factor: 1.0,
+        });
+        let before = weights.each_ref().map(Tensor::copy);
+        let plain = Rule::Sgd { momentum: 0.0, nesterov: false };
+        let mut optimizer = Optimizer::over(trained, plain, 0.0, None).pulled(pulls.into());
+        optimizer.update(1.0, weights.iter().map(Tensor::zeros_like).collect());
+        golden.assert_close("grad.weight", &(&before[0] - &weights[0]));
+        golden.assert_close("grad.head", &(&before[1] - &weights[1]));
     }
 }
 

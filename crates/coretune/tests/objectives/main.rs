@@ -2,6 +2,8 @@
 //! values and gradients.
 
 mod detached_focus;
+mod every_method;
+mod l2_sp;
 mod learning;
 mod needs;
 mod permutation;
@@ -12,7 +14,7 @@ use coretune::engine::World;
 use coretune::models::{
     Architecture, Backbone, Family, Linear, Model, ModelError, Normalisation, ProjectionHead, Stem,
 };
-use coretune::objectives::{Heads, Objective, ObjectiveLoss, Pass};
+use coretune::objectives::{Heads, Objective, ObjectiveLoss, Pass, Start};
 use tch::{Device, Tensor};
 
 /// A narrow ResNet-18 with both heads.
@@ -31,16 +33,28 @@ fn config(settings: &[&str]) -> RunConfig {
     all.fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap()).validate().unwrap()
 }
 
-/// The loss of a batch of images, with its graph.
+/// The loss of a method's first batch of images, with its graph.
 fn loss(
     objective: &mut dyn Objective,
     model: &Model,
     images: &Tensor,
     labels: &[i64],
 ) -> Result<ObjectiveLoss, ModelError> {
+    objective.begin(&Start { network: model, seed: 3 })?;
+    loss_at(objective, model, images, labels, 0)
+}
+
+/// The loss of a batch of images in this step of a method that has begun, with its graph.
+fn loss_at(
+    objective: &mut dyn Objective,
+    model: &Model,
+    images: &Tensor,
+    labels: &[i64],
+    step: u64,
+) -> Result<ObjectiveLoss, ModelError> {
     let projection = model.projection.as_ref().unwrap();
     let heads =
         Heads { classifier: &|rows| model.classifier.forward(rows), projection: &|rows| projection.forward(rows) };
-    let pass = Pass::new(model, heads, images, labels, (3, 0), World::Alone);
+    let pass = Pass::new(model, heads, images, labels, (3, step), World::Alone);
     objective.loss(&if objective.needs().stage_maps { pass.keeping_maps() } else { pass })
 }
