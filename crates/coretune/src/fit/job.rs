@@ -14,6 +14,10 @@ impl Job for RunConfig {
     type Finished = Finished;
     type Summary = Summary;
 
+    fn has_own_method(&self) -> bool {
+        self.method.name.is_none()
+    }
+
     fn with_own_method(&self) -> Result<Self, RunError> {
         let mut config = self.clone();
         config.method.name = None;

@@ -13,6 +13,10 @@ impl Job for PretrainConfig {
     type Finished = PretrainSummary;
     type Summary = PretrainSummary;
 
+    fn has_own_method(&self) -> bool {
+        false
+    }
+
     fn with_own_method(&self) -> Result<Self, RunError> {
         Err(RunError::NoOwnMethod { kind: Self::KIND })
     }

@@ -15,17 +15,25 @@ pub fn begin<J: Job>(config: &J, options: Options, observer: &mut Observer<'_, J
     start(prepared, observer)
 }
 
+/// The configuration with the method that is run: the program's own if it brings one, else that of the table.
+///
+/// # Errors
+/// [`RunError::NoObjective`] and [`RunError::NoOwnMethod`].
+pub(super) fn with_method<J: Job>(config: &J, options: &Options) -> Result<J, RunError> {
+    if options.objective.is_some() {
+        return config.with_own_method();
+    }
+    if config.has_own_method() { Err(RunError::NoObjective) } else { Ok(config.clone()) }
+}
+
 /// Opens what a configuration names.
 pub(super) fn prepare<J: Job>(
     config: &J,
     options: Options,
     observer: &mut Observer<'_, J>,
 ) -> Result<J::Prepared, RunError> {
-    let mut work = |event: &_| observer(&Event::Work(event));
-    if options.objective.is_some() {
-        return config.with_own_method()?.prepare(options, &mut work);
-    }
-    config.prepare(options, &mut work)
+    let config = with_method(config, &options)?;
+    config.prepare(options, &mut |event| observer(&Event::Work(event)))
 }
 
 /// Makes the folder of a new run, and carries the run out.

@@ -24,6 +24,9 @@ pub trait Job: Configuration {
     /// What `summary.json` holds.
     type Summary: RunSummary;
 
+    /// Whether the method is one that the program has to bring ([`Options::objective`]), not one of the table.
+    fn has_own_method(&self) -> bool;
+
     /// The configuration of a run whose method the program brings itself.
     ///
     /// # Errors

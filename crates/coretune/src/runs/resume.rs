@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::begin::{carry_out, list_skipped, prepare};
+use super::begin::{carry_out, list_skipped, prepare, with_method};
 use super::changed_settings::changes_between;
 use super::saved_state::SavedState;
 use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance};
@@ -77,6 +77,7 @@ pub fn resume<J: Job>(
         }
         refuse_if_nothing_is_left(summary.epochs(), config.train().epochs as u64)?;
     }
+    with_method(&config, &options)?;
     let state = SavedState::check(&folder, config.recording(), config.train().epochs as u64)?;
     report(root, &state, &changes, observer);
     let prepared = prepare(&config, options, observer)?;

@@ -140,11 +140,24 @@ fn only_a_program_that_brings_it_resumes_it_and_only_with_it_was_it_begun() {
     let (own, known) = (world.path("own"), world.path("known"));
     begin(&config(&world, "own"), |_| {});
     fs::remove_file(own.join("summary.json")).unwrap();
-    let error = resume(&own, Options::default()).unwrap_err();
-    assert!(error.to_string().contains("is in no table"), "{error}");
+    let before = last(&own);
+    let mut events = 0;
+    let error = runs::resume::<RunConfig>(&own, &Changes::none(), Options::default(), &mut |_| events += 1);
+    assert!(matches!(error, Err(RunError::NoObjective)));
+    assert!(events == 0 && last(&own) == before && !own.join("summary.json").exists());
 
     runs::begin(&config(&world, "known"), Options::default(), &mut |_| {}).unwrap();
     let RunError::Config(error) = resume(&known, DistanceAndQueue::options()).unwrap_err() else { panic!() };
     let ConfigError::FixedOnResume { changes } = *error else { panic!("{error}") };
     assert!(changes.iter().any(|change| change.key == "method.name"), "{changes:?}");
+}
+
+#[test]
+fn without_its_objective_a_run_of_it_is_refused_before_anything_is_written() {
+    let world = SmallWorld::new(12, 4);
+    let config = world.config(&[&format!("run.output={}", world.path("run").display()), "method.name=custom"]);
+    let error = runs::begin(&config, Options::default(), &mut |_| {}).err().unwrap();
+    assert!(matches!(error, RunError::NoObjective) && error.is_refusal(), "{error}");
+    assert!(!world.path("run").exists());
+    assert!(matches!(runs::dry_run(&config, Options::default(), &mut |_| {}), Err(RunError::NoObjective)));
 }
