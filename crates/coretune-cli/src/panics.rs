@@ -25,7 +25,7 @@ fn remember(info: &PanicHookInfo<'_>) {
 
 fn mistake() -> Failure {
     let what = LAST.lock().map(|last| last.clone()).unwrap_or_default();
-    Failure::failed(format!("a mistake in coretune {}, please report it: {what}", env!("CARGO_PKG_VERSION")))
+    Failure::failed(format!("a bug in coretune {}, please report it: {what}", env!("CARGO_PKG_VERSION")))
 }
 
 #[cfg(test)]

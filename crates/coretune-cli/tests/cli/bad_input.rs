@@ -17,14 +17,14 @@ use super::{coretune, stderr};
 const PREFACE: &str = "\
 # Bad input
 
-What is said, and the exit status, when something is wrong. Written from what the test `bad_input` sees (a test keeps it
-current; `FOLDER` stands for the place of the files). 2: refused before anything was done; 1: failed on the way, with what
-was saved before intact.
+The message and the exit status when something is wrong. The test `bad_input` writes this page from what it sees and keeps
+it current (`FOLDER` stands for the place of the files). Exit status 2: refused before anything was done; 1: failed while
+running, with everything that was saved before intact.
 
-Not in this table, and tested elsewhere: other settings on `--resume` (tests `resume`), an image that is broken or missing (tests `data_check`, `predict`), files altered at random (tests
-`mutations`, `damage`).
+Other tests cover what is not in this table: other settings on `--resume` (`resume`), images that are broken or missing
+(`data_check`, `predict`), and files altered at random (`mutations`, `damage`).
 
-| what | exit | said |
+| what | exit | message |
 |---|---|---|
 ";
 

@@ -68,7 +68,7 @@ fn a_class_that_only_test_has_is_found_beside_the_rest_and_counted() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     for line in [
         "1 image of train cannot be read",
-        "1 class of test without an image to train on: odd (2 images)",
+        "1 class of test without training images: odd (2 images)",
         "1 image of test lies in train too",
     ] {
         assert!(text.contains(line), "no {line:?} in {text}");

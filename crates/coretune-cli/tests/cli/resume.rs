@@ -235,7 +235,7 @@ fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
         let place = altered.len() - 40;
         altered[place] ^= 1;
         fs::write(file(name), altered).unwrap();
-        resume_is_refused(&root, &["was altered since it was written", name]);
+        resume_is_refused(&root, &["has been altered since it was written", name]);
         fs::write(file(name), whole).unwrap();
     }
 

@@ -188,7 +188,7 @@ fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
     assert!(stdout(&inspected).contains("recognised   coretune run"), "{}", stdout(&inspected));
     let probed = coretune(&["probe", &folder, "--data-dir", &world.path("data"), "--img-size", "16"]);
     assert_eq!(probed.status.code(), Some(0), "{}", stderr(&probed));
-    assert!(stderr(&probed).contains(&format!("its encoder is taken, {best}")), "{}", stderr(&probed));
+    assert!(stderr(&probed).contains(&format!("its encoder is used: {best}")), "{}", stderr(&probed));
     let again: Vec<String> = world.fit("again", &["--no-probe"]);
     let again: Vec<String> = again
         .into_iter()
@@ -201,7 +201,7 @@ fn a_run_folder_is_a_checkpoint_and_an_unfinished_one_is_told_of() {
     assert!(stderr(&output).contains(&format!("hint: give the run folder: {folder}\n")), "{}", stderr(&output));
 
     fs::remove_file(world.path("run/summary.json")).unwrap();
-    let sentence = "this run has not finished: best so far is epoch 1 of 1";
+    let sentence = "this run has not finished; its best epoch so far is used: 1 of 1";
     let image = world.path("data/test/dark/0.ppm");
     let export = world.path("model.safetensors");
     for arguments in

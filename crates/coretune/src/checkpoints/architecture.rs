@@ -29,12 +29,12 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
         .find_map(|name| extent(shapes, name, 0))
         .or_else(|| extent(shapes, "layer1.0.conv1.weight", 1))
         .filter(|channels| (1..=WIDEST_STEM).contains(channels))
-        .ok_or("its first convolution, conv1.weight, is missing or of no use")?;
+        .ok_or("its first convolution, conv1.weight, is missing or not usable")?;
     let width = resnet_width(shapes, channels);
     let blocks = blocks(shapes)?;
     let has_third_convolution = shapes.keys().any(|name| name.ends_with(".conv3.weight"));
     let block = if has_third_convolution { Block::Bottleneck } else { Block::Basic };
-    let (inner, groups) = inside(shapes, channels, block).ok_or("no block of it is complete")?;
+    let (inner, groups) = inside(shapes, channels, block).ok_or("none of its blocks is complete")?;
     // A file with blocks missing is taken for the shallowest network that has those it holds.
     let family = RESNETS
         .iter()

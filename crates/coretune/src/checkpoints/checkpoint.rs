@@ -178,6 +178,6 @@ fn looks_like(head: &[u8]) -> &'static str {
     } else if is_text(head) {
         "it is a text file"
     } else {
-        "it starts like no format that is read here"
+        "its first bytes match no supported format"
     }
 }

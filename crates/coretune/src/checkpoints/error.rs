@@ -20,7 +20,7 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// The file on the disk differs from what was written.
-    #[error("{} does not read back as it was written", path.display())]
+    #[error("{} differs from what was written to it", path.display())]
     WrittenWrong { path: PathBuf },
     /// The content is not one of the containers that are read.
     #[error("{} is not a checkpoint: {found}", path.display())]
@@ -46,7 +46,7 @@ pub enum CheckpointError {
         kind: String,
     },
     /// The file holds no tensor.
-    #[error("{} holds no tensor{}", path.display(), or_what(others))]
+    #[error("{} contains no tensors{}", path.display(), or_what(others))]
     NoTensors {
         path: PathBuf,
         /// What it holds instead, first few.
@@ -61,21 +61,21 @@ pub enum CheckpointError {
         kind: String,
     },
     /// The file has no tensor of the name asked for.
-    #[error("{} holds no tensor named {name}", path.display())]
+    #[error("{} contains no tensor named {name}", path.display())]
     NoSuchTensor {
         path: PathBuf,
         /// The name asked for.
         name: String,
     },
     /// No backbone was found under any prefix.
-    #[error("no backbone is recognised in {}; its tensors start with {}", path.display(), prefixes.join(", "))]
+    #[error("no backbone was recognised in {}; the names of its tensors start with {}", path.display(), prefixes.join(", "))]
     Unrecognised {
         path: PathBuf,
         /// The prefixes of its tensors, with their counts.
         prefixes: Vec<String>,
     },
     /// Backbones were found under several prefixes and no layout says which one counts.
-    #[error("{} holds {} backbones and no known layout: {}", path.display(), prefixes.len(), prefixes.join(", "))]
+    #[error("{} contains {} backbones in no known layout: {}", path.display(), prefixes.len(), prefixes.join(", "))]
     Ambiguous { path: PathBuf, prefixes: Vec<String> },
     /// The file does not have the encoder asked for.
     #[error("{} has no encoder {asked}; it has {}", path.display(), present.join(", "))]
@@ -152,7 +152,7 @@ pub enum CheckpointError {
         name: String,
     },
     /// The data of a file that coretune wrote was altered.
-    #[error("{} was altered since it was written: its data does not match its checksum", path.display())]
+    #[error("{} has been altered since it was written: its data does not match its checksum", path.display())]
     Altered { path: PathBuf },
     /// A weight is a whole number.
     #[error("{name} in {} holds {element}, expected floating point numbers", path.display())]
@@ -178,16 +178,16 @@ impl CheckpointError {
                 "torch.save files (.pth, .pt, .pth.tar), .safetensors and .npz are read; was the download complete?".into()
             }
             Self::Damaged { .. } => {
-                "compare its size or checksum with the source; if it is whole, save its weights alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
+                "compare its size or checksum with the source; if it is complete, save its weights alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
                     .into()
             }
             Self::Foreign { .. } => "save the weights alone: torch.save(model.state_dict(), path)".into(),
             Self::NoTensors { .. } => "give the file with the weights, not the one with the configuration or log".into(),
             Self::Unrecognised { .. } => {
-                "if a backbone is in there, name the prefix of its tensors: {checkpoint.encoder=PREFIX}".into()
+                "if it contains a backbone, name the prefix of its tensors: {checkpoint.encoder=PREFIX}".into()
             }
             Self::Ambiguous { prefixes, .. } => {
-                format!("say which one: {}", encoder(prefixes)).into()
+                format!("choose one: {}", encoder(prefixes)).into()
             }
             Self::UnknownEncoder { present, .. } => {
                 format!("leave out {{checkpoint.encoder}}, or use {}", encoder(present)).into()
@@ -196,25 +196,25 @@ impl CheckpointError {
                 "leave out {model.name}, {model.stem} and {model.width}; the checkpoint names its own architecture".into()
             }
             Self::Incomplete { missing, .. } => format!(
-                "to train these from random values all the same, name them: {{checkpoint.allow_missing='{}'}}",
+                "to start these from random values, name them: {{checkpoint.allow_missing='{}'}}",
                 literal(patterns_for(missing))
             )
             .into(),
             Self::Mismatched { tensors, .. } => {
                 let targets: Vec<String> = tensors.iter().map(|tensor| tensor.target.clone()).collect();
                 format!(
-                    "to train {} from random values all the same: {{checkpoint.allow_missing='{}'}}",
+                    "to start {} from random values: {{checkpoint.allow_missing='{}'}}",
                     if targets.len() == 1 { "it" } else { "them" },
                     literal(patterns_for(&targets))
                 )
                 .into()
             }
-            Self::Altered { .. } => "take a copy of it; if there was none to alter it, the disk may be failing".into(),
+            Self::Altered { .. } => "use a copy of it; if nothing should have altered it, the disk may be failing".into(),
             Self::NotFloatingPoint { .. } => {
-                "a quantised model has to be turned back into floating point numbers before it is saved".into()
+                "convert a quantised model to floating point numbers before you save it".into()
             }
             Self::RunFolder(error) => return error.hint(),
-            Self::NotFinite { .. } => "the run that wrote it diverged; take an earlier checkpoint of it".into(),
+            Self::NotFinite { .. } => "the run that wrote it diverged; use an earlier checkpoint of it".into(),
             Self::File { source, .. } => return crate::files::storage_hint(source.kind()),
             Self::WrittenWrong { .. } => "the disk may be failing: see the system's log (dmesg)".into(),
             Self::NotATensor { .. }
@@ -244,7 +244,7 @@ fn first_names(names: &[String]) -> String {
 }
 
 fn or_what(others: &[String]) -> String {
-    if others.is_empty() { String::new() } else { format!("; it holds {}", first_names(others)) }
+    if others.is_empty() { String::new() } else { format!("; it contains {}", first_names(others)) }
 }
 
 fn wrong_shapes(path: &Path, tensors: &[Mismatched]) -> String {

@@ -96,7 +96,7 @@ const CLASSIFIER: Group = Group {
     prefixes: &["fc.", "linear.", "classifier.", "head.", "momentum_classifier."],
 };
 const AVERAGE: Group =
-    Group { name: "weight average", reason: "the encoder `average` takes it", prefixes: &["average."] };
+    Group { name: "weight average", reason: "used by the encoder `average`", prefixes: &["average."] };
 const TRAINING: Group = Group {
     name: "training state",
     reason: "belongs to the run that wrote it",

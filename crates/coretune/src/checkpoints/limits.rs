@@ -70,7 +70,11 @@ impl Limits {
             total = total.saturating_add(bytes);
         }
         let most = self.unpacked.saturating_mul(4);
-        if total > most { Err(format!("its tensors claim {total} bytes, {most} at most can be true")) } else { Ok(()) }
+        if total > most {
+            Err(format!("its tensors claim {total} bytes, more than the {most} that its size allows"))
+        } else {
+            Ok(())
+        }
     }
 
     /// What all pickles of the file together may take.
@@ -124,7 +128,7 @@ pub(super) fn check_tar(file: &mut File, bytes: u64, allowance: &mut Allowance) 
             |from: usize, to: usize| String::from_utf8_lossy(&header[from..to]).trim_matches(['\0', ' ']).to_string();
         let size = u64::from_str_radix(&field(124, 136), 8).map_err(|_| "an entry has no size")?;
         if size > bytes {
-            return Err(format!("an entry of it claims {size} bytes"));
+            return Err(format!("one of its entries claims {size} bytes"));
         }
         let mut content = BufReader::new((&mut *file).take(size));
         match header[156] {
@@ -191,7 +195,7 @@ fn number<const N: usize>(reader: &mut impl Read) -> Result<u64, String> {
 
 fn skip(reader: &mut impl Read, bytes: u64) -> Result<(), String> {
     let skipped = io::copy(&mut reader.take(bytes), &mut io::sink()).map_err(|error| error.to_string())?;
-    if skipped == bytes { Ok(()) } else { Err("a table of it ends too early".into()) }
+    if skipped == bytes { Ok(()) } else { Err("one of its tables ends too early".into()) }
 }
 
 #[cfg(test)]

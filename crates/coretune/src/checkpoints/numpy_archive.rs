@@ -84,7 +84,7 @@ impl Archive {
         let mut bytes = Vec::new();
         file.take(expected as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         if bytes.len() != expected {
-            return Err(format!("holds another number of bytes than the {expected} of shape {:?}", header.shape));
+            return Err(format!("does not contain the {expected} bytes of shape {:?}", header.shape));
         }
         Ok(if header.fortran_order { row_major(&bytes, header) } else { bytes })
     }
@@ -122,7 +122,7 @@ impl Header {
         let mut text = vec![0; size];
         file.read_exact(&mut text).map_err(|error| error.to_string())?;
         let text = std::str::from_utf8(&text).map_err(|error| error.to_string())?;
-        Header::parse(text).ok_or_else(|| format!("has a header that is not understood: {}", text.trim()))
+        Header::parse(text).ok_or_else(|| format!("has an unreadable header: {}", text.trim()))
     }
 
     /// The header is a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.

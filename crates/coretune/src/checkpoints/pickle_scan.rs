@@ -143,7 +143,7 @@ impl<R: BufRead> Scanner<'_, R> {
             0x92 => self.object_of(3)?,
             b'R' => self.call()?,
             b'b' => self.build()?,
-            other => return Err(format!("its pickle has an operation that is not read, {other:#04x}")),
+            other => return Err(format!("its pickle has an unsupported operation, {other:#04x}")),
         }
         Ok(true)
     }
@@ -391,7 +391,7 @@ impl<R: BufRead> Scanner<'_, R> {
 }
 
 fn underflow() -> String {
-    "its pickle takes more off its stack than was put there".into()
+    "its pickle removes more from its stack than it put there".into()
 }
 
 fn cut(error: &io::Error) -> String {

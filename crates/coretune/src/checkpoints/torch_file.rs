@@ -191,7 +191,7 @@ fn describe(path: &Path, container: Container, error: &PytorchError) -> Checkpoi
         }
         PytorchError::Pickle(PickleError::NoDataSource) => CheckpointError::NoTensors {
             path: path.into(),
-            others: vec!["a pickle whose tensors lie elsewhere".into()],
+            others: vec!["a pickle whose tensors are stored elsewhere".into()],
         },
         other => damaged(path, container, clipped(&other.to_string())),
     }

@@ -283,15 +283,15 @@ impl fmt::Display for Finding {
     /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { problem, split, count, examples, measure, .. } = self;
-        let (lie, are) = if *count == 1 { ("lies", "is") } else { ("lie", "are") };
+        let are = if *count == 1 { "is" } else { "are" };
         let images = format!("{} of {split}", images(*count));
         let classes = format!("{count} {}", if *count == 1 { "class" } else { "classes" });
         match problem {
             Problem::Unreadable => write!(f, "{images} cannot be read")?,
-            Problem::EmptyClass => write!(f, "{classes} without an image to train on")?,
-            Problem::UnknownClass => write!(f, "{classes} of {split} without an image to train on")?,
-            Problem::ClassNotTested => write!(f, "{classes} of train without an image in {split}")?,
-            Problem::Shared => write!(f, "{images} {lie} in {measure} too, byte for byte")?,
+            Problem::EmptyClass => write!(f, "{classes} without training images")?,
+            Problem::UnknownClass => write!(f, "{classes} of {split} without training images")?,
+            Problem::ClassNotTested => write!(f, "{classes} of train without images in {split}")?,
+            Problem::Shared => write!(f, "{images} {are} identical to images of {measure}")?,
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
             Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
         }

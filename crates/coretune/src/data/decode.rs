@@ -30,7 +30,7 @@ const MEMORY_LIMIT: u64 = PIXEL_LIMIT * 8;
 pub fn decode(bytes: &[u8], image: &impl Display) -> Result<RgbImage, DataError> {
     // The decoders are other people's code fed with other people's files: a panic is one more broken file.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(bytes)));
-    let decoded = decoded.unwrap_or_else(|_| Err(Failure::Message("the decoder gave up".to_string())));
+    let decoded = decoded.unwrap_or_else(|_| Err(Failure::Message("the decoder failed".to_string())));
     decoded.map_err(|failure| match failure {
         Failure::Message(message) => DataError::Decode { image: image.to_string(), message },
         Failure::Size(width, height) => {
@@ -57,7 +57,7 @@ fn decode_by_format(bytes: &[u8]) -> Result<RgbImage, Failure> {
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
         Ok(format) => decode_other(bytes, format),
-        Err(_) => Err(Failure::Message("it is in no image format that is known here".to_string())),
+        Err(_) => Err(Failure::Message("it is not in a supported image format".to_string())),
     }
 }
 
@@ -115,7 +115,7 @@ fn rgb_samples(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>, Failure> {
         ColorType::La16 => rgb_samples(upper_bytes(&samples), ColorType::La8)?,
         ColorType::Rgb16 => upper_bytes(&samples),
         ColorType::Rgba16 => rgb_samples(upper_bytes(&samples), ColorType::Rgba8)?,
-        other => return Err(Failure::Message(format!("its pixels are of type {other:?}, which is not read here"))),
+        other => return Err(Failure::Message(format!("its pixels are of type {other:?}, which is not supported"))),
     })
 }
 

@@ -11,21 +11,17 @@ use crate::transforms::TransformError;
 
 /// What can be wrong with a data set, or with reading from it.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum DataError {
     /// Nothing lies at the path.
-    #[error("there is nothing at {}", path.display())]
+    #[error("{} does not exist", path.display())]
     NotFound {
         /// The path that was given.
         path: PathBuf,
     },
     /// The operating system refused.
     #[error("{} could not be read", path.display())]
-    Read {
-        /// File or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// No known layout fits.
     #[error("{} is not a data set in a known layout: it holds {found}", path.display())]
     Unrecognised {
@@ -37,7 +33,6 @@ pub enum DataError {
     /// A split that was named is not there.
     #[error("{} has no split named `{split}`, it has {found}", path.display())]
     SplitMissing {
-        /// The data set.
         path: PathBuf,
         /// Name that was asked for.
         split: String,
@@ -47,17 +42,14 @@ pub enum DataError {
     /// One split is asked to serve as two.
     #[error("the split `{split}` of {} cannot be both {first} and {second}", path.display())]
     SplitTwice {
-        /// The data set.
         path: PathBuf,
         /// Name of the split.
         split: String,
-        /// One role.
         first: Role,
-        /// The other.
         second: Role,
     },
     /// A split holds no image.
-    #[error("no images in {}", path.display())]
+    #[error("there are no images in {}", path.display())]
     NoImages {
         /// File or folder of the split.
         path: PathBuf,
@@ -65,7 +57,6 @@ pub enum DataError {
     /// A class occurs in a split, but not among the known classes.
     #[error("class `{class}` of the {split} split of {} is not among the {known} {origin}", path.display())]
     UnknownClass {
-        /// The data set.
         path: PathBuf,
         /// The split that has the class.
         split: Role,
@@ -82,7 +73,6 @@ pub enum DataError {
         path.display(), classes_in_words(unknown.len()), listed(unknown), known.len(), listed(known)
     )]
     OtherClasses {
-        /// The data set.
         path: PathBuf,
         /// Names of the classes that the run does not know.
         unknown: Vec<String>,
@@ -92,61 +82,38 @@ pub enum DataError {
     /// A file does not keep to its format.
     #[error("{}: found {found}, expected {expected}", path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// What the format asks for.
         expected: String,
-        /// What is there.
         found: String,
     },
     /// A row of a table is unusable.
     #[error("{} row {row}: found {found}, expected {expected}", path.display())]
     Row {
-        /// The file.
         path: PathBuf,
         /// Row, counted from 0 without the header.
         row: u64,
-        /// What belongs there.
         expected: String,
-        /// What is there.
         found: String,
     },
     /// A line of a text file is unusable.
     #[error("{} line {line}: found {found}, expected {expected}", path.display())]
     Line {
-        /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: u64,
-        /// What belongs there.
         expected: String,
-        /// What is there.
         found: String,
     },
     /// An image that no decoder can read.
     #[error("{image} cannot be decoded: {message}")]
-    Decode {
-        /// File or row.
-        image: String,
-        /// The decoder's words.
-        message: String,
-    },
+    Decode { image: String, message: String },
     /// An image above [`super::PIXEL_LIMIT`].
     #[error("{image} has {width} x {height} pixels, the limit is {limit} pixels")]
-    TooManyPixels {
-        /// File or row.
-        image: String,
-        /// Columns.
-        width: u64,
-        /// Rows.
-        height: u64,
-        /// The limit.
-        limit: u64,
-    },
+    TooManyPixels { image: String, width: u64, height: u64, limit: u64 },
     /// A position beyond the end of a split.
-    #[error("image {index} was asked for, the split has {images}")]
+    #[error("image {index} does not exist: the split has {images}")]
     Index {
-        /// Position.
         index: usize,
         /// Length of the split.
         images: usize,
@@ -166,45 +133,28 @@ pub enum DataError {
     ClassTooSmall {
         /// Name of the class.
         class: String,
-        /// Images it has.
         available: usize,
-        /// Images needed.
         asked: usize,
         /// What for, in words.
         purpose: &'static str,
     },
     /// A labelled budget of one image per class, of which none can be set aside.
-    #[error("one labelled image of each class ({images} in all) leaves none to validate with")]
+    #[error("one labelled image of each class ({images} in all) leaves none for validation")]
     NothingToValidate {
         /// Images in the budget.
         images: usize,
     },
     /// A batch needs more than there is.
     #[error("a batch of {asked} {unit} cannot be made from {available}")]
-    BatchTooLarge {
-        /// Wanted number.
-        asked: usize,
-        /// Number there is.
-        available: usize,
-        /// Of what.
-        unit: &'static str,
-    },
+    BatchTooLarge { asked: usize, available: usize, unit: &'static str },
     /// A transform failed on an image.
     #[error("{image} cannot be transformed")]
-    Transform {
-        /// File or row.
-        image: String,
-        /// Why.
-        source: TransformError,
-    },
+    Transform { image: String, source: TransformError },
     /// Images of a batch came out of the transform in two sizes.
     #[error("{image} is {width} x {height} after its transform, the batch began with {batch_width} x {batch_height}")]
     SizesDiffer {
-        /// File or row.
         image: String,
-        /// Its width.
         width: u32,
-        /// Its height.
         height: u32,
         /// Width of the first image of the batch.
         batch_width: u32,
@@ -214,15 +164,13 @@ pub enum DataError {
     /// What the check of the data found stops a run.
     #[error("{} cannot be trained on: {}", path.display(), findings.join("; "))]
     Unfit {
-        /// The data.
         path: PathBuf,
-        /// Each in words.
         findings: Vec<String>,
         /// Whether leaving out broken images would do.
         broken_only: bool,
     },
     /// A thread of the loader ended without a result.
-    #[error("a worker of the loader stopped: {message}")]
+    #[error("a thread of the loader stopped: {message}")]
     Worker {
         /// What it said last.
         message: String,
@@ -244,8 +192,8 @@ impl DataError {
             DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
             DataError::Unrecognised { .. } => {
                 "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
-                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for pretrain images \
-                 without classes too, any folder of them"
+                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for \
+                 pretrain also any folder of images without classes"
             }
             DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
                 "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
@@ -255,7 +203,7 @@ impl DataError {
             }
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
             DataError::OtherClasses { .. } => {
-                "give data whose classes have the names of the run's; the run's own are in its config.toml"
+                "use data whose classes have the same names; config.toml of the run names its data"
             }
             DataError::ClassTooSmall { available, purpose: BUDGET, .. } => {
                 return Some(
@@ -283,7 +231,7 @@ impl DataError {
                 "replace or remove the files ({@data-check} lists all), or leave them out: {data.skip_broken=true}"
             }
             DataError::Unfit { .. } => {
-                "every class needs training images: put some there, or remove the class from every split"
+                "every class needs training images: add some, or remove the class from every split"
             }
             DataError::Decode { .. } => "replace or remove the file",
             _ => return None,

@@ -117,7 +117,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     })?;
     let metadata = file.metadata().map_err(DataError::read(path))?;
     if metadata.len() > LARGEST_FILE {
-        return Err(refused(format!("it has {} bytes, at most {LARGEST_FILE} are read", metadata.len())));
+        return Err(refused(format!("it has {} bytes, the limit is {LARGEST_FILE}", metadata.len())));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(DataError::read(path))?;
@@ -134,7 +134,7 @@ impl ImageSource {
         match self {
             ImageSource::Raw(raw) => raw.to_rgb().ok_or_else(|| DataError::Decode {
                 image: self.to_string(),
-                message: "its length is not that of its size".to_string(),
+                message: "its length does not match its size".to_string(),
             }),
             ImageSource::File(_) | ImageSource::Encoded { .. } => decode(&self.bytes()?, self),
         }

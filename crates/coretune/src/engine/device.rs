@@ -69,9 +69,9 @@ impl DeviceError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             DeviceError::NoCudaLibrary { .. } | DeviceError::Load { .. } => {
-                Some("`make setup CUDA=1` fetches the CUDA libraries; {run.device=cpu} runs without".into())
+                Some("`make setup CUDA=1` downloads the CUDA libraries; {run.device=cpu} computes without a GPU".into())
             }
-            DeviceError::NoDevice => Some("{run.device=cpu} runs without".into()),
+            DeviceError::NoDevice => Some("{run.device=cpu} computes without a GPU".into()),
             DeviceError::Number { devices, .. } => {
                 Some(format!("the last one is cuda:{}", devices.saturating_sub(1)).into())
             }

@@ -21,7 +21,7 @@ pub enum EvaluateError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// Stopped between two batches, as requested.
-    #[error("stopped before the evaluation was done")]
+    #[error("stopped before the evaluation was complete")]
     Interrupted,
     /// There is nothing to evaluate.
     #[error("{tensor} is empty: {found:?}")]

@@ -36,16 +36,16 @@ pub enum ExportError {
     #[error("{} cannot be written: its folder does not exist", path.display())]
     NoFolder { path: PathBuf },
     /// A pre-trained encoder in a format that ends at a classifier's logits.
-    #[error("{} is a pre-training run: it has no classifier, at whose logits an ONNX file ends", path.display())]
+    #[error("{} is a pre-training run: it has no classifier, which an ONNX file needs", path.display())]
     NoClassifier { path: PathBuf },
     /// A projection head was asked for, and the model has none.
-    #[error("{} holds no projection head", path.display())]
+    #[error("{} has no projection head", path.display())]
     NoProjection { path: PathBuf },
     /// A projection head was asked for in a graph that ends at the logits.
     #[error("an ONNX file has no projection head: its graph ends at the logits")]
     ProjectionInOnnx,
     /// More weights than an ONNX file can hold.
-    #[error("an ONNX file of {bytes} bytes cannot be read by others; they take at most {most}")]
+    #[error("an ONNX file of {bytes} bytes cannot be read by other programs; their limit is {most}")]
     TooLarge {
         /// What it would have.
         bytes: usize,
@@ -98,11 +98,13 @@ impl ExportError {
             }
             Self::Exists { .. } => Some("name another file: {@output=FILE}; or replace it: {@force}".into()),
             Self::Target { .. } => Some("name a file: {@output=FILE}".into()),
-            Self::NoFolder { .. } => Some("make the folder first, or name another one: {@output=FILE}".into()),
+            Self::NoFolder { .. } => Some("create the folder first, or name another one: {@output=FILE}".into()),
             Self::NoClassifier { .. } => Some("give {@format=torch} or safetensors".into()),
             Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out {@with-projection}".into()),
             Self::TooLarge { .. } => Some("give {@format=safetensors}".into()),
-            Self::Differs { .. } => Some("nothing was kept; please report this with the output of {@inspect}".into()),
+            Self::Differs { .. } => {
+                Some("the file was removed; please report this with the output of {@inspect}".into())
+            }
             Self::Model(error) => error.hint(),
             Self::RunFolder(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),

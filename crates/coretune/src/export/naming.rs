@@ -81,7 +81,7 @@ impl Naming {
         for (name, tensor) in &expected {
             let found = self.read(&checkpoint, name)?;
             if found.size() != tensor.size() || !guard("comparing a tensor", || found.equal(tensor))? {
-                return Err(self.differs("the same values".into(), format!("{name} is another tensor")));
+                return Err(self.differs("the same values".into(), format!("another value in {name}")));
             }
         }
         self.build(&checkpoint, source)

@@ -129,7 +129,7 @@ fn read_back(path: &Path, format: Format, expected: &[(String, Tensor)]) -> Resu
             found.kind() == tensor.kind() && found.size() == tensor.size() && found.equal(tensor)
         })?;
         if !equal {
-            return Err(differs("the same values".into(), format!("{name} is another tensor")));
+            return Err(differs("the same values".into(), format!("another value in {name}")));
         }
         if tensor.kind() == Kind::Float
             && !guard("checking a tensor", || tensor.isfinite().all().int64_value(&[]) != 0)?

@@ -9,7 +9,7 @@ pub(crate) fn storage_hint(kind: ErrorKind) -> Option<Hint> {
             "name a folder that can be written: {@output=DIR}"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "the disk is full: free some space; what was saved before is whole, and {@resume} continues from it"
+            "the disk is full: free some space; what was saved before is intact, and {@resume} continues from it"
         }
         _ => return None,
     };

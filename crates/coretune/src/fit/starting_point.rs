@@ -74,7 +74,7 @@ fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError>
 /// A note about which file of a run folder is taken, if a run folder was named.
 fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
     let (run, file) = (named.display(), taken.display());
-    (named != taken).then(|| format!("{run} is a run folder: its encoder is taken, {file}"))
+    (named != taken).then(|| format!("{run} is a run folder; its encoder is used: {file}"))
 }
 
 fn file_hash(path: &Path) -> Result<String, RunError> {

@@ -20,7 +20,7 @@ pub enum PredictError {
     #[error(transparent)]
     Input(#[from] DataError),
     /// Nothing to predict.
-    #[error("no image matches {found}")]
+    #[error("no images found in {found}")]
     NoImages { found: String },
     /// An invalid pattern.
     #[error("{pattern} is not a valid pattern of paths: {message}")]
@@ -44,7 +44,7 @@ impl PredictError {
             Self::NoImages { .. } => Some(
                 "give image files, folders, patterns such as 'photos/*.jpg', or - for a list of paths on stdin".into(),
             ),
-            Self::Pattern { .. } => Some("* stands for any letters, ? for one, [ab] for one of these".into()),
+            Self::Pattern { .. } => Some("* matches any characters, ? one character, [ab] one of these".into()),
             Self::Write(error) => storage_hint(error.kind()),
         }
     }

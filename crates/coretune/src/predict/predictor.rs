@@ -70,7 +70,7 @@ impl Predictor {
         let transform =
             Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation);
         if options.calibrated && fitted.is_none() {
-            notes.push("probabilities are as the model gives them: no temperature was fitted for it".into());
+            notes.push("probabilities are not calibrated: no temperature was fitted for this model".into());
         }
         Ok(Predictor {
             model,

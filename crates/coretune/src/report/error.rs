@@ -26,10 +26,10 @@ impl ReportError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             ReportError::RunFolder(error) => error.hint(),
-            ReportError::Figure { .. } => Some("this is a mistake in coretune: please report it".into()),
+            ReportError::Figure { .. } => Some("this is a bug in coretune: please report it".into()),
             ReportError::Write { source, .. } => Some(match source.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on the disk".into(),
-                _ => "name a file in a folder that is there and can be written: {@output=FILE}".into(),
+                _ => "name a file in an existing folder that can be written: {@output=FILE}".into(),
             }),
         }
     }

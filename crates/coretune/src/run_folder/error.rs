@@ -64,7 +64,7 @@ impl RunFolderError {
             }
             RunFolderError::NoModel { path, kind, .. } => {
                 let (action, path) = (kind.action(), literal(path.display()));
-                format!("the first is kept after an epoch; {action} {{@resume}} {{run.output={path}}} resumes the run").into()
+                format!("the first one is saved after an epoch; {action} {{@resume}} {{run.output={path}}} resumes the run").into()
             }
             RunFolderError::OtherKind { found: RunKind::Pretraining, path } => {
                 let path = literal(path.display());
@@ -74,14 +74,14 @@ impl RunFolderError {
                 .into()
             }
             RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => {
-                "name a run of {@pretrain}; {@fit} resumes this one, {@report} shows it beside others".into()
+                "name a run of {@pretrain}; {@fit} resumes this one, {@report} compares it with others".into()
             }
             RunFolderError::CannotGoOn { .. } => {
-                "put the file back from a copy of the folder, or start anew into another folder: {run.output=DIR}".into()
+                "restore the file from a copy of the folder, or start again in another folder: {run.output=DIR}".into()
             }
             RunFolderError::Content { .. } => "was it edited, or written by another program?".into(),
             RunFolderError::Io { source, .. } => return files::storage_hint(source.kind()),
-            RunFolderError::InUse { .. } => "wait for the other one to end, or name another folder: {run.output=DIR}".into(),
+            RunFolderError::InUse { .. } => "wait until the other one has finished, or name another folder: {run.output=DIR}".into(),
         };
         Some(hint)
     }

@@ -73,7 +73,7 @@ pub enum TrainError {
         last_good: Option<PathBuf>,
     },
     /// A tensor that should not have changed.
-    #[error("{tensor} changed during {during}, although it should not")]
+    #[error("{tensor} changed during {during}, but it must not")]
     FrozenMoved { tensor: String, during: &'static str },
     /// Ended because it was asked to.
     #[error("{}", stopped(saved.as_ref()))]
@@ -157,15 +157,15 @@ impl TrainError {
                 Some(format!("{{train.batch_size}}, times {{train.grad_accum_steps}} if given, may be {images} at most").into())
             }
             Self::OtherEpochLength { .. } => {
-                Some("images, batch and sampler have to be those that the run began with".into())
+                Some("images, batch and sampler must be those that the run began with".into())
             }
             Self::NonFinite { last_good, .. } => {
-                let saved = last_good.as_ref().map(|path| format!("; {} is from before", literal(path.display())));
+                let saved = last_good.as_ref().map(|path| format!("; the last good checkpoint is {}", literal(path.display())));
                 Some(format!("lower {{train.lr}}; {{train.clip_grad=1}} may help too{}", saved.unwrap_or_default()).into())
             }
-            Self::FrozenMoved { .. } => Some("this is a mistake in coretune: please report it with config.toml".into()),
+            Self::FrozenMoved { .. } => Some("this is a bug in coretune: please report it with config.toml".into()),
             Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
-            Self::Description { .. } => Some("was the file written by coretune, and not edited since?".into()),
+            Self::Description { .. } => Some("was the file written by coretune, and has it been edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
                 "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \
                  {checkpoint.path} trains it"

@@ -275,7 +275,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
             what,
             step: self.last_report.as_ref().map_or(self.progress.step, |report| report.step),
             epoch: self.progress.epochs + 1,
-            terms: self.last_report.as_ref().map_or_else(|| "no step was made since".into(), StepReport::terms),
+            terms: self
+                .last_report
+                .as_ref()
+                .map_or_else(|| "no step since the last saved state".into(), StepReport::terms),
             last_good: self.last_good_checkpoint(),
         }
     }

@@ -16,9 +16,9 @@ pub fn unfinished(folder: &RunFolder) -> Result<Option<String>, TrainError> {
     }
     let sentence = match (best_epoch(folder), planned_epochs(folder)) {
         (Some(best), Some(planned)) => {
-            format!("this run has not finished: best so far is epoch {best} of {planned}")
+            format!("this run has not finished; its best epoch so far is used: {best} of {planned}")
         }
-        _ => "this run has not finished: taken is its best epoch so far".into(),
+        _ => "this run has not finished; its best epoch so far is used".into(),
     };
     Ok(Some(sentence))
 }

@@ -69,7 +69,7 @@ fn files_that_are_no_checkpoints_are_told_apart() {
         (b"<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "it is a Git LFS pointer"),
         (&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0], "it is compressed with gzip"),
-        (&[0xff; 600], "it starts like no format that is read here"),
+        (&[0xff; 600], "its first bytes match no supported format"),
     ];
     for (bytes, found) in cases {
         let error = try_all(bytes).unwrap_err();

@@ -166,7 +166,7 @@ fn two_backbones_without_a_layout_need_a_choice() {
         matches!(&error, CheckpointError::Ambiguous { prefixes, .. } if prefixes == &["left.net", "right.net"]),
         "{error}"
     );
-    assert_eq!(error.hint().unwrap().to_string(), "say which one: checkpoint.encoder = left.net");
+    assert_eq!(error.hint().unwrap().to_string(), "choose one: checkpoint.encoder = left.net");
 
     let checkpoint = Checkpoint::open(&path).unwrap();
     let recognised = recognise(&checkpoint, Some("right.net")).unwrap();

@@ -120,7 +120,7 @@ fn images_that_lie_in_two_splits_are_counted() {
     let report = report(folder.path(), Depth::Full, None, false);
     let finding = only(&report);
     assert_eq!((finding.problem, finding.severity, finding.count), (Problem::Shared, Severity::Warns, 3));
-    assert!(finding.to_string().contains("3 images of test lie in train too"), "{finding}");
+    assert!(finding.to_string().contains("3 images of test are identical to images of train"), "{finding}");
 }
 
 #[test]

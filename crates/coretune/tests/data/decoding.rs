@@ -86,7 +86,7 @@ fn broken_files_are_named() {
         assert!(matches!(error, Err(DataError::Decode { .. })), "{name}");
     }
     let missing = ImageSource::File(Path::new("no/such.png").into()).load().unwrap_err();
-    assert_eq!(missing.to_string(), "there is nothing at no/such.png");
+    assert_eq!(missing.to_string(), "no/such.png does not exist");
 }
 
 #[test]

@@ -356,7 +356,7 @@ fn a_file_of_another_length_is_not_even_loaded() {
     let (idx, (_guard, place)) = (Idx::new(), place());
     let server = Server::new(&[(&idx.names[0], b"<html>log in here</html>")], Manner::Ranges);
     let error = idx.fetch(&[pair(&server, &idx)], &place).0.unwrap_err();
-    let expected = format!("it has 24 bytes there, expected {}", idx.packed[0].len());
+    let expected = format!("the server has 24 bytes, expected {}", idx.packed[0].len());
     assert!(matches!(&error, FetchError::NotObtained { tried, .. } if tried[0].outcome == expected), "{error:?}");
     assert!(names(&place).is_empty());
 }
@@ -366,7 +366,9 @@ fn no_more_is_written_than_belongs_there() {
     let (idx, (_guard, place)) = (Idx::new(), place());
     let server = idx.served(Manner::TooMuch);
     let error = idx.fetch(&[pair(&server, &idx)], &place).0.unwrap_err();
-    assert!(matches!(&error, FetchError::NotObtained { tried, .. } if tried[0].outcome.starts_with("more than")));
+    assert!(
+        matches!(&error, FetchError::NotObtained { tried, .. } if tried[0].outcome.starts_with("the server sent more than"))
+    );
     assert!(names(&place).is_empty());
 }
 
@@ -572,9 +574,9 @@ fn an_archive_that_reaches_outside_or_links_or_swells_is_refused() {
         ("outside", ("top/train/../../../escaped", FILE, b"x")),
         ("outside", ("../escaped", FILE, b"x")),
         ("outside", ("/escaped", FILE, b"x")),
-        ("no file", ("top/train/n01/link", tar::EntryType::Symlink, b"/etc/passwd")),
-        ("no file", ("top/train/n01/link", tar::EntryType::Link, b"/etc/passwd")),
-        ("no file", ("top/elsewhere", tar::EntryType::Fifo, b"")),
+        ("not a file", ("top/train/n01/link", tar::EntryType::Symlink, b"/etc/passwd")),
+        ("not a file", ("top/train/n01/link", tar::EntryType::Link, b"/etc/passwd")),
+        ("not a file", ("top/elsewhere", tar::EntryType::Fifo, b"")),
         ("far more", ("top/train/n01/zeros", FILE, &zeros)),
         ("far more", ("top/not/taken/zeros", FILE, &zeros)),
     ];

@@ -173,7 +173,7 @@ fn broken_csv_is_refused_with_the_row() {
     assert!(error("path,class\na,b\n").ends_with("found \"path,class\", expected the columns image_path,label"));
     assert!(error("image_path,label\na.png,x\nb.png,\n").ends_with("line 3: found nothing, expected a label"));
     assert!(error("image_path,label\na.png\n").contains("1 fields"));
-    assert!(error("image_path,label\n").starts_with("no images in "));
+    assert!(error("image_path,label\n").starts_with("there are no images in "));
     assert!(
         error("image_path,label,split\na.png,x,\n")
             .ends_with("line 2: found nothing, expected a split: train, val or test")

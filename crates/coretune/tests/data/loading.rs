@@ -123,7 +123,7 @@ fn an_error_of_a_worker_names_the_image_and_ends_the_epoch() {
         let results: Vec<_> = Loader::new(split.clone(), augmentation(), batches, options(workers)).unwrap().collect();
         assert_eq!(results.len(), 4);
         assert!(results[..3].iter().all(Result::is_ok));
-        assert_eq!(results[3].as_ref().unwrap_err().to_string(), "there is nothing at gone.png");
+        assert_eq!(results[3].as_ref().unwrap_err().to_string(), "gone.png does not exist");
     }
 }
 

@@ -49,7 +49,7 @@ fn group_of(
         !found.prefix.is_empty() && nested && name.starts_with(&found.prefix)
     };
     if let Some(other) = others.iter().find(inside) {
-        return ("other encoder".into(), format!("the encoder `{}` takes it", other.encoder));
+        return ("other encoder".into(), format!("used by the encoder `{}`", other.encoder));
     }
     let starts = |prefix: &str| {
         [chosen.prefix.as_str(), root, ""]

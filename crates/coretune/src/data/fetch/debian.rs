@@ -27,7 +27,7 @@ pub(super) fn downloaded(package: &DebianPackage<'_>, scratch: &Path) -> Result<
         return Ok(Err(Tried { source: format!("apt-get download {}", package.name), outcome }));
     }
     let Some(archive) = package_in(scratch)? else {
-        let outcome = "no package came".to_string();
+        let outcome = "it downloaded no package".to_string();
         return Ok(Err(Tried { source: format!("apt-get download {}", package.name), outcome }));
     };
     let root = scratch.join("root");

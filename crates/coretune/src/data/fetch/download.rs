@@ -82,7 +82,7 @@ impl Client {
         let Some(found) = other_digest(file, partial)? else { return Ok(()) };
         if begun {
             // What an earlier attempt left may have been of something else.
-            tell(Event::Note(format!("the beginning of {} was not sound, it is fetched again", file.name)));
+            tell(Event::Note(format!("the partial download of {} was damaged; downloading it again", file.name)));
             self.fill(address, file, partial, tell)?;
             return match other_digest(file, partial)? {
                 None => Ok(()),
@@ -112,7 +112,7 @@ impl Client {
             if idle == IDLE_ATTEMPTS || attempts == ATTEMPTS {
                 return Err(Ended::Connection(ended));
             }
-            tell(Event::Note(format!("{ended}; going on")));
+            tell(Event::Note(format!("{ended}; continuing")));
             sleep(Duration::from_millis(if idle == 0 { 0 } else { 1000 }));
         }
     }
@@ -137,7 +137,7 @@ impl Client {
         if let Some(rest) = response.body().content_length()
             && from + rest != file.bytes
         {
-            return Err(Ended::Address(format!("it has {} bytes there, expected {}", from + rest, file.bytes)));
+            return Err(Ended::Address(format!("the server has {} bytes, expected {}", from + rest, file.bytes)));
         }
         if from > 0 {
             tell(Event::Resumed { file: file.name, from });
@@ -165,7 +165,7 @@ fn beginning(response: &Response<Body>, asked: u64, partial: &Path) -> Result<u6
         StatusCode::PARTIAL_CONTENT if range_start(response) == Some(asked) => Ok(asked),
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asked > 0 => {
             remove(partial)?;
-            Err(Ended::Connection("another range came than was asked for".into()))
+            Err(Ended::Connection("the server sent another range than the one requested".into()))
         }
         status => Err(Ended::Address(format!("the answer was HTTP {status}"))),
     }
@@ -195,7 +195,7 @@ fn append(body: Body, from: u64, file: &RemoteFile<'_>, partial: &Path, tell: &m
         done += read as u64;
         if done > file.bytes {
             remove(partial)?;
-            return Err(Ended::Address(format!("more than the {} bytes expected came", file.bytes)));
+            return Err(Ended::Address(format!("the server sent more than the {} bytes expected", file.bytes)));
         }
         output.write_all(&chunk[..read]).map_err(here)?;
         tell(Event::Advanced { doing: Doing::Fetching, file: file.name, done, total: file.bytes });
@@ -218,7 +218,7 @@ fn other_digest(file: &RemoteFile<'_>, partial: &Path) -> Result<Option<String>,
 }
 
 fn wrong(file: &RemoteFile<'_>, found: &str) -> Ended {
-    Ended::Address(format!("what came has the SHA-256 {found}, expected {}; it was removed", file.sha256))
+    Ended::Address(format!("the download has the SHA-256 {found}, expected {}; it was removed", file.sha256))
 }
 
 /// `FILE.partial`.

@@ -8,6 +8,7 @@ use crate::settings::{Hint, literal};
 
 /// Why a data set could not be fetched.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the fields have the names of what they hold")]
 pub enum FetchError {
     /// No data set of this name is known.
     #[error("no data set called {name} can be fetched")]
@@ -20,7 +21,6 @@ pub enum FetchError {
     /// A data set whose files could not be verified.
     #[error("no SHA-256 of the present files of {name} is known, so they cannot be verified and are not fetched")]
     Unpinned {
-        /// The data set.
         name: &'static str,
         /// Where its authors keep it.
         page: &'static str,
@@ -30,24 +30,13 @@ pub enum FetchError {
     NoCache,
     /// A file or folder on this machine.
     #[error("{} could not be {action}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// `read` or `written`.
-        action: &'static str,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, action: &'static str, source: io::Error },
     /// Another process is at it.
     #[error("another process is fetching into {}", folder.display())]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
+    InUse { folder: PathBuf },
     /// The folder is not empty, and what it holds was not put there by a fetch.
     #[error("{} holds other files: {found}", folder.display())]
     Foreign {
-        /// The folder.
         folder: PathBuf,
         /// The first of them.
         found: String,
@@ -55,7 +44,6 @@ pub enum FetchError {
     /// What was fetched earlier is not as it was.
     #[error("{} has changed since {name} was fetched into it", folder.display())]
     Changed {
-        /// The folder.
         folder: PathBuf,
         /// Name of the data set.
         name: String,
@@ -63,9 +51,7 @@ pub enum FetchError {
     /// A file that lies there is not the one that belongs there.
     #[error("{} has the SHA-256 {found}, expected {expected}", path.display())]
     OtherFile {
-        /// The file.
         path: PathBuf,
-        /// The pinned digest.
         expected: String,
         /// That of the file.
         found: String,
@@ -77,7 +63,6 @@ pub enum FetchError {
         name: String,
         /// Where the files belong.
         folder: PathBuf,
-        /// What is missing.
         missing: Vec<Missing>,
         /// What was tried, and what came of it.
         tried: Vec<Tried>,
@@ -86,12 +71,7 @@ pub enum FetchError {
     },
     /// An archive is not what was expected, or not safe to unpack.
     #[error("{} cannot be unpacked: {message}", archive.display())]
-    Unpack {
-        /// The archive.
-        archive: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
+    Unpack { archive: PathBuf, message: String },
 }
 
 /// A file that a data set lacks.
@@ -124,18 +104,18 @@ impl FetchError {
             .into(),
             FetchError::NoCache => "name a folder: {@output=DIR}".into(),
             FetchError::Foreign { .. } => {
-                "name a new or an empty folder: {@output=DIR}; one that holds labelled images already can be given as \
-                 {data.dir} as it is"
+                "name a new or an empty folder: {@output=DIR}; a folder that already has labelled images can be \
+                 used directly, as {data.dir}"
                     .into()
             }
             FetchError::Changed { .. } => {
-                "remove the folder to fetch it again, or give it as {data.dir} as it is".into()
+                "remove the folder to fetch it again, or use it as it is, as {data.dir}".into()
             }
             FetchError::OtherFile { .. } => "remove or replace the file, then run the command again".into(),
             FetchError::NotObtained { folder, missing, package, .. } => {
                 way_out(folder, missing, package.as_deref()).into()
             }
-            FetchError::InUse { .. } => "wait for it".into(),
+            FetchError::InUse { .. } => "wait until it has finished".into(),
             FetchError::Io { .. } | FetchError::Unpack { .. } => return None,
         })
     }
@@ -162,7 +142,8 @@ fn way_out(folder: &Path, missing: &[Missing], package: Option<&str>) -> String 
         missing.iter().map(|file| format!("{} (SHA-256 {})", literal(&file.name), file.sha256)).collect();
     let mut text = format!("put {} into {} and run the command again", files.join(", "), literal(folder.display()));
     if let Some(package) = package {
-        let _ = write!(text, "; or install the Debian package {package} (apt-get update first where it is not found)");
+        let _ =
+            write!(text, "; or install the Debian package {package} (if it is not found, run apt-get update first)");
     }
     text
 }

@@ -34,7 +34,9 @@ pub(super) fn unpack(archive: &Path, form: &TarGz<'_>, into: &Path, tell: &mut T
             return Err(bad(format!("it has more than {ENTRIES} entries")));
         }
         // What is skipped is unpacked too while it is read over.
-        room = room.checked_sub(entry.size()).ok_or_else(|| bad("it would unpack to far more than it is".into()))?;
+        room = room
+            .checked_sub(entry.size())
+            .ok_or_else(|| bad("it would unpack to far more than its size allows".into()))?;
         if let Some(path) = place(&entry, form).map_err(bad)? {
             write(&mut entry, &into.join(path), broken)?;
         }
@@ -51,13 +53,13 @@ fn place<R: Read>(entry: &Entry<'_, R>, form: &TarGz<'_>) -> Result<Option<PathB
         match component {
             Component::Normal(name) => inside.push(name),
             Component::CurDir => {}
-            _ => return Err(format!("{} would lie outside of its folder", path.display())),
+            _ => return Err(format!("{} would be outside its folder", path.display())),
         }
     }
     match entry.header().entry_type() {
         EntryType::Regular | EntryType::Continuous => {}
         EntryType::Directory | EntryType::XGlobalHeader => return Ok(None),
-        other => return Err(format!("{} is no file but of the type {other:?}", path.display())),
+        other => return Err(format!("{} is not a file but of type {other:?}", path.display())),
     }
     let Ok(inside) = inside.strip_prefix(form.top) else { return Ok(None) };
     let is_hidden = |part: &std::ffi::OsStr| part.as_encoded_bytes().starts_with(b".");
@@ -99,7 +101,7 @@ fn write<R: Read>(
 /// Everything that should be there is there.
 fn complete(form: &TarGz<'_>, into: &Path) -> Result<(), String> {
     match form.keep.iter().find(|name| !into.join(name).exists()) {
-        Some(name) => Err(format!("it holds no {}/{name}", form.top)),
+        Some(name) => Err(format!("it does not contain {}/{name}", form.top)),
         None => Ok(()),
     }
 }

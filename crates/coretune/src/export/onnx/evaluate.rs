@@ -104,14 +104,14 @@ fn compute(node: &NodeProto, operands: &[Tensor]) -> Result<Tensor, String> {
         ("Gemm", [x, weight, bias]) => x.matmul(&weight_of_gemm(node, weight)) + bias,
         ("Softmax", [x]) => x.softmax(whole(node, "axis", -1), Kind::Float),
         (operator, operands) => {
-            return Err(format!("{} is {operator} of {} operands, which is not known", node.name, operands.len()));
+            return Err(format!("{} is {operator} of {} operands, which is not supported", node.name, operands.len()));
         }
     })
 }
 
 fn convolution(node: &NodeProto, x: &Tensor, weight: &Tensor) -> Result<Tensor, String> {
     if pair(node, "kernel_shape")? != weight.size()[2..] {
-        return Err(format!("{} has another kernel_shape than its weight", node.name));
+        return Err(format!("{} has a kernel_shape that differs from that of its weight", node.name));
     }
     let (strides, padding, groups) = (pair(node, "strides")?, padding(node)?, whole(node, "group", 1));
     Ok(x.convolution(weight, None::<&Tensor>, strides, padding, [1, 1], false, [0, 0], groups))

@@ -123,7 +123,7 @@ mod tests {
         refused(&|graph| drop(graph.node.remove(3)), "no node computes");
         refused(&|graph| graph.initializer[0].dims = vec![1 << 62, 8], "is not an f32 tensor");
         refused(&|graph| graph.initializer[0].raw_data = None, "is not an f32 tensor");
-        refused(&|graph| node(graph, "conv1").attribute[0].ints = vec![1, 1], "another kernel_shape");
+        refused(&|graph| node(graph, "conv1").attribute[0].ints = vec![1, 1], "kernel_shape that differs");
         refused(&|graph| node(graph, "conv1").attribute[2].ints = vec![0, 0, 1, 1], "uneven padding");
         refused(&|graph| graph.output.clear(), "no logits");
         refused(&|graph| node(graph, "probabilities").input[0] = LOGITS.into(), "probabilities that are off by");
