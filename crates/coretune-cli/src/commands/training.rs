@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use coretune::config::{Layers, SettingChange};
+use coretune::engine::Stop;
 use coretune::runs::{self, Changes, Event, Job, Options, Resumed, RunError};
-use coretune::train::{self, Stop};
+use coretune::train;
 
 use super::lines;
 use crate::args::{Flags, Training};

@@ -9,15 +9,16 @@ use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
-use crate::engine::World;
+use crate::engine::{Stop, World};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
+use crate::evaluate::features::{Evaluator, Outputs};
 use crate::evaluate::figure;
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::figures::Figures;
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{Machine, RunError};
-use crate::train::{Evaluator, Event, Observer, Outputs, Stop, load_model, unfinished};
+use crate::train::{Event, Observer, load_model, unfinished};
 use crate::transforms::Transform;
 
 /// Figures of a model on a split.

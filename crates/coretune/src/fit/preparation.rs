@@ -10,11 +10,12 @@ use super::starting_point::StartingPoint;
 use crate::checkpoints::LoadReport;
 use crate::config::{Accumulation, Input, RunConfig};
 use crate::data::{Dataset, Description, Split};
-use crate::engine::{Precision, World};
+use crate::engine::{Precision, Stop, World};
+use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::objectives::Objective;
 use crate::runs::{Job, Machine, Options, RunError};
-use crate::train::{Evaluator, ModelDescription, Observer, Stop};
+use crate::train::{ModelDescription, Observer};
 use crate::transforms::Transform;
 
 /// A fine-tuning run, opened and checked: everything but the weights.

@@ -3,12 +3,13 @@
 use tch::Tensor;
 
 use crate::data::{Budget, DataError, Role, Split, ValidationFrom, carve_validation};
+use crate::evaluate::features::Evaluator;
 use crate::evaluate::figure;
 use crate::evaluate::geometry::{Geometry, effective_rank, geometry};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::figures::Figures;
 use crate::models::{Encoder, Mode, Network};
-use crate::train::{Evaluator, TrainError};
+use crate::train::TrainError;
 
 /// The images of a measurement, and how they reach the encoder.
 #[derive(Debug, Clone)]

@@ -9,13 +9,14 @@ use super::learner::{PretrainedDescription, Pretraining};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Role, Split};
-use crate::engine::{Precision, World, peak_rss_bytes};
+use crate::engine::{Precision, Stop, World, peak_rss_bytes};
+use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
 use crate::runs::{Machine, RunError, training_plan, versions};
 use crate::train::{
-    Evaluator, Event, Observer, Optimizer, Sampling, Stop, TrainError, Trained, Trainer, TrainingImages, run_parameters,
+    Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, run_parameters,
 };
 use crate::transforms::Transform;
 

@@ -2,9 +2,10 @@
 
 use super::{Estimate, RunError};
 use crate::config::Configuration;
+use crate::engine::Stop;
 use crate::objectives::Objective;
 use crate::run_folder::{Provenance, Recording, RunFolder, RunSummary};
-use crate::train::{self, Stop};
+use crate::train;
 
 /// What a program brings to a run beside the configuration.
 #[derive(Default)]

@@ -9,11 +9,12 @@ use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::progress::Progress;
 use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
 use super::{
-    Accumulation, EvaluationReport, Evaluator, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage,
-    is_method_state, run_parameters, step,
+    Accumulation, EvaluationReport, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage, is_method_state,
+    run_parameters, step,
 };
 use crate::data::{Batch, Split};
 use crate::engine::{World, guard};
+use crate::evaluate::features::Evaluator;
 use crate::evaluate::{EvaluateError, NewMeasure};
 use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
 use crate::models::{Mode, Model, Network, Parameters, Role};

@@ -23,8 +23,6 @@ mod trainer;
 mod unfinished;
 mod weight_average;
 
-pub use crate::engine::Stop;
-pub use crate::evaluate::features::{Evaluator, Outputs};
 pub use batches::{Sampling, TrainingImages};
 pub use error::{Saved, TrainError};
 pub use events::{EvaluationReport, Event, Measurement, Observer, StepReport};

@@ -11,7 +11,8 @@ use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::named_tensors::first_not_finite;
 use super::progress::Progress;
-use super::{Saved, Schedule, Stop, TrainError, TrainingImages, state};
+use super::{Saved, Schedule, TrainError, TrainingImages, state};
+use crate::engine::Stop;
 use crate::run_folder::{MetricsRecord, RunFolder};
 
 /// How long training lasts, and how often it is recorded.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coretune::data::{Dataset, DatasetOptions, Split};
-use coretune::engine::World;
+use coretune::engine::{Stop, World};
+use coretune::evaluate::features::Evaluator;
 use coretune::evaluate::{EvaluateError, Measure};
 use coretune::figures::{FigureSpec, Figures, Selection};
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, Stem};
 use coretune::objectives::CrossEntropy;
 use coretune::run_folder::{MetricsRecord, RunFolder};
 use coretune::train::{
-    Accumulation, Decay, Evaluator, Event, FineTuning, Frozen, LayerRates, ModelDescription, Optimizer, Plan, Rule,
-    Sampling, Saving, Schedule, Stop, TrainError, Trainer, TrainingImages, saved_progress,
+    Accumulation, Decay, Event, FineTuning, Frozen, LayerRates, ModelDescription, Optimizer, Plan, Rule, Sampling,
+    Saving, Schedule, TrainError, Trainer, TrainingImages, saved_progress,
 };
 use coretune::transforms::{Interpolation, Transform};
 use coretune_testing::SmallWorld;

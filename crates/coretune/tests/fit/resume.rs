@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use coretune::config::{Configuration, RunConfig};
+use coretune::engine::Stop;
 use coretune::fit::{Finished, prepare};
 use coretune::run_folder::{Provenance, RunFolder, Summary};
 use coretune::runs::{Job, Options, Prepared, RunError, changed_settings, compare_provenance};
-use coretune::train::{Event, Stop, TrainError};
+use coretune::train::{Event, TrainError};
 use coretune_testing::SmallWorld;
 use serde_json::Value;
 

@@ -2,9 +2,10 @@ use std::fs;
 use std::path::Path;
 
 use coretune::config::{ConfigError, Layers, PretrainConfig, RunConfig};
+use coretune::engine::Stop;
 use coretune::run_folder::RunFolder;
 use coretune::runs::{self, Changes, Event, Job, Options, Resumed, RunError};
-use coretune::train::{self, Stop};
+use coretune::train;
 use coretune_testing::SmallWorld;
 
 /// The names of events other than those of the work, and of the work that shows where it belongs.

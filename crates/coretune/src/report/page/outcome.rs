@@ -10,11 +10,11 @@ use super::section::{Section, chart, table, tile};
 use super::words;
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::calibration::reliability as bins;
+use crate::evaluate::features::Outputs;
 use crate::evaluate::figure::{KNN_TOP1, LINEAR_TOP1, TOP1};
 use crate::figures::validation_name;
 use crate::fit::Calibrated;
 use crate::run_folder::Summary;
-use crate::train::Outputs;
 
 /// Most confused pairs that are listed.
 const CONFUSED: usize = 10;
