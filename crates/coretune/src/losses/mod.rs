@@ -6,6 +6,7 @@ mod pair_scheme;
 mod reference_contrastive;
 mod soft_cross_entropy;
 mod spectral_shrinkage;
+mod triplet;
 
 pub use contrastive::{InstanceDiscrimination, info_nce, nt_xent};
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
@@ -13,3 +14,4 @@ pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};
 pub use reference_contrastive::reference_contrastive;
 pub use soft_cross_entropy::{one_hot, smooth, soft_cross_entropy};
 pub use spectral_shrinkage::spectral_shrinkage;
+pub use triplet::triplet;

@@ -8,6 +8,8 @@ pub const CONTRASTIVE: &str = "contrastive";
 pub const SPECTRAL_SHRINKAGE: &str = "spectral_shrinkage";
 /// The penalties of B2, which act in the update and are not part of the loss.
 pub const PENALTY: &str = "penalty";
+/// The triplet loss of B6 before its weight.
+pub const TRIPLET: &str = "triplet";
 /// Mean cosine between anchors and their hardest positives, over anchors that have one.
 pub const HARDEST_POSITIVE_COSINE: &str = "hardest_positive_cosine";
 /// Mean cosine between anchors and their hardest negatives; absent from a batch of one class.

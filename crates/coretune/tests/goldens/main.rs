@@ -1,4 +1,4 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4), values and gradients, and of the
+//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4, B6), values and gradients, and of the
 //! evaluation (E3, E4, E7), in float32 and float64. `write_goldens.py` writes them.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
@@ -9,7 +9,7 @@ mod pretraining;
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
 use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
-use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive};
+use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive, triplet};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull};
 use coretune::train::{Optimizer, Rule, Trained};
@@ -207,6 +207,20 @@ fn golden_l2_sp() {
         optimizer.update(1.0, weights.iter().map(Tensor::zeros_like).collect());
         golden.assert_close("grad.weight", &(&before[0] - &weights[0]));
         golden.assert_close("grad.head", &(&before[1] - &weights[1]));
+    }
+}
+
+#[test]
+fn golden_triplet() {
+    for kind in KINDS {
+        let golden = Golden::open("triplet", kind);
+        let features = golden.leaf("features");
+        let rows = unit(&features);
+        let [anchors, positives, negatives] = [0, 3, 6].map(|first| rows.narrow(0, first, 3));
+        let loss = triplet(&anchors, &positives, &negatives, golden.setting("margin")).unwrap();
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
+        golden.assert_close("grad.features", &gradients[0]);
     }
 }
 

@@ -5,6 +5,7 @@ mod detached_focus;
 mod every_method;
 mod l2_sp;
 mod learning;
+mod mix_and_match;
 mod needs;
 mod permutation;
 mod pretraining;
