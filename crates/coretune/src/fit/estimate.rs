@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tch::Tensor;
+
 use super::{Preparation, Splits};
 use crate::data::Batch;
 use crate::engine::{World, peak_rss_bytes};
@@ -9,7 +11,7 @@ use crate::models::Linear;
 use crate::objectives::Start;
 use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError, training_plan};
-use crate::train::{Accumulation, StepInput, TrainError, step};
+use crate::train::{Accumulation, StepInput, TrainError, TrainingImages, step};
 
 /// Time of an image in evaluation relative to training, which has a backward pass too.
 const EVALUATION_FRACTION: f64 = 1.0 / 3.0;
@@ -30,7 +32,8 @@ impl Preparation {
         let (task, train) = (&self.task, &self.task.config.train);
         let (batch, img_size) = (train.batch_size, task.input.img_size);
         let (backbone, normalisation, device) = (&self.backbone, task.normalisation(), task.device);
-        match (MemoryTrial { backbone, normalisation, device, img_size, views: 1 }).most_that_fit(batch)? {
+        let views = self.objective.as_ref().map_or(1, |objective| objective.needs().gradient_passes);
+        match (MemoryTrial { backbone, normalisation, device, img_size, views }).most_that_fit(batch)? {
             None => Ok(()),
             Some(largest) => {
                 Err(RunError::BatchDoesNotFit { batch, largest, step: Some(train.effective_batch()), img_size })
@@ -48,7 +51,7 @@ impl Preparation {
         let model = task.model(backbone, classifier, &*objective)?;
         objective.begin(&Start { network: &model, seed })?;
         let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
-        let images = task.training_images()?;
+        let images = TrainingImages { views: objective.needs().views, ..task.training_images()? };
         let steps_per_epoch = images.steps_per_epoch()?;
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
         // Of a step in parts, one part is in memory at a time.
@@ -97,10 +100,12 @@ fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
     probed + epochs * validation + validation + test
 }
 
-/// The first `size` images of a batch.
+/// The first `size` images of a batch, in all their views.
 fn first_images(batch: &Batch, size: usize) -> Batch {
+    let views = batch.images.chunk((batch.images.size()[0] / batch.labels.len().max(1) as i64).max(1), 0);
+    let first: Vec<Tensor> = views.iter().map(|view| view.narrow(0, 0, size as i64)).collect();
     Batch {
-        images: batch.images.narrow(0, 0, size as i64),
+        images: Tensor::cat(&first, 0),
         labels: batch.labels[..size].to_vec(),
         indices: batch.indices[..size].to_vec(),
     }

@@ -63,7 +63,9 @@ impl Prepared for Preparation {
             data.insert("test".into(), test.content_hash()?);
         }
         let checkpoint = Some(task.checkpoint_hash.clone());
-        Ok(provenance(data, checkpoint, task.config.train.seed, task.device, task.precision))
+        let provenance = provenance(data, checkpoint, task.config.train.seed, task.device, task.precision);
+        let own = self.objective.as_ref().filter(|_| task.config.has_own_method());
+        Ok(Provenance { own_method: own.map(|objective| objective.name().into()), ..provenance })
     }
 
     fn estimate(self) -> Result<Estimate, RunError> {

@@ -14,7 +14,7 @@ use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::objectives::Objective;
-use crate::runs::{Job, Machine, Options, RunError};
+use crate::runs::{Job, Machine, Options, RunError, training_plan};
 use crate::train::{ModelDescription, Observer};
 use crate::transforms::Transform;
 
@@ -92,6 +92,9 @@ pub(super) fn prepare_with(
         stop: options.stop,
     };
     let objective = options.objective.or_else(|| task.config.method.build(task.config.train.label_smoothing));
+    if let Some(objective) = &objective {
+        training_plan::accumulation(&task.config.train).check(&**objective)?;
+    }
     let (backbone, data, skipped) = (start.backbone, dataset.describe(), report.unreadable);
     Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }

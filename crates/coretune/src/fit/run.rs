@@ -105,7 +105,7 @@ impl Task {
         folder: &'a RunFolder,
         frozen: Option<&FrozenFigures>,
     ) -> Result<Trainer<'a, FineTuning>, RunError> {
-        let images = self.training_images()?;
+        let images = TrainingImages { views: start.1.needs().views, ..self.training_images()? };
         let schedule = training_plan::schedule(&self.config.train, images.steps_per_epoch()?);
         let plan = training_plan::plan(&self.config.train, &self.config.run);
         Ok(Trainer::new(self.learner(start, frozen)?, images, (schedule, plan), folder, self.stop.clone()))

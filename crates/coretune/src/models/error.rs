@@ -66,7 +66,7 @@ pub enum ModelError {
     #[error("the network has no {layer}")]
     MissingHead { layer: &'static str },
     /// A batch cannot be computed in parts under the method's loss.
-    #[error("{method} cannot compute a batch in parts: its loss reads more of the images than their features")]
+    #[error("{method} cannot compute a batch in parts: its loss reads more than one row of features of each image")]
     Indivisible { method: &'static str },
     /// libtorch failed.
     #[error(transparent)]
@@ -82,6 +82,9 @@ impl ModelError {
                 Some(format!("{{model.width={least_width}}} is the narrowest").into())
             }
             ModelError::Stage { stages, .. } => Some(format!("{{model.frozen_stages}} takes 0 to {stages}").into()),
+            ModelError::Indivisible { .. } => Some(
+                "{train.grad_accum_steps=1} computes it at once; {train.batch_size} is then the whole batch".into(),
+            ),
             _ => None,
         }
     }

@@ -11,6 +11,9 @@ pub struct Provenance {
     pub data: BTreeMap<String, String>,
     /// BLAKE3 of the checkpoint that training started from; null in pre-training.
     pub checkpoint: Option<String>,
+    /// Name of the method, if the program brought one that is in no table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_method: Option<String>,
     /// Seed of every random draw.
     pub seed: u64,
     /// The machine.

@@ -45,6 +45,9 @@ pub enum RunError {
     /// A method of the program's own for a kind of run that takes methods from the table only.
     #[error("runs of {kind} take their method from the table")]
     NoOwnMethod { kind: RunKind },
+    /// The program brings another method of its own than the run began with.
+    #[error("the run began with the method `{began}`, this program brings `{now}`")]
+    OtherMethod { began: String, now: String },
     /// The system does not have the memory for a batch.
     #[error("{batch} images of {img_size} x {img_size} pixels at a time do not fit into memory")]
     BatchDoesNotFit {
@@ -153,6 +156,9 @@ impl RunError {
             Self::NoTestSplit { .. } => "{@split=val} evaluates on the validation images".into(),
             Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
+            Self::OtherMethod { began, .. } => {
+                format!("resume it with the program that brings `{}`, or start a new run", literal(began)).into()
+            }
             Self::NoOwnMethod { .. } => "add the method to the table, or train with one of it".into(),
             Self::BatchDoesNotFit { largest, step, img_size, .. } => smaller_batch(*largest, *step, *img_size),
             Self::QueueDoesNotFit { .. } => "give a smaller {pretrain.queue_size} or {pretrain.dim}".into(),

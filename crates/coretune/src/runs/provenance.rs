@@ -21,6 +21,7 @@ pub(crate) fn provenance(
     Provenance {
         data,
         checkpoint,
+        own_method: None,
         seed,
         machine: MachineRecord {
             cpu: cpu_type(),
@@ -58,13 +59,18 @@ pub(super) fn check_inputs(
 /// being bit-identical, as text. `data` and `checkpoint` are the paths of the inputs, for messages.
 ///
 /// # Errors
-/// [`RunError::InputChanged`] when the images or the checkpoint are others.
+/// [`RunError::InputChanged`] when the images or the checkpoint are others, [`RunError::OtherMethod`] when the program
+/// brings another method.
 pub fn compare_provenance(
     recorded: &Provenance,
     now: &Provenance,
     data: &Path,
     checkpoint: Option<&Path>,
 ) -> Result<Vec<String>, RunError> {
+    if recorded.own_method != now.own_method {
+        let name = |origin: &Provenance| origin.own_method.clone().unwrap_or_else(|| "one of the table".into());
+        return Err(RunError::OtherMethod { began: name(recorded), now: name(now) });
+    }
     let changed = |what: &'static str, path: &Path, expected: &str, found: &str| {
         let (path, expected, found) = (path.to_path_buf(), expected.to_string(), found.to_string());
         Err(RunError::InputChanged { what, path, expected, found })

@@ -31,6 +31,22 @@ pub enum Accumulation {
     },
 }
 
+impl Accumulation {
+    /// Refuses parts of a batch for a method that cannot be computed in them.
+    ///
+    /// # Errors
+    /// [`ModelError::Indivisible`].
+    pub fn check(self, objective: &dyn Objective) -> Result<(), ModelError> {
+        let needs = objective.needs();
+        let fits = match self {
+            Accumulation::Whole => true,
+            Accumulation::Exact { .. } => needs.divisible && needs.views == 1,
+            Accumulation::Split { .. } => needs.views == 1,
+        };
+        if fits { Ok(()) } else { Err(ModelError::Indivisible { method: objective.name() }) }
+    }
+}
+
 /// What the gradient of a step is computed from.
 pub struct StepInput<'a> {
     /// The network that is trained.
@@ -72,10 +88,8 @@ fn update(world: World, optimizer: &mut Optimizer, mut gradients: Vec<Tensor>, r
 /// # Errors
 /// As [`step`].
 pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    input.accumulation.check(input.objective)?;
     match input.accumulation {
-        Accumulation::Exact { .. } if !input.objective.needs().divisible => {
-            Err(ModelError::Indivisible { method: input.objective.name() })
-        }
         Accumulation::Whole => whole(input, weights),
         Accumulation::Exact { part } => exact(input, weights, part),
         Accumulation::Split { part } => split(input, weights, part),

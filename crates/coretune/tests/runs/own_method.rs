@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use coretune::checkpoints::safetensors_file;
 use coretune::config::{ConfigError, RunConfig};
 use coretune::models::{Backbone, Mode, ModelError, Parameters, Role};
-use coretune::objectives::{CrossEntropy, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start};
+use coretune::objectives::{
+    CrossEntropy, FeatureBatch, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start,
+};
 use coretune::runs::{self, Changes, Event, Options, RunError};
 use coretune::train;
 use coretune_testing::SmallWorld;
@@ -160,4 +162,64 @@ fn without_its_objective_a_run_of_it_is_refused_before_anything_is_written() {
     assert!(matches!(error, RunError::NoObjective) && error.is_refusal(), "{error}");
     assert!(!world.path("run").exists());
     assert!(matches!(runs::dry_run(&config, Options::default(), &mut |_| {}), Err(RunError::NoObjective)));
+}
+
+/// Cross-entropy of the first views, and the distance of both views' features.
+struct TwoViews;
+
+impl Objective for TwoViews {
+    fn name(&self) -> &'static str {
+        "two-views"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 2, gradient_passes: 2, ..Needs::CLASSIFIER }
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        let batch = pass.batch()?;
+        let [first, second] = &batch.features.chunk(2, 0)[..] else { panic!("two views") };
+        assert_eq!(first.size()[0], batch.labels.len() as i64);
+        let classes = CrossEntropy { label_smoothing: 0.0 };
+        let cross_entropy = classes.loss_of(&FeatureBatch { features: first, ..batch }, &pass.heads)?;
+        let distance = (first - second).square().mean(Kind::Float);
+        let figures = vec![("distance", distance.detach())];
+        Ok(ObjectiveLoss { total: cross_entropy.total + distance, figures })
+    }
+}
+
+fn two_views() -> Options {
+    Options { objective: Some(Box::new(TwoViews)), ..Options::default() }
+}
+
+#[test]
+fn fine_tuning_gives_a_method_the_views_that_it_needs_and_refuses_to_take_them_apart() {
+    let world = SmallWorld::new(12, 4);
+    let config = config(&world, "run");
+    runs::dry_run(&config, two_views(), &mut |_| {}).unwrap();
+    runs::begin(&config, two_views(), &mut |_| {}).unwrap();
+    let metrics = fs::read_to_string(world.path("run").join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"distance\":") && !metrics.contains("\"distance\":0.0,"), "{metrics}");
+
+    let parts = ["train.batch_size=4", "train.grad_accum_steps=2"];
+    let output = format!("run.output={}", world.path("parts").display());
+    for (own, accumulation) in [(two_views(), "exact"), (two_views(), "split"), (DistanceAndQueue::options(), "exact")]
+    {
+        let accumulation = format!("train.accumulation={accumulation}");
+        let config = world.config(&[&output, parts[0], parts[1], &accumulation]);
+        let error = runs::begin(&config, own, &mut |_| {}).err().unwrap();
+        assert!(error.is_refusal() && error.to_string().contains("cannot compute a batch in parts"), "{error}");
+        assert!(error.hint().is_some() && !world.path("parts").exists());
+    }
+}
+
+#[test]
+fn another_method_of_a_program_does_not_resume_a_run() {
+    let world = SmallWorld::new(12, 4);
+    begin(&config(&world, "run"), |_| {});
+    let root = world.path("run");
+    fs::remove_file(root.join("summary.json")).unwrap();
+    let error = resume(&root, two_views()).unwrap_err();
+    assert!(matches!(error, RunError::OtherMethod { .. }) && error.is_refusal(), "{error}");
+    assert!(error.to_string().contains("`distance-and-queue`, this program brings `two-views`"), "{error}");
 }
