@@ -144,6 +144,16 @@ pub enum CheckpointError {
         /// Names of the missing ones.
         missing: Vec<String>,
     },
+    /// The file has no projection head of the form of G_c.
+    #[error(
+        "{} has no projection head of the form Linear - ReLU - Linear beside its encoder: found {found}",
+        path.display()
+    )]
+    NoProjector {
+        path: PathBuf,
+        /// What is in its place.
+        found: String,
+    },
     /// A weight is not a finite number.
     #[error("{name} in {} holds NaN or infinite values", path.display())]
     NotFinite {
@@ -192,6 +202,7 @@ impl CheckpointError {
             Self::UnknownEncoder { present, .. } => {
                 format!("leave out {{checkpoint.encoder}}, or use {}", encoder(present)).into()
             }
+            Self::NoProjector { .. } => "leave out {method.projection}: the head then starts from random weights".into(),
             Self::DoesNotFit { .. } | Self::Shape { .. } => {
                 "leave out {model.name}, {model.stem} and {model.width}; the checkpoint names its own architecture".into()
             }

@@ -13,6 +13,16 @@ choice! {
 }
 
 choice! {
+    /// How the projection head starts.
+    ProjectionInit {
+        /// Small random weights.
+        Random = "random",
+        /// The projection head that the checkpoint was pre-trained with.
+        Checkpoint = "checkpoint",
+    }
+}
+
+choice! {
     /// How batches are drawn.
     Sampler {
         /// A permutation of the training images each epoch.

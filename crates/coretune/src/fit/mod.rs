@@ -11,6 +11,7 @@ mod frozen;
 mod images;
 mod job;
 mod preparation;
+mod projection_start;
 mod run;
 mod splits;
 mod starting_point;

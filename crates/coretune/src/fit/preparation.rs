@@ -7,8 +7,8 @@ use tch::Device;
 use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
 use super::starting_point::StartingPoint;
-use crate::checkpoints::LoadReport;
-use crate::config::{Accumulation, Input, RunConfig};
+use crate::checkpoints::{LoadReport, Projector};
+use crate::config::{Accumulation, Input, ProjectionInit, RunConfig};
 use crate::data::{Dataset, Description, Split};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
@@ -34,6 +34,8 @@ pub struct Task {
     pub report: LoadReport,
     /// BLAKE3 of the checkpoint's bytes.
     pub checkpoint_hash: String,
+    /// The checkpoint's own projection head, if the run starts from it.
+    pub projector: Option<Projector>,
     /// Where it runs.
     pub device: Device,
     /// Number format of the convolutions.
@@ -72,13 +74,22 @@ pub(super) fn prepare_with(
     let machine = Machine::choose(&config.run)?;
     let (dataset, unknown) = Dataset::open_known(&config.data.dir, &config.data.options())?;
     check_classes(&Splits::choose(&dataset, &config.data, config.train.seed)?.train, config)?;
-    let start = StartingPoint::load(config, &machine)?;
+    let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
+    let has_projection = objective.as_ref().is_some_and(|objective| objective.needs().projection);
+    let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
+    let start = StartingPoint::load(config, &machine, has_projection && from_checkpoint)?;
 
     let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
     machine.record(&mut config.run);
+    if let Some(Projector { output: (_, bias), .. }) = &start.projector {
+        config.method.contrast_dim = bias.size()[0];
+    }
     let (splits, report) = check_images(&dataset, &unknown, &config.data, config.train.seed, input.img_size, observer)?;
     let findings = report.findings.iter().map(ToString::to_string).collect();
-    let notes = [machine.notes, start.notes, findings, without_effect(&config, &splits)].concat();
+    let unused = (from_checkpoint && !has_projection)
+        .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
+    let notes =
+        [machine.notes, start.notes, findings, without_effect(&config, &splits), Vec::from_iter(unused)].concat();
     let task = Task {
         config,
         input,
@@ -87,11 +98,11 @@ pub(super) fn prepare_with(
         architecture: start.architecture,
         report: start.report,
         checkpoint_hash: start.hash,
+        projector: start.projector,
         device: machine.device,
         precision: machine.precision,
         stop: options.stop,
     };
-    let objective = options.objective.or_else(|| task.config.method.build(task.config.train.label_smoothing));
     if let Some(objective) = &objective {
         training_plan::accumulation(&task.config.train).check(&**objective)?;
     }

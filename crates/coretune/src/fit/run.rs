@@ -11,7 +11,7 @@ use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
 use crate::evaluate::{ClassificationMeasure, figure};
 use crate::figures::Selection;
-use crate::models::{Backbone, Linear, Model, ProjectionHead};
+use crate::models::{Backbone, Linear, Model};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
@@ -146,12 +146,8 @@ impl Task {
         classifier: Linear,
         objective: &dyn Objective,
     ) -> Result<Model, RunError> {
-        let (width, outputs) = (backbone.feature_width(), self.config.method.contrast_dim);
-        let projection = objective
-            .needs()
-            .projection
-            .then(|| ProjectionHead::new(width, outputs, self.config.train.seed, self.device))
-            .transpose()?;
+        let width = backbone.feature_width();
+        let projection = objective.needs().projection.then(|| self.projection(width)).transpose()?;
         Ok(Model::new(backbone, classifier, projection, self.normalisation())?)
     }
 

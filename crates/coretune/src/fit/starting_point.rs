@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::checkpoints::{Checkpoint, LoadReport, NamePattern, check_coverage, load_backbone, recognise};
+use crate::checkpoints::{
+    Checkpoint, LoadReport, NamePattern, Projector, check_coverage, load_backbone, load_projector, recognise,
+};
 use crate::config::{Input, ModelSection, RunConfig};
 use crate::models::{Architecture, Backbone};
 use crate::runs::{Machine, RunError};
@@ -19,13 +21,16 @@ pub(crate) struct StartingPoint {
     pub(crate) report: LoadReport,
     /// BLAKE3 of the checkpoint's bytes.
     pub(crate) hash: String,
+    /// The checkpoint's own projection head, if the run starts from it.
+    pub(crate) projector: Option<Projector>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
 
 impl StartingPoint {
     /// Loads the checkpoint into the network that it names, or that `config` names instead; frozen as `config` says.
-    pub(crate) fn load(config: &RunConfig, machine: &Machine) -> Result<Self, RunError> {
+    /// With `wants_projector` its projection head is read too.
+    pub(crate) fn load(config: &RunConfig, machine: &Machine, wants_projector: bool) -> Result<Self, RunError> {
         let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
         let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
         let architecture = chosen_architecture(&config.model, recognised.architecture);
@@ -40,8 +45,17 @@ impl StartingPoint {
         let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
         freeze(&mut backbone, &config.model)?;
         let input = input(&checkpoint, &architecture)?;
+        let projector = wants_projector.then(|| load_projector(&checkpoint, &recognised)).transpose()?;
         let notes = taken_from_run(&config.checkpoint.path, checkpoint.path()).into_iter().collect();
-        Ok(StartingPoint { architecture, backbone, input, report, hash: file_hash(checkpoint.path())?, notes })
+        Ok(StartingPoint {
+            architecture,
+            backbone,
+            input,
+            report,
+            hash: file_hash(checkpoint.path())?,
+            projector,
+            notes,
+        })
     }
 }
 

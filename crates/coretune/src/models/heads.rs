@@ -111,6 +111,19 @@ impl ProjectionHead {
         })
     }
 
+    /// A head of given layers, (weight, bias) each. They are copied to `device` as f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for shapes that are not those of a layer.
+    pub fn from_layers(
+        hidden: (&Tensor, &Tensor),
+        output: (&Tensor, &Tensor),
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let layer = |(weight, bias): (&Tensor, &Tensor)| Linear::from_values(weight, Some(bias), device);
+        Ok(ProjectionHead { hidden: layer(hidden)?, output: layer(output)? })
+    }
+
     /// A copy of the head, whose tensors get no gradient.
     pub(super) fn frozen_copy(&self) -> Result<Self, ModelError> {
         let copy = |layer: &Linear| -> Result<Linear, ModelError> {

@@ -1,5 +1,6 @@
 //! A pre-training run from end to end: its files, its names, and going on bit for bit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -101,6 +102,34 @@ fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() 
     safetensors_file::write(&path, &[("coretune".to_string(), lying)].into(), &tensors).unwrap();
     let error = input(&path, &[]).unwrap_err().to_string();
     assert!(error.contains("lying.safetensors") && error.contains("img_size -3"), "{error}");
+}
+
+/// The head of MoCo's queries becomes G_c, with its own number of outputs.
+#[test]
+fn fine_tuning_can_start_from_the_projection_head_of_the_checkpoint() {
+    let world = two_classes(0);
+    let folder = run(&world, "run", &["train.epochs=1", "pretrain.dim=12"]);
+    let prepared = |path: &Path, more: &[&str]| {
+        let paths =
+            [format!("checkpoint.path={}", path.display()), format!("data.dir={}", world.path("data").display())];
+        let settings = paths.iter().map(String::as_str).chain(["train.batch_size=4"]).chain(more.iter().copied());
+        let layers = settings.fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap());
+        prepare(&layers.validate().unwrap())
+    };
+    let task = prepared(folder.root(), &["method.projection=checkpoint"]).unwrap().task;
+    assert_eq!(task.config.method.contrast_dim, 12);
+    let (_, tensors) = safetensors_file::read(folder.last_checkpoint()).unwrap();
+    let projector = task.projector.unwrap();
+    assert!(projector.hidden.0.equal(&tensors["module.encoder_q.fc.0.weight"]));
+    assert!(projector.output.1.equal(&tensors["module.encoder_q.fc.2.bias"]));
+
+    let unused = prepared(folder.root(), &["method.projection=checkpoint", "method.name=cross-entropy"]).unwrap();
+    assert!(unused.task.projector.is_none() && unused.notes.iter().any(|note| note.contains("method.projection")));
+    let without: Vec<_> = tensors.into_iter().filter(|(name, _)| !name.contains("fc.2")).collect();
+    let path = world.path("without.safetensors");
+    safetensors_file::write(&path, &BTreeMap::new(), &without).unwrap();
+    let error = prepared(&path, &["method.projection=checkpoint"]).err().unwrap();
+    assert!(error.to_string().contains("found projection.0.bias [64], projection.0.weight [64, 64]"), "{error}");
 }
 
 #[test]

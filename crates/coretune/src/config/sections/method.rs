@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::config::HeadInit;
+use crate::config::{HeadInit, ProjectionInit};
 use crate::objectives::{Method, Objective, Values};
 use crate::settings::OnResume::Fixed;
 use crate::settings::{Kind, RunKind, Setting, custom, setting};
@@ -18,6 +18,8 @@ pub struct MethodSection {
     pub contrast_dim: i64,
     /// How the classifier starts.
     pub head_init: HeadInit,
+    /// How the projection head starts.
+    pub projection: ProjectionInit,
     /// The values of the settings that the method reads, by name.
     #[serde(flatten)]
     pub values: Table,
@@ -31,6 +33,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         .on_resume(Fixed),
     setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier")
         .default(HeadInit::Random.name()),
+    setting(
+        "method.projection",
+        Kind::Choice(ProjectionInit::names),
+        "start of the projection head; checkpoint: as pre-trained, with its own contrast-dim",
+    )
+    .default(ProjectionInit::Random.name())
+    .on_resume(Fixed),
 ];
 
 fn methods() -> Vec<&'static str> {
