@@ -20,12 +20,15 @@ to the checkpoint, the data or the machine; `off` means none. The resolved copy 
 the same run when handed to `--config`.
 
 Lists take commas and no spaces: `--mean 0.5,0.5,0.5`, `--allow-missing 'layer4.*,conv1.weight'`. Two flags have a meaning
-without a value: `--amp` is `--amp bf16` (bf16 whatever it costs), `--model-ema` is `--model-ema 0.999`. A switch named
+without a value: `--amp` is `--amp bf16` (bf16 even where it is slow), `--model-ema` is `--model-ema 0.999`. A switch named
 `--no-...` turns its setting off; any other switch turns it on.
 
 *On resume* says whether the value may differ when a run is resumed: `free` settings do not change what is computed;
 `ask` settings change it from here on, and are allowed by name with `--allow-change`; `fixed` settings are part of the
 saved state.
+
+`method.name = \"custom\"` marks a run whose objective a program of its own brought; `coretune fit` cannot begin or resume
+such a run.
 ";
 
 const AUTOMATIC: &str = "

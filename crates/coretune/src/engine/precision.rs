@@ -71,7 +71,7 @@ choice! {
         Auto = "auto",
         /// f32.
         Off = "off",
-        /// bf16 whatever it costs.
+        /// bf16 even where it is slow.
         Bf16 = "bf16",
     }
 }

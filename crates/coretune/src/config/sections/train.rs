@@ -114,7 +114,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("25")
         .default_in_pretraining("200")
         .read_by(RunKind::ALL),
-    setting("train.batch_size", Kind::Whole(2, ANY), "images in memory at a time: those of a step")
+    setting("train.batch_size", Kind::Whole(2, ANY), "images that go through the network at once")
         .default("64")
         .default_in_pretraining("256")
         .on_resume(Fixed)
@@ -122,7 +122,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "train.grad_accum_steps",
         Kind::Whole(1, ANY),
-        "batches that make a step: its batch is so many times larger",
+        "batches in a step, whose gradient is that of all their images",
     )
     .default("1")
     .on_resume(Fixed)
@@ -130,7 +130,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "train.accumulation",
         Kind::Choice(Accumulation::names),
-        "what contrast sees of them: all together, or one at a time",
+        "exact: contrast over all batches of a step; split: over one at a time",
     )
     .default(Accumulation::Exact.name()),
     setting("train.opt", Kind::Choice(Optimizer::names), "optimizer")
@@ -159,7 +159,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up")
         .auto(automatic::warmup_epochs_text)
         .read_by(RunKind::ALL),
-    setting("train.min_lr", Kind::Number(Range::From(0.0)), "where the cosine ends")
+    setting("train.min_lr", Kind::Number(Range::From(0.0)), "lr at the end of the cosine")
         .default("0.0")
         .read_by(RunKind::ALL),
     setting("train.step_epochs", Kind::Number(Range::Above(0.0)), "epochs between steps of sched step")
