@@ -76,6 +76,7 @@ fi
 if command -v python3 > /dev/null; then
     step python3 scripts/imports.py
     step python3 scripts/language.py
+    step python3 scripts/language.py --messages
     for folder in experiments scripts; do
         step python3 -m unittest discover --start-directory "$folder" --pattern '*_test.py'
     done
