@@ -148,7 +148,7 @@ impl Progress {
             self.clear();
             self.write_line(Instant::now());
         }
-        let why = if early { "; no epoch was better for long" } else { "" };
+        let why = if early { "; stopped early: no better epoch" } else { "" };
         self.printer.say("trained", format_args!("in {}{why}", clock(took)));
     }
 

@@ -43,7 +43,7 @@ impl Transfer {
         match event {
             Event::Note(text) => self.aside("note", &text),
             Event::Resumed { file, from } => {
-                self.aside("resumed", &format!("{file}   {} of it were there", size(from)));
+                self.aside("resumed", &format!("{file}   {} downloaded before", size(from)));
                 self.work = Some(Work::new(Doing::Fetching, file, from, Instant::now()));
             }
             Event::Advanced { doing, file, done, total } => self.advance(doing, file, done, total, Instant::now()),

@@ -99,13 +99,13 @@ fn what_is_missing_of_the_metrics_is_named() {
     };
     let gap = |steps, epochs, log_every| recorded(steps, epochs, log_every, Some(1));
     assert_eq!(gap(0, 0, 1), None);
-    assert_eq!(gap(3, 0, 2).unwrap(), "steps from 2 on, up to 3");
+    assert_eq!(gap(3, 0, 2).unwrap(), "the records of steps 2 to 3");
     for number in [2, 4, 5, 6, 10] {
         folder.log(&step(number)).unwrap();
     }
     assert_eq!(gap(7, 0, 2), None, "steps are logged at a distance, and at the end of an epoch");
-    assert_eq!(gap(11, 0, 2).unwrap(), "steps from 8 on, up to 9");
-    assert_eq!(gap(6, 0, 1).unwrap(), "steps from 1 on, up to 1");
+    assert_eq!(gap(11, 0, 2).unwrap(), "the records of steps 8 to 9");
+    assert_eq!(gap(6, 0, 1).unwrap(), "the records of steps 1 to 1");
     assert_eq!(gap(6, 1, 2).unwrap(), "the evaluation of epoch 1");
     assert_eq!(recorded(6, 1, 2, Some(2)), None, "pre-training looks at its features every few epochs");
     assert_eq!(recorded(6, 3, 2, Some(2)).unwrap(), "the evaluation of epoch 2");

@@ -59,13 +59,13 @@ fn tell(printer: &Printer, report: &Report) -> Result<(), Failure> {
     }
     match report.stops().count() {
         0 if report.findings.is_empty() => {
-            printer.result("sound", format_args!("nothing found in {}", lines::count(report.images, "image")))
+            printer.result("sound", format_args!("no problems in {}", lines::count(report.images, "image")))
         }
         0 => Ok(()),
         count => {
             let sentence = format!("{} would stop a run", lines::count(count, "finding"));
             Err(Failure::refused(sentence)
-                .hint("fit --skip-broken leaves unreadable images out; the rest is to be mended"))
+                .hint("fit --skip-broken leaves unreadable images out; fix the other problems"))
         }
     }
 }

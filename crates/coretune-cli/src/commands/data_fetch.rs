@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &DataFetch) -> Result<(), Failure> {
     transfer.clear();
     let fetched = fetched?;
     if fetched.was_there {
-        printer.say("there", format_args!("{name} was fetched before and is sound"));
+        printer.say("there", format_args!("{name} was fetched before and is intact"));
     }
     let data = Dataset::open(&folder, &DatasetOptions::default()).map_err(coretune::train::TrainError::from)?;
     for split in &data.describe().splits {

@@ -12,7 +12,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     if RunFolder::holds_run(&arguments.checkpoint) {
         let file = RunFolder::open_records(&arguments.checkpoint)?.encoder()?;
-        printer.say("note", format_args!("this is a run folder: inspected is {}", lines::quoted(&file)));
+        printer.say("note", format_args!("this is a run folder; inspecting {}", lines::quoted(&file)));
     }
     let report = checkpoints::inspect(&arguments.checkpoint, arguments.encoder.as_deref())?;
     printer.json(&report)?;

@@ -56,12 +56,17 @@ pub(crate) fn estimate(printer: &Printer, estimate: &Estimate, of: &str) {
     printer.say("time", format_args!("about {} for {of}", clock(time)));
 }
 
-/// `test: 240 images, 20 (daisy) to 20 (daisy) of a class`: a split as it lies there, before any budget.
+/// A split before any budget: `test: 240 images, 12 classes of 20`, or, if they differ in size, `test: 240 images,
+/// 12 classes, 10 (iris) to 31 (daisy) each`.
 pub(crate) fn split(split: &SplitDescription) -> String {
-    let SplitDescription { role, images, smallest, largest, .. } = split;
-    let (least, most) = (smallest.images, largest.images);
+    let SplitDescription { role, images, classes, smallest, largest } = split;
     let images = count(*images, "image");
-    format!("{role}: {images}, {least} ({}) to {most} ({}) of a class", smallest.class, largest.class)
+    let classes = if *classes == 1 { "1 class".into() } else { format!("{classes} classes") };
+    let (least, most) = (smallest.images, largest.images);
+    if least == most {
+        return format!("{role}: {images}, {classes} of {least}");
+    }
+    format!("{role}: {images}, {classes}, {least} ({}) to {most} ({}) each", smallest.class, largest.class)
 }
 
 /// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`
@@ -106,7 +111,7 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
         Sampler::Balanced => {
             let (classes, of_each) = config.balanced_batch(task.classes.len());
             (classes * of_each < asked).then(|| {
-                format!("{} a step, {classes} classes x {of_each}, not {asked}", count(classes * of_each, "image"))
+                format!("{} per step ({classes} classes x {of_each}), not {asked}", count(classes * of_each, "image"))
             })
         }
     }
@@ -115,8 +120,9 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
 /// How many of the images each epoch leaves out, if any.
 pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Option<String> {
     let left_out = images.saturating_sub(batch.saturating_mul(steps as usize));
-    let sentence =
-        || format!("each epoch leaves out {}, others each time: they do not fill a batch", count(left_out, "image"));
+    let sentence = || {
+        format!("each epoch leaves out {} that do not fill a batch, different ones each time", count(left_out, "image"))
+    };
     (left_out > 0).then(sentence)
 }
 

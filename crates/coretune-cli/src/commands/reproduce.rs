@@ -32,7 +32,7 @@ fn repeat<J: Shown>(printer: &Printer, run: &Path, copy: &Path) -> Result<StateC
     let comparison = runs::repeat::<J>(run, copy, screen.options(), &mut |event| screen.see(event));
     screen.outcome(comparison).map_err(|failure| match failure.status {
         Status::Interrupted(_) => {
-            failure.hint(format!("a repetition is made in one go: remove {} and begin again", lines::quoted(copy)))
+            failure.hint(format!("a repetition cannot be resumed: remove {} and start again", lines::quoted(copy)))
         }
         _ => failure,
     })
@@ -48,7 +48,7 @@ fn beside(run: &Path) -> PathBuf {
 fn show(printer: &Printer, comparison: &StateComparison) -> Result<(), Failure> {
     let StateComparison { tensors, different, first_different, largest_difference, .. } = comparison;
     let Some(first) = first_different else {
-        return printer.result("reproduced", format_args!("all {tensors} tensors are equal, bit for bit"));
+        return printer.result("reproduced", format_args!("all {tensors} tensors are bit-identical"));
     };
     let sentence = format!("{different} of {} differ from the run", lines::count(*tensors, "tensor"));
     Err(Failure::failed(sentence).detail("first", first).detail("largest", format!("{largest_difference:e}")).hint(

@@ -48,7 +48,7 @@ pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), F
         if runs::is_begun(&root)? {
             return resume::<J>(&printer, arguments, flags, &root);
         }
-        printer.say("note", format_args!("{} holds no run yet: this is its beginning", root.display()));
+        printer.say("note", format_args!("{} contains no run yet; starting one", root.display()));
     }
     let config = J::of(&given)?;
     for unused in config.unused(&given) {
@@ -73,8 +73,10 @@ fn resume<J: Shown>(printer: &Printer, arguments: &Training, flags: &Flags, root
         Resumed::Finished(finished) => J::show_result(printer, &finished, root),
         Resumed::FinishedBefore(summary) => {
             printer.json(&summary)?;
-            printer
-                .result("finished", format_args!("{} is done already: {}", lines::quoted(root), J::in_short(&summary)))
+            printer.result(
+                "finished",
+                format_args!("{} has finished already: {}", lines::quoted(root), J::in_short(&summary)),
+            )
         }
     }
 }

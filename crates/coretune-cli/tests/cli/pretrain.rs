@@ -71,9 +71,9 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     assert!(bytes("killed") == bytes("whole"));
     let again = coretune(&["pretrain", "--resume", "--output", &world.path("killed")]);
     assert_eq!(again.status.code(), Some(0));
-    assert!(stdout(&again).contains("is done already"), "{}", stdout(&again));
+    assert!(stdout(&again).contains("has finished already"), "{}", stdout(&again));
     let reproduced = coretune(&["reproduce", &world.path("whole")]);
-    assert!(stdout(&reproduced).contains("bit for bit"), "{}{}", stdout(&reproduced), stderr(&reproduced));
+    assert!(stdout(&reproduced).contains("bit-identical"), "{}{}", stdout(&reproduced), stderr(&reproduced));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_was_saved_is_made_by_settings_that_no_resume_can_change() {
         (&["--method", "simclr", "--allow-change", "pretrain.method"], "pretrain.method"),
         (&["--queue-size", "16", "--allow-change", "pretrain.queue_size"], "pretrain.queue_size"),
         (&["--epochs", "1", "--allow-change", "train.epochs"], "has made 2 epochs"),
-        (&["--lr", "0.5", "--allow-change", "train.lr"], "has made all its 2 epochs"),
+        (&["--lr", "0.5", "--allow-change", "train.lr"], "has finished all its 2 epochs"),
     ];
     for (more, part) in refusals {
         let output = coretune(&[&["pretrain", "--resume", "--output", &root], more].concat());

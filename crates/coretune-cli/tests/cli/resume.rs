@@ -94,11 +94,11 @@ fn nothing_saved_yet_starts_afresh_and_a_finished_run_says_so() {
     let before = last(&world.path("run"));
     let again = coretune(&["fit", "--resume", "--output", &world.path("run")]);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stdout(&again).contains("is done already: test top-1"), "{}", stdout(&again));
+    assert!(stdout(&again).contains("has finished already: test top-1"), "{}", stdout(&again));
     assert!(last(&world.path("run")) == before);
     let nowhere = coretune(&["fit", "--resume", "--output", &world.path("nowhere")]);
     assert_eq!(nowhere.status.code(), Some(2), "{}", stderr(&nowhere));
-    assert!(stderr(&nowhere).contains("holds no run yet"), "{}", stderr(&nowhere));
+    assert!(stderr(&nowhere).contains("contains no run yet"), "{}", stderr(&nowhere));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_run_is_reproduced_bit_for_bit_and_a_changed_one_is_not() {
     let root = world.path("run");
     let same = coretune(&["reproduce", &root]);
     assert_eq!(same.status.code(), Some(0), "{}", stderr(&same));
-    assert!(stdout(&same).contains("are equal, bit for bit"), "{}", stdout(&same));
+    assert!(stdout(&same).contains("are bit-identical"), "{}", stdout(&same));
     let config = Path::new(&root).join("config.toml");
     let text = fs::read_to_string(&config).unwrap().replace("lr = 0.03", "lr = 0.02");
     fs::write(&config, text).unwrap();
@@ -252,7 +252,7 @@ fn what_going_on_needs_is_looked_at_before_anything_is_touched() {
     wait_for_lines(&mut child, Path::new(&root), metrics(Path::new(&root)).len() + 4);
     child.kill().unwrap();
     let text = stderr(&child.wait_with_output().unwrap());
-    assert!(text.contains("metrics.jsonl lacks steps from 2 on, up to 2"), "{text}");
+    assert!(text.contains("metrics.jsonl lacks the records of steps 2 to 2"), "{text}");
 }
 
 #[test]

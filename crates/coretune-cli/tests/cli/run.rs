@@ -165,10 +165,10 @@ fn a_balanced_batch_is_made_of_the_classes_that_there_are() {
     arguments[batch + 1] = "15".into();
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("14 images a step, 2 classes x 7, not 15"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("14 images per step (2 classes x 7), not 15"), "{}", stderr(&output));
     let again = run(&[&arguments[..], &["--resume".to_string()]].concat());
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stdout(&again).contains("is done already"), "{}", stdout(&again));
+    assert!(stdout(&again).contains("has finished already"), "{}", stdout(&again));
     assert_eq!(coretune(&["evaluate", &world.path("run")]).status.code(), Some(0));
 
     let output = run(&world.fit("none", &["--sampler", "balanced", "--classes-per-batch", "3"]));

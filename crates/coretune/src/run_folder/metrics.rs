@@ -135,7 +135,7 @@ pub(super) fn gap(records: &[MetricsRecord], steps: u64, epochs: u64, recording:
     for step in within.chain([steps + 1]) {
         let due = before + log_every.max(1);
         if step > due {
-            return Some(format!("steps from {due} on, up to {}", step - 1));
+            return Some(format!("the records of steps {due} to {}", step - 1));
         }
         before = step;
     }

@@ -40,7 +40,7 @@ pub enum RunError {
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
     /// A method of a program's own, which this program does not bring.
-    #[error("the method `custom` is in no table: only the program that brings it can run it")]
+    #[error("the method `custom` is not in the table: only the program that passes it can run it")]
     NoObjective,
     /// A method of the program's own for a kind of run that takes methods from the table only.
     #[error("runs of {kind} take their method from the table")]
@@ -66,10 +66,10 @@ pub enum RunError {
     )]
     QueueDoesNotFit { keys: usize, width: i64, bytes: u64, available: u64 },
     /// The run has made more epochs than it is to make now.
-    #[error("the run has made {made} epochs, more than the {asked} that are asked for")]
+    #[error("the run has made {made} epochs, more than the {asked} asked for")]
     FewerEpochs { made: u64, asked: u64 },
     /// A finished run is to be resumed with other settings.
-    #[error("the run has made all its {made} epochs: nothing is left to compute with other settings")]
+    #[error("the run has finished all its {made} epochs: other settings have nothing left to change")]
     AllEpochsMade { made: u64 },
     /// The images or the checkpoint are not those that the run began with.
     #[error("{what} {path} is not what the run began with")]
@@ -82,13 +82,13 @@ pub enum RunError {
         found: String,
     },
     /// A run that is to be repeated has not ended.
-    #[error("{run} has not been run to its end")]
+    #[error("{run} has not finished")]
     Unfinished { run: PathBuf, kind: RunKind },
     /// A run cannot be repeated from its `config.toml`, since it began with other settings.
-    #[error("{run} cannot be repeated: its settings were changed on the way")]
+    #[error("{run} cannot be repeated: its settings were changed while it ran")]
     SettingsChanged { run: PathBuf, config: PathBuf, kind: RunKind, changes: Vec<ChangeRecord> },
     /// The place of a repetition is taken.
-    #[error("{copy} is not empty, as after an earlier repetition")]
+    #[error("{copy} is not empty; an earlier repetition may have written it")]
     NotFree { copy: PathBuf, run: PathBuf },
 }
 
@@ -147,7 +147,7 @@ impl RunError {
             Self::Machine(error) => return error.hint(),
             Self::UnderWay(error) => return error.hint(),
             Self::Read { .. } => return None,
-            Self::OneClass { .. } => "a classifier needs two classes or more, each a folder of its own".into(),
+            Self::OneClass { .. } => "a classifier needs two classes or more, each in its own folder".into(),
             Self::ClassCount { .. } => {
                 "leave out {model.num_classes} (in a file: model.num_classes = \"auto\"): the data \
                                         says how many there are"
@@ -157,27 +157,27 @@ impl RunError {
             Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
             Self::OtherMethod { began, .. } => {
-                format!("resume it with the program that brings `{}`, or start a new run", literal(began)).into()
+                format!("resume it with the program that passes `{}`, or start a new run", literal(began)).into()
             }
-            Self::NoOwnMethod { .. } => "add the method to the table, or train with one of it".into(),
+            Self::NoOwnMethod { .. } => "add the method to the table, or use a method of the table".into(),
             Self::BatchDoesNotFit { largest, step, img_size, .. } => smaller_batch(*largest, *step, *img_size),
             Self::QueueDoesNotFit { .. } => "give a smaller {pretrain.queue_size} or {pretrain.dim}".into(),
             Self::FewerEpochs { made, .. } => format!("give {{train.epochs={made}}} or more").into(),
             Self::AllEpochsMade { .. } => {
-                "{train.epochs=N} {@allow-change=train.epochs} makes it longer; {run.output=DIR} begins another one"
+                "{train.epochs=N} {@allow-change=train.epochs} extends the run; {run.output=DIR} starts another one"
                     .into()
             }
             Self::InputChanged { .. } => {
-                "give the original with {data.dir} or {checkpoint.path}, or start a new run".into()
+                "give the original as {data.dir} or {checkpoint.path}, or start a new run".into()
             }
             Self::Unfinished { kind, run } => {
                 let run = literal(run.display());
-                format!("{} {{@resume}} {{run.output={run}}} ends it first", kind.action()).into()
+                format!("{} {{@resume}} {{run.output={run}}} finishes it first", kind.action()).into()
             }
             Self::SettingsChanged { kind, config, .. } => {
                 let (action, config) = (kind.action(), literal(config.display()));
                 format!(
-                    "{{@allow-change}} changed them; a new run of its last settings can be made: \
+                    "{{@allow-change}} changed them; a new run with its last settings: \
                      {action} {{@config={config}}} {{run.output=DIR}}"
                 )
                 .into()

@@ -52,7 +52,7 @@ pub(super) fn check_inputs(
 ) -> Result<Vec<String>, RunError> {
     let Some(recorded) = folder.read_provenance()? else { return Ok(Vec::new()) };
     let differences = compare_provenance(&recorded, now, &config.data().dir, config.checkpoint_path())?;
-    Ok(differences.iter().map(|what| format!("{what}; the weights will not be the same to the last bit")).collect())
+    Ok(differences.iter().map(|what| format!("{what}; the weights will not be bit-identical")).collect())
 }
 
 /// Compares the inputs and the machine with those that a run recorded; gives what differs and keeps the results from

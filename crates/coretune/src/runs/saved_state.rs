@@ -43,19 +43,18 @@ impl SavedState {
             safetensors_file::check(file).map_err(damaged)?;
         }
         if folder.read_provenance()?.is_none() {
-            let found = "provenance.json is missing, so nobody knows whether images and checkpoint are still the same";
+            let found = "provenance.json is missing, so it is unknown whether images and checkpoint are still the same";
             return Err(refused(found.into()).into());
         }
         let gap = folder.gap_in_metrics(progress.step, progress.epochs, recording)?;
-        let note =
-            |gap| format!("{} lacks {gap}: curves and tables will lack them too", folder.metrics_file().display());
+        let note = |gap| format!("{} lacks {gap}; curves and tables will not show it", folder.metrics_file().display());
         Ok(SavedState { step: progress.step, notes: gap.map(note).into_iter().collect() })
     }
 
     /// Nothing has been saved yet.
     fn nothing(folder: &RunFolder) -> Self {
         let note =
-            "there is no saved state, so the run begins anew and replaces the best epoch that it has kept".into();
+            "there is no saved state, so the run starts again and replaces the best epoch that it has saved".into();
         SavedState { step: 0, notes: folder.best_checkpoint().exists().then_some(note).into_iter().collect() }
     }
 }
