@@ -49,10 +49,11 @@ impl Preparation {
         let classes = task.classes.len() as i64;
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;
-        objective.begin(&Start { network: &model, seed })?;
-        let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
         let images = TrainingImages { views: objective.needs().views, ..task.training_images()? };
         let steps_per_epoch = images.steps_per_epoch()?;
+        let steps = config.train.epochs as u64 * steps_per_epoch;
+        objective.begin(&Start { network: &model, seed, steps })?;
+        let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
         // Of a step in parts, one part is in memory at a time.
         let at_a_time = config.train.batch_size.min(batch.labels.len());

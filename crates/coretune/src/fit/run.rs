@@ -121,7 +121,8 @@ impl Task {
         let classifier = self.classifier(backbone.feature_width(), frozen)?;
         let model = self.model(backbone, classifier, &*objective)?;
         objective.needs().check(&model)?;
-        objective.begin(&Start { network: &model, seed: train.seed })?;
+        let steps = train.epochs as u64 * self.steps_per_epoch()?;
+        objective.begin(&Start { network: &model, seed: train.seed, steps })?;
         Ok(FineTuning {
             description: self.description(&model),
             optimizer: training_plan::optimizer(&model, train, &*objective),

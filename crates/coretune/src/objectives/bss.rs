@@ -12,6 +12,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[WEIGHT, SMALLEST],
     defaults: &[],
+    requires: &[],
     pretraining: None,
     build: |values| {
         let Settings { bss_weight: weight, bss_smallest: smallest } = values.read();

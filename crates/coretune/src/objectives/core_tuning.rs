@@ -18,6 +18,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[PAIRS, ETA, ALPHA, TEMPERATURE, FOCAL, DETACH_FOCAL],
     defaults: &[],
+    requires: &[],
     pretraining: None,
     build: |values| {
         let Settings { pairs, eta, alpha, temperature, focal, detach_focal } = values.read();

@@ -10,6 +10,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[],
     defaults: &[],
+    requires: &[],
     pretraining: None,
     build: |values| Box::new(CrossEntropy { label_smoothing: values.label_smoothing }),
 };

@@ -12,6 +12,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[WEIGHT, HEAD_DECAY],
     defaults: &[NO_WEIGHT_DECAY],
+    requires: &[],
     pretraining: None,
     build: |values| {
         let Settings { l2_sp_weight: weight, head_decay } = values.read();

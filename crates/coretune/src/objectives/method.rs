@@ -19,10 +19,23 @@ pub struct Method {
     pub settings: &'static [Setting],
     /// Keys of settings whose default differs with this method, and that default, as its authors have it.
     pub defaults: &'static [(&'static str, &'static str)],
+    /// Settings that must have a certain value with this method.
+    pub requires: &'static [Requirement],
     /// Defaults of pre-training that differ from method to method.
     pub pretraining: Option<PretrainingDefaults>,
     /// Makes the objective from values that were checked against `settings`.
     pub build: fn(&Values<'_>) -> Box<dyn Objective>,
+}
+
+/// A setting that must have a certain value with a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requirement {
+    /// Its key.
+    pub key: &'static str,
+    /// The only value that goes with the method, a word.
+    pub value: &'static str,
+    /// Why, as a sentence without its full stop: `the classifier learns in the last part of the run`.
+    pub because: &'static str,
 }
 
 /// What `auto` becomes in pre-training, as the method's authors have it.

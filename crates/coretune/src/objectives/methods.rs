@@ -12,6 +12,7 @@ pub const METHODS: &[&Method] = &[
     &super::l2_sp::METHOD,
     &super::bss::METHOD,
     &super::mix_and_match::METHOD,
+    &super::coin::METHOD,
     &super::moco::METHOD,
     &super::simclr::METHOD,
 ];

@@ -15,6 +15,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[WEIGHT, MARGIN],
     defaults: &[],
+    requires: &[],
     pretraining: None,
     build: |values| {
         let Settings { triplet_weight: weight, triplet_margin: margin } = values.read();

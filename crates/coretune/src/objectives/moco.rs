@@ -19,6 +19,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::Pretraining,
     settings: &[DIM, QUEUE_SIZE, MOMENTUM, BN_GROUPS],
     defaults: &[],
+    requires: &[],
     pretraining: Some(PretrainingDefaults { temperature: 0.2, least_area: 0.2, jitter: 0.5 }),
     build: |values| {
         let Settings { temperature, dim, queue_size, momentum, bn_groups } = values.read();

@@ -4,6 +4,7 @@
 //! is that file and a line of the table.
 
 mod bss;
+mod coin;
 mod core_tuning;
 mod cross_entropy;
 pub mod figure;
@@ -20,11 +21,12 @@ mod simclr;
 mod supervised_contrastive;
 
 pub use bss::BatchSpectralShrinkage;
+pub use coin::{Coin, CoinSettings};
 pub use core_tuning::{CoreTuning, PairScheme};
 pub use cross_entropy::CrossEntropy;
 pub use instance_discrimination::spread;
 pub use l2_sp::L2Sp;
-pub use method::{Method, PretrainingDefaults, Values};
+pub use method::{Method, PretrainingDefaults, Requirement, Values};
 pub use methods::METHODS;
 pub use mix_and_match::MixAndMatch;
 pub use moco::{MoCo, MoCoSettings, momentum_update};

@@ -53,6 +53,11 @@ pub trait Objective: Send {
         Parameters::default()
     }
 
+    /// Whether the method may leave the network's weight of this name unchanged for an epoch or longer.
+    fn may_rest(&self, _name: &str) -> bool {
+        false
+    }
+
     /// How the tensors of a run are named in its files.
     fn names(&self) -> FileNames {
         FileNames::OWN
@@ -143,6 +148,8 @@ pub struct Start<'a> {
     pub network: &'a dyn Network,
     /// Seed of the run: draws come from [`crate::random::stream`].
     pub seed: u64,
+    /// Steps of the whole run, as planned.
+    pub steps: u64,
 }
 
 /// A weight decay of one weight, towards values of its own: each update adds strength x (weight - towards) to the gradient,

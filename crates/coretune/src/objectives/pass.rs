@@ -44,6 +44,8 @@ pub struct Pass<'a> {
     pub labels: &'a [i64],
     /// Seed of the run and number of the step: what random draws depend on.
     pub draw: (u64, u64),
+    /// Number of the step, from 0.
+    pub step: u64,
     /// The network that is trained; its [`Network::tensors`] are the weights.
     pub network: &'a dyn Network,
     /// The heads of the network.
@@ -54,7 +56,7 @@ pub struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// A pass in which the features are computed when the objective first asks for them.
+    /// A pass in which the features are computed when the objective first asks for them, in the step that `draw` names.
     pub fn new(
         network: &'a dyn Network,
         heads: Heads<'a>,
@@ -63,7 +65,7 @@ impl<'a> Pass<'a> {
         draw: (u64, u64),
         world: World,
     ) -> Self {
-        Pass { images, labels, draw, network, heads, world, features: OnceCell::new(), maps: None }
+        Pass { images, labels, draw, step: draw.1, network, heads, world, features: OnceCell::new(), maps: None }
     }
 
     /// The same pass for a method that reads [`Pass::stage_maps`]: the maps of the one pass through the network are
@@ -71,6 +73,13 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn keeping_maps(mut self) -> Self {
         self.maps = Some(OnceCell::new());
+        self
+    }
+
+    /// The same pass as part of this step: the parts of a batch draw numbers of their own.
+    #[must_use]
+    pub fn in_step(mut self, step: u64) -> Self {
+        self.step = step;
         self
     }
 

@@ -15,6 +15,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::Pretraining,
     settings: &[DIM],
     defaults: &[],
+    requires: &[],
     pretraining: Some(PretrainingDefaults { temperature: 0.5, least_area: 0.08, jitter: 1.0 }),
     build: |values| {
         let Settings { temperature } = values.read();

@@ -12,6 +12,7 @@ pub(super) const METHOD: Method = Method {
     kind: RunKind::FineTuning,
     settings: &[ETA, TEMPERATURE],
     defaults: &[],
+    requires: &[],
     pretraining: None,
     build: |values| {
         let Settings { eta, temperature } = values.read();

@@ -80,7 +80,7 @@ impl Learner for FineTuning {
     }
 
     fn is_follower(&self, name: &str) -> bool {
-        is_method_state(&*self.objective, name)
+        is_method_state(&*self.objective, name) || self.objective.may_rest(name)
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {

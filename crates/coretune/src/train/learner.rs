@@ -23,7 +23,7 @@ pub trait Learner {
     /// Whether this tensor is to stay as it was.
     fn is_frozen(&self, name: &str, role: Role) -> bool;
 
-    /// Whether this tensor only follows others, so that it may well stay where it is.
+    /// Whether this tensor only follows others, or waits for a later part of the run, so that it may stay where it is.
     fn is_follower(&self, _name: &str) -> bool {
         false
     }

@@ -214,7 +214,7 @@ impl<'a> StepInput<'a> {
             classifier: &|rows| network.classifier().map_or_else(Tensor::new, |head| head.forward(rows)),
             projection: &|rows| network.projection().map_or_else(|| rows.shallow_clone(), |head| head.forward(rows)),
         };
-        let mut pass = Pass::new(network, heads, images, labels, draw, self.world);
+        let mut pass = Pass::new(network, heads, images, labels, draw, self.world).in_step(self.draw.1);
         if self.objective.needs().stage_maps {
             pass = pass.keeping_maps();
         }

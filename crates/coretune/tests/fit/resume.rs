@@ -46,6 +46,25 @@ fn checkpoints(root: &Path) -> [Vec<u8>; 2] {
     ["last", "best"].map(|name| fs::read(root.join(format!("checkpoints/{name}.safetensors"))).unwrap())
 }
 
+/// Stops a run after each of `steps` and resumes it: it must end as the run that was left alone.
+fn assert_resumes(world: &SmallWorld, name: &str, settings: &[&str], steps: &[u64]) {
+    let config = world.config(settings);
+    let whole = RunFolder::create(&world.path(&format!("{name}-whole"))).unwrap();
+    run(&whole, &config, |_| false).unwrap();
+    for &step in steps {
+        let folder = RunFolder::create(&world.path(&format!("{name}-{step}"))).unwrap();
+        let error = run(&folder, &config, |event| is_step(event, step)).unwrap_err();
+        let RunError::Train(TrainError::Interrupted { saved: Some(saved) }) = &error else {
+            panic!("{name}, {step}: {error}")
+        };
+        assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
+        assert!(folder.read_summary::<Summary>().unwrap().is_none());
+        run(&folder, &config, |_| false).unwrap();
+        assert!(checkpoints(folder.root()) == checkpoints(whole.root()), "{name}, stopped after step {step}");
+        assert_eq!(timeless_metrics(folder.root()), timeless_metrics(whole.root()), "{name}, {step}");
+    }
+}
+
 /// 30 images in batches of 8 are three steps an epoch: stopped within an epoch, at its end, and in a later one.
 #[test]
 fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
@@ -54,24 +73,18 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
         ("core-tuning", vec!["run.probe=false"]),
         ("average", vec!["run.probe=false", "train.model_ema=0.9", "train.opt=adamw", "train.lr=0.001"]),
         ("balanced", vec!["data.sampler=balanced", "train.batch_size=6", "data.images_per_class=2", "method.name=scl"]),
-        ("l2-sp", vec!["method.name=l2-sp", "run.probe=false"]),
         ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe", "train.log_every=2"]),
     ] {
-        let config = world.config(&settings);
-        let whole = RunFolder::create(&world.path(&format!("{name}-whole"))).unwrap();
-        run(&whole, &config, |_| false).unwrap();
-        for step in [1, 2, 3, 5] {
-            let folder = RunFolder::create(&world.path(&format!("{name}-{step}"))).unwrap();
-            let error = run(&folder, &config, |event| is_step(event, step)).unwrap_err();
-            let RunError::Train(TrainError::Interrupted { saved: Some(saved) }) = &error else {
-                panic!("{name}, {step}: {error}")
-            };
-            assert!(saved.step >= step && saved.path == folder.last_checkpoint(), "{saved:?}");
-            assert!(folder.read_summary::<Summary>().unwrap().is_none());
-            run(&folder, &config, |_| false).unwrap();
-            assert!(checkpoints(folder.root()) == checkpoints(whole.root()), "{name}, stopped after step {step}");
-            assert_eq!(timeless_metrics(folder.root()), timeless_metrics(whole.root()), "{name}, {step}");
-        }
+        assert_resumes(&world, name, &settings, &[1, 2, 3, 5]);
+    }
+}
+
+/// Methods that have state of their own, or whose loss depends on the number of the step.
+#[test]
+fn a_method_with_a_state_or_a_schedule_ends_with_the_same_bytes() {
+    let world = SmallWorld::new(12, 4);
+    for method in ["l2-sp", "coin"] {
+        assert_resumes(&world, method, &["run.probe=false", &format!("method.name={method}")], &[2, 5]);
     }
 }
 

@@ -23,7 +23,7 @@ fn batch(labels: Vec<i64>) -> Batch {
 fn losses(word: &str, model: &Model, batch: &Batch, steps: u64) -> Vec<f64> {
     let config = config(&[&format!("method.name={word}")]);
     let mut objective = config.method.build(0.0).unwrap();
-    objective.begin(&Start { network: model, seed: 0 }).unwrap();
+    objective.begin(&Start { network: model, seed: 0, steps }).unwrap();
     let decay = config.train.weight_decay;
     let mut optimizer = Optimizer::new(model, SGD, RATES, decay, None).pulled(objective.pulls());
     let mut one = |number| {
