@@ -90,6 +90,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.train_split", OPENS),
     ("data.val_split", OPENS),
     ("data.test_split", OPENS),
+    ("data.layout", OPENS),
     ("data.check", CHECKS.flag("data-check")),
     ("data.skip_broken", DRAWS),
     ("data.label_fraction", DRAWS.common()),

@@ -1,48 +1,58 @@
 //! `coretune data check DIR`: what is wrong with labelled images, before hours are spent on them.
 
-use coretune::config::Layers;
+use coretune::config::{DataCheck, DataSection, Layers};
 use coretune::data::check::{Depth, Report, Severity, check};
-use coretune::data::{Dataset, DatasetOptions, Role};
+use coretune::data::{Dataset, Description, Role};
+use coretune::fit::check_usable;
 use coretune::train::Event;
-use toml::Value;
+use serde::Serialize;
 
 use super::lines;
-use crate::args::{DataCheck, Flags};
+use crate::args::{DataCheck as Arguments, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::Progress;
 
-pub(crate) fn run(arguments: &DataCheck, flags: &Flags) -> Result<(), Failure> {
-    let printer = Printer::new(arguments.json);
-    let layers = flags.over(Layers::defaults())?;
-    let text = |key| layers.get(key).and_then(Value::as_str).filter(|&text| text != "auto").map(String::from);
-    let options = DatasetOptions {
-        train_split: text("data.train_split"),
-        val_split: text("data.val_split"),
-        test_split: text("data.test_split"),
-    };
-    let (dataset, unknown) =
-        Dataset::open_known(&arguments.dir, &options).map_err(coretune::train::TrainError::from)?;
-    for split in &dataset.describe().splits {
-        printer.result("images", lines::split(split))?;
-    }
-    let mut report = match text("data.check").as_deref() {
-        Some("off") if unknown.is_empty() => return Ok(()),
-        Some("off") => Report::default(),
-        Some("quick") => look(&printer, &dataset, Depth::Quick, &layers),
-        _ => look(&printer, &dataset, Depth::Full, &layers),
-    };
-    report.add_unknown(&unknown);
-    printer.json(&report)?;
-    tell(&printer, &report)
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Page<'a> {
+    data: &'a Description,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
-fn look(printer: &Printer, dataset: &Dataset, depth: Depth, layers: &Layers) -> Report {
+pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.json);
+    let data = flags.over(Layers::defaults())?.data_section(&arguments.dir)?;
+    let (dataset, unknown) =
+        Dataset::open_known(&data.dir, &data.options()).map_err(coretune::train::TrainError::from)?;
+    let description = dataset.describe();
+    for (role, images) in lines::splits(&description) {
+        printer.result(&role, images)?;
+    }
+    for omission in &description.left_out {
+        printer.result("left out", omission)?;
+    }
+    let mut report = match data.check {
+        DataCheck::Off => Report::default(),
+        DataCheck::Quick => checked(&printer, &dataset, Depth::Quick, &data),
+        DataCheck::Full => checked(&printer, &dataset, Depth::Full, &data),
+    };
+    report.add_unknown(&unknown);
+    // With any seed the same labels are there, and the same is refused.
+    if let Err(error) = check_usable(&dataset, &data, 0) {
+        report.add_refusal(error.to_string());
+    }
+    printer.json(&Page { data: &description, report: &report })?;
+    show(&printer, &report, data.check)
+}
+
+fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSection) -> Report {
     let splits: Vec<_> = [Role::Train, Role::Validation, Role::Test]
         .into_iter()
         .filter_map(|role| Some((role, dataset.split(role)?)))
         .collect();
-    let img_size = layers.get("data.img_size").and_then(Value::as_integer).and_then(|size| u32::try_from(size).ok());
+    let img_size = data.img_size.and_then(|size| u32::try_from(size).ok());
     let mut progress = Progress::new(printer.clone());
     progress.see(&Event::Stage("check of the images"));
     let mut seen = |done, total| progress.see(&Event::Progress { done, total });
@@ -52,13 +62,13 @@ fn look(printer: &Printer, dataset: &Dataset, depth: Depth, layers: &Layers) -> 
 }
 
 /// A line for each finding; an error when one of them would stop a run.
-fn tell(printer: &Printer, report: &Report) -> Result<(), Failure> {
+fn show(printer: &Printer, report: &Report, check: DataCheck) -> Result<(), Failure> {
     for finding in &report.findings {
         let label = if finding.severity == Severity::Stops { "stops" } else { "warning" };
         printer.result(label, finding)?;
     }
     match report.stops().count() {
-        0 if report.findings.is_empty() => {
+        0 if report.findings.is_empty() && check != DataCheck::Off => {
             printer.result("sound", format_args!("no problems in {}", lines::count(report.images, "image")))
         }
         0 => Ok(()),

@@ -25,8 +25,8 @@ pub(crate) fn run(arguments: &DataFetch) -> Result<(), Failure> {
         printer.say("there", format_args!("{name} was fetched before and is intact"));
     }
     let data = Dataset::open(&folder, &DatasetOptions::default()).map_err(coretune::train::TrainError::from)?;
-    for split in &data.describe().splits {
-        printer.say("images", lines::split(split));
+    for (role, images) in lines::splits(&data.describe()) {
+        printer.say(&role, images);
     }
     printer.json(&Done { name, folder: &folder, was_there: fetched.was_there })?;
     printer.line(&folder.display().to_string())

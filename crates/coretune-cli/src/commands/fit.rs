@@ -30,8 +30,8 @@ impl Shown for RunConfig {
     }
 
     fn show_images(printer: &Printer, preparation: &Preparation) {
-        for split in &preparation.data.splits {
-            printer.say("images", lines::split(split));
+        for (role, images) in lines::splits(&preparation.data) {
+            printer.say(&role, images);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, Optimizer, RunConfig, Sampler, Setting};
-use coretune::data::SplitDescription;
+use coretune::data::{Description, Omission, SplitDescription};
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::TOP1;
@@ -24,12 +24,20 @@ use crate::progress::clock;
 pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     let task = &preparation.task;
     printer.say("data", data(task));
+    left_out(printer, &preparation.data.left_out);
     printer.say("checkpoint", format_args!("{}, {}", task.report.method, coverage(&task.report)));
     if !task.report.missing.is_empty() {
         printer.warn(format_args!("trained from random values: {}", first_of(&task.report.missing)));
     }
     for note in &preparation.notes {
         printer.warn(note);
+    }
+}
+
+/// A line for each reason for which something in the data is not among the images.
+pub(crate) fn left_out(printer: &Printer, omissions: &[Omission]) {
+    for omission in omissions {
+        printer.say("left out", omission);
     }
 }
 
@@ -56,17 +64,20 @@ pub(crate) fn estimate(printer: &Printer, estimate: &Estimate, of: &str) {
     printer.say("time", format_args!("about {} for {of}", clock(time)));
 }
 
-/// A split before any budget: `test: 240 images, 12 classes of 20`, or, if they differ in size, `test: 240 images,
-/// 12 classes, 10 (iris) to 31 (daisy) each`.
-pub(crate) fn split(split: &SplitDescription) -> String {
-    let SplitDescription { role, images, classes, smallest, largest } = split;
-    let images = count(*images, "image");
-    let classes = if *classes == 1 { "1 class".into() } else { format!("{classes} classes") };
-    let (least, most) = (smallest.images, largest.images);
+/// `test         240 images, 12 classes of 20`, or `900 images, 12 classes, 41 (iris) to 98 (daisy) each`: the splits of a
+/// data set before any budget.
+pub(crate) fn splits(data: &Description) -> Vec<(String, String)> {
+    data.splits.iter().map(|split| (split.role.to_string(), of_split(split))).collect()
+}
+
+fn of_split(split: &SplitDescription) -> String {
+    let SplitDescription { images, classes, smallest, largest, .. } = split;
+    let (images, least, most) = (count(*images, "image"), smallest.images, largest.images);
+    let classes = format!("{classes} {}", if *classes == 1 { "class" } else { "classes" });
     if least == most {
-        return format!("{role}: {images}, {classes} of {least}");
+        return format!("{images}, {classes} of {least}");
     }
-    format!("{role}: {images}, {classes}, {least} ({}) to {most} ({}) each", smallest.class, largest.class)
+    format!("{images}, {classes}, {least} ({}) to {most} ({}) each", smallest.class, largest.class)
 }
 
 /// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`

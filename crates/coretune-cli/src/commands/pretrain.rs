@@ -30,6 +30,7 @@ impl Shown for PretrainConfig {
         let config = &task.config;
         let images = lines::count(task.images.len(), "image");
         printer.say("data", format_args!("{}: {images}", config.data.dir.display()));
+        lines::left_out(printer, &task.left_out);
         for note in &task.notes {
             printer.warn(note);
         }

@@ -12,7 +12,7 @@ use coretune::run_folder::RunFolder;
 use tch::Tensor;
 
 use super::world::World;
-use super::{coretune, stderr};
+use super::{bad_data, coretune, stderr, stdout};
 
 const PREFACE: &str = "\
 # Bad input
@@ -30,15 +30,25 @@ Other tests cover what is not in this table: other settings on `--resume` (`resu
 
 const FULL_DISK: &str = "a full disk while saving";
 
+const DATA_CHECK: &str = "
+## Folders and tables of images
+
+What `coretune data check` says of each. `coretune fit` refuses what stops (2), and says the same of what
+is left out.
+
+| what | exit | said |
+|---|---|---|
+";
+
 /// A case: what is wrong, the arguments, the exit status, words that the message must hold.
-struct Case {
+pub(super) struct Case {
     what: &'static str,
     arguments: Vec<String>,
     status: i32,
     words: Vec<&'static str>,
 }
 
-fn case(what: &'static str, arguments: Vec<String>, status: i32, words: &[&'static str]) -> Case {
+pub(super) fn case(what: &'static str, arguments: Vec<String>, status: i32, words: &[&'static str]) -> Case {
     Case { what, arguments, status, words: words.to_vec() }
 }
 
@@ -247,11 +257,21 @@ fn on_a_full_disk(arguments: &[String]) -> Output {
 /// The message on one line, with the place of the files taken out.
 fn said(output: &Output, world: &World) -> String {
     let text = stderr(output);
-    let message: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    in_one_line(text.lines().skip_while(|line| !line.starts_with("error: ")), world)
+}
+
+/// What a check of data says: its findings, or why it could not begin.
+fn said_of_data(output: &Output, world: &World) -> String {
+    let text = format!("{}{}", stdout(output), stderr(output));
+    let is_shown = |line: &&str| !line.ends_with("would stop a run") && !line.starts_with("hint: fit --skip-broken");
+    in_one_line(text.lines().filter(is_shown), world)
+}
+
+fn in_one_line<'a>(lines: impl Iterator<Item = &'a str>, world: &World) -> String {
     let folder = world.path("");
     let folder = folder.trim_end_matches('/');
-    let lines = message.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("<br>").replace(folder, "FOLDER").replace('|', "\\|")
+    let lines: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("<br>").replace(folder, "FOLDER").replace('|', "\\|")
 }
 
 #[test]
@@ -273,6 +293,18 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
             assert!(text.contains(word), "{what}: no {word:?} in {text}");
         }
         let _ = writeln!(page, "| {what} | {status} | {} |", said(&output, &world));
+        assert!(seen.insert(*what), "{what} stands there twice");
+    }
+    page.push_str(DATA_CHECK);
+    for Case { what, arguments, status, words } in &bad_data::cases(&world) {
+        let output = run(arguments);
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(*status), "{what}: {text}");
+        assert!(!text.contains("panicked"), "{what}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{what}: no {word:?} in {text}");
+        }
+        let _ = writeln!(page, "| {what} | {status} | {} |", said_of_data(&output, &world));
         assert!(seen.insert(*what), "{what} stands there twice");
     }
     assert_eq!(fs::read(world.path("taken/notes.txt")).unwrap(), b"mine");

@@ -11,7 +11,10 @@ fn sound_data_is_said_to_be_sound_and_counted() {
     let output = coretune(&["data", "check", &world.path("data")]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    assert!(text.contains("train: 20 images, 2 classes of 10") && text.contains("no problems in 28 images"), "{text}");
+    assert!(
+        text.contains("train        20 images, 2 classes of 10") && text.contains("no problems in 28 images"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn a_list_with_a_column_of_splits_gives_all_three() {
     let list = world.path("data/list.csv");
     fs::write(&list, &rows).unwrap();
     let check = stdout(&coretune(&["data", "check", &list]));
-    for line in ["train: 12 images", "validation: 4 images", "test: 4 images"] {
+    for line in ["train        12 images", "validation   4 images", "test         4 images"] {
         assert!(check.contains(line), "no {line:?} in {check}");
     }
     fs::write(&list, rows.replace("dark/9.ppm,dark,test", "dark/9.ppm,dark,tets")).unwrap();

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, Origin};
 use super::recipes;
-use super::sections::{RunSection, find_setting, settings};
+use super::sections::{DataSection, RunSection, find_setting, settings};
 use crate::files::regular_file;
 use crate::objectives::Method;
 use crate::settings::{Refusal, RunKind, Setting};
@@ -173,6 +173,26 @@ impl Layers {
     pub fn run_section(&self) -> RunSection {
         let section = self.to_table().remove("run").unwrap_or_else(|| Value::Table(Table::new()));
         RunSection::deserialize(section).expect("the table of settings has checked every value")
+    }
+
+    /// The section `data` for the images at `dir`.
+    ///
+    /// # Errors
+    /// What the section refuses: settings that are each in range and do not go together.
+    ///
+    /// # Panics
+    /// When the table of settings and [`DataSection`] disagree, which a test excludes.
+    pub fn data_section(&self, dir: &Path) -> Result<DataSection, ConfigError> {
+        let mut section = match self.to_table().remove("data") {
+            Some(Value::Table(section)) => section,
+            _ => Table::new(),
+        };
+        section.insert("dir".into(), dir.to_string_lossy().into_owned().into());
+        let section = DataSection::deserialize(Value::Table(section));
+        let section =
+            DataSection { dir: dir.into(), ..section.expect("the table of settings has checked every value") };
+        section.check()?;
+        Ok(section)
     }
 
     /// Everything so far, as sections of TOML.

@@ -28,11 +28,11 @@ pub struct UnknownClass {
 pub(super) fn assemble(root: &Path, found: Found) -> Result<(Dataset, Vec<UnknownClass>), DataError> {
     for listing in found.splits.iter().flatten() {
         if listing.images.is_empty() {
-            return Err(DataError::NoImages { path: listing.path.clone() });
+            return Err(DataError::NoImages { path: listing.path.clone(), left_out: found.left_out });
         }
     }
     if found.splits.iter().all(Option::is_none) {
-        return Err(DataError::NoImages { path: root.to_path_buf() });
+        return Err(DataError::NoImages { path: root.to_path_buf(), left_out: found.left_out });
     }
     let classes: Arc<[String]> = classes_of(&found)?.into();
     let titles = classes.iter().map(|class| found.titles.get(class).unwrap_or(class).clone()).collect();
@@ -48,7 +48,10 @@ pub(super) fn assemble(root: &Path, found: Found) -> Result<(Dataset, Vec<Unknow
     }
     let [train, validation, test] = splits;
     let root = root.to_path_buf();
-    Ok((Dataset { root, format: found.format, classes, titles, train, validation, test }, unknown))
+    Ok((
+        Dataset { root, format: found.format, classes, titles, train, validation, test, left_out: found.left_out },
+        unknown,
+    ))
 }
 
 /// The images whose class is among `classes`, with labels that are positions there; the other classes with the number of

@@ -33,6 +33,8 @@ pub enum Depth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
+    /// A run on the data is refused.
+    Refused,
     /// Images that are missing or cannot be decoded.
     Unreadable,
     /// Classes without training images.
@@ -107,7 +109,13 @@ impl Report {
         self.sort();
     }
 
-    /// Adds what an earlier look has found unreadable, of images that were left out since.
+    /// Adds that a run on the data is refused, and why.
+    pub fn add_refusal(&mut self, reason: String) {
+        self.findings.extend(finding(Problem::Refused, Severity::Stops, Role::Train, vec![reason], ""));
+        self.sort();
+    }
+
+    /// Adds what an earlier check has found unreadable, of images that were left out since.
     pub(crate) fn add_unreadable(&mut self, earlier: &Report) {
         for one in earlier.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
             let same = |finding: &&mut Finding| finding.problem == one.problem && finding.split == one.split;
@@ -135,7 +143,7 @@ impl Report {
     }
 }
 
-/// Looks at the splits of a data set; `img_size` is the input of the network, where it is known. With `skip_broken`,
+/// Checks the splits of a data set; `img_size` is the input of the network, where it is known. With `skip_broken`,
 /// unreadable images only warn: the caller leaves out [`Report::broken`]. `progress` is told (done, total) images.
 pub fn check(
     splits: &[(Role, &Split)],
@@ -287,6 +295,7 @@ impl fmt::Display for Finding {
         let images = format!("{} of {split}", images(*count));
         let classes = format!("{count} {}", if *count == 1 { "class" } else { "classes" });
         match problem {
+            Problem::Refused => return f.write_str(&examples.join(", ")),
             Problem::Unreadable => write!(f, "{images} cannot be read")?,
             Problem::EmptyClass => write!(f, "{classes} without training images")?,
             Problem::UnknownClass => write!(f, "{classes} of {split} without training images")?,

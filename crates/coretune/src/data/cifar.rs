@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::folder::lines_of;
 use super::found::{Found, Listing};
+use super::left_out::LeftOut;
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
 
 const SIDE: u32 = 32;
@@ -72,7 +73,7 @@ impl Edition {
             };
         }
         let classes = Some(self.class_names(folder)?);
-        Ok(Found { format: Format::CifarBinary, splits, classes, titles: HashMap::new() })
+        Ok(Found { format: Format::CifarBinary, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() })
     }
 
     fn class_names(&self, folder: &Path) -> Result<Vec<String>, DataError> {

@@ -9,6 +9,7 @@ use csv::StringRecord;
 
 use super::folder::names_in;
 use super::found::{Found, Listing};
+use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
 use crate::files::regular_file;
@@ -17,14 +18,15 @@ use crate::files::regular_file;
 type Splits = [Option<Listing>; 3];
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    let mut left_out = LeftOut::default();
     let splits = if path.is_dir() {
-        in_folder(path, options)?
+        in_folder(path, options, &mut left_out)?
     } else if is_csv(&path.to_string_lossy()) {
-        Some(in_table(Table::read(path)?, options)?)
+        Some(in_table(Table::read(path)?, options, &mut left_out)?)
     } else {
         None
     };
-    Ok(splits.map(|splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new() }))
+    Ok(splits.map(|splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new(), left_out }))
 }
 
 fn is_csv(name: &str) -> bool {
@@ -32,20 +34,25 @@ fn is_csv(name: &str) -> bool {
 }
 
 /// A file for each split, or the only file; none where no file is a CSV.
-fn in_folder(folder: &Path, options: &DatasetOptions) -> Result<Option<Splits>, DataError> {
+fn in_folder(folder: &Path, options: &DatasetOptions, left_out: &mut LeftOut) -> Result<Option<Splits>, DataError> {
     let mut files = names_in(folder)?;
     files.retain(|name| is_csv(name));
     if let [only] = &files[..] {
         let table = Table::read(&folder.join(only))?;
         if table.splits.is_some() || !options.names_any() {
-            return in_table(table, options).map(Some);
+            return in_table(table, options, left_out).map(Some);
         }
     }
-    by_file_name(folder, &files, options)
+    by_file_name(folder, &files, options, left_out)
 }
 
 /// `train.csv`, `val.csv`, `test.csv`; none where no name says what the file is for.
-fn by_file_name(folder: &Path, files: &[String], options: &DatasetOptions) -> Result<Option<Splits>, DataError> {
+fn by_file_name(
+    folder: &Path,
+    files: &[String],
+    options: &DatasetOptions,
+    left_out: &mut LeftOut,
+) -> Result<Option<Splits>, DataError> {
     if files.is_empty() {
         return Ok(None);
     }
@@ -53,6 +60,9 @@ fn by_file_name(folder: &Path, files: &[String], options: &DatasetOptions) -> Re
     let names = split_names::assign(folder, &stems, options)?;
     if names.iter().all(Option::is_none) {
         return Ok(None);
+    }
+    for (stem, file) in stems.iter().zip(files).filter(|(stem, _)| !names.contains(&Some((*stem).clone()))) {
+        left_out.add(Reason::OtherTable { split: stem.clone() }, file.clone());
     }
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
@@ -75,7 +85,7 @@ fn whole(table: Table, role: Role) -> Result<Listing, DataError> {
 }
 
 /// The rows of one file by its column `split`; without one they are all for training.
-fn in_table(table: Table, options: &DatasetOptions) -> Result<Splits, DataError> {
+fn in_table(table: Table, options: &DatasetOptions, left_out: &mut LeftOut) -> Result<Splits, DataError> {
     let Some(values) = &table.splits else {
         // Refuses splits that were asked for by name.
         split_names::assign(&table.path, &[], options)?;
@@ -86,6 +96,9 @@ fn in_table(table: Table, options: &DatasetOptions) -> Result<Splits, DataError>
     for row in table.rows {
         if let Some(role) = roles[row.split] {
             splits[role].get_or_insert_default().add(row);
+        } else {
+            let split = values[row.split].name.clone();
+            left_out.add(Reason::OtherSplit { split }, row.image.to_string());
         }
     }
     Ok(splits.map(|rows| rows.map(|rows| rows.named(table.path.clone()))))

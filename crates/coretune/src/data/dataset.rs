@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::left_out::LeftOut;
 use super::{DataError, Format, Role, Split};
 
 /// Images and labels of up to three splits over one list of classes.
@@ -21,6 +22,8 @@ pub struct Dataset {
     pub validation: Option<Split>,
     /// Test images.
     pub test: Option<Split>,
+    /// What lies there beside the images.
+    pub left_out: LeftOut,
 }
 
 impl Dataset {
@@ -31,6 +34,12 @@ impl Dataset {
             Role::Validation => self.validation.as_ref(),
             Role::Test => self.test.as_ref(),
         }
+    }
+
+    /// Whether it is an image folder whose training images are of one class.
+    pub(super) fn is_folder_of_one_class(&self) -> bool {
+        let counts = self.train.as_ref().map(Split::class_counts).unwrap_or_default();
+        self.format == Format::ImageFolder && counts.iter().filter(|&&count| count > 0).count() == 1
     }
 
     /// The same images with labels that are positions in `classes`, those of a run.
@@ -59,6 +68,7 @@ impl Dataset {
             train: renumber(Role::Train)?,
             validation: renumber(Role::Validation)?,
             test: renumber(Role::Test)?,
+            left_out: self.left_out.clone(),
             classes,
         })
     }

@@ -1,20 +1,25 @@
+use serde::Serialize;
+
+use super::left_out::Omission;
 use super::{Dataset, Format, Role, Split};
 
-/// What a data set holds, in numbers, for people to look at before training.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a data set holds, in numbers, for people to read before training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// How it is stored.
     pub format: Format,
-    /// Number of classes.
-    pub classes: usize,
+    /// Names of the classes.
+    pub classes: Vec<String>,
     /// The splits that are there.
     pub splits: Vec<SplitDescription>,
     /// Width and height of the first image of the first split; none when it cannot be read.
     pub first_image: Option<(u32, u32)>,
+    /// What was left out, by reason.
+    pub left_out: Vec<Omission>,
 }
 
 /// Numbers of one split.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SplitDescription {
     /// What it is for.
     pub role: Role,
@@ -22,6 +27,8 @@ pub struct SplitDescription {
     pub images: usize,
     /// Classes that have images here.
     pub classes: usize,
+    /// Images of each class, in the order of [`Description::classes`].
+    pub class_counts: Vec<usize>,
     /// The class with the fewest images (none counts), the first of equals.
     pub smallest: ClassCount,
     /// The class with the most images, the first of equals.
@@ -29,7 +36,7 @@ pub struct SplitDescription {
 }
 
 /// A class and how many images it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClassCount {
     /// Title of the class.
     pub class: String,
@@ -45,9 +52,10 @@ impl Dataset {
         let first = present.first().and_then(|(_, split)| split.load(0).ok());
         Description {
             format: self.format,
-            classes: self.classes.len(),
+            classes: self.classes.to_vec(),
             splits: present.into_iter().map(|(role, split)| self.describe_split(role, split)).collect(),
             first_image: first.map(|image| image.dimensions()),
+            left_out: self.left_out.omissions(),
         }
     }
 
@@ -65,6 +73,7 @@ impl Dataset {
             classes: counts.iter().filter(|&&count| count > 0).count(),
             smallest: of(smallest),
             largest: of(largest),
+            class_counts: counts,
         }
     }
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Role;
+use super::left_out::LeftOut;
 use super::listed::listed;
+use super::role::role_of;
 use crate::engine::EngineError;
-use crate::settings::Hint;
+use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
 
 /// What can be wrong with a data set, or with reading from it.
@@ -27,7 +29,6 @@ pub enum DataError {
     Unrecognised {
         /// The path that was given.
         path: PathBuf,
-        /// The first entries found.
         found: String,
     },
     /// A split that was named is not there.
@@ -36,7 +37,6 @@ pub enum DataError {
         path: PathBuf,
         /// Name that was asked for.
         split: String,
-        /// Names that are there.
         found: String,
     },
     /// One split is asked to serve as two.
@@ -48,9 +48,43 @@ pub enum DataError {
         first: Role,
         second: Role,
     },
+    /// Two splits have names of one role.
+    #[error("{} has two splits that are {role} by their names: `{first}` and `{second}`", path.display())]
+    TwoSplits { path: PathBuf, role: Role, first: String, second: String },
+    /// Folders without names of splits hold the same folders.
+    #[error(
+        "the folders {} of {} could be splits, domains or classes: all hold {}",
+        listed(folders), path.display(), listed(common)
+    )]
+    SplitsOrClasses {
+        path: PathBuf,
+        /// The folders at the top.
+        folders: Vec<String>,
+        /// The folders that each of them holds.
+        common: Vec<String>,
+    },
+    /// A folder with the name of a split, but not of the training split, among others.
+    #[error("the folders of {} could be splits or classes: `{split}` has the name of a split, {} not", path.display(), have(folders))]
+    SplitAmongClasses { path: PathBuf, split: String, folders: Vec<String> },
+    /// The data set lies in a folder of the one given.
+    #[error("{} is not the data set, but holds it: {}", path.display(), inner.display())]
+    TooDeep { path: PathBuf, inner: PathBuf },
+    /// Images of a split do not lie in folders of classes.
+    #[error(
+        "{} holds {images} {} and no folder of a class with images",
+        path.display(), if *images == 1 { "image" } else { "images" }
+    )]
+    WithoutClasses { path: PathBuf, images: usize },
+    /// A name cannot be shown or written down.
+    #[error("the name of {path} is not UTF-8")]
+    NotUtf8 {
+        /// With the bytes that are not UTF-8 escaped.
+        path: String,
+    },
     /// A split holds no image.
-    #[error("there are no images in {}", path.display())]
+    #[error("there are no images in {}{}", path.display(), instead(left_out))]
     NoImages {
+        left_out: LeftOut,
         /// File or folder of the split.
         path: PathBuf,
     },
@@ -60,9 +94,7 @@ pub enum DataError {
         path: PathBuf,
         /// The split that has the class.
         split: Role,
-        /// Name of the class.
         class: String,
-        /// Number of known classes.
         known: usize,
         /// Where the known ones are from, in words.
         origin: &'static str,
@@ -120,14 +152,7 @@ pub enum DataError {
     },
     /// Images and labels do not pair up, or a label is no class.
     #[error("{name} is {found}, expected {expected}")]
-    Argument {
-        /// Name of the argument.
-        name: &'static str,
-        /// The range in words.
-        expected: String,
-        /// The value that came.
-        found: String,
-    },
+    Argument { name: &'static str, expected: String, found: String },
     /// More labels were asked for than a class has.
     #[error("class `{class}` has {available} of the {asked} images that are needed for {purpose}")]
     ClassTooSmall {
@@ -198,9 +223,40 @@ impl DataError {
             DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
                 "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
             }
-            DataError::NoImages { .. } => {
-                "image files end in jpg, jpeg, png, webp, bmp, gif, tif, tiff, ppm, pgm, pbm or pnm"
+            DataError::TwoSplits { role, .. } => {
+                let name = match role {
+                    Role::Train => "data.train_split",
+                    Role::Validation => "data.val_split",
+                    Role::Test => "data.test_split",
+                };
+                return Some(
+                    format!("merge or rename one of them, or name the one that is meant: {{{name}=NAME}}").into(),
+                );
             }
+            DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| role_of(name).is_some()) => {
+                "if the folders are classes, put the splits above them: train/<class>/*; to train on all images, splits \
+                 included: {data.layout=classes}"
+            }
+            DataError::SplitsOrClasses { .. } => {
+                "if they are splits: {data.train_split=NAME}, and {data.val_split=NAME} if one validates; if they are \
+                 classes: {data.layout=classes}; domains are not read yet"
+            }
+            DataError::SplitAmongClasses { .. } => {
+                "if they are splits: {data.train_split=NAME} names the training images; if they are classes: \
+                 {data.layout=classes}"
+            }
+            DataError::TooDeep { inner, .. } => {
+                return Some(Hint::new(format!(
+                    "did you mean {}? To read the folders of the one given as classes: {{data.layout=classes}}",
+                    literal(inner.display())
+                )));
+            }
+            DataError::WithoutClasses { .. } => {
+                "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \
+                 {data.layout=classes}"
+            }
+            DataError::NotUtf8 { .. } => "rename it",
+            DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
             DataError::OtherClasses { .. } => {
                 "use data whose classes have the same names; config.toml of the run names its data"
@@ -250,6 +306,14 @@ impl DataError {
     pub(super) fn malformed(path: &std::path::Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         DataError::Malformed { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
     }
+}
+
+fn have(folders: &[String]) -> String {
+    format!("{} {}", listed(folders), if folders.len() == 1 { "has" } else { "have" })
+}
+
+fn instead(left_out: &LeftOut) -> String {
+    if left_out.is_empty() { String::new() } else { format!("; left out: {left_out}") }
 }
 
 fn classes_in_words(count: usize) -> String {

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// How a data set is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -19,6 +21,12 @@ pub enum Format {
     /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, also `.gz` (the MNIST family). A `classes.txt`
     /// gives the names of the classes, a line each. Kept in memory.
     Idx,
+}
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Display for Format {

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::left_out::LeftOut;
 use super::{Format, ImageSource};
 
 /// What a reader found.
@@ -12,6 +13,7 @@ pub(super) struct Found {
     pub(super) classes: Option<Vec<String>>,
     /// Names to show, by name of the class.
     pub(super) titles: HashMap<String, String>,
+    pub(super) left_out: LeftOut,
 }
 
 /// The images of one split.

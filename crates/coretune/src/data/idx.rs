@@ -10,11 +10,12 @@ use flate2::read::GzDecoder;
 
 use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
+use super::left_out::LeftOut;
 use super::listed::listed;
 use super::{DataError, DatasetOptions, Format, ImageSource, RawImage, RawLayout, split_names};
 use crate::files::regular_file;
 
-const IMAGES: &str = "-images-idx3-ubyte";
+pub(super) const IMAGES: &str = "-images-idx3-ubyte";
 const LABELS: &str = "-labels-idx1-ubyte";
 /// Bytes a file may unpack to; the largest of the family, EMNIST by class, has 550 MB.
 const UNPACKED_LIMIT: u64 = 1 << 30;
@@ -42,7 +43,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     }
     let beside = root.join("classes.txt");
     let classes = beside.is_file().then(|| lines_of(&beside)).transpose()?;
-    Ok(Some(Found { format: Format::Idx, splits, classes, titles: HashMap::new() }))
+    Ok(Some(Found { format: Format::Idx, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() }))
 }
 
 /// The name without `.gz`.

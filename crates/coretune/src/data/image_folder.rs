@@ -4,92 +4,113 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::{lines_of, names_in};
+use super::folder::lines_of;
 use super::found::{Found, Listing};
+use super::layout::{are_splits, refuse_unclear};
+use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
-use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
-
-const EXTENSIONS: [&str; 12] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"];
-/// Folders below a class are searched too; a link that leads back up ends here.
-const DEPTH_LIMIT: usize = 16;
+use super::walk::Walk;
+use super::{DataError, DatasetOptions, Format, ImageSource, Layout, Role, split_names};
 
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     if !root.is_dir() {
         return Ok(None);
     }
-    let folders = folders_in(root)?;
-    if folders.is_empty() {
+    let mut walk = Walk::new(root);
+    let contents = walk.contents(root)?;
+    if contents.folders.is_empty() {
         return Ok(None);
     }
-    let usual = |name: &String| role_of(name).is_some();
-    let has_splits = options.names_any() || folders.iter().any(|name| name == "train") || folders.iter().all(usual);
-    let names = if has_splits { split_names::assign(root, &folders, options)? } else { Default::default() };
+    contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
+    let splits = if are_splits(&contents.folders, options) {
+        list_splits(&mut walk, root, &contents.folders, options)?
+    } else {
+        let all = list(&mut walk, root, &contents.folders)?;
+        if all.images.is_empty() && walk.left_out.is_empty() {
+            return Ok(None);
+        }
+        if options.layout == Layout::Auto {
+            refuse_unclear(root, &below(root, &all.images))?;
+        }
+        [Some(all), None, None]
+    };
+    let (titles, left_out) = (titles(root)?, walk.left_out);
+    Ok(Some(Found { format: Format::ImageFolder, splits, classes: None, titles, left_out }))
+}
+
+/// The splits that have a role; the images of others are counted as left out.
+fn list_splits(
+    walk: &mut Walk,
+    root: &Path,
+    folders: &[String],
+    options: &DatasetOptions,
+) -> Result<[Option<Listing>; 3], DataError> {
+    let names = split_names::assign(root, folders, options)?;
+    for other in folders.iter().filter(|folder| !names.contains(&Some((*folder).clone()))) {
+        let images = Walk::new(root).images(&root.join(other))?.len();
+        walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
+    }
     let mut splits = [None, None, None];
-    for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
-        *listing = match name {
-            Some(name) => Some(list(&root.join(name))?),
-            None if role == Role::Train && !has_splits => Some(list(root)?),
-            None => None,
-        };
+    for (name, listing) in names.iter().zip(&mut splits) {
+        let Some(name) = name else { continue };
+        let folder = root.join(name);
+        let contents = walk.contents(&folder)?;
+        let found = list(walk, &folder, &contents.folders)?;
+        if found.images.is_empty() && !contents.images.is_empty() {
+            return Err(DataError::WithoutClasses { path: folder, images: contents.images.len() });
+        }
+        contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
+        *listing = Some(found);
     }
-    if !has_splits && splits.iter().flatten().all(|listing| listing.images.is_empty()) {
-        return Ok(None);
-    }
-    Ok(Some(Found { format: Format::ImageFolder, splits, classes: None, titles: titles(root)? }))
+    Ok(splits)
 }
 
-fn folders_in(folder: &Path) -> Result<Vec<String>, DataError> {
-    let mut names = names_in(folder)?;
-    names.retain(|name| folder.join(name).is_dir());
-    Ok(names)
-}
-
-/// Classes and images of one split, both sorted by name.
-fn list(folder: &Path) -> Result<Listing, DataError> {
-    let names = folders_in(folder)?;
+/// The images of these classes of one split, both sorted by name.
+fn list(walk: &mut Walk, folder: &Path, classes: &[String]) -> Result<Listing, DataError> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for (class, name) in names.iter().enumerate() {
-        add_images(&folder.join(name), DEPTH_LIMIT, &mut images)?;
+    for (class, name) in classes.iter().enumerate() {
+        images.extend(walk.images(&folder.join(name))?.into_iter().map(|path| ImageSource::File(Arc::from(path))));
         labels.resize(images.len(), class as i64);
     }
-    Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(names) })
+    Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(classes.to_vec()) })
 }
 
-/// Whether images lie in the folder itself, and not in folders of classes.
-pub(super) fn lie_without_class(folder: &Path) -> Result<bool, DataError> {
-    Ok(folder.is_dir() && names_in(folder)?.iter().any(|name| is_image(&folder.join(name))))
+/// The paths of the images from `root` on.
+fn below(root: &Path, images: &[ImageSource]) -> Vec<PathBuf> {
+    let path = |image: &ImageSource| match image {
+        ImageSource::File(path) => Some(path.strip_prefix(root).ok()?.to_path_buf()),
+        _ => None,
+    };
+    images.iter().filter_map(path).collect()
+}
+
+/// The images of a data set without classes, and what was left out: all images of the training split, if there is one,
+/// else of the folder. `None` if no image lies directly there: then folders may be classes.
+pub(super) fn without_classes(
+    root: &Path,
+    options: &DatasetOptions,
+) -> Result<Option<(Vec<PathBuf>, LeftOut)>, DataError> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(root);
+    let folders = walk.contents(root)?.folders;
+    let is_train = |name: &&String| match &options.train_split {
+        Some(train) => *name == train,
+        None => options.layout == Layout::Auto && role_of(name) == Some(Role::Train),
+    };
+    let folder = folders.iter().find(is_train).map_or_else(|| root.to_path_buf(), |name| root.join(name));
+    if walk.contents(&folder)?.images.is_empty() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(root);
+    let images = walk.images(&folder)?;
+    Ok(Some((images, walk.left_out)))
 }
 
 /// The image files in a folder and below it, sorted by name.
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut images = Vec::new();
-    add_images(folder, DEPTH_LIMIT, &mut images)?;
-    let path = |image: ImageSource| if let ImageSource::File(path) = image { Some(path.to_path_buf()) } else { None };
-    Ok(images.into_iter().filter_map(path).collect())
-}
-
-fn add_images(folder: &Path, depth: usize, images: &mut Vec<ImageSource>) -> Result<(), DataError> {
-    let entries = std::fs::read_dir(folder).map_err(DataError::read(folder))?;
-    let entries: Result<Vec<_>, _> = entries.collect();
-    let mut entries = entries.map_err(DataError::read(folder))?;
-    entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        if is_image(&path) {
-            images.push(ImageSource::File(Arc::from(path)));
-        } else if depth > 0 && path.is_dir() {
-            add_images(&path, depth - 1, images)?;
-        }
-    }
-    Ok(())
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+    Walk::new(folder).images(folder)
 }
 
 /// `classes.txt`: a class and its title on each line.

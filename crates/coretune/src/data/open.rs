@@ -8,7 +8,8 @@ use super::folder::names_in;
 use super::found::Found;
 use super::listed::listed;
 use super::{
-    DataError, Dataset, DatasetOptions, Format, ImageSource, Split, cifar, csv_list, idx, image_folder, parquet_file,
+    DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder,
+    parquet_file,
 };
 
 /// Lists what lies at a path, or says with `None` that it is of another form.
@@ -49,9 +50,14 @@ impl Dataset {
         let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];
         for read in readers {
             if let Some(found) = read(path, options)? {
-                return assemble(path, found);
+                let (dataset, unknown) = assemble(path, found)?;
+                if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
+                    refuse_too_deep(path)?;
+                }
+                return Ok((dataset, unknown));
             }
         }
+        refuse_too_deep(path)?;
         Err(DataError::Unrecognised { path: path.to_path_buf(), found: contents(path)? })
     }
 
@@ -62,13 +68,10 @@ impl Dataset {
     /// Those of [`Dataset::open`].
     pub fn open_unlabelled(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let train = path.join(options.train_split.as_deref().unwrap_or("train"));
-        let folder = if train.is_dir() { train } else { path.to_path_buf() };
-        if !image_folder::lie_without_class(&folder)? {
+        let Some((images, left_out)) = image_folder::without_classes(path, options)? else {
             return Dataset::open(path, options);
-        }
-        let images: Vec<ImageSource> =
-            image_folder::images_below(&folder)?.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
+        };
+        let images: Vec<ImageSource> = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         let classes: Arc<[String]> = Arc::from(["images".to_string()]);
         let labels = vec![0; images.len()];
         Ok(Dataset {
@@ -79,8 +82,26 @@ impl Dataset {
             classes,
             validation: None,
             test: None,
+            left_out,
         })
     }
+}
+
+/// Refuses a folder of which a folder in it holds tables or files of a known form.
+fn refuse_too_deep(path: &Path) -> Result<(), DataError> {
+    let Ok(names) = names_in(path) else { return Ok(()) };
+    for inner in names.into_iter().map(|name| path.join(name)).filter(|inner| inner.is_dir()) {
+        if names_in(&inner)?.iter().any(|name| is_table(name)) {
+            return Err(DataError::TooDeep { path: path.into(), inner });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file of this name holds images or names them.
+fn is_table(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ["csv", "parquet"].contains(&ending) || name.contains(idx::IMAGES) || name.starts_with("data_batch_")
 }
 
 /// The first entries of a folder, or that it is a file, for a message.

@@ -1,7 +1,21 @@
-/// Names of the splits where they are not the usual ones.
+use crate::settings::choice;
+
+choice! {
+    /// What the folders at the top of a data set are.
+    #[derive(Default)]
+    Layout {
+        /// Splits if their names say so, else classes; what is unclear is refused.
+        #[default]
+        Auto = "auto",
+        /// Classes of training images, whatever their names.
+        Classes = "classes",
+    }
+}
+
+/// How a data set is read where its names do not say it.
 ///
-/// Without a name, training is `train`, validation the first of `val`, `validation`, `valid`, `dev`, and test `test`
-/// (idx: `t10k`). A split that is named for one role serves no other.
+/// Without a name, training is `train` or `training`, validation `val`, `validation`, `valid` or `dev`, and test `test`
+/// or `testing` (idx: `t10k`), in any case. A split that is named for one role serves no other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatasetOptions {
     /// Training split.
@@ -10,6 +24,8 @@ pub struct DatasetOptions {
     pub val_split: Option<String>,
     /// Test split.
     pub test_split: Option<String>,
+    /// The folders at the top.
+    pub layout: Layout,
 }
 
 impl DatasetOptions {

@@ -15,6 +15,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
+use super::left_out::LeftOut;
 use super::listed::listed;
 use super::{DataError, DatasetOptions, Format, ImageSource, split_names};
 
@@ -41,7 +42,7 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     if classes.is_none() && beside.is_file() {
         classes = Some(lines_of(&beside)?);
     }
-    Ok(Some(Found { format: Format::Parquet, splits, classes, titles: HashMap::new() }))
+    Ok(Some(Found { format: Format::Parquet, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() }))
 }
 
 fn is_parquet(name: &str) -> bool {

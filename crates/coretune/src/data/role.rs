@@ -28,7 +28,7 @@ impl Role {
     pub(super) const ALL: [Role; 3] = [Role::Train, Role::Validation, Role::Test];
 
     /// Names that say the role by themselves, the usual one first.
-    pub(super) fn names(self) -> &'static [&'static str] {
+    fn names(self) -> &'static [&'static str] {
         match self {
             Role::Train => &["train", "training"],
             Role::Validation => &["val", "validation", "valid", "dev"],
@@ -37,7 +37,23 @@ impl Role {
     }
 }
 
-/// The role of a split with this name, if the name says it.
+/// The role of a split with this name, if the name says it; case does not matter.
 pub(super) fn role_of(name: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.names().contains(&name))
+    let name = name.to_lowercase();
+    Role::ALL.into_iter().find(|role| role.names().contains(&name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_splits_are_known_in_any_case() {
+        let known =
+            [("train", Role::Train), ("Train", Role::Train), ("TEST", Role::Test), ("Validation", Role::Validation)];
+        for (name, role) in known {
+            assert_eq!(role_of(name), Some(role), "{name}");
+        }
+        assert_eq!(role_of("trainer"), None);
+    }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource};
 
@@ -88,7 +89,7 @@ impl Split {
         let kept: Vec<usize> = (0..self.len()).filter(|index| !left_out.contains(index)).collect();
         if kept.is_empty() {
             let first = self.images.first().map(ToString::to_string).unwrap_or_default();
-            return Err(DataError::NoImages { path: first.into() });
+            return Err(DataError::NoImages { path: first.into(), left_out: LeftOut::default() });
         }
         self.subset(&kept)
     }

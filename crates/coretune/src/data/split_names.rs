@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::listed::listed;
+use super::role::role_of;
 use super::{DataError, DatasetOptions, Role};
 
-/// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else a usual one
-/// that no option has taken for another role.
+/// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else the one
+/// with a usual name that no option has taken for another role.
 pub(super) fn assign(
     path: &Path,
     available: &[String],
@@ -24,10 +25,18 @@ pub(super) fn assign(
             return Err(DataError::SplitTwice { path: path.to_path_buf(), split: split.clone(), first, second });
         }
     }
-    let free = |name: &&&str| {
-        let is_name = |split: &String| split == **name;
-        available.iter().any(is_name) && !asked.iter().any(|split| split.as_ref().is_some_and(is_name))
-    };
-    let usual = |role: Role| role.names().iter().find(free).map(ToString::to_string);
-    Ok(std::array::from_fn(|i| asked[i].clone().or_else(|| usual(Role::ALL[i]))))
+    let mut names = asked.map(Clone::clone);
+    for (role, name) in Role::ALL.into_iter().zip(&mut names) {
+        let is_free = |split: &&String| role_of(split) == Some(role) && !asked.contains(&&Some((*split).clone()));
+        let usual: Vec<&String> = if name.is_some() { Vec::new() } else { available.iter().filter(is_free).collect() };
+        match usual[..] {
+            [] => {}
+            [only] => *name = Some(only.clone()),
+            [first, second, ..] => {
+                let (path, first, second) = (path.to_path_buf(), first.clone(), second.clone());
+                return Err(DataError::TwoSplits { path, role, first, second });
+            }
+        }
+    }
+    Ok(names)
 }

@@ -19,6 +19,6 @@ mod summary;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
 pub use frozen::{FrozenFigures, RandomFigures};
-pub use preparation::{Preparation, Task, prepare};
+pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
 pub use splits::{Splits, ValidationSource};

@@ -8,8 +8,8 @@ use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
 use super::starting_point::StartingPoint;
 use crate::checkpoints::{LoadReport, Projector};
-use crate::config::{Accumulation, Input, ProjectionInit, RunConfig};
-use crate::data::{Dataset, Description, Split};
+use crate::config::{Accumulation, DataSection, Input, ProjectionInit, RunConfig};
+use crate::data::{Dataset, Description};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
@@ -73,7 +73,8 @@ pub(super) fn prepare_with(
 ) -> Result<Preparation, RunError> {
     let machine = Machine::choose(&config.run)?;
     let (dataset, unknown) = Dataset::open_known(&config.data.dir, &config.data.options())?;
-    check_classes(&Splits::choose(&dataset, &config.data, config.train.seed)?.train, config)?;
+    check_usable(&dataset, &config.data, config.train.seed)?;
+    check_class_count(&dataset, config)?;
     let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
     let has_projection = objective.as_ref().is_some_and(|objective| objective.needs().projection);
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
@@ -124,15 +125,25 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_string()).collect()
 }
 
-/// Refuses training images of one class, and a number of classes other than the user expects.
-fn check_classes(train: &Split, config: &RunConfig) -> Result<(), RunError> {
+/// Refuses data that no run can be made from, as far as its labels say: without training images, without validation
+/// images, or with training images of one class only.
+///
+/// # Errors
+/// The sentence that a run would be refused with.
+pub fn check_usable(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<(), RunError> {
+    let train = Splits::choose(dataset, data, seed)?.train;
     let used: Vec<usize> = (0..train.classes().len()).filter(|&class| train.class_counts()[class] > 0).collect();
     if let [only] = used[..] {
         return Err(RunError::OneClass { class: train.classes()[only].clone(), images: train.len() });
     }
+    Ok(())
+}
+
+/// Refuses a number of classes other than the user expects.
+fn check_class_count(dataset: &Dataset, config: &RunConfig) -> Result<(), RunError> {
     match config.model.num_classes {
-        Some(expected) if expected != train.classes().len() as i64 => {
-            Err(RunError::ClassCount { path: config.data.dir.clone(), expected, found: train.classes().len() })
+        Some(expected) if expected != dataset.classes.len() as i64 => {
+            Err(RunError::ClassCount { path: config.data.dir.clone(), expected, found: dataset.classes.len() })
         }
         _ => Ok(()),
     }

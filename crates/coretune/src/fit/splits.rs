@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::{DataCheck, DataSection};
 use crate::data::check::{Depth, Problem, Report, check};
-use crate::data::{Broken, Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_validation_without};
+use crate::data::{Broken, Budget, DataError, Dataset, LeftOut, Role, Split, ValidationFrom, carve_validation_without};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Splits {
             let before = splits.names();
             splits = Splits::without(dataset, data, seed, &broken)?;
             if splits.present().iter().any(|(_, split)| split.is_empty()) {
-                return Err(DataError::NoImages { path: data.dir.clone() });
+                return Err(DataError::NoImages { path: data.dir.clone(), left_out: LeftOut::default() });
             }
             if splits.names().is_subset(&before) {
                 break;

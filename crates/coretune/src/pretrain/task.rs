@@ -8,7 +8,7 @@ use super::LiveProbe;
 use super::learner::{PretrainedDescription, Pretraining};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
-use crate::data::{DataError, Dataset, Role, Split};
+use crate::data::{DataError, Dataset, Omission, Role, Split};
 use crate::engine::{Precision, Stop, World, peak_rss_bytes};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
@@ -38,6 +38,8 @@ pub struct PretrainTask {
     pub stop: Stop,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
+    /// What of the data is not among the images, by reason.
+    pub left_out: Vec<Omission>,
     /// Labelled images that evaluate the features, beside those of training.
     pub(super) evaluated: Option<(Role, Split)>,
 }
@@ -68,7 +70,9 @@ impl PretrainTask {
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
-        let task = PretrainTask { config, input, images, architecture, device, precision, stop, notes, evaluated };
+        let left_out = dataset.left_out.omissions();
+        let task =
+            PretrainTask { config, input, images, architecture, device, precision, stop, notes, left_out, evaluated };
         // Of images that were left out none fills a batch.
         task.training_images()?.steps_per_epoch()?;
         Ok(task)

@@ -3,6 +3,7 @@
 mod check;
 mod decoding;
 mod fetch;
+mod folders;
 mod formats;
 mod loading;
 mod mutations;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
-use crate::data::{Budget, DatasetOptions};
+use crate::data::{Budget, DatasetOptions, Layout};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::{Augmentation, Interpolation};
@@ -26,6 +26,8 @@ pub struct DataSection {
     /// Name of the test split; `None`: a usual one, or no test.
     #[serde(with = "auto")]
     pub test_split: Option<String>,
+    /// What the folders at the top are.
+    pub layout: Layout,
     /// How closely the data is checked before it is used.
     pub check: DataCheck,
     /// Whether images that cannot be read are left out.
@@ -84,6 +86,15 @@ impl DataSection {
             found: format!("per_class {}, label_fraction {}", self.per_class.unwrap_or(0), self.label_fraction),
             hint: "give {data.per_class} or {data.label_fraction}, not both".into(),
         })?;
+        let splits = [&self.train_split, &self.val_split, &self.test_split];
+        let named = splits.into_iter().flatten().next();
+        refuse_if(self.layout == Layout::Classes && named.is_some(), || ConfigError::Conflict {
+            first: "data.layout".into(),
+            second: "names of splits".into(),
+            expected: "one of the two".into(),
+            found: format!("layout classes, and a split named {}", named.map_or("", String::as_str)),
+            hint: "leave out {data.layout=classes}, or the names of the splits".into(),
+        })?;
         refuse_if(self.skip_broken && self.check == DataCheck::Off, || ConfigError::Conflict {
             first: "data.skip_broken".into(),
             second: "data.check".into(),
@@ -99,6 +110,7 @@ impl DataSection {
             train_split: self.train_split.clone(),
             val_split: self.val_split.clone(),
             test_split: self.test_split.clone(),
+            layout: self.layout,
         }
     }
 }
@@ -117,6 +129,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("data.test_split", Kind::Text("NAME"), "name of the test split")
         .auto(|_| "test, if there is one".into())
+        .read_by(RunKind::ALL),
+    setting("data.layout", Kind::Choice(Layout::names), "what the folders at the top are")
+        .default(Layout::Auto.name())
         .read_by(RunKind::ALL),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())

@@ -1,0 +1,153 @@
+//! Folders and tables that go wrong, for the page of bad inputs: what `data check` says of each.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::bad_input::{Case, case};
+use super::world::World;
+
+/// The folder of one case.
+struct Place {
+    root: PathBuf,
+    image: Vec<u8>,
+    number: u8,
+}
+
+impl Place {
+    fn new(world: &World, name: &str) -> Self {
+        let image = fs::read(world.path("data/train/dark/0.ppm")).unwrap();
+        Place { root: PathBuf::from(world.path(name)), image, number: 0 }
+    }
+
+    /// Two classes of three training images and one validation image.
+    fn sound(world: &World, name: &str) -> Self {
+        let mut place = Place::new(world, name);
+        for class in ["cat", "dog"] {
+            place.images(&["1", "2", "3"].map(|image| format!("train/{class}/{image}.ppm")));
+            place.images(&[format!("val/{class}/4.ppm")]);
+        }
+        place
+    }
+
+    /// Images, no two of which are equal.
+    fn images<T: AsRef<OsStr>>(&mut self, names: &[T]) {
+        for name in names {
+            self.number += 1;
+            let mut bytes = self.image.clone();
+            *bytes.last_mut().unwrap() = self.number;
+            self.file(name, &bytes);
+        }
+    }
+
+    fn file(&self, name: impl AsRef<OsStr>, bytes: &[u8]) {
+        let path = self.root.join(Path::new(&name));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn check(&self) -> Vec<String> {
+        vec!["data".into(), "check".into(), self.root.display().to_string()]
+    }
+}
+
+pub(super) fn cases(world: &World) -> Vec<Case> {
+    [splits(world), left_out(world), unusable(world)].into_iter().flatten().collect()
+}
+
+fn splits(world: &World) -> Vec<Case> {
+    let of = |name: &str, images: &[&str]| {
+        let mut place = Place::new(world, name);
+        place.images(images);
+        place.check()
+    };
+    let capitals =
+        of("capitals", &["Train/cat/1.ppm", "Train/cat/2.ppm", "Train/dog/3.ppm", "VAL/cat/4.ppm", "VAL/dog/5.ppm"]);
+    let twice = of("twice", &["train/cat/1.ppm", "Train/cat/2.ppm", "val/cat/3.ppm"]);
+    let domains = of("domains", &["photo/cat/1.ppm", "photo/dog/2.ppm", "sketch/cat/3.ppm", "sketch/dog/4.ppm"]);
+    let below = of("below", &["cat/train/1.ppm", "cat/val/2.ppm", "dog/train/3.ppm", "dog/val/4.ppm"]);
+    let deep = of("deep", &["data/train/cat/1.ppm", "data/train/dog/2.ppm", "data/val/cat/3.ppm"]);
+    let among = of("among", &["test/cat/1.ppm", "test/dog/2.ppm", "more/3.ppm"]);
+    let flat = of("flat", &["train/1.ppm", "train/2.ppm", "val/3.ppm"]);
+    let extra =
+        of("extra", &["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/3.ppm", "train/dog/4.ppm", "old/cat/5.ppm"]);
+    vec![
+        case("splits in capitals", capitals, 0, &["train        3 images", "validation   2 images", "sound"]),
+        case("two training splits", twice, 2, &["`Train` and `train`"]),
+        case("splits, domains or classes", domains, 2, &["--train-split NAME", "--val-split NAME", "--layout classes"]),
+        case("splits below the classes", below, 2, &["put the splits above them"]),
+        case("a data set one folder too deep", deep, 2, &["did you mean", "deep/data?"]),
+        case(
+            "a test split among folders",
+            among,
+            2,
+            &["`test` has the name of a split, `more` has not", "--layout classes"],
+        ),
+        case("a split without folders of classes", flat, 2, &["no folder of a class"]),
+        case("a folder that is not a split", extra, 0, &["left out     1 image of `old`"]),
+    ]
+}
+
+fn left_out(world: &World) -> Vec<Case> {
+    let place = Place::sound(world, "loop");
+    symlink("..", place.root.join("train/cat/loop")).unwrap();
+    let above = place.check();
+
+    let place = Place::sound(world, "links");
+    symlink("1.ppm", place.root.join("train/cat/again.ppm")).unwrap();
+    let again = place.check();
+
+    let mut place = Place::sound(world, "utf8");
+    place.images(&[OsStr::from_bytes(b"train/caf\xe9/1.ppm")]);
+    let not_utf8 = place.check();
+
+    let mut place = Place::sound(world, "leftovers");
+    place.images(&["train/@eaDir/cat/1.ppm", "train/cat/@eaDir/1.ppm/THUMB.ppm", "__MACOSX/train/cat/1.ppm"]);
+    place.images(&["train/.ipynb_checkpoints/1-checkpoint.ppm"]);
+    place.file("train/cat/Thumbs.db", b"x");
+    let leftovers = place.check();
+
+    let place = Place::sound(world, "endings");
+    for name in ["1.heic", "2.heic", "3.heic", "4.avif", "5.jpg.part", "6.ppm~", "notes.txt"] {
+        place.file(format!("train/cat/{name}"), b"x");
+    }
+    let endings = place.check();
+
+    let mut place = Place::sound(world, "beside");
+    place.images(&["cover.ppm", "train/beside.ppm"]);
+    let beside = place.check();
+    vec![
+        case(
+            "a link to a folder above",
+            above,
+            0,
+            &["6 images, 2 classes of 3", "1 link to a folder above (train/cat/loop)"],
+        ),
+        case("an image that a link reaches again", again, 0, &["6 images, 2 classes of 3", "train/cat/again.ppm"]),
+        case("a name that is not UTF-8", not_utf8, 2, &[r"train/caf\xe9"]),
+        case("leftovers of other programs", leftovers, 0, &["4 leftovers", "1 hidden", "6 images, 2 classes of 3"]),
+        case("files that are not images", endings, 0, &["3 files .heic, convert them", "1 file .txt", "2 temporary"]),
+        case("images beside the classes", beside, 0, &["2 images beside the folders of the classes"]),
+    ]
+}
+
+fn unusable(world: &World) -> Vec<Case> {
+    let of = |name: &str, images: &[&str]| {
+        let mut place = Place::new(world, name);
+        place.images(images);
+        place.check()
+    };
+    let single = of("single", &["train/cat/1.ppm", "train/cat/2.ppm", "val/cat/3.ppm"]);
+    let only_test = of("only-test", &["test/cat/1.ppm", "test/dog/2.ppm"]);
+    let too_few = of("too-few", &["cat/1.ppm", "dog/2.ppm"]);
+    let unread = Place::new(world, "unread");
+    unread.file("cat/1.heic", b"x");
+    vec![
+        case("images of one class", single, 2, &["stops", "of one class, cat"]),
+        case("no training split", only_test, 2, &["stops", "no split named `train`"]),
+        case("too few images to validate with", too_few, 2, &["stops", "none for validation"]),
+        case("images of a kind that is not read only", unread.check(), 2, &["1 file .heic, convert it"]),
+    ]
+}

@@ -1,0 +1,139 @@
+//! Which files in a folder are images: by their endings, else by their first bytes.
+
+use std::io::Read;
+use std::path::Path;
+
+use image::ImageFormat;
+
+use crate::files::regular_file;
+
+/// What a file in a folder of images is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// An image that can be decoded, as far as its ending or its first bytes say.
+    Image,
+    /// An image in a format that is not decoded; its ending.
+    NotDecoded(String),
+    /// An unfinished download or a backup copy.
+    Temporary,
+    /// No image; its ending.
+    Other(String),
+}
+
+/// Endings of images that are decoded.
+const IMAGES: [&str; 20] = [
+    "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff",
+    "ppm", "pgm", "pbm", "pnm", "pam",
+];
+
+/// Endings of images that are not decoded. Some of them are TIFF inside and would be taken for their thumbnail.
+const NOT_DECODED: [&str; 44] = [
+    "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpf", "jpx", "jpm", "tga", "ico", "cur", "icns", "dds", "exr",
+    "hdr", "qoi", "psd", "xcf", "svg", "eps", "pdf", "pcx", "sgi", "dcm", "nii", "fits", "svs", "ndpi", "scn", "dng",
+    "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "orf", "rw2", "raf", "pef", "srw",
+];
+
+/// Endings of what is being downloaded or was kept as a copy.
+const TEMPORARY: [&str; 13] = [
+    "part",
+    "partial",
+    "crdownload",
+    "download",
+    "filepart",
+    "aria2",
+    "!ut",
+    "tmp",
+    "temp",
+    "bak",
+    "orig",
+    "old",
+    "swp",
+];
+
+/// Formats whose first bytes no text file has by chance.
+const BY_CONTENT: [ImageFormat; 5] =
+    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
+
+/// Names that operating systems, network storage and other programs give to what they leave behind, in lower case.
+const LEFTOVERS: [&str; 24] = [
+    "@eadir",
+    "@synoresource",
+    "@tmp",
+    "@sharebin",
+    "@recycle",
+    "@recently-snapshot",
+    "#recycle",
+    "#snapshot",
+    "~snapshot",
+    "__macosx",
+    "icon\r",
+    "network trash folder",
+    "temporary items",
+    "$recycle.bin",
+    "recycler",
+    "recycled",
+    "system volume information",
+    "found.000",
+    "lost+found",
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "__pycache__",
+];
+
+/// Whether a folder or file of this name belongs to no data set.
+pub(super) fn is_leftover(name: &str) -> bool {
+    let name = name.to_lowercase();
+    LEFTOVERS.contains(&name.as_str()) || name.starts_with("thumbs.db:") || name.ends_with(":zone.identifier")
+}
+
+/// What the file is; it is opened only if its ending does not say.
+pub(super) fn kind_of(path: &Path) -> FileKind {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let dotted = || if ending.is_empty() { String::new() } else { format!(".{ending}") };
+    if IMAGES.contains(&ending) {
+        FileKind::Image
+    } else if NOT_DECODED.contains(&ending) {
+        FileKind::NotDecoded(dotted())
+    } else if TEMPORARY.contains(&ending) || name.ends_with('~') {
+        FileKind::Temporary
+    } else if begins_as_image(path) {
+        FileKind::Image
+    } else {
+        FileKind::Other(dotted())
+    }
+}
+
+fn begins_as_image(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = regular_file::open(path).and_then(|file| file.take(64).read_to_end(&mut bytes));
+    read.is_ok() && image::guess_format(&bytes).is_ok_and(|format| BY_CONTENT.contains(&format))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unusual_ending_is_decided_by_the_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            kind_of(&path)
+        };
+        let jpeg = [0xff, 0xd8, 0xff, 0xe0, 0, 16];
+        for name in ["a.JPG", "a.jfif", "a.JPE", "a.mpo", "a", "a.jpg?size=large", "a.image", "a.xyz"] {
+            assert_eq!(kind(name, &jpeg), FileKind::Image, "{name}");
+        }
+        assert_eq!(kind("b.HEIC", &jpeg), FileKind::NotDecoded(".heic".into()));
+        assert_eq!(kind("b.nef", b"II*\0"), FileKind::NotDecoded(".nef".into()), "raw data that looks like TIFF");
+        assert_eq!(kind("c.jpg.part", &jpeg), FileKind::Temporary);
+        assert_eq!(kind("c.jpg~", &jpeg), FileKind::Temporary);
+        assert_eq!(kind("d.txt", b"BM, P5 and other words"), FileKind::Other(".txt".into()));
+        assert_eq!(kind("README", b"# Images"), FileKind::Other(String::new()));
+        assert_eq!(kind("e.jpg", b"<html>"), FileKind::Image, "its decoder says what it is");
+    }
+}

@@ -1,0 +1,140 @@
+//! What a folder or table holds beside the images of a data set.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Why something is not among the images.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// Images of a split that is neither train, validation nor test.
+    OtherSplit {
+        /// Name of the split.
+        split: String,
+    },
+    /// A table whose name is not that of a split.
+    OtherTable {
+        /// Its name without the ending.
+        split: String,
+    },
+    /// Images beside the folders of the classes.
+    BesideClasses,
+    /// Images in a format that is not decoded.
+    NotDecoded {
+        /// With its dot.
+        ending: String,
+    },
+    /// Unfinished downloads and backup copies.
+    Temporary,
+    /// Files that are not images.
+    NotAnImage {
+        /// With its dot; empty without one.
+        ending: String,
+    },
+    /// Folders and files that operating systems and other programs leave behind.
+    Leftover,
+    /// Names that begin with a dot.
+    Hidden,
+    /// A link to a folder that contains the link.
+    FolderAbove,
+    /// A link to a folder or image that the same class holds already.
+    ReachedTwice,
+}
+
+/// How many things were left out for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Omission {
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// Number of things.
+    pub count: usize,
+    /// The first of them, relative to the data.
+    pub examples: Vec<String>,
+}
+
+/// Everything that was left out, by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    by_reason: BTreeMap<Reason, (usize, Vec<String>)>,
+}
+
+/// Names that an omission gives.
+const EXAMPLES: usize = 3;
+
+impl LeftOut {
+    /// Counts one thing.
+    pub(super) fn add(&mut self, reason: Reason, example: String) {
+        self.add_many(reason, 1, example);
+    }
+
+    /// Counts `count` things under one name.
+    pub(super) fn add_many(&mut self, reason: Reason, count: usize, example: String) {
+        if count == 0 {
+            return;
+        }
+        let (total, examples) = self.by_reason.entry(reason).or_default();
+        *total += count;
+        if examples.len() < EXAMPLES {
+            examples.push(example);
+        }
+    }
+
+    /// Whether nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self.by_reason.is_empty()
+    }
+
+    /// One for each reason.
+    pub fn omissions(&self) -> Vec<Omission> {
+        let omission = |(reason, (count, examples)): (&Reason, &(usize, Vec<String>))| Omission {
+            reason: reason.clone(),
+            count: *count,
+            examples: examples.clone(),
+        };
+        self.by_reason.iter().map(omission).collect()
+    }
+}
+
+impl fmt::Display for LeftOut {
+    /// The omissions in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentences: Vec<String> = self.omissions().iter().map(ToString::to_string).collect();
+        f.write_str(&sentences.join("; "))
+    }
+}
+
+impl fmt::Display for Omission {
+    /// `3 files .heic, convert them: train/cat/a.heic, train/cat/b.heic, train/cat/c.heic`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.count;
+        let one_or = |one: &'static str, many: &'static str| if count == 1 { one } else { many };
+        let (files, images, links) = (one_or("file", "files"), one_or("image", "images"), one_or("link", "links"));
+        match &self.reason {
+            Reason::OtherSplit { split } => {
+                return write!(f, "{count} {images} of `{split}`, which is neither train, validation nor test");
+            }
+            Reason::OtherTable { split } => {
+                return write!(f, "the table `{split}`, which is neither train, validation nor test");
+            }
+            Reason::BesideClasses => write!(f, "{count} {images} beside the folders of the classes")?,
+            Reason::NotDecoded { ending } => {
+                write!(f, "{count} {files} {ending}, convert {}", one_or("it", "them"))?;
+            }
+            Reason::Temporary => write!(f, "{count} temporary {files} or backup {}", one_or("copy", "copies"))?,
+            Reason::NotAnImage { ending } if ending.is_empty() => write!(f, "{count} {files} without an ending")?,
+            Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,
+            Reason::Leftover => write!(f, "{count} {} of other programs", one_or("leftover", "leftovers"))?,
+            Reason::Hidden => write!(f, "{count} hidden {files} or {}", one_or("folder", "folders"))?,
+            Reason::FolderAbove => write!(f, "{count} {links} to a folder above")?,
+            Reason::ReachedTwice => write!(f, "{count} {links} to what the class holds already")?,
+        }
+        write!(f, " ({}", self.examples.join(", "))?;
+        match count.saturating_sub(self.examples.len()) {
+            0 => f.write_str(")"),
+            more => write!(f, " and {more} more)"),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Image folders as they are found: splits in any case, links, leftovers of other programs, unusual endings.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use coretune::data::{DataError, Dataset, DatasetOptions, Layout, Reason, Role, Split};
+use tempfile::{TempDir, tempdir};
+
+use crate::formats::png;
+
+/// A file tree; each path gets a PNG of a colour of its own.
+fn tree(paths: &[&str]) -> TempDir {
+    let folder = tempdir().unwrap();
+    for (number, path) in paths.iter().enumerate() {
+        write(folder.path(), path, &png(number as u8));
+    }
+    folder
+}
+
+fn write(root: &Path, path: &str, bytes: &[u8]) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn open(folder: &TempDir) -> Result<Dataset, DataError> {
+    Dataset::open(folder.path(), &DatasetOptions::default())
+}
+
+fn as_classes(folder: &TempDir) -> Dataset {
+    Dataset::open(folder.path(), &DatasetOptions { layout: Layout::Classes, ..DatasetOptions::default() }).unwrap()
+}
+
+/// Images of each split, and of each class in training.
+fn counts(data: &Dataset) -> (Vec<usize>, [Option<usize>; 3]) {
+    let lengths = [Role::Train, Role::Validation, Role::Test].map(|role| data.split(role).map(Split::len));
+    (data.train.as_ref().map(Split::class_counts).unwrap_or_default(), lengths)
+}
+
+/// Reason, count and examples of everything that was left out.
+fn left_out(data: &Dataset) -> Vec<(Reason, usize, String)> {
+    let omissions = data.left_out.omissions();
+    omissions.into_iter().map(|one| (one.reason, one.count, one.examples.join(" "))).collect()
+}
+
+#[test]
+fn splits_are_known_in_any_case() {
+    for [train, val, test] in [
+        ["Train", "Val", "Test"],
+        ["TRAIN", "VALIDATION", "TEST"],
+        ["training", "valid", "testing"],
+        ["Train", "dev", "T10K"],
+    ] {
+        let name = |split: &str, rest: &str| format!("{split}/{rest}");
+        let paths =
+            [name(train, "cat/1.png"), name(train, "dog/2.png"), name(val, "cat/3.png"), name(test, "dog/4.png")];
+        let data = open(&tree(&paths.each_ref().map(String::as_str))).unwrap();
+        assert_eq!(counts(&data), (vec![1, 1], [Some(2), Some(1), Some(1)]), "{train}");
+    }
+}
+
+#[test]
+fn two_splits_of_one_role_are_refused_unless_one_is_named() {
+    for (paths, role) in [
+        (["train/a/1.png", "Train/a/2.png", "val/a/3.png"], "train"),
+        (["train/a/1.png", "val/a/2.png", "dev/a/3.png"], "validation"),
+        (["train/a/1.png", "test/a/2.png", "TEST/a/3.png"], "test"),
+    ] {
+        let error = open(&tree(&paths)).unwrap_err();
+        assert!(error.to_string().contains(&format!("two splits that are {role} by their names")), "{error}");
+        assert!(error.hint().unwrap().to_string().contains("_split"), "{:?}", error.hint());
+    }
+    let options = DatasetOptions { val_split: Some("dev".into()), ..DatasetOptions::default() };
+    let folder = tree(&["train/a/1.png", "val/a/2.png", "val/a/3.png", "dev/a/4.png"]);
+    let data = Dataset::open(folder.path(), &options).unwrap();
+    assert_eq!(counts(&data).1, [Some(1), Some(1), None]);
+    assert_eq!(left_out(&data), [(Reason::OtherSplit { split: "val".into() }, 2, "val/".into())]);
+}
+
+#[test]
+fn folders_that_could_be_splits_domains_or_classes_are_refused_with_each_flag() {
+    let folder = tree(&["photo/cat/1.png", "photo/dog/2.png", "sketch/cat/3.png", "sketch/dog/4.png"]);
+    let error = open(&folder).unwrap_err();
+    assert!(error.to_string().starts_with("the folders `photo`, `sketch` of "), "{error}");
+    let hint = error.hint().unwrap().to_string();
+    for part in ["data.train_split", "data.val_split", "data.layout = classes", "domains are not read yet"] {
+        assert!(hint.contains(part), "no {part} in {hint}");
+    }
+    assert_eq!(as_classes(&folder).classes[..], ["photo", "sketch"]);
+    let options = DatasetOptions { train_split: Some("sketch".into()), ..DatasetOptions::default() };
+    let data = Dataset::open(folder.path(), &options).unwrap();
+    assert_eq!((&data.classes[..], data.train.unwrap().len()), (&["cat", "dog"].map(String::from)[..], 2));
+
+    let below = open(&tree(&["cat/train/1.png", "cat/val/2.png", "dog/train/3.png", "dog/val/4.png"])).unwrap_err();
+    assert!(below.hint().unwrap().to_string().contains("put the splits above them"), "{:?}", below.hint());
+}
+
+#[test]
+fn a_data_set_one_folder_too_deep_is_named() {
+    let inner = |paths: &[&str]| match open(&tree(paths)).unwrap_err() {
+        DataError::TooDeep { path, inner } => inner.strip_prefix(path).unwrap().display().to_string(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(inner(&["data/train/cat/1.png", "data/train/dog/2.png", "data/val/cat/3.png"]), "data");
+    assert_eq!(inner(&["data/cat/1.png", "data/dog/2.png", "#recycle/1.png"]), "data");
+    assert_eq!(inner(&["a/b/train/cat/1.png", "a/b/test/cat/1.png"]), "a/b");
+    assert_eq!(inner(&["__MACOSX/data/train/cat/1.png", "data/train/cat/1.png"]), "data");
+    let table = tree(&["data/images/1.png"]);
+    write(table.path(), "data/train.csv", b"image_path,label\nimages/1.png,cat\n");
+    let error = open(&table).unwrap_err();
+    assert!(error.hint().unwrap().to_string().starts_with("did you mean /"), "{error}");
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_split_among_classes_is_refused_if_it_holds_folders() {
+    let error = open(&tree(&["test/cat/1.png", "test/dog/2.png", "more/3.png"])).unwrap_err();
+    assert!(matches!(&error, DataError::SplitAmongClasses { split, .. } if split == "test"), "{error}");
+    let vehicles = tree(&["car/1.png", "train/2.png", "bus/3.png"]);
+    let error = open(&vehicles).unwrap_err();
+    assert!(error.to_string().ends_with("train holds 1 image and no folder of a class with images"), "{error}");
+    assert_eq!(as_classes(&vehicles).classes[..], ["bus", "car", "train"]);
+}
+
+#[test]
+fn a_folder_above_is_never_entered_again() {
+    let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/cat/3.png"]);
+    let link = |to: &str, at: &str| symlink(to, folder.path().join(at)).unwrap();
+    link("..", "train/cat/up");
+    link("../..", "train/cat/further_up");
+    link(".", "train/dog/self");
+    link("/", "train/dog/everything");
+    link("..", "train/root");
+    fs::create_dir(folder.path().join("train/dog/deeper")).unwrap();
+    link("..", "train/dog/deeper/back");
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data), (vec![1, 1], [Some(2), None, Some(1)]));
+    let omissions = left_out(&data);
+    assert_eq!((omissions.len(), &omissions[0].0, omissions[0].1), (1, &Reason::FolderAbove, 6));
+}
+
+#[test]
+fn a_folder_that_a_link_leads_to_is_searched_and_its_own_links_are_followed_with_the_same_care() {
+    let elsewhere = tree(&["pictures/1.png", "pictures/2.png", "other/3.png"]);
+    symlink("..", elsewhere.path().join("pictures/up")).unwrap();
+    let folder = tree(&["train/dog/4.png"]);
+    symlink(elsewhere.path().join("pictures"), folder.path().join("train/cat")).unwrap();
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data).0, [2, 1]);
+    assert_eq!(left_out(&data), [(Reason::FolderAbove, 1, "train/cat/up".into())]);
+}
+
+#[test]
+fn an_image_that_several_links_of_a_class_reach_counts_once() {
+    let folder = tree(&["train/cat/1.png", "train/cat/more/2.png", "train/dog/3.png"]);
+    let link = |to: &str, at: &str| symlink(to, folder.path().join(at)).unwrap();
+    link("1.png", "train/cat/0.png");
+    link("more", "train/cat/again");
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data).0, [2, 1]);
+    let omissions = left_out(&data);
+    assert_eq!((omissions.len(), &omissions[0].0, omissions[0].1), (1, &Reason::ReachedTwice, 2));
+    let names: Vec<String> = data.train.unwrap().images().iter().map(ToString::to_string).collect();
+    assert!(names[0].ends_with("cat/1.png") && names[1].ends_with("cat/more/2.png"), "not the links: {names:?}");
+}
+
+#[test]
+fn hard_links_and_links_between_classes_and_splits_stay_images() {
+    let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/cat/3.png"]);
+    fs::hard_link(folder.path().join("train/cat/1.png"), folder.path().join("test/cat/1.png")).unwrap();
+    fs::hard_link(folder.path().join("train/cat/1.png"), folder.path().join("train/cat/same.png")).unwrap();
+    symlink("../cat/1.png", folder.path().join("train/dog/1.png")).unwrap();
+    symlink("nowhere.png", folder.path().join("train/dog/broken.png")).unwrap();
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data), (vec![2, 3], [Some(5), None, Some(2)]));
+    assert!(data.left_out.is_empty());
+}
+
+#[test]
+fn names_that_are_not_utf8_are_refused_and_shown_escaped() {
+    for bad in [&b"train/caf\xe9"[..], b"train/cat/deeper/\xff"] {
+        let folder = tree(&["train/cat/1.png"]);
+        let class = folder.path().join(OsStr::from_bytes(bad));
+        fs::create_dir_all(&class).unwrap();
+        fs::write(class.join("1.png"), png(7)).unwrap();
+        let error = open(&folder).unwrap_err().to_string();
+        assert!(
+            error.ends_with(r"train/caf\xe9 is not UTF-8") || error.ends_with(r"deeper/\xff is not UTF-8"),
+            "{error}"
+        );
+    }
+    let folder = tree(&["train/cat/1.png"]);
+    fs::write(folder.path().join("train/cat").join(OsStr::from_bytes(b"\xe4.jpg")), png(3)).unwrap();
+    assert!(matches!(open(&folder), Err(DataError::NotUtf8 { .. })));
+    let notes = tree(&["train/cat/1.png"]);
+    fs::write(notes.path().join("train/cat").join(OsStr::from_bytes(b"\xe4.txt")), "notes").unwrap();
+    assert_eq!(left_out(&open(&notes).unwrap()).len(), 1, "no image: counted like others");
+}
+
+#[test]
+fn what_other_programs_leave_behind_is_no_class_and_no_image() {
+    let folder = tree(&[
+        "train/cat/1.png",
+        "train/dog/2.png",
+        "train/@eaDir/cat/1.png",
+        "train/cat/@eaDir/1.png/SYNOPHOTO_THUMB_XL.jpg",
+        "train/cat/Thumbs.db",
+        "train/cat/desktop.ini",
+        "train/#recycle/old.png",
+        "train/$RECYCLE.BIN/old.png",
+        "train/.ipynb_checkpoints/1-checkpoint.png",
+        "train/cat/._1.png",
+        "__MACOSX/train/cat/._1.png",
+        "lost+found/x.png",
+        ".git/objects/x.png",
+        ".DS_Store",
+    ]);
+    let data = open(&folder).unwrap();
+    assert_eq!((&data.classes[..], counts(&data).0), (&["cat", "dog"].map(String::from)[..], vec![1, 1]));
+    let counted: Vec<(Reason, usize)> = left_out(&data).into_iter().map(|(reason, count, _)| (reason, count)).collect();
+    assert_eq!(counted, [(Reason::Leftover, 8), (Reason::Hidden, 3)]);
+}
+
+#[test]
+fn images_are_read_by_their_content_where_the_ending_is_unusual() {
+    let folder =
+        tree(&["train/cat/1.JPE", "train/cat/2.jfif", "train/cat/3.mpo", "train/cat/4", "train/cat/5.png?size=2"]);
+    for name in ["a.heic", "b.HEIC", "c.heic", "d.avif", "e.jpg.part", "f.jpg~"] {
+        write(folder.path(), &format!("train/cat/{name}"), &png(9));
+    }
+    write(folder.path(), "train/cat/notes.txt", b"BM are the first letters of a bitmap too");
+    write(folder.path(), "train/cat/README", b"P5 as well");
+    write(folder.path(), "train/LICENSE", b"none");
+    let data = open(&folder).unwrap();
+    let train = data.train.as_ref().unwrap();
+    assert_eq!(train.len(), 5);
+    (0..5).for_each(|index| assert!(train.load(index).is_ok()));
+    let sentences: Vec<String> = data.left_out.omissions().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        sentences,
+        [
+            "1 file .avif, convert it (train/cat/d.avif)",
+            "3 files .heic, convert them (train/cat/a.heic, train/cat/b.HEIC, train/cat/c.heic)",
+            "2 temporary files or backup copies (train/cat/e.jpg.part, train/cat/f.jpg~)",
+            "1 file without an ending (train/cat/README)",
+            "1 file .txt (train/cat/notes.txt)",
+        ]
+    );
+    let only = tempdir().unwrap();
+    write(only.path(), "cat/1.heic", b"x");
+    let error = open(&only).unwrap_err().to_string();
+    assert!(error.ends_with("left out: 1 file .heic, convert it (cat/1.heic)"), "{error}");
+}
+
+#[test]
+fn images_that_no_split_and_no_class_holds_are_counted() {
+    let folder = tree(&[
+        "train/cat/1.png",
+        "train/beside.png",
+        "val/cat/2.png",
+        "extra/cat/3.png",
+        "extra/dog/4.png",
+        "cover.png",
+    ]);
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data).1, [Some(1), Some(1), None]);
+    assert_eq!(
+        left_out(&data),
+        [
+            (Reason::OtherSplit { split: "extra".into() }, 2, "extra/".into()),
+            (Reason::BesideClasses, 2, "cover.png train/beside.png".into()),
+        ]
+    );
+}
+
+#[test]
+fn a_folder_with_the_ending_of_an_image_is_a_folder() {
+    let data = open(&tree(&["train/cat/album.jpg/1.png", "train/cat/2.png"])).unwrap();
+    assert_eq!(counts(&data).0, [2]);
+}
+
+#[test]
+fn classes_may_have_any_name() {
+    let names = ["-dash", "it's", "two words", "\"quoted\"", "ümlaut", "train", "1"];
+    let paths: Vec<String> = names.iter().map(|name| format!("train/{name}/1.png")).collect();
+    let data = open(&tree(&paths.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+    assert_eq!(data.classes.len(), names.len());
+    assert!(names.iter().all(|name| data.classes.contains(&name.to_string())));
+}
