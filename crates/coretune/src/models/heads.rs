@@ -1,6 +1,6 @@
 //! The heads on the pooled features: classifier and projection head.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::parameters::{Parameters, Role};
 use super::{ModelError, initial};
@@ -51,9 +51,27 @@ impl Linear {
         }
         Ok(engine::guard("building a linear layer", || {
             let leaf = |shape: &[i64], index| {
-                initial::linear(shape, inputs, seed, index).to_device(device).set_requires_grad(true)
+                initial::linear(shape, inputs, (seed, 0), index).to_device(device).set_requires_grad(true)
             };
             Linear { weight: leaf(&[outputs, inputs], index), bias: bias.then(|| leaf(&[outputs], index + 1)) }
+        })?)
+    }
+
+    /// Replaces the values of a classifier: its weight is drawn as by [`Linear::classifier`], from a stream of its own
+    /// for each `drawing`, counted from 1; its bias, if any, becomes 0.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for exceptions of libtorch.
+    pub fn draw_anew(&self, seed: u64, drawing: u64) -> Result<(), ModelError> {
+        let shape = [self.outputs(), self.inputs()];
+        Ok(engine::guard("drawing a classifier", || {
+            no_grad(|| {
+                let weight = initial::linear(&shape, self.inputs(), (seed, drawing), CLASSIFIER_STREAM);
+                self.weight.shallow_clone().copy_(&weight);
+                if let Some(bias) = &self.bias {
+                    let _ = bias.shallow_clone().zero_();
+                }
+            });
         })?)
     }
 

@@ -19,9 +19,11 @@ pub(super) fn convolution(shape: [i64; 4], seed: u64, index: usize) -> Tensor {
 }
 
 /// Values of a linear layer's weight or bias from U(-1 / sqrt(inputs), 1 / sqrt(inputs)), as in torch.
-pub(super) fn linear(shape: &[i64], inputs: i64, seed: u64, index: usize) -> Tensor {
+///
+/// `drawing` is 0 for initial values, and counts the times that they were drawn anew since.
+pub(super) fn linear(shape: &[i64], inputs: i64, (seed, drawing): (u64, u64), index: usize) -> Tensor {
     let bound = (1.0 / inputs as f64).sqrt();
-    let mut numbers = stream(seed, Purpose::Weights, 0, index as u64);
+    let mut numbers = stream(seed, Purpose::Weights, drawing, index as u64);
     let count = shape.iter().product::<i64>();
     let values: Vec<f32> = (0..count).map(|_| (bound * (2.0 * unit(&mut numbers) - 1.0)) as f32).collect();
     Tensor::from_slice(&values).view(shape)

@@ -11,6 +11,7 @@ pub const METHODS: &[&Method] = &[
     &super::cross_entropy::METHOD,
     &super::l2_sp::METHOD,
     &super::bss::METHOD,
+    &super::rifle::METHOD,
     &super::mix_and_match::METHOD,
     &super::coin::METHOD,
     &super::moco::METHOD,

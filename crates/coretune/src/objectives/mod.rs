@@ -17,6 +17,7 @@ pub(crate) mod moco;
 mod objective;
 mod pass;
 mod queue;
+mod rifle;
 mod simclr;
 mod supervised_contrastive;
 
@@ -33,5 +34,6 @@ pub use moco::{MoCo, MoCoSettings, momentum_update};
 pub use objective::{FileNames, Needs, Objective, ObjectiveLoss, Pull, QueueSize, Start};
 pub use pass::{FeatureBatch, Heads, Pass};
 pub use queue::Queue;
+pub use rifle::Rifle;
 pub use simclr::SimClr;
 pub use supervised_contrastive::SupervisedContrastive;

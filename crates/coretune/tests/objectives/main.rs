@@ -10,6 +10,7 @@ mod mix_and_match;
 mod needs;
 mod permutation;
 mod pretraining;
+mod rifle;
 
 use coretune::config::{Layers, RunConfig};
 use coretune::engine::World;
