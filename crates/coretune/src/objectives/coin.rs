@@ -1,5 +1,4 @@
 use serde::Deserialize;
-use tch::no_grad;
 
 use super::supervised_contrastive::{ETA, TEMPERATURE};
 use super::{
@@ -81,17 +80,14 @@ impl Coin {
         let CoinSettings { eta, temperature, label_smoothing, .. } = self.settings;
         let projections = heads.project(batch.features);
         let contrastive = supervised_contrastive(&projections, batch.labels, temperature, Focus::NONE)?;
-        let cross_entropy = CrossEntropy { label_smoothing };
-        let contrast_alone = step < self.switch;
-        let classification = if contrast_alone {
-            no_grad(|| cross_entropy.loss_of(batch, heads))?
-        } else {
-            cross_entropy.loss_of(batch, heads)?
-        };
+        let figure = (figure::CONTRASTIVE, contrastive.detach());
+        if step < self.switch {
+            return Ok(ObjectiveLoss { total: contrastive, figures: vec![figure] });
+        }
+        let classification = CrossEntropy { label_smoothing }.loss_of(batch, heads)?;
         let mut figures = classification.figures;
-        figures.push((figure::CONTRASTIVE, contrastive.detach()));
-        let total = if contrast_alone { contrastive } else { classification.total + eta * contrastive };
-        Ok(ObjectiveLoss { total, figures })
+        figures.push(figure);
+        Ok(ObjectiveLoss { total: classification.total + eta * contrastive, figures })
     }
 }
 
