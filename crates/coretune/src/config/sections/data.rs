@@ -132,6 +132,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("data.layout", Kind::Choice(Layout::names), "what the folders at the top are")
         .default(Layout::Auto.name())
+        .becomes(|_| "splits if their names say so, else classes".into())
         .read_by(RunKind::ALL),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())
