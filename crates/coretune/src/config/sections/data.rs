@@ -149,8 +149,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .off()
         .means_in_pretraining("images to use of each class")
         .read_by(RunKind::ALL),
-    setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation")
-        .off(),
+    setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation").off(),
     setting("data.img_size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto(automatic::img_size_text)
         .read_by(RunKind::ALL),
