@@ -8,37 +8,34 @@ use super::{Preparation, Splits};
 use crate::data::Batch;
 use crate::engine::{World, peak_rss_bytes};
 use crate::models::Linear;
-use crate::objectives::Start;
+use crate::objectives::{Needs, Start};
 use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError, training_plan};
 use crate::train::{Accumulation, StepInput, TrainError, TrainingImages, step};
 
-/// Time of an image in evaluation relative to training, which has a backward pass too.
-const EVALUATION_FRACTION: f64 = 1.0 / 3.0;
-
-/// Time that a second forward pass adds to a step, for the same reason.
+/// Time that a second forward pass adds to a step, whose backward pass takes as long as two forward passes.
 const SECOND_FORWARD_FRACTION: f64 = 1.0 / 3.0;
 
 /// Learning rate of these steps, which are to change no weight.
 const RATE: f64 = 0.0;
 
 impl Preparation {
-    /// Refuses a batch for which the system does not have the memory; to be asked before anything large is computed.
+    /// Refuses a batch, or a queue of the method, for which the system does not have the memory; to be asked before anything large is computed.
     /// Nothing in the model changes.
     ///
     /// # Errors
-    /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
+    /// Those of [`MemoryTrial::check`].
     pub(super) fn check_batch(&self) -> Result<(), RunError> {
         let (task, train) = (&self.task, &self.task.config.train);
-        let (batch, img_size) = (train.batch_size, task.input.img_size);
-        let (backbone, normalisation, device) = (&self.backbone, task.normalisation(), task.device);
-        let views = self.objective.as_ref().map_or(1, |objective| objective.needs().gradient_passes);
-        match (MemoryTrial { backbone, normalisation, device, img_size, views }).most_that_fit(batch)? {
-            None => Ok(()),
-            Some(largest) => {
-                Err(RunError::BatchDoesNotFit { batch, largest, step: Some(train.effective_batch()), img_size })
-            }
-        }
+        let needs = self.objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
+        let trial = MemoryTrial {
+            backbone: &self.backbone,
+            normalisation: task.normalisation(),
+            device: task.device,
+            img_size: task.input.img_size,
+            needs,
+        };
+        trial.check(train.batch_size, Some(train.effective_batch()))
     }
 
     /// Makes steps on a few images, and a whole one only where the memory for it is there; extrapolates to the run.
@@ -87,7 +84,7 @@ impl Preparation {
             parameters: model.parameters().weight_count(),
             steps: epochs * steps_per_epoch,
             memory_bytes,
-            seconds: image_seconds * (trained + EVALUATION_FRACTION * evaluated),
+            seconds: image_seconds * (trained + objective.needs().evaluation_fraction() * evaluated),
         })
     }
 }

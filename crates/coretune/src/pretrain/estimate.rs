@@ -1,11 +1,8 @@
 //! The memory and time of a pre-training run, estimated from a few steps of it.
 
-use tch::Device;
-
 use super::PretrainTask;
-use crate::engine::{available_memory_bytes, peak_rss_bytes};
+use crate::engine::peak_rss_bytes;
 use crate::models::{Backbone, Normalisation};
-use crate::objectives::QueueSize;
 use crate::runs::estimate::{MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError};
 use crate::train::Learner;
@@ -14,13 +11,12 @@ use crate::train::Learner;
 const RATE: f64 = 0.0;
 
 impl PretrainTask {
-    /// Refuses a batch for which the system does not have the memory; call it before a folder is made.
+    /// Refuses a batch or a queue for which the system does not have the memory; call it before a folder is made.
     ///
     /// # Errors
-    /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
+    /// Those of [`MemoryTrial::check`].
     pub(super) fn check_batch_and_queue(&self) -> Result<(), RunError> {
         let (train, input) = (&self.config.train, &self.input);
-        self.check_queue()?;
         let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
         backbone.set_precision(self.precision);
         let trial = MemoryTrial {
@@ -28,26 +24,9 @@ impl PretrainTask {
             normalisation: Normalisation { mean: input.mean, std: input.std },
             device: self.device,
             img_size: input.img_size,
-            views: self.config.build_objective().needs().gradient_passes,
+            needs: self.config.build_objective().needs(),
         };
-        let (batch, img_size) = (train.batch_size, input.img_size);
-        match trial.most_that_fit(batch)? {
-            None => Ok(()),
-            Some(largest) => Err(RunError::BatchDoesNotFit { batch, largest, step: None, img_size }),
-        }
-    }
-
-    /// Refuses a queue for which the system does not have the memory.
-    fn check_queue(&self) -> Result<(), RunError> {
-        // While the first keys are drawn and normalised they are held four times, four bytes a number.
-        const BYTES: u64 = 4 * 4;
-        let Some(QueueSize { keys, width }) = self.config.build_objective().needs().queue else { return Ok(()) };
-        let bytes = keys as u64 * width as u64 * BYTES;
-        let available = available_memory_bytes();
-        if self.device == Device::Cpu && available > 0 && bytes > available {
-            return Err(RunError::QueueDoesNotFit { keys, width, bytes, available });
-        }
-        Ok(())
+        trial.check(train.batch_size, None)
     }
 
     /// Makes a few whole steps, whose weights are dropped, and extrapolates to the run.

@@ -9,6 +9,7 @@ use super::RunError;
 use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
 use crate::models::{Backbone, Mode, Normalisation};
+use crate::objectives::{Needs, QueueSize};
 use crate::train::TrainingImages;
 
 /// The cost of a run, estimated.
@@ -67,9 +68,14 @@ impl MemoryByImages {
 
     /// The most images for which the system has the memory.
     pub(crate) fn most_images(&self) -> usize {
+        self.most_images_beside(0)
+    }
+
+    /// The same, if so many `bytes` are to be kept free for something else.
+    fn most_images_beside(&self, bytes: u64) -> usize {
         match self.per_image {
             0 => usize::MAX,
-            per_image => self.images + (available_memory_bytes() / per_image) as usize,
+            per_image => self.images + (available_memory_bytes().saturating_sub(bytes) / per_image) as usize,
         }
     }
 }
@@ -81,16 +87,49 @@ pub(crate) struct MemoryTrial<'a> {
     pub(crate) device: Device,
     /// Height and width, pixels.
     pub(crate) img_size: i64,
-    /// Inputs of the network that an image of the batch becomes, each with its gradient.
-    pub(crate) views: usize,
+    /// What the method needs: passes with a gradient for each image, copies of the network, a queue.
+    pub(crate) needs: Needs,
 }
 
+/// Bytes of a number, f32.
+const NUMBER: u64 = 4;
+
 impl MemoryTrial<'_> {
+    /// Refuses a queue or a batch for which the system does not have the memory; `step` is the number of images of a step
+    /// that is computed in parts, if it can be.
+    ///
+    /// # Errors
+    /// [`RunError::QueueDoesNotFit`], and [`RunError::BatchDoesNotFit`] with the largest batch that would fit.
+    pub(crate) fn check(&self, batch: usize, step: Option<usize>) -> Result<(), RunError> {
+        self.check_queue()?;
+        match self.most_that_fit(batch)? {
+            None => Ok(()),
+            Some(largest) => Err(RunError::BatchDoesNotFit { batch, largest, step, img_size: self.img_size }),
+        }
+    }
+
+    fn check_queue(&self) -> Result<(), RunError> {
+        // While the first keys are drawn and normalised they are held four times.
+        const TIMES: u64 = 4;
+        let Some(QueueSize { keys, width }) = self.needs.queue else { return Ok(()) };
+        let bytes = keys as u64 * width as u64 * TIMES * NUMBER;
+        let available = available_memory_bytes();
+        if self.device == Device::Cpu && available > 0 && bytes > available {
+            return Err(RunError::QueueDoesNotFit { keys, width, bytes, available });
+        }
+        Ok(())
+    }
+
+    /// Memory of the copies of the network that the method keeps.
+    fn bytes_of_copies(&self) -> u64 {
+        (self.needs.copies * self.backbone.parameters().weight_count()) as u64 * NUMBER
+    }
+
     /// How many images fit into memory at a time, if fewer than `batch`.
     ///
     /// Extrapolated from forward and backward passes on a few. Only for the host's memory: a GPU reports what does not
     /// fit, but Linux kills the process.
-    pub(crate) fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, RunError> {
+    fn most_that_fit(&self, batch: usize) -> Result<Option<usize>, RunError> {
         if self.device != Device::Cpu || available_memory_bytes() == 0 {
             return Ok(None);
         }
@@ -98,7 +137,7 @@ impl MemoryTrial<'_> {
             return Ok(Some(0));
         }
         let memory = MemoryByImages::measure(batch, |images| self.pass(images, self.img_size))?;
-        let most = memory.most_images();
+        let most = memory.most_images_beside(self.bytes_of_copies());
         Ok((batch > most).then_some(most))
     }
 
@@ -115,7 +154,7 @@ impl MemoryTrial<'_> {
     /// Forward and backward pass.
     fn pass(&self, images: usize, size: i64) -> Result<(), RunError> {
         Ok(guard("measuring the memory of a step", || {
-            let rows = (images * self.views) as i64;
+            let rows = (images * self.needs.gradient_passes) as i64;
             let pixels = Tensor::zeros([rows, size, size, 3], (Kind::Uint8, self.device));
             let pixels = self.normalisation.apply(&pixels, self.device);
             let sum = self.backbone.features(&pixels, Mode::TrainUntracked).sum(Kind::Float);
@@ -148,6 +187,7 @@ pub(crate) fn seconds_per_image(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{Architecture, Family, Stem};
 
     /// Memory that was really touched, so that it counts.
     fn held(bytes: usize) -> Vec<u8> {
@@ -171,6 +211,25 @@ mod tests {
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_queue_and_copies_of_the_network_count_towards_the_memory_of_a_method() {
+        let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
+        let backbone = Backbone::new(&architecture, 0, Device::Cpu).unwrap();
+        let check = |needs| {
+            let (normalisation, device, img_size) = (Normalisation::IMAGENET, Device::Cpu, 16);
+            MemoryTrial { backbone: &backbone, normalisation, device, img_size, needs }.check(2, Some(2))
+        };
+        check(Needs::CLASSIFIER).unwrap();
+        let queue = Some(QueueSize { keys: 1 << 40, width: 128 });
+        let error = check(Needs { queue, ..Needs::CLASSIFIER }).unwrap_err();
+        assert!(matches!(error, RunError::QueueDoesNotFit { width: 128, .. }), "{error}");
+
+        let memory = MemoryByImages { images: 8, bytes: 0, per_image: 1_000_000 };
+        assert_eq!(memory.most_images_beside(u64::MAX), 8, "copies that take all memory leave none for further images");
+        assert!(memory.most_images_beside(0) > memory.most_images_beside(1 << 30));
     }
 
     #[cfg(target_os = "linux")]
