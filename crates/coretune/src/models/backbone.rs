@@ -15,8 +15,12 @@ use crate::engine::{self, Precision};
 const WIDEST: f64 = 16.0;
 
 /// libtorch 2.11 writes past the end of its memory in the backward pass of a 1x1 convolution with a stride that reads fewer
-/// channels, in channels-last layout on a CPU.
+/// channels, in channels-last layout on a CPU with one thread.
 const NARROWEST: i64 = 8;
+
+/// The same with several threads, which write beside each other: 9 to 13 channels failed with 2 to 8 threads, 16 channels
+/// did not with up to 64.
+const NARROWEST_WITH_THREADS: i64 = 16;
 
 /// A backbone `G_e` (METHOD.md section 1): images `[n, 3, h, w]` to pooled features `[n, D]`.
 #[derive(Debug)]
@@ -97,12 +101,17 @@ impl Backbone {
     /// # Errors
     /// [`ModelError::Narrow`].
     pub fn check_trainable(&self) -> Result<(), ModelError> {
+        self.check_trainable_with(engine::threads::get())
+    }
+
+    fn check_trainable_with(&self, threads: usize) -> Result<(), ModelError> {
         let width = self.architecture.width;
+        let least = if threads > 1 { NARROWEST_WITH_THREADS } else { NARROWEST };
         match resnet::narrowest_shortcut(&self.architecture) {
-            Some(channels) if channels < NARROWEST => {
+            Some(channels) if channels < least => {
                 let full = resnet::narrowest_shortcut(&Architecture { width: 1.0, ..self.architecture });
-                let least_width = NARROWEST as f64 / full.unwrap_or(NARROWEST) as f64;
-                Err(ModelError::Narrow { width, channels, least: NARROWEST, least_width })
+                let least_width = least as f64 / full.unwrap_or(least) as f64;
+                Err(ModelError::Narrow { width, threads, channels, least, least_width })
             }
             _ => Ok(()),
         }
@@ -207,5 +216,21 @@ impl Backbone {
     pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
         let map = self.stages.iter().fold(images, |x, stage| stage.apply(x, operations));
         operations.mean(&map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Family, Stem};
+
+    #[test]
+    fn several_threads_need_twice_the_channels_of_one() {
+        let refused = |width, threads| {
+            let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width };
+            Backbone::outline(&architecture).unwrap().check_trainable_with(threads).is_err()
+        };
+        assert!(refused(0.1, 1) && !refused(0.125, 1));
+        assert!(refused(0.125, 2) && refused(0.203_125, 4) && !refused(0.25, 64));
     }
 }

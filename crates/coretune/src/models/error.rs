@@ -16,11 +16,15 @@ pub enum ModelError {
     },
     /// A network so narrow that libtorch cannot train it.
     #[error(
-        "a network of width {width} cannot be trained: a shortcut reads {channels} channels, libtorch needs {least}"
+        "a network of width {width} cannot be trained with {threads} thread{}: a shortcut reads {channels} channels, \
+         libtorch needs {least}",
+        if *threads == 1 { "" } else { "s" }
     )]
     Narrow {
         /// The factor on the number of channels.
         width: f64,
+        /// Threads of the computation.
+        threads: usize,
         /// Channels that it leaves.
         channels: i64,
         /// Channels that are needed.
@@ -78,9 +82,12 @@ impl ModelError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             ModelError::Width { .. } => Some("{model.width=1} is the network as published".into()),
-            ModelError::Narrow { least_width, .. } => {
+            ModelError::Narrow { least_width, threads: 1, .. } => {
                 Some(format!("{{model.width={least_width}}} is the narrowest").into())
             }
+            ModelError::Narrow { least_width, .. } => Some(
+                format!("{{model.width={least_width}}} is the narrowest; {{run.threads=1}} allows half of that").into(),
+            ),
             ModelError::Stage { stages, .. } => Some(format!("{{model.frozen_stages}} takes 0 to {stages}").into()),
             ModelError::Indivisible { .. } => Some(
                 "{train.grad_accum_steps=1} computes it at once; {train.batch_size} is then the whole batch".into(),
