@@ -4,6 +4,7 @@
 //! distribution (from a multinomial one where two classifiers are compared), so that is what is drawn: the same
 //! intervals as from resampled indices, without n draws per resample.
 
+use rand::RngExt;
 use rand_distr::{Binomial, Distribution};
 use serde::Serialize;
 
@@ -91,6 +92,19 @@ fn draw(marked: usize, total: usize, times: usize, stream: &mut Stream) -> usize
     let fraction = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
     // A fraction of counts with marked <= total is in [0, 1], all that the distribution asks for.
     Binomial::new(times as u64, fraction).map_or(0, |binomial| binomial.sample(stream) as usize)
+}
+
+/// The interval of a figure over resampled images: it is called with how many times each image was drawn.
+pub(super) fn interval_of_resampled_images(images: usize, seed: u64, figure: impl Fn(&[u64]) -> f64) -> Interval {
+    let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
+    let mut times = vec![0; images];
+    interval(|| {
+        times.fill(0);
+        for _ in 0..images {
+            times[stream.random_range(0..images)] += 1;
+        }
+        figure(&times)
+    })
 }
 
 fn interval(resample: impl FnMut() -> f64) -> Interval {

@@ -1,4 +1,4 @@
-//! The figures of classification and of frozen features, as runs record them: names, directions and units.
+//! The figures of classification, of segmentation and of frozen features, as runs record them: names, directions and units.
 
 use crate::figures::FigureSpec;
 
@@ -89,8 +89,44 @@ pub const UNIFORMITY: FigureSpec = FigureSpec::number(
     "log of the mean potential",
 );
 
+/// Mean intersection over union of the classes (E2).
+pub const MEAN_IOU: FigureSpec = FigureSpec::fraction(
+    "mean_iou",
+    "mIoU",
+    "mean intersection over union",
+    "Mean over the classes in the truth of the pixels that are rightly of a class, over those that are or were predicted so (E2).",
+);
+
+/// Fraction of labelled pixels that are right (E2).
+pub const PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
+    "pixel_accuracy",
+    "pixels",
+    "pixel accuracy",
+    "Fraction of labelled pixels whose class has the largest logit (E2).",
+);
+
+/// Mean over classes of the fraction of their pixels that are right (E2).
+pub const MEAN_PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
+    "mean_pixel_accuracy",
+    "mean pixels",
+    "mean pixel accuracy",
+    "Mean over the classes in the truth of the fraction of their pixels that are right (E2).",
+);
+
+/// Intersection over union, classes weighted by their pixels (E2).
+pub const FREQUENCY_WEIGHTED_IOU: FigureSpec = FigureSpec::fraction(
+    "frequency_weighted_iou",
+    "weighted IoU",
+    "frequency-weighted intersection over union",
+    "Mean of intersection over union, each class weighted by its fraction of the labelled pixels (E2).",
+);
+
 /// What is measured of a classifier at the end of an epoch: the most important figure first.
 pub const OF_CLASSIFICATION: [FigureSpec; 2] = [TOP1, LOSS];
 
 /// What is measured of an encoder while it is pre-trained.
 pub const OF_FEATURES: [FigureSpec; 4] = [KNN_TOP1, RANK, ALIGNMENT, UNIFORMITY];
+
+/// What is measured of a segmentation network at the end of an epoch.
+pub const OF_SEGMENTATION: [FigureSpec; 5] =
+    [MEAN_IOU, PIXEL_ACCURACY, MEAN_PIXEL_ACCURACY, FREQUENCY_WEIGHTED_IOU, LOSS];

@@ -1,8 +1,9 @@
-//! Evaluation (E1, E3, E4, E7) and the linear probe (B10): features and logits of a split, and functions of them.
+//! Evaluation (E1 to E4, E7) and the linear probe (B10): features and logits of a split, and functions of them.
 //!
 //! | question | module |
 //! |---|---|
 //! | how often is the prediction right, and how sure is that figure | [`classification`], [`bootstrap`] |
+//! | how well are pixels classified | [`segmentation`] |
 //! | does the confidence mean what it says | [`calibration`] |
 //! | how do the features lie: gathered by class, spread as a whole | [`geometry`] |
 //! | what are the frozen features worth | [`nearest_neighbours`], [`linear_probe`] |
@@ -24,6 +25,7 @@ pub mod geometry;
 pub mod linear_probe;
 mod measure;
 pub mod nearest_neighbours;
+pub mod segmentation;
 
 pub use error::EvaluateError;
 pub use measure::{ClassificationMeasure, Measure, NewMeasure};

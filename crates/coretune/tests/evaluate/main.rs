@@ -9,6 +9,7 @@ mod geometry;
 mod linear_probe;
 mod measure;
 mod nearest_neighbours;
+mod segmentation;
 
 use coretune::random::{Purpose, stream};
 use rand::RngExt;

@@ -9,6 +9,7 @@ mod pretraining;
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
 use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
+use coretune::evaluate::segmentation::Confusion;
 use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive, triplet};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull};
@@ -261,6 +262,23 @@ fn golden_calibration() {
         assert_figure(&golden, "expected_calibration_error", error, kind);
         let loss = negative_log_likelihood(&logits, &labels, 1.0).unwrap();
         assert_figure(&golden, "negative_log_likelihood", loss, kind);
+    }
+}
+
+#[test]
+fn golden_segmentation_metrics() {
+    for kind in KINDS {
+        let golden = Golden::open("segmentation_metrics", kind);
+        let counts = golden.tensor("confusion");
+        let classes = counts.size()[0];
+        let count = |truth, predicted| counts.double_value(&[truth, predicted]) as u64;
+        let rows: Vec<Vec<u64>> =
+            (0..classes).map(|truth| (0..classes).map(|predicted| count(truth, predicted)).collect()).collect();
+        let figures = Confusion::of_counts(&rows).unwrap().figures().unwrap();
+        assert_figure(&golden, "pixel_accuracy", figures.pixel_accuracy, kind);
+        assert_figure(&golden, "mean_pixel_accuracy", figures.mean_pixel_accuracy, kind);
+        assert_figure(&golden, "mean_iou", figures.mean_iou, kind);
+        assert_figure(&golden, "frequency_weighted_iou", figures.frequency_weighted_iou, kind);
     }
 }
 
