@@ -1,5 +1,6 @@
 //! Loss functions: pure functions of tensors, each with its formula.
 
+mod class_contrast;
 mod contrastive;
 mod focal_contrastive;
 mod pair_scheme;
@@ -8,6 +9,7 @@ mod soft_cross_entropy;
 mod spectral_shrinkage;
 mod triplet;
 
+pub use class_contrast::class_contrast;
 pub use contrastive::{InstanceDiscrimination, info_nce, nt_xent};
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
 pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};

@@ -10,6 +10,10 @@ pub const SPECTRAL_SHRINKAGE: &str = "spectral_shrinkage";
 pub const PENALTY: &str = "penalty";
 /// The triplet loss of B6 before its weight.
 pub const TRIPLET: &str = "triplet";
+/// The contrast of B7 between projections and keys, before its weight.
+pub const INSTANCE: &str = "instance";
+/// The contrast of B7 between rows of the classifier and features, before its weight.
+pub const CATEGORY: &str = "category";
 /// Mean cosine between anchors and their hardest positives, over anchors that have one.
 pub const HARDEST_POSITIVE_COSINE: &str = "hardest_positive_cosine";
 /// Mean cosine between anchors and their hardest negatives; absent from a batch of one class.

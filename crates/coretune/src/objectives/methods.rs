@@ -13,6 +13,7 @@ pub const METHODS: &[&Method] = &[
     &super::bss::METHOD,
     &super::rifle::METHOD,
     &super::mix_and_match::METHOD,
+    &super::bi_tuning::METHOD,
     &super::coin::METHOD,
     &super::moco::METHOD,
     &super::simclr::METHOD,

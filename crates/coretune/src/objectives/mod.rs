@@ -3,7 +3,9 @@
 //! [`METHODS`] lists them. A method's file holds its name, its summary, its settings and its [`Objective`]; adding one
 //! is that file and a line of the table.
 
+mod bi_tuning;
 mod bss;
+mod class_queue;
 mod coin;
 mod core_tuning;
 mod cross_entropy;
@@ -21,7 +23,9 @@ mod rifle;
 mod simclr;
 mod supervised_contrastive;
 
+pub use bi_tuning::{BiTuning, BiTuningSettings, Contrasted};
 pub use bss::BatchSpectralShrinkage;
+pub use class_queue::ClassQueue;
 pub use coin::{Coin, CoinSettings};
 pub use core_tuning::{CoreTuning, PairScheme};
 pub use cross_entropy::CrossEntropy;

@@ -83,7 +83,7 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
 #[test]
 fn a_method_with_a_state_or_a_schedule_ends_with_the_same_bytes() {
     let world = SmallWorld::new(12, 4);
-    for method in ["l2-sp", "rifle", "coin"] {
+    for method in ["l2-sp", "rifle", "bi-tuning", "coin"] {
         assert_resumes(&world, method, &["run.probe=false", &format!("method.name={method}")], &[2, 5]);
     }
 }

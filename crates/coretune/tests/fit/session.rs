@@ -29,6 +29,7 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         ("l2-sp", vec!["method.name=l2-sp"]),
         ("bss", vec!["method.name=bss"]),
         ("rifle", vec!["method.name=rifle"]),
+        ("bi-tuning", vec!["method.name=bi-tuning"]),
         ("coin", vec!["method.name=coin"]),
         ("mix-and-match", vec!["method.name=mix-and-match"]),
         ("cross-entropy", vec!["method.name=cross-entropy"]),

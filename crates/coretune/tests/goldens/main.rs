@@ -1,4 +1,4 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4, B6), values and gradients, and of the
+//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4, B6, B7), values and gradients, and of the
 //! evaluation (E3, E4, E7), in float32 and float64. `write_goldens.py` writes them.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
@@ -10,7 +10,7 @@ use coretune::evaluate::calibration::{self, expected_calibration_error, negative
 use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
 use coretune::evaluate::segmentation::Confusion;
-use coretune::losses::{Focus, spectral_shrinkage, supervised_contrastive, triplet};
+use coretune::losses::{Focus, class_contrast, spectral_shrinkage, supervised_contrastive, triplet};
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull};
 use coretune::train::{Optimizer, Rule, Trained};
@@ -219,6 +219,33 @@ fn golden_triplet() {
         let rows = unit(&features);
         let [anchors, positives, negatives] = [0, 3, 6].map(|first| rows.narrow(0, first, 3));
         let loss = triplet(&anchors, &positives, &negatives, golden.setting("margin")).unwrap();
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
+        golden.assert_close("grad.features", &gradients[0]);
+    }
+}
+
+#[test]
+fn golden_bi_tuning_instance() {
+    for kind in KINDS {
+        let golden = Golden::open("bi_tuning_instance", kind);
+        let (query, labels) = (golden.leaf("query"), golden.integers("labels"));
+        let (own, queue) = (golden.tensor("own_key"), golden.tensor("queue"));
+        let loss = class_contrast(&unit(&query), &own, &queue, &labels, golden.setting("temperature")).unwrap();
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&query], false, false);
+        golden.assert_close("grad.query", &gradients[0]);
+    }
+}
+
+#[test]
+fn golden_bi_tuning_category() {
+    for kind in KINDS {
+        let golden = Golden::open("bi_tuning_category", kind);
+        let (features, labels) = (golden.leaf("features"), golden.integers("labels"));
+        let rows = unit(&golden.tensor("class_weight")).index_select(0, &Tensor::from_slice(&labels));
+        let (queue, temperature) = (golden.tensor("queue"), golden.setting("temperature"));
+        let loss = class_contrast(&rows, &unit(&features), &queue, &labels, temperature).unwrap();
         golden.assert_close("loss", &loss);
         let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
         golden.assert_close("grad.features", &gradients[0]);

@@ -7,7 +7,7 @@ use coretune::settings::RunKind;
 use coretune::train::{LayerRates, Optimizer, Rule, StepInput, step};
 use tch::{Device, Kind, Tensor};
 
-use super::{config, model};
+use super::{config, in_views, model};
 
 const RATES: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
 const SGD: Rule = Rule::Sgd { momentum: 0.9, nesterov: true };
@@ -26,8 +26,11 @@ fn losses(word: &str, model: &Model, batch: &Batch, steps: u64) -> Vec<f64> {
     objective.begin(&Start { network: model, seed: 0, steps }).unwrap();
     let decay = config.train.weight_decay;
     let mut optimizer = Optimizer::new(model, SGD, RATES, decay, None).pulled(objective.pulls());
+    let Batch { images, labels, indices } = batch;
+    let images = in_views(&*objective, images);
+    let batch = Batch { images, labels: labels.clone(), indices: indices.clone() };
     let mut one = |number| {
-        let figures = step(StepInput::new(model, &mut *objective, batch, (0, number)), &mut optimizer, 0.05).unwrap();
+        let figures = step(StepInput::new(model, &mut *objective, &batch, (0, number)), &mut optimizer, 0.05).unwrap();
         figures.read().unwrap().0
     };
     (0..steps).map(&mut one).collect()

@@ -1,6 +1,7 @@
 //! The methods: their losses against formulas, what they need, and the state that they own. `tests/goldens` has their
 //! values and gradients.
 
+mod bi_tuning;
 mod coin;
 mod detached_focus;
 mod every_method;
@@ -19,6 +20,11 @@ use coretune::models::{
 };
 use coretune::objectives::{Heads, Objective, ObjectiveLoss, Pass, Start};
 use tch::{Device, Tensor};
+
+/// A batch whose images a method sees in all the views that it needs, here alike.
+fn in_views(objective: &dyn Objective, images: &Tensor) -> Tensor {
+    Tensor::cat(&vec![images; objective.needs().views], 0)
+}
 
 /// A narrow ResNet-18 with both heads.
 fn model(classes: i64) -> Model {

@@ -6,7 +6,7 @@ use coretune::objectives::{CoreTuning, FeatureBatch, Heads, Method, PairScheme};
 use coretune::settings::RunKind;
 use tch::{Device, Kind, Tensor};
 
-use super::{config, loss, model};
+use super::{config, in_views, loss, model};
 
 const IMAGES: i64 = 12;
 const CLASSES: i64 = 3;
@@ -39,7 +39,8 @@ fn a_method_of_fine_tuning_does_not_see_the_order_of_its_images() {
     for method in methods {
         let of = |images: &Tensor, labels: &[i64]| {
             let mut objective = config(&[&format!("method.name={}", method.word)]).method.build(0.1).unwrap();
-            loss(&mut *objective, &model(CLASSES), images, labels).unwrap().total.double_value(&[])
+            let images = in_views(&*objective, images);
+            loss(&mut *objective, &model(CLASSES), &images, labels).unwrap().total.double_value(&[])
         };
         let (before, after) = (of(&images, &labels()), of(&reordered_rows(&images), &reordered(&labels())));
         assert!((before - after).abs() < 1e-4 * before, "{}: {before} {after}", method.word);
