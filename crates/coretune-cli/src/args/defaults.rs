@@ -85,7 +85,10 @@ fn flags(setting: &Setting) -> String {
 
 fn default(setting: &Setting) -> String {
     match (setting.default, setting.kind) {
-        (None, _) => "must be given".into(),
+        (None, _) => {
+            let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));
+            format!("must be given{}", in_pretraining.unwrap_or_default())
+        }
         (Some("[]"), Kind::Texts(_)) => "none".into(),
         (Some(text), _) => {
             let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));

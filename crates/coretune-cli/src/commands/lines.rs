@@ -26,11 +26,16 @@ pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     printer.say("data", data(task));
     left_out(printer, &preparation.data.left_out);
     printer.say("checkpoint", format_args!("{}, {}", task.report.method, coverage(&task.report)));
-    if !task.report.missing.is_empty() {
-        printer.warn(format_args!("trained from random values: {}", first_of(&task.report.missing)));
-    }
+    from_random_values(printer, &task.report);
     for note in &preparation.notes {
         printer.warn(note);
+    }
+}
+
+/// Warns of backbone tensors that the checkpoint does not hold.
+pub(crate) fn from_random_values(printer: &Printer, report: &LoadReport) {
+    if !report.missing.is_empty() {
+        printer.warn(format_args!("trained from random values: {}", first_of(&report.missing)));
     }
 }
 

@@ -31,6 +31,11 @@ impl Shown for PretrainConfig {
         let images = lines::count(task.images.len(), "image");
         printer.say("data", format_args!("{}: {images}", config.data.dir.display()));
         lines::left_out(printer, &task.left_out);
+        if let Some(report) = task.report() {
+            let head = if task.starts_from_head() { ", projection head" } else { "" };
+            printer.say("checkpoint", format_args!("{}, {}{head}", report.method, lines::coverage(report)));
+            lines::from_random_values(printer, report);
+        }
         for note in &task.notes {
             printer.warn(note);
         }

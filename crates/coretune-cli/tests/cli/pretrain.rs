@@ -77,6 +77,31 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn a_run_starts_from_a_checkpoint_reports_its_coverage_and_is_resumed_with_that_checkpoint_only() {
+    let world = World::new();
+    let checkpoint = world.path("resnet.safetensors");
+    let first = run(&pretrain(&world, "run", &["--pretrained-path", &checkpoint, "--epochs", "1"]));
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    for text in ["backbone tensors", "the projection head starts from random weights", "(epoch 0)"] {
+        assert!(stderr(&first).contains(text), "no {text:?} in {}", stderr(&first));
+    }
+    let (root, second) = (world.path("run"), world.path("second"));
+    let again = run(&pretrain(&world, "second", &["--pretrained-path", &root, "--method", "simclr", "--json"]));
+    assert!(stderr(&again).contains("tensors, projection head"), "{}", stderr(&again));
+    let summary: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!((&summary["checkpoint"], &summary["coverage"]), (&"last.safetensors".into(), &1.0.into()), "{summary}");
+    let reproduced = coretune(&["reproduce", &second]);
+    assert!(stdout(&reproduced).contains("bit-identical"), "{}{}", stdout(&reproduced), stderr(&reproduced));
+
+    let bytes = fs::read(&checkpoint).unwrap();
+    fs::write(&checkpoint, [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat()).unwrap();
+    let longer = ["--epochs", "2", "--allow-change", "train.epochs"];
+    let refused = coretune(&[&["pretrain", "--resume", "--output", &root], &longer[..]].concat());
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("resnet.safetensors"), "{}", stderr(&refused));
+}
+
+#[test]
 fn runs_of_one_kind_are_not_taken_for_the_other() {
     let world = World::new();
     assert_eq!(run(&pretrain(&world, "encoder", &["--epochs", "1"])).status.code(), Some(0));

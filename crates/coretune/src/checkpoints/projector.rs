@@ -14,6 +14,13 @@ pub struct Projector {
     pub output: (Tensor, Tensor),
 }
 
+impl Projector {
+    /// Width d of the projections.
+    pub fn outputs(&self) -> i64 {
+        self.output.1.size()[0]
+    }
+}
+
 /// Where the layers of the form are named after the encoder's prefix: `fc.0` and `fc.2` in MoCo v2, in SimCLR and in what
 /// `coretune pretrain` writes.
 const LAYERS: [(&str, &str); 2] = [("projection.0", "fc.0"), ("projection.2", "fc.2")];

@@ -92,11 +92,11 @@ pub(super) fn crop_pct_text(_: RunKind) -> String {
     format!("{} up to {SMALL} pixels, else {}", default_crop_fraction(SMALL), default_crop_fraction(SMALL + 1))
 }
 
-/// A property of the network: that of the checkpoint, or in pre-training `new`.
-fn of_network(kind: RunKind, new: String) -> String {
+/// A property of the network: that of the checkpoint, or in pre-training without one `new`.
+fn of_network(kind: RunKind, new: &str) -> String {
     match kind {
         RunKind::FineTuning => "as in the checkpoint".into(),
-        RunKind::Pretraining => new,
+        RunKind::Pretraining => format!("{new}, or as in the checkpoint"),
     }
 }
 
@@ -104,7 +104,7 @@ fn of_network(kind: RunKind, new: String) -> String {
 pub(super) const FAMILY: Family = Family::ResNet18;
 
 pub(super) fn family_text(kind: RunKind) -> String {
-    of_network(kind, FAMILY.name().into())
+    of_network(kind, FAMILY.name())
 }
 
 /// `model.stem` of a new network, for images whose smaller side has so many pixels.
@@ -113,14 +113,14 @@ pub(super) fn stem(smaller_side: u32) -> Stem {
 }
 
 pub(super) fn stem_text(kind: RunKind) -> String {
-    of_network(kind, format!("small for images up to {SMALL} pixels, else imagenet"))
+    of_network(kind, &format!("small for images up to {SMALL} pixels, else imagenet"))
 }
 
 /// `model.width` of a new network.
 pub(super) const WIDTH: f64 = 1.0;
 
 pub(super) fn width_text(kind: RunKind) -> String {
-    of_network(kind, WIDTH.to_string())
+    of_network(kind, &WIDTH.to_string())
 }
 
 /// K of the balanced sampler while P is not known.

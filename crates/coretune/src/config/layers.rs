@@ -161,7 +161,7 @@ impl Layers {
             }
         }
         match read.iter().find(|setting| self.get(setting.key).is_none()) {
-            Some(missing) => Err(ConfigError::Missing { key: missing.key, expected: missing.expected() }),
+            Some(missing) => Err(ConfigError::Missing { key: missing.key, expected: missing.kind.expected() }),
             None => Ok(()),
         }
     }

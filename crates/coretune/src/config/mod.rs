@@ -25,8 +25,8 @@ pub use pretrain_config::PretrainConfig;
 pub use recipes::{RECIPES, Recipe};
 pub use run_config::RunConfig;
 pub use sections::{
-    CheckpointSection, DataSection, MethodSection, ModelSection, PretrainSection, RunSection, TrainSection,
-    find_setting, settings,
+    CheckpointSection, DataSection, MethodSection, ModelSection, PretrainCheckpointSection, PretrainSection,
+    RunSection, TrainSection, find_setting, settings,
 };
 
 pub use crate::settings::{Kind, OnResume, Range, RunKind, Setting};

@@ -11,7 +11,9 @@ use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::run_config::absolute;
-use super::sections::{DataSection, ModelSection, PretrainSection, RunSection, TrainSection};
+use super::sections::{
+    DataSection, ModelSection, PretrainCheckpointSection, PretrainSection, RunSection, TrainSection,
+};
 use crate::models::Architecture;
 use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;
@@ -21,6 +23,8 @@ use crate::transforms::{ContrastiveView, default_crop_fraction};
 /// settings say so, and its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainConfig {
+    /// Where the weights come from, if not from chance.
+    pub checkpoint: PretrainCheckpointSection,
     /// The network.
     pub model: ModelSection,
     /// The images.
@@ -74,14 +78,15 @@ impl PretrainConfig {
     }
 
     /// Decides what is still `auto`. `smaller_side` is that of the first image, in pixels, `images` the number of
-    /// images. The copy returned is the one that is saved.
-    pub fn resolve(&self, smaller_side: u32, images: usize) -> (PretrainConfig, Architecture, Input) {
-        let architecture = Architecture {
-            family: self.model.name.unwrap_or(automatic::FAMILY),
-            stem: self.model.stem.unwrap_or_else(|| automatic::stem(smaller_side)),
-            width: self.model.width.unwrap_or(automatic::WIDTH),
-        };
-        let usual = Input::usual(&architecture);
+    /// images, `start` the network and the input of the checkpoint, if there is one. The copy returned is the one that is
+    /// saved.
+    pub fn resolve(
+        &self,
+        smaller_side: u32,
+        images: usize,
+        start: Option<(Architecture, Input)>,
+    ) -> (PretrainConfig, Architecture, Input) {
+        let (architecture, usual) = start.unwrap_or_else(|| self.new_network(smaller_side));
         let img_size = self.data.img_size.unwrap_or(usual.img_size);
         let input = Input {
             img_size,
@@ -92,6 +97,7 @@ impl PretrainConfig {
             ..usual
         };
         let mut resolved = self.clone();
+        resolved.checkpoint.path = self.checkpoint.path.as_deref().map(absolute);
         resolved.model.name = Some(architecture.family);
         resolved.model.stem = Some(architecture.stem);
         resolved.model.width = Some(architecture.width);
@@ -110,6 +116,16 @@ impl PretrainConfig {
         resolved.train.warmup_epochs = Some(self.train.warmup());
         resolved.run.output = Some(self.output());
         (resolved, architecture, input)
+    }
+
+    /// A network of random weights for images of this side, and its usual input.
+    fn new_network(&self, smaller_side: u32) -> (Architecture, Input) {
+        let architecture = Architecture {
+            family: self.model.name.unwrap_or(automatic::FAMILY),
+            stem: self.model.stem.unwrap_or_else(|| automatic::stem(smaller_side)),
+            width: self.model.width.unwrap_or(automatic::WIDTH),
+        };
+        (architecture, Input::usual(&architecture))
     }
 
     /// Makes the objective of a resolved configuration.
@@ -204,7 +220,7 @@ impl Configuration for PretrainConfig {
     }
 
     fn checkpoint_path(&self) -> Option<&Path> {
-        None
+        self.checkpoint.path.as_deref()
     }
 
     fn data(&self) -> &DataSection {

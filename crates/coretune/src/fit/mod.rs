@@ -14,7 +14,6 @@ mod preparation;
 mod projection_start;
 mod run;
 mod splits;
-mod starting_point;
 mod summary;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};

@@ -6,7 +6,6 @@ use tch::Device;
 
 use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
-use super::starting_point::StartingPoint;
 use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{Accumulation, DataSection, Input, ProjectionInit, RunConfig};
 use crate::data::{Dataset, Description};
@@ -14,7 +13,7 @@ use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::objectives::Objective;
-use crate::runs::{Job, Machine, Options, RunError, training_plan};
+use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
 use crate::train::{ModelDescription, Observer};
 use crate::transforms::Transform;
 
@@ -78,12 +77,14 @@ pub(super) fn prepare_with(
     let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
     let has_projection = objective.as_ref().is_some_and(|objective| objective.needs().projection);
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
-    let start = StartingPoint::load(config, &machine, has_projection && from_checkpoint)?;
+    let head = if has_projection && from_checkpoint { ReadHead::Required } else { ReadHead::No };
+    let network = (&config.model, config.train.seed);
+    let start = StartingPoint::load(&config.checkpoint, network, head, &machine)?;
 
     let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
     machine.record(&mut config.run);
-    if let Some(Projector { output: (_, bias), .. }) = &start.projector {
-        config.method.contrast_dim = bias.size()[0];
+    if let Some(projector) = &start.projector {
+        config.method.contrast_dim = projector.outputs();
     }
     let (splits, report) = check_images(&dataset, &unknown, &config.data, config.train.seed, input.img_size, observer)?;
     let findings = report.findings.iter().map(ToString::to_string).collect();

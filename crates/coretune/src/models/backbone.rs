@@ -82,13 +82,21 @@ impl Backbone {
         let mut copy = Backbone::new(&self.architecture, 0, self.device())?;
         copy.set_precision(self.precision);
         copy.freeze_norms(self.frozen_norms);
-        engine::guard("copying the backbone", || {
-            copy.parameters.copy_from(&self.parameters);
+        copy.copy_from(self)?;
+        engine::guard("freezing the copy", || {
             for parameter in copy.parameters.iter().filter(|parameter| parameter.role == Role::Weight) {
                 let _ = parameter.tensor.set_requires_grad(false);
             }
         })?;
         Ok(copy)
+    }
+
+    /// Takes over the weights and running statistics of another network of the same architecture.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for exceptions of libtorch, and for another architecture.
+    pub fn copy_from(&self, other: &Backbone) -> Result<(), ModelError> {
+        Ok(engine::guard("copying the backbone", || self.parameters.copy_from(&other.parameters))?)
     }
 
     /// The device that the weights are on.

@@ -1,6 +1,6 @@
 //! The memory and time of a pre-training run, estimated from a few steps of it.
 
-use super::PretrainTask;
+use super::{LiveProbe, PretrainTask};
 use crate::engine::peak_rss_bytes;
 use crate::models::{Backbone, Normalisation};
 use crate::runs::estimate::{MemoryTrial, seconds_per_image};
@@ -44,7 +44,7 @@ impl PretrainTask {
         })?;
         let (epochs, steps) = (self.config.train.epochs as u64, images.steps_per_epoch()?);
         let trained = epochs * steps * self.config.train.batch_size as u64;
-        let evaluated = self.evaluations() * learner.probe.images() as u64;
+        let evaluated = self.evaluations() * learner.probe.as_ref().map_or(0, LiveProbe::images) as u64;
         Ok(Estimate {
             parameters: learner.parameters().weight_count(),
             steps: epochs * steps,

@@ -54,7 +54,8 @@ impl Prepared for PretrainTask {
         if let Some((role, split)) = &self.evaluated {
             data.insert(role.to_string(), split.content_hash()?);
         }
-        Ok(provenance(data, None, self.config.train.seed, self.device, self.precision))
+        let checkpoint = self.start.as_ref().map(|start| start.hash.clone());
+        Ok(provenance(data, checkpoint, self.config.train.seed, self.device, self.precision))
     }
 
     fn estimate(self) -> Result<Estimate, RunError> {

@@ -45,10 +45,8 @@ pub struct Pretraining {
     pub seed: u64,
     /// The processes that share a step.
     pub world: World,
-    /// How the features are measured.
-    pub probe: LiveProbe,
-    /// Epochs between evaluations; the last epoch always has one, unless there are none at all.
-    pub probe_epochs: Option<u64>,
+    /// How the features are evaluated; none if they are not.
+    pub probe: Option<LiveProbe>,
     /// What the file says.
     pub description: PretrainedDescription,
     /// Whether a collapse was reported already.
@@ -123,18 +121,17 @@ impl Learner for Pretraining {
         observer: &mut Observer<'_>,
     ) -> Result<EpochEnd, TrainError> {
         let epoch = progress.epochs + 1;
-        let is_due = self.probe_epochs.is_some_and(|every| epoch.is_multiple_of(every) || epoch == place.epochs);
-        if !is_due {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.is_due(epoch, place.epochs)) else {
             progress.epochs = epoch;
             return Ok(EpochEnd::Done(None));
-        }
-        let record = match self.evaluate(progress.step, epoch, place.seconds) {
+        };
+        let record = match self.evaluate(probe, progress.step, epoch, place.seconds) {
             Err(error) => return EpochEnd::of_error(error, "the probed images"),
             Ok(record) => record,
         };
         progress.epochs = epoch;
         let rank = record.figures.get(RANK.name).unwrap_or(f64::INFINITY);
-        if self.probe.measured_images() >= RANK_IMAGES && !self.collapse_reported && rank < LOW_RANK {
+        if probe.measured_images() >= RANK_IMAGES && !self.collapse_reported && rank < LOW_RANK {
             self.collapse_reported = true;
             observer(&Event::Note(format!(
                 "the features have collapsed: effective rank {rank:.1} after epoch {epoch}"
@@ -147,9 +144,15 @@ impl Learner for Pretraining {
 
 impl Pretraining {
     /// Measures the features of the encoder as it is now.
-    pub fn evaluate(&self, step: u64, epoch: u64, seconds: f64) -> Result<EvaluationRecord, TrainError> {
-        let figures = self.probe.measure(&self.encoder)?;
-        Ok(EvaluationRecord { step, epoch, split: self.probe.split().into(), figures, seconds })
+    pub fn evaluate(
+        &self,
+        probe: &LiveProbe,
+        step: u64,
+        epoch: u64,
+        seconds: f64,
+    ) -> Result<EvaluationRecord, TrainError> {
+        let figures = probe.measure(&self.encoder)?;
+        Ok(EvaluationRecord { step, epoch, split: probe.split().into(), figures, seconds })
     }
 
     /// A record of such a measurement, for the observer.

@@ -19,20 +19,23 @@ pub struct LiveProbe {
     /// The images that they classify, with the name of their split; `None` without labels.
     evaluated: Option<(String, Split)>,
     evaluator: Evaluator,
+    /// Epochs between measurements.
+    every: u64,
 }
 
 impl LiveProbe {
     /// Chooses at most `most` images of a split: neighbours from `train`, and images of `evaluated` to classify, or
     /// without it a tenth of the training images, which are not neighbours then. Labels of a single class do not count.
+    /// They are measured `every` so many epochs.
     ///
     /// # Errors
     /// What is wrong with the images.
     pub fn new(
-        train: &Split,
-        evaluated: Option<&(Role, Split)>,
+        (train, evaluated): (&Split, Option<&(Role, Split)>),
         most: usize,
         seed: u64,
         evaluator: Evaluator,
+        every: u64,
     ) -> Result<Self, DataError> {
         let part = |split: &Split| {
             let share = most as f64 / split.len().max(1) as f64;
@@ -47,7 +50,12 @@ impl LiveProbe {
                 (part(&bank)?, Some(("train".into(), part(&evaluated)?)))
             }
         };
-        Ok(LiveProbe { bank, evaluated, evaluator })
+        Ok(LiveProbe { bank, evaluated, evaluator, every })
+    }
+
+    /// Whether the features are measured after this epoch of so many; the last epoch always has a measurement.
+    pub fn is_due(&self, epoch: u64, epochs: u64) -> bool {
+        epoch.is_multiple_of(self.every) || epoch == epochs
     }
 
     /// Images of a measurement.

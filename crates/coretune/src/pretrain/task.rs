@@ -1,11 +1,13 @@
 //! A pre-training run: opened and checked, trained, summed up.
 
+use std::mem;
 use std::sync::Arc;
 
 use tch::Device;
 
 use super::LiveProbe;
 use super::learner::{PretrainedDescription, Pretraining};
+use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Omission, Role, Split};
@@ -14,7 +16,7 @@ use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
-use crate::runs::{Machine, RunError, training_plan, versions};
+use crate::runs::{Machine, ReadHead, RunError, StartingPoint, training_plan, versions};
 use crate::train::{
     Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, run_parameters,
 };
@@ -42,6 +44,8 @@ pub struct PretrainTask {
     pub left_out: Vec<Omission>,
     /// Labelled images that evaluate the features, beside those of training.
     pub(super) evaluated: Option<(Role, Split)>,
+    /// The checkpoint that the encoder starts from, if any.
+    pub(super) start: Option<StartingPoint>,
 }
 
 impl PretrainTask {
@@ -63,19 +67,48 @@ impl PretrainTask {
             return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
         let (width, height) = images.load(0)?.dimensions();
-        let (mut config, architecture, input) = config.resolve(width.min(height), images.len());
+        let mut start = starting_point(config, &machine)?;
+        let network = start.as_ref().map(|start| (start.architecture, start.input));
+        let (mut config, architecture, input) = config.resolve(width.min(height), images.len(), network);
         Backbone::outline(&architecture)?.check_trainable()?;
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
+        notes.extend(start.iter_mut().flat_map(|start| mem::take(&mut start.notes)));
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
         let left_out = dataset.left_out.omissions();
-        let task =
-            PretrainTask { config, input, images, architecture, device, precision, stop, notes, left_out, evaluated };
+        let task = PretrainTask {
+            config,
+            input,
+            images,
+            architecture,
+            device,
+            precision,
+            stop,
+            notes,
+            left_out,
+            evaluated,
+            start,
+        };
         // Of images that were left out none fills a batch.
         task.training_images()?.steps_per_epoch()?;
+        task.probe()?;
         Ok(task)
+    }
+
+    /// What was loaded of the checkpoint that the encoder starts from, left out, missing; none without one.
+    pub fn report(&self) -> Option<&LoadReport> {
+        self.start.as_ref().map(|start| &start.report)
+    }
+
+    /// Whether the projection head starts from the checkpoint's own.
+    pub fn starts_from_head(&self) -> bool {
+        self.projector().is_some()
+    }
+
+    fn projector(&self) -> Option<&Projector> {
+        self.start.as_ref()?.projector.as_ref()
     }
 
     /// Trains to the end, evaluating the features before the first step, and writes the summary. If the folder
@@ -87,9 +120,11 @@ impl PretrainTask {
     pub(super) fn train(&self, folder: &RunFolder, observer: &mut Observer<'_>) -> Result<PretrainSummary, RunError> {
         let mut trainer = self.trainer(folder)?;
         let is_new = folder.metrics()?.is_empty() && !folder.last_checkpoint().exists();
-        if is_new && self.config.pretrain.probe_epochs.is_some() {
-            observer(&Event::Stage("features of random weights"));
-            let mut record = trainer.learner.evaluate(0, 0, 0.0)?;
+        if is_new && let Some(probe) = &trainer.learner.probe {
+            let weights =
+                if self.start.is_some() { "features of the checkpoint" } else { "features of random weights" };
+            observer(&Event::Stage(weights));
+            let mut record = trainer.learner.evaluate(probe, 0, 0, 0.0)?;
             record.seconds = trainer.stopwatch.seconds();
             observer(&Event::Evaluated(trainer.learner.report(&record)));
             folder.log(&MetricsRecord::Probe(record))?;
@@ -100,6 +135,8 @@ impl PretrainTask {
             model: self.architecture.family.to_string(),
             data: self.config.data.dir.display().to_string(),
             images: self.images.len(),
+            checkpoint: self.report().map(|report| report.file.clone()),
+            coverage: self.report().map(|report| report.coverage),
             seed: self.config.train.seed,
             epochs: outcome.progress.epochs,
             steps: outcome.progress.step,
@@ -134,12 +171,10 @@ impl PretrainTask {
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
             Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
         });
-        let (evaluated, most) = (self.evaluated.as_ref(), self.config.pretrain.probe_images);
         Ok(Pretraining {
             optimizer: Optimizer::over(trained, training_plan::rule(train), train.weight_decay, train.clip_grad)
                 .pulled(objective.pulls()),
-            probe: LiveProbe::new(&self.images, evaluated, most, train.seed, self.evaluator()?)?,
-            probe_epochs: self.config.pretrain.probe_epochs,
+            probe: self.probe()?,
             description: PretrainedDescription {
                 method: objective.name().into(),
                 architecture: self.architecture,
@@ -155,14 +190,43 @@ impl PretrainTask {
         })
     }
 
+    /// How the features are evaluated meanwhile, if they are.
+    fn probe(&self) -> Result<Option<LiveProbe>, RunError> {
+        let pretrain = &self.config.pretrain;
+        let Some(every) = pretrain.probe_epochs else { return Ok(None) };
+        let (images, seed) = ((&self.images, self.evaluated.as_ref()), self.config.train.seed);
+        match LiveProbe::new(images, pretrain.probe_images, seed, self.evaluator()?, every) {
+            Ok(probe) => Ok(Some(probe)),
+            Err(DataError::NothingToValidate { images }) => Err(RunError::NothingToProbe { images }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The encoder before its first step: of random weights, or of those of the checkpoint.
     fn encoder(&self) -> Result<Encoder, RunError> {
-        let (config, seed) = (&self.config, self.config.train.seed);
-        let mut backbone = Backbone::new(&self.architecture, seed, self.device)?;
+        let mut backbone = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;
         backbone.check_trainable()?;
         backbone.set_precision(self.precision);
-        let head = ProjectionHead::new(backbone.feature_width(), config.pretrain.dim, seed, self.device)?;
+        if let Some(start) = &self.start {
+            backbone.copy_from(&start.backbone)?;
+        }
+        let head = self.head(backbone.feature_width())?;
         let Input { mean, std, .. } = self.input;
         Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
+    }
+
+    /// The projection head before the first step, over features of this width.
+    fn head(&self, features: i64) -> Result<ProjectionHead, RunError> {
+        let head = match self.projector() {
+            None => {
+                let (outputs, seed) = (self.config.pretrain.dim, self.config.train.seed);
+                ProjectionHead::new(features, outputs, seed, self.device)?
+            }
+            Some(Projector { hidden: (w0, b0), output: (w2, b2) }) => {
+                ProjectionHead::from_layers((w0, b0), (w2, b2), self.device)?
+            }
+        };
+        Ok(head)
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
@@ -189,6 +253,23 @@ impl PretrainTask {
             world: World::Alone,
         })
     }
+}
+
+/// The checkpoint that the configuration names, if any; with its projection head if that gives projections of the
+/// width asked for.
+fn starting_point(config: &PretrainConfig, machine: &Machine) -> Result<Option<StartingPoint>, RunError> {
+    let Some(checkpoint) = config.checkpoint.given() else { return Ok(None) };
+    let network = (&config.model, config.train.seed);
+    let mut start = StartingPoint::load(&checkpoint, network, ReadHead::IfAny, machine)?;
+    let (asked, found) = (config.pretrain.dim, start.projector.as_ref().map(Projector::outputs));
+    if let Some(found) = found.filter(|found| *found != asked) {
+        start.projector = None;
+        start.notes.push(format!(
+            "the projection head starts from random weights: that of the checkpoint has {found} outputs, pretrain.dim is \
+             {asked}"
+        ));
+    }
+    Ok(Some(start))
 }
 
 /// The images that evaluate the features: those for test, else for validation.

@@ -64,6 +64,12 @@ pub struct PretrainSummary {
     pub data: String,
     /// Images trained on.
     pub images: usize,
+    /// Name of the checkpoint's file that the encoder started from; left out without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Fraction of the backbone that came from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
     /// Seed of every random draw.
     pub seed: u64,
     /// Epochs trained.

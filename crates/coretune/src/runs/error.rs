@@ -36,6 +36,9 @@ pub enum RunError {
     /// A checkpoint cannot be read to its end.
     #[error("{path} cannot be read")]
     Read { path: PathBuf, source: std::io::Error },
+    /// The training images have labels, but no class has an image to set aside for evaluating the features.
+    #[error("no class has two of the {images} training images, so that none can be set aside to evaluate the features")]
+    NothingToProbe { images: usize },
     /// The classifier should start from a probe that was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
@@ -154,6 +157,9 @@ impl RunError {
                     .into()
             }
             Self::NoTestSplit { .. } => "{@split=val} evaluates on the validation images".into(),
+            Self::NothingToProbe { .. } => {
+                "{pretrain.probe_epochs=off} trains without evaluating the features; or add a test split".into()
+            }
             Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
             Self::OtherMethod { began, .. } => {

@@ -11,6 +11,7 @@
 //! | may a setting change on resume? | [`changed_settings`]; which may is a column of the tables of settings |
 //! | can a saved state be resumed? | `saved_state.rs` |
 //! | are inputs and machine still the same? | `provenance.rs` |
+//! | which weights does a run start from? | `starting_point.rs`: a checkpoint that was recognised, checked and loaded |
 //! | device, threads and precision | `machine.rs` |
 //! | optimizer, schedule and sampling of a configuration | `training_plan.rs` |
 //!
@@ -29,6 +30,7 @@ mod provenance;
 mod repeat;
 mod resume;
 mod saved_state;
+mod starting_point;
 pub(crate) mod training_plan;
 
 pub use begin::begin;
@@ -44,3 +46,4 @@ pub use provenance::compare_provenance;
 pub(crate) use provenance::{provenance, versions};
 pub use repeat::repeat;
 pub use resume::{Changes, Resumed, folder_of, is_begun, resume};
+pub(crate) use starting_point::{ReadHead, StartingPoint};

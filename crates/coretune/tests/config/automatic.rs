@@ -27,7 +27,7 @@ fn fine_tuning(assignments: &[&str], architecture: &Architecture, classes: i64) 
 fn pretraining(assignments: &[&str], side: u32, images: usize) -> PretrainConfig {
     let layers = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
     let layers = assignments.iter().fold(layers, |layers, text| layers.assignment(text).unwrap());
-    layers.validate_pretraining().unwrap().resolve(side, images).0
+    layers.validate_pretraining().unwrap().resolve(side, images, None).0
 }
 
 #[test]

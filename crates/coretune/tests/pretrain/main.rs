@@ -1,3 +1,4 @@
 //! Tests of `coretune::pretrain`.
 
+mod from_checkpoint;
 mod run;

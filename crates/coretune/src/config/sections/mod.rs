@@ -10,7 +10,7 @@ mod train;
 
 use std::sync::LazyLock;
 
-pub use checkpoint::CheckpointSection;
+pub use checkpoint::{CheckpointSection, PretrainCheckpointSection};
 pub use data::DataSection;
 pub use method::MethodSection;
 pub use model::ModelSection;

@@ -32,7 +32,6 @@ pub struct ModelSection {
 pub(super) const SETTINGS: &[Setting] = &[
     setting("model.name", Kind::Choice(Family::names), "backbone")
         .auto(automatic::family_text)
-        .default_in_pretraining(automatic::FAMILY.name())
         .on_resume(Fixed)
         .read_by(RunKind::ALL),
     setting("model.stem", Kind::Choice(Stem::names), "first layers; small: for images of up to 64 pixels")

@@ -68,7 +68,8 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
 /// Method, data, what the features were worth before and after.
 fn headline(run: &Run) -> Markup {
     let (first, last) = (first_evaluation(run), run.evaluations().last());
-    let before = |spec| shown(first, spec).map(|value| format!("random weights {value}"));
+    let start = start(run);
+    let before = |spec| shown(first, spec).map(|value| format!("{start} {value}"));
     html! {
         p { (what_was_run(run)) }
         dl.headline {
@@ -84,7 +85,7 @@ fn headline(run: &Run) -> Markup {
                 (tile("time", &words::duration(summary.wall_seconds), Some(speed)))
             }
         }
-        p.verdict { (verdict(first, last)) }
+        p.verdict { (verdict(start, first, last)) }
     }
 }
 
@@ -97,17 +98,26 @@ fn what_was_run(run: &Run) -> String {
     }
 }
 
-/// Whether the features improved, in a sentence.
-fn verdict(first: Option<&EvaluationRecord>, last: Option<&EvaluationRecord>) -> String {
+/// What the run started from.
+fn start(run: &Run) -> &'static str {
+    let config: toml::Table = run.config.parse().unwrap_or_default();
+    let path = config.get("checkpoint").and_then(|section| section.get("path")).and_then(toml::Value::as_str);
+    if path.is_none_or(|path| path == "off") { "random weights" } else { "the checkpoint" }
+}
+
+/// Whether the features improved on those of the start, in a sentence.
+fn verdict(start: &str, first: Option<&EvaluationRecord>, last: Option<&EvaluationRecord>) -> String {
     let top1 = |record: Option<&EvaluationRecord>| record?.figures.get(KNN_TOP1.name);
     match (top1(first), top1(last)) {
-        _ if last.is_some_and(|record| record.step == 0) => "Only random weights have been evaluated so far.".into(),
+        _ if last.is_some_and(|record| record.step == 0) => {
+            format!("So far only the features of {start} have been evaluated.")
+        }
         (Some(before), Some(after)) => format!(
-            "Pre-training is worth {:+.1} points to the nearest neighbours, over random weights.",
+            "Pre-training is worth {:+.1} points to the nearest neighbours, over {start}.",
             100.0 * (after - before)
         ),
         (None, Some(_)) => {
-            "The features of random weights were not evaluated, so it is open what pre-training is worth.".into()
+            format!("The features of {start} were not evaluated, so it is open what pre-training is worth.")
         }
         _ if last.is_none() => "The features were not evaluated, so it is open what pre-training is worth.".into(),
         _ => "There were no labels to measure the features with.".into(),

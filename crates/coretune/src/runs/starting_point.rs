@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::{Machine, RunError};
 use crate::checkpoints::{
-    Checkpoint, LoadReport, NamePattern, Projector, check_coverage, load_backbone, load_projector, recognise,
+    Checkpoint, CheckpointError, LoadReport, NamePattern, Projector, check_coverage, load_backbone, load_projector,
+    recognise,
 };
-use crate::config::{Input, ModelSection, RunConfig};
+use crate::config::{CheckpointSection, Input, ModelSection};
 use crate::models::{Architecture, Backbone};
-use crate::runs::{Machine, RunError};
 use crate::train::RecordedInput;
 
 /// The backbone with the checkpoint's weights, and what is known about it.
@@ -27,26 +28,56 @@ pub(crate) struct StartingPoint {
     pub(crate) notes: Vec<String>,
 }
 
+/// Whether the projection head of a checkpoint is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadHead {
+    /// It is not needed.
+    No,
+    /// It has to be there.
+    Required,
+    /// It is read if it has the form of G_c; else a note says that it does not.
+    IfAny,
+}
+
 impl StartingPoint {
-    /// Loads the checkpoint into the network that it names, or that `config` names instead; frozen as `config` says.
-    /// With `wants_projector` its projection head is read too.
-    pub(crate) fn load(config: &RunConfig, machine: &Machine, wants_projector: bool) -> Result<Self, RunError> {
-        let checkpoint = Checkpoint::open(&config.checkpoint.path)?;
-        let recognised = recognise(&checkpoint, config.checkpoint.encoder.as_deref())?;
-        let architecture = chosen_architecture(&config.model, recognised.architecture);
+    /// Loads the checkpoint into the network that it names, or that `model` names instead; frozen as `model` says. `seed`
+    /// draws the weights that may be missing.
+    pub(crate) fn load(
+        from: &CheckpointSection,
+        (model, seed): (&ModelSection, u64),
+        head: ReadHead,
+        machine: &Machine,
+    ) -> Result<Self, RunError> {
+        let checkpoint = Checkpoint::open(&from.path)?;
+        let recognised = recognise(&checkpoint, from.encoder.as_deref())?;
+        let architecture = chosen_architecture(model, recognised.architecture);
         recognised.check_fits(&checkpoint, &architecture)?;
         let allowed: Vec<NamePattern> =
-            config.checkpoint.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect();
+            from.allow_missing.iter().map(|text| NamePattern::from(text.as_str())).collect();
         check_coverage(&checkpoint, &recognised, &architecture, &allowed)?;
 
-        let mut backbone = Backbone::new(&architecture, config.train.seed, machine.device)?;
+        let mut backbone = Backbone::new(&architecture, seed, machine.device)?;
         backbone.check_trainable()?;
         backbone.set_precision(machine.precision);
         let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
-        freeze(&mut backbone, &config.model)?;
+        freeze(&mut backbone, model)?;
         let input = input(&checkpoint, &architecture)?;
-        let projector = wants_projector.then(|| load_projector(&checkpoint, &recognised)).transpose()?;
-        let notes = taken_from_run(&config.checkpoint.path, checkpoint.path()).into_iter().collect();
+        let mut notes: Vec<String> = taken_from_run(&from.path, checkpoint.path()).into_iter().collect();
+        let projector = match head {
+            ReadHead::No => None,
+            ReadHead::Required => Some(load_projector(&checkpoint, &recognised)?),
+            ReadHead::IfAny => match load_projector(&checkpoint, &recognised) {
+                Ok(projector) => Some(projector),
+                Err(CheckpointError::NoProjector { found, .. }) => {
+                    notes.push(format!(
+                        "the projection head starts from random weights: the checkpoint has none of the form Linear(D, D) \
+                         - ReLU - Linear(D, d), found {found}"
+                    ));
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
         Ok(StartingPoint {
             architecture,
             backbone,
