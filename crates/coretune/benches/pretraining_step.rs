@@ -62,7 +62,7 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
     let mut optimizer = Optimizer::over(trained, Rule::Sgd { momentum: 0.9, nesterov: false }, 5e-4, None);
     let images = Tensor::randint(256, [2 * case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu));
     let (labels, indices) = (vec![0; case.batch as usize], vec![0; case.batch as usize]);
-    let batch = Batch { images, labels, indices };
+    let batch = Batch { images, labels, masks: None, indices };
     let mut seconds = Vec::with_capacity(case.steps);
     for number in 0..case.warm_up + case.steps {
         let start = Instant::now();

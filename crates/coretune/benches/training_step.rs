@@ -136,6 +136,7 @@ impl Training {
         let optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 1e-4, None);
         let batch = Batch {
             images: Tensor::randint(256, [case.batch, case.size, case.size, 3], (Kind::Uint8, Device::Cpu)),
+            masks: None,
             labels: (0..case.batch).map(|index| index % case.classes).collect(),
             indices: (0..case.batch as usize).collect(),
         };

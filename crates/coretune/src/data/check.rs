@@ -240,6 +240,9 @@ fn shared(
 
 /// What the numbers of images by class say, without the broken ones.
 fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
+    if split.masks().is_some() {
+        return Vec::new();
+    }
     let mut counts = split.class_counts();
     for &index in broken {
         counts[split.labels()[index] as usize] -= 1;

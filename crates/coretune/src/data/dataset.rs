@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::left_out::LeftOut;
-use super::{DataError, Format, Role, Split};
+use super::{DataError, Format, Masks, Role, Split};
 
 /// Images and labels of up to three splits over one list of classes.
 #[derive(Debug, Clone)]
@@ -53,6 +53,9 @@ impl Dataset {
         }
         let renumber = |role: Role| {
             let Some(split) = self.split(role) else { return Ok(None) };
+            if let Some(masks) = split.masks() {
+                return self.masks_with_classes(split, masks, &classes).map(Some);
+            }
             let origin = "classes of the run";
             let labels = number_by_name(split.labels(), &self.classes, &classes, (&self.root, role, origin))?;
             Split::new(split.images().to_vec(), labels, classes.clone()).map(Some)
@@ -71,6 +74,17 @@ impl Dataset {
             left_out: self.left_out.clone(),
             classes,
         })
+    }
+
+    fn masks_with_classes(&self, split: &Split, masks: &Masks, classes: &Arc<[String]>) -> Result<Split, DataError> {
+        let coding = masks.coding().with_classes(classes);
+        let other = |unknown| DataError::OtherClasses { path: self.root.clone(), unknown, known: classes.to_vec() };
+        Split::with_masks(split.images().to_vec(), masks.with_coding(Arc::new(coding.map_err(other)?)))
+    }
+
+    /// Whether the images have masks, not classes.
+    pub fn has_masks(&self) -> bool {
+        Role::ALL.into_iter().filter_map(|role| self.split(role)).any(|split| split.masks().is_some())
     }
 
     /// Names of the classes with images that are not among `classes`.

@@ -140,6 +140,43 @@ pub enum DataError {
     /// An image that no decoder can read.
     #[error("{image} cannot be decoded: {message}")]
     Decode { image: String, message: String },
+    /// A mask file that cannot be read.
+    #[error("{mask} cannot be read as a mask: {message}")]
+    MaskUnreadable { mask: String, message: String },
+    /// A mask in colours that no file explains.
+    #[error("{mask} has colours, and no file says which classes they are")]
+    MaskColors { mask: String },
+    /// Pixels that are neither of a class nor ignored.
+    #[error("{mask}: {pixels} {} of no class, the first at column {x}, row {y}: found {found}, expected {classes}", pixels_are(*pixels))]
+    MaskValue {
+        mask: String,
+        pixels: usize,
+        x: u32,
+        y: u32,
+        /// What the first of them holds.
+        found: String,
+        /// What they may hold, in words.
+        classes: String,
+    },
+    /// A mask of another size than its image.
+    #[error(
+        "{mask} is {width} x {height} pixels, its image {image} {image_width} x {image_height}{}",
+        if (width, height) == (image_height, image_width) { ", turned as its EXIF data says" } else { "" }
+    )]
+    MaskSize { mask: String, width: u32, height: u32, image: String, image_width: u32, image_height: u32 },
+    /// Images have several masks.
+    #[error("{} {} more than one mask in {}: `{stem}` has {first} and {second}", count, if *count == 1 { "image has" } else { "images have" }, path.display())]
+    TwoMasks {
+        path: PathBuf,
+        count: usize,
+        /// Name of the first image, without ending.
+        stem: String,
+        first: String,
+        second: String,
+    },
+    /// Folders of images and masks, whose names do not match.
+    #[error("none of the {images} images in {} has a mask in {}: the first image is {first_image}, the first mask {first_mask}", path.display(), masks.display())]
+    NoPairs { path: PathBuf, masks: PathBuf, images: usize, first_image: String, first_mask: String },
     /// An image above [`super::PIXEL_LIMIT`].
     #[error("{image} has {width} x {height} pixels, the limit is {limit} pixels")]
     TooManyPixels { image: String, width: u64, height: u64, limit: u64 },
@@ -290,6 +327,18 @@ impl DataError {
                 "every class needs training images: add some, or remove the class from every split"
             }
             DataError::Decode { .. } => "replace or remove the file",
+            DataError::MaskUnreadable { .. } => "save masks as PNG, grey or with a palette, 8 bits per pixel",
+            DataError::MaskColors { .. } => {
+                "put a file classes.txt beside the data, with a line `name,red,green,blue` for each class"
+            }
+            DataError::MaskSize { .. } => {
+                "a mask needs the size of its image as it is shown: turn or scale one of the two files"
+            }
+            DataError::TwoMasks { .. } => "keep one mask for each image",
+            DataError::NoPairs { .. } => {
+                "a mask has the name of its image, perhaps with `_mask` at its end; if the folders are classes: \
+                 {data.layout=classes}"
+            }
             _ => return None,
         };
         Some(text.into())
@@ -306,6 +355,10 @@ impl DataError {
     pub(super) fn malformed(path: &std::path::Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         DataError::Malformed { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
     }
+}
+
+fn pixels_are(pixels: usize) -> &'static str {
+    if pixels == 1 { "pixel is" } else { "pixels are" }
 }
 
 fn have(folders: &[String]) -> String {

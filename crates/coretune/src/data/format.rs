@@ -21,6 +21,11 @@ pub enum Format {
     /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, also `.gz` (the MNIST family). A `classes.txt`
     /// gives the names of the classes, a line each. Kept in memory.
     Idx,
+    /// A mask for each image, which has its name: `<split>/*` and `<split>annot/*`, `images/*` and `masks/*` (with folders of
+    /// splits in or around them), or `x.jpg` and `x_mask.png`.
+    ImageMasks,
+    /// PASCAL VOC: `JPEGImages`, `SegmentationClass`, and lists of names in `ImageSets/Segmentation`.
+    Voc,
 }
 
 impl Serialize for Format {
@@ -37,6 +42,8 @@ impl fmt::Display for Format {
             Format::CifarBinary => "CIFAR binary",
             Format::Parquet => "parquet",
             Format::Idx => "idx",
+            Format::ImageMasks => "images and masks",
+            Format::Voc => "VOC",
         })
     }
 }

@@ -28,6 +28,10 @@ pub enum Reason {
     },
     /// Unfinished downloads and backup copies.
     Temporary,
+    /// Images without a mask, in data with masks.
+    WithoutMask,
+    /// Masks without an image.
+    WithoutImage,
     /// Files that are not images.
     NotAnImage {
         /// With its dot; empty without one.
@@ -124,6 +128,8 @@ impl fmt::Display for Omission {
                 write!(f, "{count} {files} {ending}, convert {}", one_or("it", "them"))?;
             }
             Reason::Temporary => write!(f, "{count} temporary {files} or backup {}", one_or("copy", "copies"))?,
+            Reason::WithoutMask => write!(f, "{count} {images} without a mask")?,
+            Reason::WithoutImage => write!(f, "{count} {} without an image", one_or("mask", "masks"))?,
             Reason::NotAnImage { ending } if ending.is_empty() => write!(f, "{count} {files} without an ending")?,
             Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,
             Reason::Leftover => write!(f, "{count} {} of other programs", one_or("leftover", "leftovers"))?,

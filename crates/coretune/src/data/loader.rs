@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 use tch::Tensor;
 
 use super::{DataError, Split};
@@ -20,8 +20,11 @@ use crate::transforms::Transform;
 pub struct Batch {
     /// RGB, uint8, `[views n, h, w, 3]`, contiguous, on the CPU: the first view of every image, then the second.
     pub images: Tensor,
-    /// Class of each image.
+    /// Class of each image; empty where the images have masks.
     pub labels: Vec<i64>,
+    /// The masks, uint8, `[views n, h, w]`, contiguous, on the CPU: positions in the classes, 255 where a pixel is ignored.
+    /// `None` where the images have a class each.
+    pub masks: Option<Tensor>,
     /// Position of each image in the split.
     pub indices: Vec<usize>,
 }
@@ -167,42 +170,64 @@ impl Work {
 
     /// Decodes and transforms the images at `indices`; `None` when the loader was dropped meanwhile.
     fn make(&self, indices: &[usize]) -> Result<Option<Batch>, DataError> {
-        let mut views = vec![Vec::new(); self.options.views.max(1)];
+        let views = self.options.views.max(1);
+        let (mut images, mut masks) = (vec![Vec::new(); views], vec![Vec::new(); views]);
         let mut size = None;
         for &index in indices {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            for (image, pixels) in self.sample(index, views.len())?.into_iter().zip(&mut views) {
+            for (view, (image, mask)) in self.sample(index, views)?.into_iter().enumerate() {
                 let (batch_width, batch_height) = *size.get_or_insert(image.dimensions());
                 let (width, height) = image.dimensions();
                 if (width, height) != (batch_width, batch_height) {
                     let image = self.split.image(index)?.to_string();
                     return Err(DataError::SizesDiffer { image, width, height, batch_width, batch_height });
                 }
-                pixels.reserve_exact(image.len() * indices.len() - pixels.len());
-                pixels.extend_from_slice(&image);
+                append(&mut images[view], &image, indices.len());
+                if let Some(mask) = mask {
+                    append(&mut masks[view], &mask, indices.len());
+                }
             }
         }
         let (width, height) = size.unwrap_or_default();
-        let shape = [(views.len() * indices.len()) as i64, i64::from(height), i64::from(width), 3];
-        let pixels = joined(views);
-        let images = engine::guard("making a batch", || Tensor::from_slice(&pixels).view(shape))?;
-        let labels = indices.iter().map(|&index| self.split.labels()[index]).collect();
-        Ok(Some(Batch { images, labels, indices: indices.to_vec() }))
+        let [n, width, height] = [(views * indices.len()) as i64, i64::from(width), i64::from(height)];
+        let tensor = |values: Vec<Vec<u8>>, shape: &[i64]| {
+            let values = joined(values);
+            engine::guard("making a batch", || Tensor::from_slice(&values).view(shape))
+        };
+        let has_masks = self.split.masks().is_some();
+        let labels =
+            if has_masks { Vec::new() } else { indices.iter().map(|&index| self.split.labels()[index]).collect() };
+        Ok(Some(Batch {
+            images: tensor(images, &[n, height, width, 3])?,
+            labels,
+            masks: has_masks.then(|| tensor(masks, &[n, height, width])).transpose()?,
+            indices: indices.to_vec(),
+        }))
     }
 
-    /// The views of an image, which is decoded once; their draws follow each other in one stream.
-    fn sample(&self, index: usize, views: usize) -> Result<Vec<RgbImage>, DataError> {
+    /// The views of an image, which is decoded once, each with its mask if the images have masks; the draws of the views
+    /// follow each other in one stream.
+    fn sample(&self, index: usize, views: usize) -> Result<Vec<(RgbImage, Option<GrayImage>)>, DataError> {
         let source = self.split.image(index)?;
         let mut stream = stream(self.options.seed, Purpose::Augmentation, self.options.epoch, index as u64);
-        let image = source.load()?;
-        let draw = |_| self.transform.draw(image.dimensions(), &mut stream);
+        let pair = self.split.load_pair(index)?;
+        let draw = |_| self.transform.draw(pair.0.dimensions(), &mut stream);
         let drawn = (0..views).map(draw).collect::<Result<Vec<_>, _>>();
         let drawn = drawn.map_err(|error| DataError::Transform { image: source.to_string(), source: error })?;
-        let copies = std::iter::repeat_n(image, views);
-        Ok(copies.zip(&drawn).map(|(image, drawn)| Transform::apply(drawn, image)).collect())
+        let copies = std::iter::repeat_n(pair, views);
+        let apply = |((image, mask), drawn): ((RgbImage, Option<GrayImage>), &Vec<_>)| {
+            (Transform::apply(drawn, image), mask.map(|mask| Transform::apply_to_mask(drawn, mask)))
+        };
+        Ok(copies.zip(&drawn).map(apply).collect())
     }
+}
+
+/// Adds the pixels of one of `images` images of one size.
+fn append(pixels: &mut Vec<u8>, image: &[u8], images: usize) {
+    pixels.reserve_exact((image.len() * images).saturating_sub(pixels.len()));
+    pixels.extend_from_slice(image);
 }
 
 /// One after the other; a single one is not copied.

@@ -4,7 +4,7 @@
 //! Dataset::open(folder) -> Split (images not yet decoded, labels)
 //!   .budget(..), carve_validation(..)      which labels may be used
 //!   sampler::{shuffle, balanced, ..}       which samples make a batch
-//!   Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels, indices }
+//!   Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels or masks u8 [n, h, w], indices }
 //! ```
 //!
 //! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
@@ -30,6 +30,7 @@ mod layout;
 mod left_out;
 mod listed;
 mod loader;
+mod masks;
 mod on_threads;
 mod open;
 mod options;
@@ -54,7 +55,8 @@ pub use left_out::{LeftOut, Omission, Reason};
 pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;
 pub use loader::{Batch, Loader, LoaderOptions};
+pub use masks::{MaskCoding, Masks, class_color};
 pub(crate) use on_threads::on_threads;
-pub use options::{DatasetOptions, Layout};
+pub use options::{DatasetOptions, Layout, MaskOptions};
 pub use role::Role;
 pub use split::Split;

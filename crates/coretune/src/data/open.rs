@@ -8,7 +8,7 @@ use super::folder::names_in;
 use super::found::Found;
 use super::listed::listed;
 use super::{
-    DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder,
+    DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder, masks,
     parquet_file,
 };
 
@@ -48,6 +48,9 @@ impl Dataset {
         let path = path.as_ref();
         std::fs::metadata(path).map_err(DataError::read(path))?;
         let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];
+        if let Some(dataset) = masks::read(path, options)? {
+            return Ok((dataset, Vec::new()));
+        }
         for read in readers {
             if let Some(found) = read(path, options)? {
                 let (dataset, unknown) = assemble(path, found)?;

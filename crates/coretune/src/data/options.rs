@@ -26,6 +26,17 @@ pub struct DatasetOptions {
     pub test_split: Option<String>,
     /// The folders at the top.
     pub layout: Layout,
+    /// What the values of masks mean.
+    pub masks: MaskOptions,
+}
+
+/// What the numbers in masks mean where no file says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MaskOptions {
+    /// Numbers of pixels that are ignored, beside 255.
+    pub ignored: Vec<u16>,
+    /// The number of the first class.
+    pub first_class: u16,
 }
 
 impl DatasetOptions {

@@ -1,18 +1,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
-use super::{DataError, ImageSource};
+use super::{DataError, ImageSource, Masks};
 
-/// Images, not yet decoded, and their labels. Clones share everything; a subset shares the encoded bytes.
+/// Images, not yet decoded, and the target of each: a class, or a mask. Clones share everything; a subset shares the encoded bytes.
 #[derive(Debug, Clone)]
 pub struct Split {
     images: Arc<[ImageSource]>,
-    labels: Arc<[i64]>,
+    targets: Targets,
     classes: Arc<[String]>,
+}
+
+/// What belongs to the images of a split.
+#[derive(Debug, Clone)]
+enum Targets {
+    /// A class each.
+    Classes(Arc<[i64]>),
+    /// The class of every pixel.
+    Masks(Masks),
 }
 
 impl Split {
@@ -29,7 +38,20 @@ impl Split {
             let (expected, found) = (format!("0 to {}", classes.len().saturating_sub(1)), label.to_string());
             return Err(DataError::Argument { name: "label", expected, found });
         }
-        Ok(Split { images: images.into(), labels: labels.into(), classes })
+        Ok(Split { images: images.into(), targets: Targets::Classes(labels.into()), classes })
+    }
+
+    /// Pairs `images` with `masks`, whose coding says the classes.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] when the lengths differ.
+    pub fn with_masks(images: Vec<ImageSource>, masks: Masks) -> Result<Self, DataError> {
+        if images.len() != masks.files().len() {
+            let (expected, found) = (format!("{}, one for each image", images.len()), masks.files().len().to_string());
+            return Err(DataError::Argument { name: "number of masks", expected, found });
+        }
+        let classes = masks.coding().classes().clone();
+        Ok(Split { images: images.into(), targets: Targets::Masks(masks), classes })
     }
 
     /// Number of images.
@@ -47,9 +69,20 @@ impl Split {
         &self.images
     }
 
-    /// A position in [`Self::classes`] for each image.
+    /// A position in [`Self::classes`] for each image; empty when the images have masks.
     pub fn labels(&self) -> &[i64] {
-        &self.labels
+        match &self.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Masks(_) => &[],
+        }
+    }
+
+    /// The masks of the images, if that is what they have.
+    pub fn masks(&self) -> Option<&Masks> {
+        match &self.targets {
+            Targets::Classes(_) => None,
+            Targets::Masks(masks) => Some(masks),
+        }
     }
 
     /// Names of the classes.
@@ -65,6 +98,22 @@ impl Split {
         self.image(index)?.load()
     }
 
+    /// Reads and decodes image `index` and its mask, which has the size of the image; `None` without masks.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`] and [`Masks::load`]; [`DataError::MaskSize`] when the sizes differ.
+    pub fn load_pair(&self, index: usize) -> Result<(RgbImage, Option<GrayImage>), DataError> {
+        let image = self.load(index)?;
+        let Some(masks) = self.masks() else { return Ok((image, None)) };
+        let mask = masks.load(index)?;
+        if mask.dimensions() == image.dimensions() {
+            return Ok((image, Some(mask)));
+        }
+        let ((width, height), (image_width, image_height)) = (mask.dimensions(), image.dimensions());
+        let (mask, image) = (masks.files()[index].to_string(), self.images[index].to_string());
+        Err(DataError::MaskSize { mask, width, height, image, image_width, image_height })
+    }
+
     pub(super) fn image(&self, index: usize) -> Result<&ImageSource, DataError> {
         self.images.get(index).ok_or(DataError::Index { index, images: self.len() })
     }
@@ -76,8 +125,11 @@ impl Split {
     pub fn subset(&self, indices: &[usize]) -> Result<Self, DataError> {
         let images: Result<Vec<_>, _> = indices.iter().map(|&index| self.image(index).cloned()).collect();
         let images = images?.into();
-        let labels = indices.iter().map(|&index| self.labels[index]).collect();
-        Ok(Split { images, labels, classes: self.classes.clone() })
+        let targets = match &self.targets {
+            Targets::Classes(labels) => Targets::Classes(indices.iter().map(|&index| labels[index]).collect()),
+            Targets::Masks(masks) => Targets::Masks(masks.subset(indices)),
+        };
+        Ok(Split { images, targets, classes: self.classes.clone() })
     }
 
     /// All images but those at these positions.
@@ -94,38 +146,55 @@ impl Split {
         self.subset(&kept)
     }
 
-    /// Number of images of each class.
+    /// Number of images of each class; none of any where the images have masks.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
-        for &label in self.labels.iter() {
+        for &label in self.labels() {
             counts[label as usize] += 1;
         }
         counts
     }
 
-    /// Positions of the images of each class, ascending.
+    /// Positions of the images of each class, ascending; of all images in one list where they have masks.
     pub(super) fn members(&self) -> Vec<Vec<usize>> {
+        if self.masks().is_some() {
+            return vec![(0..self.len()).collect()];
+        }
         let mut members = vec![Vec::new(); self.classes.len()];
-        for (index, &label) in self.labels.iter().enumerate() {
+        for (index, &label) in self.labels().iter().enumerate() {
             members[label as usize].push(index);
         }
         members
     }
 
-    /// BLAKE3 of the stored bytes and the labels in order, in hexadecimal: equal for equal content wherever it lies.
+    /// BLAKE3 of the stored bytes and the labels (or the masks and what their values mean) in order, in hexadecimal: equal for equal content wherever it lies.
     ///
     /// Reads every file once, on as many threads as there are processors.
     ///
     /// # Errors
     /// [`DataError::NotFound`] or [`DataError::Read`] when a file cannot be read.
     pub fn content_hash(&self) -> Result<String, DataError> {
-        let hash = |image: &ImageSource| Ok(blake3::hash(&image.bytes()?));
-        let lost = |image: &ImageSource| Err(DataError::Worker { message: image.to_string() });
-        let hashes: Vec<Result<blake3::Hash, DataError>> = on_threads(&self.images, processors(), hash, lost);
         let mut hasher = blake3::Hasher::new();
-        for (hash, label) in hashes.into_iter().zip(self.labels.iter()) {
-            hasher.update(hash?.as_bytes()).update(&label.to_le_bytes());
+        match &self.targets {
+            Targets::Classes(labels) => {
+                for (hash, label) in hashes(&self.images)?.iter().zip(labels.iter()) {
+                    hasher.update(hash.as_bytes()).update(&label.to_le_bytes());
+                }
+            }
+            Targets::Masks(masks) => {
+                for (image, mask) in hashes(&self.images)?.iter().zip(hashes(masks.files())?) {
+                    hasher.update(image.as_bytes()).update(mask.as_bytes());
+                }
+                hasher.update(&masks.coding().fingerprint());
+            }
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
+}
+
+/// BLAKE3 of the stored bytes of each file.
+fn hashes(files: &[ImageSource]) -> Result<Vec<blake3::Hash>, DataError> {
+    let hash = |file: &ImageSource| Ok(blake3::hash(&file.bytes()?));
+    let lost = |file: &ImageSource| Err(DataError::Worker { message: file.to_string() });
+    on_threads(files, processors(), hash, lost).into_iter().collect()
 }

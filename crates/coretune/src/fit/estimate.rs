@@ -100,11 +100,15 @@ fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
 
 /// The first `size` images of a batch, in all their views.
 fn first_images(batch: &Batch, size: usize) -> Batch {
-    let views = batch.images.chunk((batch.images.size()[0] / batch.labels.len().max(1) as i64).max(1), 0);
-    let first: Vec<Tensor> = views.iter().map(|view| view.narrow(0, 0, size as i64)).collect();
+    let first_of = |all: &Tensor| {
+        let views = all.chunk((all.size()[0] / batch.indices.len().max(1) as i64).max(1), 0);
+        let first: Vec<Tensor> = views.iter().map(|view| view.narrow(0, 0, size as i64)).collect();
+        Tensor::cat(&first, 0)
+    };
     Batch {
-        images: Tensor::cat(&first, 0),
-        labels: batch.labels[..size].to_vec(),
+        images: first_of(&batch.images),
+        labels: batch.labels.iter().copied().take(size).collect(),
+        masks: batch.masks.as_ref().map(first_of),
         indices: batch.indices[..size].to_vec(),
     }
 }

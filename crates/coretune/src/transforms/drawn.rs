@@ -1,14 +1,15 @@
-use image::RgbImage;
+use image::imageops::flip_horizontal;
+use image::{GrayImage, RgbImage};
 
 use super::{
     ColorChange, Interpolation, Region, RotationInterpolation, Window, gaussian_blur, grayscale, horizontal_flip,
-    resample, rotate,
+    resample, resample_mask, rotate, rotate_mask,
 };
 
 /// One change of one image, with the numbers that were drawn for it: what a [`Step`](super::Step) does to this image.
 ///
 /// The cases that move pixels (`Resample`, `Crop`, `HorizontalFlip`, `Rotate`) hold all of their geometry, so that
-/// whatever belongs to the image, such as a mask, can follow; the others change values only.
+/// a mask can follow ([`apply_to_mask`](Self::apply_to_mask)); the others change values only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Drawn {
     /// Resamples a region to `width` x `height`.
@@ -32,6 +33,8 @@ pub enum Drawn {
         degrees: f64,
         /// Reading between pixels.
         interpolation: RotationInterpolation,
+        /// Colour of the corners that come in.
+        fill: [u8; 3],
     },
     /// Changes brightness, contrast, saturation or hue.
     Color(ColorChange),
@@ -68,10 +71,25 @@ impl Drawn {
             }
             Drawn::Crop(window) => window.cut(image),
             Drawn::HorizontalFlip => horizontal_flip(image),
-            Drawn::Rotate { degrees, interpolation } => rotate(&image, degrees, interpolation),
+            Drawn::Rotate { degrees, interpolation, fill } => rotate(&image, degrees, interpolation, fill),
             Drawn::Color(change) => change.apply(image),
             Drawn::Grayscale => grayscale(image),
             Drawn::Blur { kernel, sigma } => gaussian_blur(&image, kernel, sigma),
+        }
+    }
+
+    /// Moves the pixels of a mask as those of its image, each read from the nearest one; what lies beyond the edges becomes
+    /// [`IGNORED`](super::IGNORED). Changes of colour leave it as it is.
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
+    pub fn apply_to_mask(&self, mask: GrayImage) -> GrayImage {
+        match *self {
+            Drawn::Resample { region, width, height, .. } => resample_mask(mask, region, width, height),
+            Drawn::Crop(window) => window.cut_mask(&mask),
+            Drawn::HorizontalFlip => flip_horizontal(&mask),
+            Drawn::Rotate { degrees, .. } => rotate_mask(&mask, degrees),
+            Drawn::Color(_) | Drawn::Grayscale | Drawn::Blur { .. } => mask,
         }
     }
 }

@@ -4,6 +4,9 @@
 //! Transform (steps with their settings) --draw(size, stream)--> [Drawn] (plain numbers) --apply(image)--> RgbImage
 //! ```
 //!
+//! A mask follows its image: [`Drawn::apply_to_mask`] moves its pixels alike, by the nearest, and what lies beyond the edges
+//! is [`IGNORED`].
+//!
 //! One file per step. Random steps draw from the [`Stream`] they are handed, so that a sample's augmentation is a
 //! function of (seed, epoch, index); [`Drawn`] says what they drew. Results equal torchvision's on Pillow images
 //! (fixtures in `tests/transforms`), resampling within one grey level.
@@ -20,9 +23,11 @@ mod error;
 mod gaussian_blur;
 mod grayscale;
 mod horizontal_flip;
+mod ignored;
 mod limits;
 mod random_crop;
 mod random_resized_crop;
+mod random_scale;
 mod recipe;
 mod region;
 mod resize;
@@ -37,12 +42,14 @@ pub use error::TransformError;
 pub use gaussian_blur::{GaussianBlur, gaussian_blur};
 pub use grayscale::{RandomGrayscale, grayscale, luma};
 pub use horizontal_flip::{RandomHorizontalFlip, horizontal_flip};
+pub use ignored::IGNORED;
 pub use limits::SIDE_LIMIT;
 pub use random_crop::RandomCrop;
 pub use random_resized_crop::RandomResizedCrop;
-pub use recipe::{Augmentation, ContrastiveView, default_crop_fraction};
+pub use random_scale::RandomScale;
+pub use recipe::{Augmentation, ContrastiveView, SegmentationAugmentation, default_crop_fraction};
 pub use region::Region;
-pub use resize::{Interpolation, Resize, ResizeTo, resample};
-pub use rotation::{RandomRotation, RotationInterpolation, rotate};
+pub use resize::{Interpolation, Resize, ResizeTo, resample, resample_mask};
+pub use rotation::{RandomRotation, RotationInterpolation, rotate, rotate_mask};
 pub use step::{Step, Transform};
 pub use window::{PaddingMode, Window};

@@ -2,8 +2,8 @@
 
 use super::{
     CenterCrop, ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale,
-    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, Resize, ResizeTo, RotationInterpolation, Step, Transform,
-    TransformError,
+    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, Resize, ResizeTo, RotationInterpolation,
+    Step, Transform, TransformError,
 };
 use crate::settings::choice;
 
@@ -67,6 +67,57 @@ impl ContrastiveView {
     }
 }
 
+/// How images and their masks are varied together, for dense prediction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentationAugmentation {
+    /// Side of the crop.
+    pub crop: u32,
+    /// Smallest and largest factor of the random scale; equal to 1 for none.
+    pub scale: (f64, f64),
+    /// Probability of the flip.
+    pub flip: f64,
+    /// Largest angle of the rotation in degrees; 0 for none.
+    pub rotation: f64,
+    /// Strength of the changes of brightness, contrast and saturation, a quarter of it for the hue; 0 for none.
+    pub jitter: f64,
+    /// Colour of what lies beyond the edges of the image, where the mask is ignored: the mean of the images.
+    pub beyond: [u8; 3],
+}
+
+impl SegmentationAugmentation {
+    /// `DeepLab`'s: scale 0.5 to 2, crop, flip with 0.5; the mean of `ImageNet` beyond the edges.
+    pub fn new(crop: u32) -> Self {
+        let beyond = [124, 116, 104];
+        SegmentationAugmentation { crop, scale: (0.5, 2.0), flip: 0.5, rotation: 0.0, jitter: 0.0, beyond }
+    }
+
+    /// Scale, rotation, crop, flip and colour jitter, in this order, without those that do nothing.
+    ///
+    /// # Errors
+    /// [`TransformError::Setting`] when a setting is out of range.
+    pub fn transform(&self, interpolation: Interpolation) -> Result<Transform, TransformError> {
+        let (least, most) = self.scale;
+        let scale = Step::RandomScale(RandomScale { least, most, interpolation });
+        let rotation = RandomRotation {
+            degrees: self.rotation,
+            interpolation: RotationInterpolation::Bilinear,
+            fill: self.beyond,
+        };
+        let crop = RandomCrop { size: self.crop, padding: 0, mode: PaddingMode::Color(self.beyond) };
+        let (strength, hue) = (self.jitter, self.jitter / 4.0);
+        let jitter =
+            ColorJitter { brightness: strength, contrast: strength, saturation: strength, hue, probability: 1.0 };
+        let steps = [
+            (self.scale != (1.0, 1.0)).then_some(scale),
+            (self.rotation != 0.0).then_some(Step::RandomRotation(rotation)),
+            Some(Step::RandomCrop(crop)),
+            (self.flip != 0.0).then_some(Step::RandomHorizontalFlip(RandomHorizontalFlip { probability: self.flip })),
+            (self.jitter != 0.0).then_some(Step::ColorJitter(jitter)),
+        ];
+        Transform::new(steps.into_iter().flatten().collect())
+    }
+}
+
 impl Transform {
     /// The recipe of `augmentation` for square images of side `size`.
     ///
@@ -82,7 +133,8 @@ impl Transform {
             }
             Augmentation::PadCropFlip => vec![shorter_side(size), crop(size.div_ceil(8)), flip],
             Augmentation::CoreTuning => {
-                let rotation = RandomRotation { degrees: 15.0, interpolation: RotationInterpolation::Nearest };
+                let rotation =
+                    RandomRotation { degrees: 15.0, interpolation: RotationInterpolation::Nearest, fill: [0; 3] };
                 let larger = (u64::from(size) * 272).div_ceil(256).min(u64::from(u32::MAX)) as u32;
                 vec![shorter_side(larger), Step::RandomRotation(rotation), crop(0), flip]
             }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 
 use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::limits::{RESULT_LIMIT, check_side};
@@ -127,4 +127,21 @@ fn convolve(image: &RgbImage, region: Region, width: u32, height: u32, interpola
         .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
         .expect("source and target are RGB of at least one pixel");
     result
+}
+
+/// Resamples `region` of a mask to `width` x `height`: each pixel of the result is the one of the region that its centre
+/// falls into, as Pillow's nearest filter has it.
+///
+/// # Panics
+/// When the region leaves the mask.
+pub fn resample_mask(mask: GrayImage, region: Region, width: u32, height: u32) -> GrayImage {
+    if region == Region::whole(mask.dimensions()) && (region.width, region.height) == (width, height) {
+        return mask;
+    }
+    let nearest =
+        |at: u32, from: u32, to: u32| ((2 * u64::from(at) + 1) * u64::from(from) / (2 * u64::from(to))) as u32;
+    GrayImage::from_fn(width, height, |x, y| {
+        let (x, y) = (nearest(x, region.width, width), nearest(y, region.height, height));
+        *mask.get_pixel(region.left + x, region.top + y)
+    })
 }

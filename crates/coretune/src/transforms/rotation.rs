@@ -1,8 +1,8 @@
-use image::RgbImage;
+use image::{GrayImage, Luma, RgbImage};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::TransformError;
+use super::{IGNORED, TransformError};
 use crate::random::Stream;
 
 /// How a rotated image reads between pixels.
@@ -16,7 +16,7 @@ pub enum RotationInterpolation {
     Bilinear,
 }
 
-/// Rotates about the centre by an angle uniform in +-`degrees`; the size stays, corners that come in are black.
+/// Rotates about the centre by an angle uniform in +-`degrees`; the size stays, corners that come in get the colour `fill`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomRotation {
@@ -25,6 +25,14 @@ pub struct RandomRotation {
     /// Reading between pixels.
     #[serde(default)]
     pub interpolation: RotationInterpolation,
+    /// Colour of the corners that come in: black unless given.
+    #[serde(default, skip_serializing_if = "is_black")]
+    pub fill: [u8; 3],
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_black(color: &[u8; 3]) -> bool {
+    *color == [0; 3]
 }
 
 impl RandomRotation {
@@ -47,14 +55,14 @@ impl RandomRotation {
 /// Rotates counter-clockwise by `degrees` about the centre, as Pillow's `image.rotate(degrees)` does.
 ///
 /// Pixel (x, y) of the result reads the source at R (x + 1/2 - a, y + 1/2 - b) + (a, b), with R the inverse
-/// rotation and (a, b) the centre.
-pub fn rotate(image: &RgbImage, degrees: f64, interpolation: RotationInterpolation) -> RgbImage {
+/// rotation and (a, b) the centre. Where that lies beyond the edges, the result has the colour `fill`.
+pub fn rotate(image: &RgbImage, degrees: f64, interpolation: RotationInterpolation, fill: [u8; 3]) -> RgbImage {
     let angle = degrees.rem_euclid(360.0);
     if angle == 0.0 {
         return image.clone();
     }
-    let source = Source { image, pixels: image.as_chunks::<3>().0 };
-    let inverse = InverseRotation::about_centre(image, angle);
+    let source = Source { image, pixels: image.as_chunks::<3>().0, fill };
+    let inverse = InverseRotation::about_centre(image.dimensions(), angle);
     let mut result = RgbImage::new(image.width(), image.height());
     let rows = result.as_chunks_mut::<3>().0.chunks_exact_mut(image.width() as usize);
     for (y, row) in rows.enumerate() {
@@ -69,6 +77,17 @@ pub fn rotate(image: &RgbImage, degrees: f64, interpolation: RotationInterpolati
     result
 }
 
+/// Rotates a mask as [`rotate`] its image, each pixel read from the nearest one; what comes in is ignored.
+pub fn rotate_mask(mask: &GrayImage, degrees: f64) -> GrayImage {
+    let (width, height) = mask.dimensions();
+    let inverse = InverseRotation::about_centre((width, height), degrees.rem_euclid(360.0));
+    GrayImage::from_fn(width, height, |x, y| {
+        let (u, v) = inverse.map(f64::from(x) + 0.5, f64::from(y) + 0.5);
+        let inside = u >= 0.0 && v >= 0.0 && u < f64::from(width) && v < f64::from(height);
+        if inside { *mask.get_pixel(u as u32, v as u32) } else { Luma([IGNORED]) }
+    })
+}
+
 struct InverseRotation {
     cosine: f64,
     sine: f64,
@@ -77,12 +96,12 @@ struct InverseRotation {
 }
 
 impl InverseRotation {
-    fn about_centre(image: &RgbImage, degrees: f64) -> Self {
+    fn about_centre((width, height): (u32, u32), degrees: f64) -> Self {
         // Rounded to 15 digits, so that multiples of 90 degrees are exact.
         let round = |value: f64| (value * 1e15).round() / 1e15;
         let (sine, cosine) = (-degrees.to_radians()).sin_cos();
         let (sine, cosine) = (round(sine), round(cosine));
-        let (x, y) = (f64::from(image.width()) / 2.0, f64::from(image.height()) / 2.0);
+        let (x, y) = (f64::from(width) / 2.0, f64::from(height) / 2.0);
         InverseRotation { cosine, sine, shift_x: x - cosine * x - sine * y, shift_y: y + sine * x - cosine * y }
     }
 
@@ -94,6 +113,7 @@ impl InverseRotation {
 struct Source<'a> {
     image: &'a RgbImage,
     pixels: &'a [[u8; 3]],
+    fill: [u8; 3],
 }
 
 impl Source<'_> {
@@ -106,12 +126,12 @@ impl Source<'_> {
     }
 
     fn nearest(&self, u: f64, v: f64) -> [u8; 3] {
-        if self.contains(u, v) { self.pixel(u as u32, v as u32) } else { [0; 3] }
+        if self.contains(u, v) { self.pixel(u as u32, v as u32) } else { self.fill }
     }
 
     fn bilinear(&self, u: f64, v: f64) -> [u8; 3] {
         if !self.contains(u, v) {
-            return [0; 3];
+            return self.fill;
         }
         let (left, right, across) = neighbours(u - 0.5, self.image.width());
         let (top, bottom, down) = neighbours(v - 0.5, self.image.height());

@@ -1,9 +1,9 @@
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::{
     CenterCrop, ColorJitter, Drawn, GaussianBlur, RandomCrop, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop,
-    RandomRotation, Region, Resize, TransformError,
+    RandomRotation, RandomScale, Region, Resize, TransformError,
 };
 use crate::random::Stream;
 
@@ -15,6 +15,8 @@ pub enum Step {
     RandomResizedCrop(RandomResizedCrop),
     /// See [`Resize`].
     Resize(Resize),
+    /// See [`RandomScale`].
+    RandomScale(RandomScale),
     /// See [`CenterCrop`].
     CenterCrop(CenterCrop),
     /// See [`RandomCrop`].
@@ -36,6 +38,7 @@ impl Step {
         match self {
             Step::RandomResizedCrop(step) => step.check(),
             Step::Resize(step) => step.check(),
+            Step::RandomScale(step) => step.check(),
             Step::CenterCrop(step) => step.check(),
             Step::RandomCrop(step) => step.check(),
             Step::RandomHorizontalFlip(step) => step.check(),
@@ -58,11 +61,17 @@ impl Step {
                 let (width, height) = step.result_size(size)?;
                 drawn.push(Drawn::Resample { region, width, height, interpolation });
             }
+            Step::RandomScale(step) => {
+                let (region, interpolation) = (Region::whole(size), step.interpolation);
+                let (width, height) = step.draw(size, stream)?;
+                drawn.push(Drawn::Resample { region, width, height, interpolation });
+            }
             Step::CenterCrop(step) => drawn.push(Drawn::Crop(step.window(size))),
             Step::RandomCrop(step) => drawn.push(Drawn::Crop(step.draw(size, stream))),
             Step::RandomHorizontalFlip(step) => drawn.extend(step.draw(stream).then_some(Drawn::HorizontalFlip)),
             Step::RandomRotation(step) => {
-                drawn.push(Drawn::Rotate { degrees: step.draw(stream), interpolation: step.interpolation });
+                let (degrees, RandomRotation { interpolation, fill, .. }) = (step.draw(stream), *step);
+                drawn.push(Drawn::Rotate { degrees, interpolation, fill });
             }
             Step::ColorJitter(step) => drawn.extend(step.draw(stream).into_iter().map(Drawn::Color)),
             Step::RandomGrayscale(step) => drawn.extend(step.draw(stream).then_some(Drawn::Grayscale)),
@@ -120,6 +129,14 @@ impl Transform {
     /// See [`Drawn::apply`].
     pub fn apply(drawn: &[Drawn], image: RgbImage) -> RgbImage {
         drawn.iter().fold(image, |image, one| one.apply(image))
+    }
+
+    /// Applies the geometry of what [`draw`](Self::draw) returned for an image to its mask; see [`Drawn::apply_to_mask`].
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
+    pub fn apply_to_mask(drawn: &[Drawn], mask: GrayImage) -> GrayImage {
+        drawn.iter().fold(mask, |mask, one| one.apply_to_mask(mask))
     }
 }
 

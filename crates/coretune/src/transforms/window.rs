@@ -1,7 +1,7 @@
-use image::RgbImage;
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use super::Region;
+use super::{IGNORED, Region};
 
 /// The values beyond the edges of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,18 @@ pub enum PaddingMode {
     Zero,
     /// The image mirrored at its outermost pixels, which are not repeated.
     Reflect,
+    /// Red, green and blue of one colour, such as the mean of the images.
+    Color([u8; 3]),
+}
+
+impl PaddingMode {
+    /// The colour of what lies beyond the edges where the image is not mirrored.
+    pub(super) fn color(self) -> [u8; 3] {
+        match self {
+            PaddingMode::Color(color) => color,
+            PaddingMode::Zero | PaddingMode::Reflect => [0; 3],
+        }
+    }
 }
 
 /// A rectangle of whole pixels that may reach beyond the edges of an image.
@@ -48,7 +60,7 @@ impl Window {
     fn cut_padded(self, image: &RgbImage) -> RgbImage {
         let columns: Vec<Option<u32>> = self.source_indices(self.left, self.width, image.width()).collect();
         let pixels = image.as_chunks::<3>().0;
-        let mut result = RgbImage::new(self.width, self.height);
+        let mut result = RgbImage::from_pixel(self.width, self.height, Rgb(self.beyond.color()));
         let rows = result.as_chunks_mut::<3>().0.chunks_exact_mut(self.width as usize);
         for (target, y) in rows.zip(self.source_indices(self.top, self.height, image.height())) {
             let Some(y) = y else { continue };
@@ -62,11 +74,23 @@ impl Window {
         result
     }
 
-    /// For each of `length` positions from `start` on: the index along a side of the image, `None` for black.
+    /// Copies the rectangle out of a mask; what lies beyond the edges is ignored, also where the image is mirrored.
+    pub fn cut_mask(self, mask: &GrayImage) -> GrayImage {
+        GrayImage::from_fn(self.width, self.height, |x, y| {
+            let inside =
+                |start: i64, at: u32, side: u32| u32::try_from(start + i64::from(at)).ok().filter(|&at| at < side);
+            match (inside(self.left, x, mask.width()), inside(self.top, y, mask.height())) {
+                (Some(x), Some(y)) => *mask.get_pixel(x, y),
+                _ => Luma([IGNORED]),
+            }
+        })
+    }
+
+    /// For each of `length` positions from `start` on: the index along a side of the image, `None` for the colour.
     fn source_indices(self, start: i64, length: u32, side: u32) -> impl Iterator<Item = Option<u32>> {
         let side = i64::from(side);
         (start..start + i64::from(length)).map(move |i| match self.beyond {
-            PaddingMode::Zero => (0..side).contains(&i).then_some(i as u32),
+            PaddingMode::Zero | PaddingMode::Color(_) => (0..side).contains(&i).then_some(i as u32),
             PaddingMode::Reflect => Some(reflect(i, side)),
         })
     }

@@ -6,5 +6,6 @@ mod fetch;
 mod folders;
 mod formats;
 mod loading;
+mod masks;
 mod mutations;
 mod shared_data;

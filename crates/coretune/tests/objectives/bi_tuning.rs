@@ -15,7 +15,7 @@ const SETTINGS: BiTuningSettings =
 fn batch(seed: i64) -> Batch {
     tch::manual_seed(seed);
     let images = Tensor::randint(256, [12, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels: vec![0, 2, 0, 1, 3, 0], indices: (0..6).collect() }
+    Batch { images, labels: vec![0, 2, 0, 1, 3, 0], masks: None, indices: (0..6).collect() }
 }
 
 fn unit(rows: &Tensor) -> Tensor {

@@ -46,7 +46,7 @@ fn the_first_seven_tenths_of_the_steps_are_contrast_alone_and_then_it_is_a_tenth
 #[test]
 fn the_classifier_rests_in_the_first_part_also_when_a_batch_is_split() {
     let images = Tensor::randint(256, [8, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    let batch = Batch { images, labels: (0..8).map(|row| row % 4).collect(), indices: (0..8).collect() };
+    let batch = Batch { images, labels: (0..8).map(|row| row % 4).collect(), masks: None, indices: (0..8).collect() };
     for accumulation in [Accumulation::Whole, Accumulation::Split { part: 4 }] {
         let (model, mut coin) = (model(4), begun(10));
         let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };

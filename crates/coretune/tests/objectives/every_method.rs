@@ -16,7 +16,7 @@ fn batch(labels: Vec<i64>) -> Batch {
     tch::manual_seed(0);
     let rows = labels.len();
     let images = Tensor::randint(256, [rows as i64, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels, indices: (0..rows).collect() }
+    Batch { images, labels, masks: None, indices: (0..rows).collect() }
 }
 
 /// The total loss of each of `steps` steps on one batch; the weights of `model` move.
@@ -26,9 +26,9 @@ fn losses(word: &str, model: &Model, batch: &Batch, steps: u64) -> Vec<f64> {
     objective.begin(&Start { network: model, seed: 0, steps }).unwrap();
     let decay = config.train.weight_decay;
     let mut optimizer = Optimizer::new(model, SGD, RATES, decay, None).pulled(objective.pulls());
-    let Batch { images, labels, indices } = batch;
+    let Batch { images, labels, indices, .. } = batch;
     let images = in_views(&*objective, images);
-    let batch = Batch { images, labels: labels.clone(), indices: indices.clone() };
+    let batch = Batch { images, labels: labels.clone(), masks: None, indices: indices.clone() };
     let mut one = |number| {
         let figures = step(StepInput::new(model, &mut *objective, &batch, (0, number)), &mut optimizer, 0.05).unwrap();
         figures.read().unwrap().0

@@ -15,7 +15,7 @@ const BETA: f64 = 0.2;
 fn batch() -> Batch {
     tch::manual_seed(0);
     let images = Tensor::randint(256, [8, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels: (0..8).map(|row| row % 4).collect(), indices: (0..8).collect() }
+    Batch { images, labels: (0..8).map(|row| row % 4).collect(), masks: None, indices: (0..8).collect() }
 }
 
 /// Gradient descent with Nesterov momentum on the whole loss, differentiated.

@@ -11,7 +11,7 @@ use super::model;
 fn batch() -> Batch {
     tch::manual_seed(0);
     let images = Tensor::randint(256, [16, 12, 12, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels: (0..16).map(|row| row % 4).collect(), indices: (0..16).collect() }
+    Batch { images, labels: (0..16).map(|row| row % 4).collect(), masks: None, indices: (0..16).collect() }
 }
 
 fn core_tuning() -> CoreTuning {

@@ -24,7 +24,7 @@ fn model() -> Model {
 fn batch() -> Batch {
     tch::manual_seed(1);
     let images = Tensor::randint(256, [8, 16, 16, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images, labels: (0..8).map(|row| row % 4).collect(), indices: (0..8).collect() }
+    Batch { images, labels: (0..8).map(|row| row % 4).collect(), masks: None, indices: (0..8).collect() }
 }
 
 /// Cross-entropy of the pooled features, and the mean square of the last two stages' maps.

@@ -29,7 +29,12 @@ fn model_of_width(width: f64, frozen_batch_norm: bool, frozen_stages: usize) -> 
 fn batch(images: i64) -> Batch {
     tch::manual_seed(5);
     let pixels = Tensor::randint(256, [images, 16, 16, 3], (Kind::Uint8, Device::Cpu));
-    Batch { images: pixels, labels: (0..images).map(|row| row % CLASSES).collect(), indices: vec![0; images as usize] }
+    Batch {
+        images: pixels,
+        labels: (0..images).map(|row| row % CLASSES).collect(),
+        masks: None,
+        indices: vec![0; images as usize],
+    }
 }
 
 fn objectives() -> Vec<Box<dyn Objective>> {

@@ -72,9 +72,9 @@ fn rotation_equals_pillow() {
     let source = fixture("source");
     for angle in ["15.0", "-7.5", "90.0"] {
         let degrees = angle.parse().unwrap();
-        let nearest = rotate(&source, degrees, RotationInterpolation::Nearest);
+        let nearest = rotate(&source, degrees, RotationInterpolation::Nearest, [0; 3]);
         assert_equal(&nearest, &format!("rotate_{angle}_nearest"));
-        let bilinear = rotate(&source, degrees, RotationInterpolation::Bilinear);
+        let bilinear = rotate(&source, degrees, RotationInterpolation::Bilinear, [0; 3]);
         assert_within_one_level(&bilinear, &format!("rotate_{angle}_bilinear"));
     }
 }

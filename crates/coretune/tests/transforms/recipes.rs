@@ -92,7 +92,7 @@ fn reading_checks_settings_and_refuses_unknown_ones() {
     let error = read(r#"[{"step": "center-crop", "width": 0, "height": 5}]"#);
     assert!(error.contains("center-crop: width is 0, expected 1 to 16384 pixels"), "{error}");
     assert!(read(r#"[{"step": "sharpen"}]"#).contains("sharpen"));
-    assert!(read(r#"[{"step": "random-rotation", "degrees": 3, "fill": 1}]"#).contains("fill"));
+    assert!(read(r#"[{"step": "random-rotation", "degrees": 3, "expand": 1}]"#).contains("expand"));
 }
 
 #[test]
@@ -105,7 +105,11 @@ fn settings_out_of_range_are_refused() {
         Step::GaussianBlur(GaussianBlur { kernel: 4, sigma: (0.1, 2.0), probability: 0.5 }),
         Step::GaussianBlur(GaussianBlur { kernel: 5, sigma: (0.0, 2.0), probability: 0.5 }),
         Step::RandomHorizontalFlip(RandomHorizontalFlip { probability: f64::NAN }),
-        Step::RandomRotation(RandomRotation { degrees: -1.0, interpolation: RotationInterpolation::Nearest }),
+        Step::RandomRotation(RandomRotation {
+            degrees: -1.0,
+            interpolation: RotationInterpolation::Nearest,
+            fill: [0; 3],
+        }),
     ];
     for step in steps {
         assert!(matches!(Transform::new(vec![step]), Err(TransformError::Setting { .. })), "{step:?}");
@@ -157,6 +161,7 @@ fn rotation_by_a_random_angle_stays_within_its_range() {
     let transform = Transform::new(vec![Step::RandomRotation(RandomRotation {
         degrees: 15.0,
         interpolation: RotationInterpolation::Nearest,
+        fill: [0; 3],
     })])
     .unwrap();
     // A rotation by at most 15 degrees moves a point 40 pixels from the centre by at most 10.5.
@@ -195,7 +200,8 @@ fn the_numbers_of_a_recipe_are_those_of_its_stream() {
         numbers(Augmentation::PadCropFlip, 0),
         [resample([0, 0, 61, 47], (31, 24)), Drawn::Crop(reflected(-1, -2)), Drawn::HorizontalFlip]
     );
-    let rotate = Drawn::Rotate { degrees: -8.265_671_331_106_814, interpolation: RotationInterpolation::Nearest };
+    let rotate =
+        Drawn::Rotate { degrees: -8.265_671_331_106_814, interpolation: RotationInterpolation::Nearest, fill: [0; 3] };
     assert_eq!(
         numbers(Augmentation::CoreTuning, 0),
         [resample([0, 0, 61, 47], (33, 26)), rotate, Drawn::Crop(reflected(1, 0))]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
-use crate::data::{Budget, DatasetOptions, Layout};
+use crate::data::{Budget, DatasetOptions, Layout, MaskOptions};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::{Augmentation, Interpolation};
@@ -111,6 +111,7 @@ impl DataSection {
             val_split: self.val_split.clone(),
             test_split: self.test_split.clone(),
             layout: self.layout,
+            masks: MaskOptions::default(),
         }
     }
 }

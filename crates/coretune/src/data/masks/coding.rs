@@ -1,0 +1,265 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use image::GrayImage;
+
+use super::class_file::NamedClass;
+use super::stored::{StoredMask, StoredValues, decode_mask};
+use crate::data::{DataError, ImageSource, MaskOptions};
+use crate::transforms::IGNORED;
+
+/// What the values of masks mean: from stored numbers and colours to positions in the classes, or [`IGNORED`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskCoding {
+    classes: Arc<[String]>,
+    colors: Arc<[[u8; 3]]>,
+    /// The class of each stored number.
+    numbers: Vec<Option<u8>>,
+    /// The class of each stored colour; empty where no file says the colours.
+    by_color: HashMap<[u8; 3], u8>,
+    /// Whether greys are colours, since those of all classes are grey.
+    has_grey_colors: bool,
+}
+
+/// What a pixel of a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Value {
+    Number(u16),
+    Color([u8; 3]),
+}
+
+/// Pixels of no class in a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unknown {
+    pub(super) pixels: usize,
+    /// Column and row of the first.
+    pub(super) first: (u32, u32),
+    /// What the first one holds.
+    pub(super) value: Value,
+}
+
+impl MaskCoding {
+    /// Numbers as their names, up to `largest`, without the ignored ones.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] when no class or more than 255 would result.
+    pub(super) fn of_numbers(largest: Option<u16>, options: &MaskOptions) -> Result<Self, DataError> {
+        let numbers = largest.map_or(0..0, |largest| options.first_class..largest.saturating_add(1));
+        let classes = numbers.map(|number| NamedClass { name: number.to_string(), color: None }).collect::<Vec<_>>();
+        MaskCoding::of_classes(&classes, options)
+    }
+
+    /// Classes in the order of their numbers, which begin at the first class; those of ignored numbers do not count.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] when no class or more than 255 would result.
+    pub(super) fn of_classes(all: &[NamedClass], options: &MaskOptions) -> Result<Self, DataError> {
+        let is_ignored = |number: u16| number == u16::from(IGNORED) || options.ignored.contains(&number);
+        let numbered = || (options.first_class..).zip(all);
+        let kept: Vec<&NamedClass> =
+            numbered().filter(|(number, _)| !is_ignored(*number)).map(|(_, one)| one).collect();
+        if !(1..=usize::from(IGNORED)).contains(&kept.len()) {
+            let (expected, found) = (format!("1 to {IGNORED}"), kept.len().to_string());
+            return Err(DataError::Argument { name: "number of classes of the masks", expected, found });
+        }
+        let largest = options.ignored.iter().copied().max().unwrap_or(0).max(u16::from(IGNORED));
+        let mut numbers =
+            vec![None; usize::from(largest.max(options.first_class.saturating_add(all.len() as u16))) + 1];
+        let mut by_color = HashMap::new();
+        let mut next = 0;
+        for (number, class) in numbered() {
+            let position = if is_ignored(number) { IGNORED } else { next };
+            next += u8::from(position != IGNORED);
+            numbers[usize::from(number)] = Some(position);
+            by_color.extend(class.color.map(|color| (color, position)));
+        }
+        for number in options.ignored.iter().copied().chain([u16::from(IGNORED)]) {
+            numbers[usize::from(number)] = Some(IGNORED);
+        }
+        let color =
+            |(position, class): (usize, &&NamedClass)| class.color.unwrap_or_else(|| class_color(position as u8));
+        Ok(MaskCoding {
+            classes: kept.iter().map(|class| class.name.clone()).collect(),
+            colors: kept.iter().enumerate().map(color).collect(),
+            numbers,
+            has_grey_colors: !by_color.is_empty() && by_color.keys().all(|[r, g, b]| r == g && g == b),
+            by_color,
+        })
+    }
+
+    /// Names of the classes, a position in which is the value of a pixel.
+    pub fn classes(&self) -> &Arc<[String]> {
+        &self.classes
+    }
+
+    /// A colour of each class: that of the file of classes, else [`class_color`].
+    pub fn colors(&self) -> &Arc<[[u8; 3]]> {
+        &self.colors
+    }
+
+    /// Whether stored colours have a meaning.
+    pub(super) fn knows_colors(&self) -> bool {
+        !self.by_color.is_empty()
+    }
+
+    /// Another colour of a pixel is ignored.
+    pub(super) fn ignore_color(&mut self, color: [u8; 3]) {
+        self.by_color.insert(color, IGNORED);
+    }
+
+    /// The same coding with positions in `classes`, those of a run; the names that are not among them as an error.
+    pub(in crate::data) fn with_classes(&self, classes: &Arc<[String]>) -> Result<Self, Vec<String>> {
+        let position = |name: &String| classes.iter().position(|class| class == name);
+        let unknown: Vec<String> = self.classes.iter().filter(|name| position(name).is_none()).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let moved = |class: u8| match self.classes.get(usize::from(class)).and_then(position) {
+            Some(position) => position as u8,
+            None => IGNORED,
+        };
+        let own = |class: &String| self.classes.iter().position(|name| name == class);
+        let color = |(position, class)| own(class).map_or_else(|| class_color(position as u8), |own| self.colors[own]);
+        Ok(MaskCoding {
+            classes: classes.clone(),
+            colors: classes.iter().enumerate().map(color).collect(),
+            numbers: self.numbers.iter().map(|class| class.map(moved)).collect(),
+            by_color: self.by_color.iter().map(|(&color, &class)| (color, moved(class))).collect(),
+            has_grey_colors: self.has_grey_colors,
+        })
+    }
+
+    /// Reads a mask file.
+    pub(super) fn read(&self, file: &ImageSource) -> Result<GrayImage, DataError> {
+        let stored = self.meant(decode_mask(&file.bytes()?, file)?, file)?;
+        let (values, unknown) = self.translate(&stored);
+        if let Some(unknown) = unknown {
+            return Err(self.refusal(&unknown, file));
+        }
+        let short =
+            || DataError::MaskUnreadable { mask: file.to_string(), message: "it ends before its last pixel".into() };
+        GrayImage::from_raw(stored.width, stored.height, values).ok_or_else(short)
+    }
+
+    /// A mask whose values this coding can translate: colours that mean nothing have to be greys.
+    pub(super) fn meant(&self, stored: StoredMask, file: &ImageSource) -> Result<StoredMask, DataError> {
+        if self.knows_colors() {
+            return Ok(stored);
+        }
+        let stored = stored.without_equal_channels();
+        match stored.values {
+            StoredValues::Colors(_) => Err(DataError::MaskColors { mask: file.to_string() }),
+            _ => Ok(stored),
+        }
+    }
+
+    /// The class of every pixel, [`IGNORED`] where it has none, and how many those are.
+    pub(super) fn translate(&self, stored: &StoredMask) -> (Vec<u8>, Option<Unknown>) {
+        let mut unknown: Option<Unknown> = None;
+        let mut miss = |at: usize, value: Value| {
+            let width = stored.width as usize;
+            let first = ((at % width) as u32, (at / width) as u32);
+            unknown.get_or_insert(Unknown { pixels: 0, first, value }).pixels += 1;
+            IGNORED
+        };
+        let number = |value: u16| self.numbers.get(usize::from(value)).copied().flatten();
+        let values = match &stored.values {
+            StoredValues::Greys(greys) if self.has_grey_colors => {
+                let of = |grey: u8| self.by_color.get(&[grey; 3]).copied();
+                let table: Vec<Option<u8>> = (0..=255).map(of).collect();
+                let one = |(at, &grey): (usize, &u8)| {
+                    table[usize::from(grey)].unwrap_or_else(|| miss(at, Value::Color([grey; 3])))
+                };
+                greys.iter().enumerate().map(one).collect()
+            }
+            StoredValues::Greys(values) | StoredValues::Indices(values) => {
+                let table: Vec<Option<u8>> = (0..=255).map(number).collect();
+                let one = |(at, &value): (usize, &u8)| {
+                    table[usize::from(value)].unwrap_or_else(|| miss(at, Value::Number(value.into())))
+                };
+                values.iter().enumerate().map(one).collect()
+            }
+            StoredValues::DeepGreys(values) => {
+                let one = |(at, &value)| number(value).unwrap_or_else(|| miss(at, Value::Number(value)));
+                values.iter().enumerate().map(one).collect()
+            }
+            StoredValues::Colors(colors) => {
+                // Neighbours mostly have one colour.
+                let mut last = ([0; 3], self.by_color.get(&[0; 3]).copied());
+                let one = |(at, &color): (usize, &[u8; 3])| {
+                    if color != last.0 {
+                        last = (color, self.by_color.get(&color).copied());
+                    }
+                    last.1.unwrap_or_else(|| miss(at, Value::Color(color)))
+                };
+                colors.iter().enumerate().map(one).collect()
+            }
+        };
+        (values, unknown)
+    }
+
+    /// Pixels of no class as an error.
+    pub(super) fn refusal(&self, unknown: &Unknown, file: &ImageSource) -> DataError {
+        let Unknown { pixels, first: (x, y), value } = *unknown;
+        let found = match value {
+            Value::Color(color) => format!("{value}{}", self.nearest(color)),
+            Value::Number(_) => value.to_string(),
+        };
+        DataError::MaskValue { mask: file.to_string(), pixels, x, y, found, classes: self.known() }
+    }
+
+    /// What is known, in words: `0 to 10 and 255`, or `11 colours`.
+    fn known(&self) -> String {
+        let numbers = self.numbers.iter().enumerate().filter(|(_, class)| class.is_some_and(|class| class != IGNORED));
+        let numbers: Vec<usize> = numbers.map(|(number, _)| number).collect();
+        match (self.knows_colors(), numbers.first(), numbers.last()) {
+            (true, ..) => format!("the {} colours of the class file", self.by_color.len()),
+            (false, Some(first), Some(last)) => format!("{first} to {last}, or ignored"),
+            _ => "ignored".into(),
+        }
+    }
+
+    /// The class whose colour is nearest, for a message.
+    fn nearest(&self, color: [u8; 3]) -> String {
+        let distance =
+            |other: &[u8; 3]| -> u32 { other.iter().zip(color).map(|(&a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
+        let nearest = self.by_color.iter().min_by_key(|(other, _)| (distance(other), **other));
+        let name = |class: u8| self.classes.get(usize::from(class)).map_or("an ignored colour", String::as_str);
+        nearest
+            .map_or_else(String::new, |(other, &class)| format!(" (nearest: {} {})", name(class), Value::Color(*other)))
+    }
+
+    /// Bytes that differ when the same files mean something else.
+    pub(in crate::data) fn fingerprint(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> =
+            self.numbers.iter().flat_map(|class| [u8::from(class.is_some()), class.unwrap_or(0)]).collect();
+        let mut colors: Vec<_> = self.by_color.iter().collect();
+        colors.sort_unstable();
+        bytes.extend(colors.into_iter().flat_map(|([r, g, b], class)| [*r, *g, *b, *class]));
+        bytes
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => write!(f, "value {number}"),
+            Value::Color([r, g, b]) => write!(f, "colour {r},{g},{b}"),
+        }
+    }
+}
+
+/// The colour of a class by its position, as PASCAL VOC has it: the bits of the position, spread over the highest bits of
+/// red, green and blue.
+pub fn class_color(class: u8) -> [u8; 3] {
+    let mut color = [0; 3];
+    let mut rest = class;
+    for bit in (0..8).rev() {
+        for (channel, value) in color.iter_mut().enumerate() {
+            *value |= (rest >> channel & 1) << bit;
+        }
+        rest >>= 3;
+    }
+    color
+}

@@ -1,0 +1,77 @@
+//! From images and masks in folders to a [`Dataset`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::found::{Found, Pairs};
+use super::set::Masks;
+use super::stored::decode_mask;
+use super::{MaskCoding, class_file, pairs};
+use crate::data::on_threads::{on_threads, processors};
+use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
+
+/// The images and masks below `root`; `None` if it holds data of another form.
+///
+/// The classes are those of the file of classes; without one they are the numbers up to the largest in the masks of the
+/// training split (of all splits without one), which are read for it.
+pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Dataset>, DataError> {
+    let Some(found) = pairs::read(root, options)? else { return Ok(None) };
+    if found.splits.iter().all(Option::is_none) {
+        return Err(DataError::NoImages { path: root.to_path_buf(), left_out: found.left_out });
+    }
+    let coding = Arc::new(coding_of(&found, &options.masks)?);
+    let split = |pairs: Option<Pairs>| pairs.map(|pairs| split_of(pairs, &coding)).transpose();
+    let Found { format, splits: [train, validation, test], left_out, .. } = found;
+    Ok(Some(Dataset {
+        root: root.to_path_buf(),
+        format,
+        classes: coding.classes().clone(),
+        titles: coding.classes().clone(),
+        train: split(train)?,
+        validation: split(validation)?,
+        test: split(test)?,
+        left_out,
+    }))
+}
+
+fn split_of(pairs: Pairs, coding: &Arc<MaskCoding>) -> Result<Split, DataError> {
+    Split::with_masks(sources(pairs.images), Masks::new(sources(pairs.masks), coding.clone()))
+}
+
+fn sources(paths: Vec<PathBuf>) -> Vec<ImageSource> {
+    paths.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect()
+}
+
+/// What the masks mean, by the file of classes, by the layout, or by the numbers in the masks.
+fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataError> {
+    if let Some(file) = found.class_folders.iter().find_map(|folder| class_file::find(folder)) {
+        return MaskCoding::of_classes(&class_file::read(&file)?, options);
+    }
+    if let Some((classes, ignored)) = &found.usual_classes {
+        let mut coding = MaskCoding::of_classes(classes, options)?;
+        coding.ignore_color(*ignored);
+        return Ok(coding);
+    }
+    let listed: Vec<&Pairs> = match &found.splits[0] {
+        Some(train) => vec![train],
+        None => found.splits.iter().flatten().collect(),
+    };
+    let masks = sources(listed.iter().flat_map(|pairs| pairs.masks.iter().cloned()).collect());
+    MaskCoding::of_numbers(largest_number(&masks, options)?, options)
+}
+
+/// The largest number in masks that is not ignored. Masks that cannot be read are left to the check of the data.
+fn largest_number(masks: &[ImageSource], options: &MaskOptions) -> Result<Option<u16>, DataError> {
+    let ignored: Vec<u16> = options.ignored.iter().copied().chain([255]).collect();
+    let largest = |mask: &ImageSource| -> Result<Option<u16>, DataError> {
+        let Ok(stored) = mask.bytes().and_then(|bytes| decode_mask(&bytes, mask)) else { return Ok(None) };
+        let stored = stored.without_equal_channels();
+        if stored.has_colors() {
+            return Err(DataError::MaskColors { mask: mask.to_string() });
+        }
+        Ok(stored.largest(&ignored))
+    };
+    let lost = |mask: &ImageSource| Err(DataError::Worker { message: mask.to_string() });
+    let all = on_threads(masks, processors(), largest, lost);
+    Ok(all.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max())
+}

@@ -1,0 +1,217 @@
+//! Which file is the mask of which image, by folders and names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::found::{Found, Pairs};
+use crate::data::layout::are_splits;
+use crate::data::left_out::Reason;
+use crate::data::role::role_of;
+use crate::data::walk::Walk;
+use crate::data::{DataError, DatasetOptions, Format, Layout, split_names};
+
+/// Names of folders of images, in lower case.
+const IMAGES: [&str; 5] = ["images", "image", "imgs", "img", "jpegimages"];
+
+/// Names of folders of masks, in lower case; the first that is there counts.
+const MASKS: [&str; 14] = [
+    "masks",
+    "mask",
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "annots",
+    "annot",
+    "segmentationclass",
+    "segmentations",
+    "segmentation",
+    "groundtruth",
+    "ground_truth",
+    "gt",
+];
+
+/// What names of masks, and of folders of masks, add to those of images.
+const SUFFIXES: [&str; 12] =
+    ["_mask", "-mask", "_masks", "_label", "_labels", "_annot", "_gt", "_seg", "_segmentation", "_L", "annot", "masks"];
+
+/// Images and masks of one split, or of all data.
+#[derive(Debug, Clone)]
+enum Place {
+    /// In two folders.
+    Folders { images: PathBuf, masks: PathBuf },
+    /// Side by side in one folder.
+    SideBySide(PathBuf),
+}
+
+/// Images and masks below `root`; `None` if folders and names do not say that there are masks.
+pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    if !root.is_dir() || options.layout == Layout::Classes {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(root);
+    let Some(places) = places(&mut walk, root, options)? else { return Ok(None) };
+    let mut splits = [None, None, None];
+    match places {
+        Places::Whole(place) => {
+            let Some(pairs) = pairs_at(&mut walk, &place)? else { return Ok(None) };
+            splits[0] = Some(pairs);
+        }
+        Places::Splits(places) => {
+            let available: Vec<String> = places.keys().cloned().collect();
+            let names = split_names::assign(root, &available, options)?;
+            for (name, split) in names.iter().zip(&mut splits) {
+                let Some(place) = name.as_ref().and_then(|name| places.get(name)) else { continue };
+                let Some(pairs) = pairs_at(&mut walk, place)? else { return Ok(None) };
+                *split = Some(pairs);
+            }
+            for (name, place) in places.iter().filter(|(name, _)| !names.contains(&Some((*name).clone()))) {
+                let images = pairs_at(&mut Walk::new(root), place)?.map_or(0, |pairs| pairs.images.len());
+                let reason = Reason::OtherSplit { split: name.clone() };
+                walk.left_out.add_many(reason, images, format!("{name}/"));
+            }
+        }
+    }
+    let class_folders = vec![root.to_path_buf()];
+    Ok(Some(Found { format: Format::ImageMasks, splits, usual_classes: None, class_folders, left_out: walk.left_out }))
+}
+
+/// Where images and masks lie.
+enum Places {
+    Whole(Place),
+    /// By the names of the splits.
+    Splits(BTreeMap<String, Place>),
+}
+
+fn places(walk: &mut Walk, root: &Path, options: &DatasetOptions) -> Result<Option<Places>, DataError> {
+    let folders = walk.contents(root)?.folders;
+    if let Some((images, masks)) = image_and_mask_folders(&folders) {
+        let (images, masks) = (root.join(images), root.join(masks));
+        let (inside, masks_inside) = (walk.contents(&images)?.folders, walk.contents(&masks)?.folders);
+        let common: Vec<String> = inside.into_iter().filter(|name| masks_inside.contains(name)).collect();
+        if common.is_empty() || !are_splits(&common, options) {
+            return Ok(Some(Places::Whole(Place::Folders { images, masks })));
+        }
+        let place = |name: &String| Place::Folders { images: images.join(name), masks: masks.join(name) };
+        return Ok(Some(Places::Splits(common.iter().map(|name| (name.clone(), place(name))).collect())));
+    }
+    let is_split = |name: &&String| {
+        let named = [&options.train_split, &options.val_split, &options.test_split];
+        role_of(name).is_some() || named.into_iter().flatten().any(|split| split == *name)
+    };
+    let mut splits = BTreeMap::new();
+    for name in folders.iter().filter(is_split) {
+        if let Some(place) = place_of_split(walk, root, name, &folders)? {
+            splits.insert(name.clone(), place);
+        }
+    }
+    if !splits.is_empty() {
+        return Ok(Some(Places::Splits(splits)));
+    }
+    let is_whole = has_pairs_side_by_side(walk, root)?;
+    Ok(is_whole.then(|| Places::Whole(Place::SideBySide(root.to_path_buf()))))
+}
+
+/// The masks of a split: in a folder beside it, in folders in it, or beside its images.
+fn place_of_split(walk: &mut Walk, root: &Path, name: &str, folders: &[String]) -> Result<Option<Place>, DataError> {
+    let folder = root.join(name);
+    let beside = SUFFIXES.iter().map(|suffix| format!("{name}{suffix}")).find(|mask| folders.contains(mask));
+    if let Some(masks) = beside {
+        return Ok(Some(Place::Folders { images: folder, masks: root.join(masks) }));
+    }
+    if let Some((images, masks)) = image_and_mask_folders(&walk.contents(&folder)?.folders) {
+        return Ok(Some(Place::Folders { images: folder.join(images), masks: folder.join(masks) }));
+    }
+    Ok(has_pairs_side_by_side(walk, &folder)?.then_some(Place::SideBySide(folder)))
+}
+
+/// The folder of images and that of masks among these.
+fn image_and_mask_folders(folders: &[String]) -> Option<(&String, &String)> {
+    let named =
+        |names: &[&str]| names.iter().find_map(|name| folders.iter().find(|folder| folder.to_lowercase() == *name));
+    Some((named(&IMAGES)?, named(&MASKS)?))
+}
+
+/// Whether an image in the folder has its mask beside it.
+fn has_pairs_side_by_side(walk: &mut Walk, folder: &Path) -> Result<bool, DataError> {
+    let files = walk.contents(folder)?.images;
+    let stems: BTreeSet<String> = files.iter().map(|file| stem(folder, file)).collect();
+    Ok(stems.iter().any(|stem| image_of(stem).any(|image| stems.contains(image))))
+}
+
+/// The names of the images that a mask of this name may belong to, without its own.
+fn image_of(mask: &str) -> impl Iterator<Item = &str> {
+    SUFFIXES.iter().filter_map(|suffix| mask.strip_suffix(suffix)).filter(|image| !image.is_empty())
+}
+
+/// The path of a file from its folder on, without its ending.
+fn stem(folder: &Path, file: &Path) -> String {
+    file.strip_prefix(folder).unwrap_or(file).with_extension("").to_string_lossy().into_owned()
+}
+
+/// The pairs at a place, what has no partner counted as left out; `None` if there are no images or no masks at all.
+fn pairs_at(walk: &mut Walk, place: &Place) -> Result<Option<Pairs>, DataError> {
+    let (image_folder, mask_folder, images, masks) = match place {
+        Place::Folders { images, masks } => (images, masks, walk.images(images)?, walk.images(masks)?),
+        Place::SideBySide(folder) => {
+            let files = walk.images(folder)?;
+            let stems: BTreeSet<String> = files.iter().map(|file| stem(folder, file)).collect();
+            let is_mask = |file: &PathBuf| image_of(&stem(folder, file)).any(|image| stems.contains(image));
+            let (masks, images) = files.into_iter().partition(is_mask);
+            (folder, folder, images, masks)
+        }
+    };
+    if images.is_empty() || masks.is_empty() {
+        return Ok(None);
+    }
+    let mut by_image: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
+    let stems: BTreeSet<String> = images.iter().map(|image| stem(image_folder, image)).collect();
+    for mask in &masks {
+        let own = stem(mask_folder, mask);
+        let is_beside = image_folder == mask_folder;
+        let image =
+            [own.as_str()].into_iter().filter(|_| !is_beside).chain(image_of(&own)).find(|name| stems.contains(*name));
+        match image {
+            Some(image) => by_image.entry(image.to_string()).or_default().push(mask),
+            None => walk.leave_out(Reason::WithoutImage, mask),
+        }
+    }
+    let (first_image, first_mask) = (&images[0], &masks[0]);
+    if by_image.is_empty() {
+        return Err(DataError::NoPairs {
+            path: image_folder.clone(),
+            masks: mask_folder.clone(),
+            images: images.len(),
+            first_image: name_of(first_image),
+            first_mask: name_of(first_mask),
+        });
+    }
+    refuse_two_masks(mask_folder, &by_image)?;
+    let mut pairs = Pairs::default();
+    for image in &images {
+        match by_image.get(&stem(image_folder, image)) {
+            Some(masks) => {
+                pairs.images.push(image.clone());
+                pairs.masks.push(masks[0].clone());
+            }
+            None => walk.leave_out(Reason::WithoutMask, image),
+        }
+    }
+    Ok(Some(pairs))
+}
+
+fn refuse_two_masks(folder: &Path, by_image: &BTreeMap<String, Vec<&PathBuf>>) -> Result<(), DataError> {
+    let several: Vec<_> = by_image.iter().filter(|(_, masks)| masks.len() > 1).collect();
+    let Some((stem, masks)) = several.first() else { return Ok(()) };
+    Err(DataError::TwoMasks {
+        path: folder.to_path_buf(),
+        count: several.len(),
+        stem: (*stem).clone(),
+        first: name_of(masks[0]),
+        second: name_of(masks[1]),
+    })
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
