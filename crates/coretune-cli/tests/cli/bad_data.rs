@@ -10,20 +10,20 @@ use super::bad_input::{Case, case};
 use super::world::World;
 
 /// The folder of one case.
-struct Place {
-    root: PathBuf,
+pub(super) struct Place {
+    pub(super) root: PathBuf,
     image: Vec<u8>,
     number: u8,
 }
 
 impl Place {
-    fn new(world: &World, name: &str) -> Self {
+    pub(super) fn new(world: &World, name: &str) -> Self {
         let image = fs::read(world.path("data/train/dark/0.ppm")).unwrap();
         Place { root: PathBuf::from(world.path(name)), image, number: 0 }
     }
 
     /// Two classes of three training images and one validation image.
-    fn sound(world: &World, name: &str) -> Self {
+    pub(super) fn sound(world: &World, name: &str) -> Self {
         let mut place = Place::new(world, name);
         for class in ["cat", "dog"] {
             place.images(&["1", "2", "3"].map(|image| format!("train/{class}/{image}.ppm")));
@@ -33,7 +33,7 @@ impl Place {
     }
 
     /// Images, no two of which are equal.
-    fn images<T: AsRef<OsStr>>(&mut self, names: &[T]) {
+    pub(super) fn images<T: AsRef<OsStr>>(&mut self, names: &[T]) {
         for name in names {
             self.number += 1;
             let mut bytes = self.image.clone();
@@ -42,13 +42,13 @@ impl Place {
         }
     }
 
-    fn file(&self, name: impl AsRef<OsStr>, bytes: &[u8]) {
+    pub(super) fn file(&self, name: impl AsRef<OsStr>, bytes: &[u8]) {
         let path = self.root.join(Path::new(&name));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    fn check(&self) -> Vec<String> {
+    pub(super) fn check(&self) -> Vec<String> {
         vec!["data".into(), "check".into(), self.root.display().to_string()]
     }
 }

@@ -1,6 +1,7 @@
 //! Tests that run the binary as a user does.
 
 mod bad_data;
+mod bad_images;
 mod bad_input;
 mod data_check;
 mod data_fetch;

@@ -184,8 +184,9 @@ fn look_at(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
     match depth {
         Depth::Quick => Ok(Seen { content: None, size: size_in_header(image)? }),
         Depth::Full => {
-            let size = image.load()?.dimensions();
-            Ok(Seen { content: Some(blake3::hash(&image.bytes()?)), size })
+            let bytes = image.bytes()?;
+            let size = image.decode(&bytes)?.dimensions();
+            Ok(Seen { content: Some(blake3::hash(&bytes)), size })
         }
     }
 }

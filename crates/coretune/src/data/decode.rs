@@ -10,6 +10,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DataError;
+use super::jpeg_scans::Scans;
 
 /// Pixels an image may have: 134 million, 400 MB of RGB.
 pub const PIXEL_LIMIT: u64 = 1 << 27;
@@ -71,22 +72,81 @@ fn check_size(width: u64, height: u64) -> Result<(), Failure> {
 
 /// JPEG straight through its decoder: `image`'s wrapper copies the file and parses its header three times.
 fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
-    let options = DecoderOptions::default().set_strict_mode(false).set_max_width(1 << 16).set_max_height(1 << 16);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers()?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    check_size(width as u64, height as u64)?;
-    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let target = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    // Lenient about headers, as libjpeg is, but not about pixels: a file cut short would come out half grey.
-    decoder.set_options(options.jpeg_set_out_colorspace(target).set_strict_mode(true));
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-    let mut pixels = vec![0; width * height * target.num_components()];
-    decoder.decode_into(&mut pixels)?;
-    if grey {
-        pixels = repeat_grey(&pixels);
+    let Some(scans) = Scans::find(bytes) else { return Jpeg::decode(bytes, 0)?.into_image() };
+    if !scans.is_complete() {
+        return Err(Failure::Message(missing_scans(&scans)));
     }
-    Ok(upright(rgb(width as u32, height as u32, pixels)?, orientation.unwrap_or(Orientation::NoTransforms)))
+    let jpeg = Jpeg::decode(&scans.with_ones(bytes), 0)?;
+    match &jpeg.failure {
+        None => jpeg.into_image(),
+        Some(failure) => Err(Failure::Message(damage(failure, &scans, bytes, &jpeg)?)),
+    }
+}
+
+/// What a JPEG file holds, as far as it can be decoded.
+struct Jpeg {
+    width: usize,
+    height: usize,
+    channels: usize,
+    samples: Vec<u8>,
+    orientation: Orientation,
+    failure: Option<Failure>,
+}
+
+impl Jpeg {
+    /// Decodes over samples that are all `before`; fails if the headers do.
+    fn decode(bytes: &[u8], before: u8) -> Result<Self, Failure> {
+        let options = DecoderOptions::default().set_strict_mode(false).set_max_width(1 << 16).set_max_height(1 << 16);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers()?;
+        let (width, height) = decoder.dimensions().unwrap_or_default();
+        check_size(width as u64, height as u64)?;
+        let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+        let target = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+        // Lenient about headers, as libjpeg is, but not about pixels: a file cut short would come out half grey.
+        decoder.set_options(options.jpeg_set_out_colorspace(target).set_strict_mode(true));
+        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        let channels = target.num_components();
+        let mut samples = vec![before; width * height * channels];
+        let failure = decoder.decode_into(&mut samples).err().map(Failure::from);
+        Ok(Jpeg { width, height, channels, samples, orientation, failure })
+    }
+
+    fn into_image(self) -> Result<RgbImage, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let pixels = if self.channels == 1 { repeat_grey(&self.samples) } else { self.samples };
+        Ok(upright(rgb(self.width as u32, self.height as u32, pixels)?, self.orientation))
+    }
+}
+
+fn missing_scans(scans: &Scans) -> String {
+    let count = scans.count();
+    let kind = if scans.are_progressive() { "it is progressive and" } else { "it" };
+    format!("{kind} has only {count} of its scans: the others are missing")
+}
+
+/// Where the image data of a JPEG file ends or is damaged, of which the decoder reports `failure`.
+fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result<String, Failure> {
+    // A decoder that fills up what is missing finds nothing wrong with data that only ends.
+    let ends = Jpeg::decode(&scans.ended(bytes), 0)?.failure.is_none();
+    let what = if ends { "image data ends" } else { "image data is damaged" };
+    if scans.count() > 1 {
+        return Ok(format!("its {what} within one of {} scans", scans.count()));
+    }
+    // Rows that the decoder has not reached keep the value that they had before.
+    let other = Jpeg::decode(&scans.with_ones(bytes), u8::MAX)?;
+    let (row, height) = (jpeg.width * jpeg.channels, jpeg.height);
+    let same = |(ours, theirs): &(&[u8], &[u8])| ours == theirs;
+    let decoded = jpeg.samples.chunks(row).zip(other.samples.chunks(row)).take_while(same).count();
+    // Of subsampled rows the last ones wait for those below.
+    let decoded = decoded.next_multiple_of(8).min(height);
+    match failure {
+        Failure::Message(message) if decoded == 0 && !ends => Ok(message.clone()),
+        _ => Ok(format!("its {what} after row {decoded} of {height}")),
+    }
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<RgbImage, Failure> {

@@ -131,12 +131,17 @@ impl ImageSource {
     /// [`DataError::NotFound`], [`DataError::Read`], [`DataError::Decode`] or [`DataError::TooManyPixels`], each naming
     /// the file or row.
     pub fn load(&self) -> Result<RgbImage, DataError> {
+        self.decode(&self.bytes()?)
+    }
+
+    /// [`Self::load`] from its [`Self::bytes`].
+    pub(super) fn decode(&self, bytes: &[u8]) -> Result<RgbImage, DataError> {
         match self {
             ImageSource::Raw(raw) => raw.to_rgb().ok_or_else(|| DataError::Decode {
                 image: self.to_string(),
                 message: "its length does not match its size".to_string(),
             }),
-            ImageSource::File(_) | ImageSource::Encoded { .. } => decode(&self.bytes()?, self),
+            ImageSource::File(_) | ImageSource::Encoded { .. } => decode(bytes, self),
         }
     }
 

@@ -26,6 +26,7 @@ mod found;
 mod idx;
 mod image_folder;
 mod image_source;
+mod jpeg_scans;
 mod layout;
 mod left_out;
 mod listed;

@@ -1,6 +1,7 @@
 //! Data sets, decoding and the loader.
 
 mod check;
+mod damage;
 mod decoding;
 mod fetch;
 mod folders;

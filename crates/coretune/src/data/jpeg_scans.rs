@@ -1,0 +1,163 @@
+//! Where the scans of a JPEG file end, so that image data that is missing cannot pass for pixels.
+//!
+//! Decoders fill up with zeros what a scan lacks before the next marker, and zeros are usually sound codes: the rest of
+//! the image is grey. No Huffman table has a code of ones only (ITU-T T.81, annex C), therefore a decoder that meets ones
+//! where a scan ends fails as soon as it needs more than there is, and never before.
+
+use memchr::memchr_iter;
+
+/// Stuffed ones: more than a decoder reads ahead, and than the correction bits of a run of blocks.
+const ONES: [u8; 512] = pairs(0xFF, 0);
+/// Ends a restart interval, so that one that is complete is not the last of an image that is not.
+const RESTART: [u8; 2] = [0xFF, 0xD0];
+const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+
+/// Coefficients of a block.
+const COEFFICIENTS: usize = 64;
+/// In place of the lowest bit that was sent of a coefficient: none.
+const UNSENT: u8 = u8::MAX;
+
+/// The scans of the first image in a JPEG file.
+#[derive(Debug)]
+pub(super) struct Scans {
+    progressive: bool,
+    components: Vec<Component>,
+    /// Position of the first byte after the data of each scan.
+    ends: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Component {
+    id: u8,
+    /// Of each coefficient the lowest bit that a scan has sent.
+    lowest_bits: [u8; COEFFICIENTS],
+}
+
+impl Scans {
+    /// Follows the markers; `None` if they lead to no scan, which the decoder then says better.
+    pub(super) fn find(bytes: &[u8]) -> Option<Self> {
+        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new() };
+        let mut position = 2;
+        while let Some((marker, content)) = segment(bytes, &mut position) {
+            match marker {
+                0xD9 => break,
+                0xC0..=0xC2 if scans.components.is_empty() => {
+                    scans.progressive = marker == 0xC2;
+                    scans.components = components(content)?;
+                }
+                0xDA => {
+                    scans.add(content)?;
+                    position = end_of_data(bytes, position);
+                    scans.ends.push(position);
+                    if !scans.progressive && scans.is_complete() {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        (!scans.ends.is_empty()).then_some(scans)
+    }
+
+    /// Notes what a scan with this header sends.
+    fn add(&mut self, header: &[u8]) -> Option<()> {
+        let (&count, rest) = header.split_first()?;
+        let (ids, rest) = rest.split_at_checked(2 * usize::from(count))?;
+        let &[first, last, approximation, ..] = rest else { return None };
+        let sent = usize::from(first)..=usize::from(last).min(COEFFICIENTS - 1);
+        for component in &mut self.components {
+            if ids.iter().step_by(2).any(|&id| id == component.id) {
+                let bits = component.lowest_bits.get_mut(sent.clone())?;
+                bits.fill(if self.progressive { approximation & 15 } else { 0 });
+            }
+        }
+        Some(())
+    }
+
+    /// Whether all bits of all coefficients are sent.
+    pub(super) fn is_complete(&self) -> bool {
+        self.components.iter().all(|component| component.lowest_bits == [0; COEFFICIENTS])
+    }
+
+    /// Whether the image is sent in several scans of increasing quality.
+    pub(super) fn are_progressive(&self) -> bool {
+        self.progressive
+    }
+
+    /// Number of scans.
+    pub(super) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The file up to the end of its last scan, with ones after the data of every scan for which the decoder allows it:
+    /// it recognises that another scan follows the first one by the marker behind that scan's data.
+    pub(super) fn with_ones(&self, bytes: &[u8]) -> Vec<u8> {
+        let padded: &[usize] = match &self.ends[..] {
+            [_first, rest @ ..] if self.progressive => rest,
+            ends => &ends[ends.len() - 1..],
+        };
+        let (mut copy, mut from) = (Vec::with_capacity(bytes.len() + 3 * ONES.len() * padded.len()), 0);
+        for &end in padded {
+            copy.extend_from_slice(&bytes[from..end]);
+            copy.extend(ONES);
+            copy.extend(RESTART);
+            copy.extend(ONES);
+            from = end;
+        }
+        copy.extend(END_OF_IMAGE);
+        copy
+    }
+
+    /// The file up to the end of its last scan.
+    pub(super) fn ended(&self, bytes: &[u8]) -> Vec<u8> {
+        let end = self.ends.last().copied().unwrap_or_default();
+        [&bytes[..end], &END_OF_IMAGE].concat()
+    }
+}
+
+const fn pairs(first: u8, second: u8) -> [u8; 512] {
+    let mut bytes = [first; 512];
+    let mut index = 1;
+    while index < bytes.len() {
+        bytes[index] = second;
+        index += 2;
+    }
+    bytes
+}
+
+/// The marker of the next segment and what the segment holds; `position` is then behind it.
+fn segment<'a>(bytes: &'a [u8], position: &mut usize) -> Option<(u8, &'a [u8])> {
+    loop {
+        let rest = bytes.get(*position..)?;
+        // Between segments decoders skip anything but a marker.
+        let at = memchr::memchr(0xFF, rest)?;
+        let marker = *rest.get(at + 1)?;
+        *position += at + if marker == 0xFF { 1 } else { 2 };
+        match marker {
+            0x00 | 0x01 | 0xD0..=0xD8 | 0xFF => {}
+            0xD9 => return Some((marker, &[])),
+            _ => {
+                let &[high, low] = bytes.get(*position..*position + 2)? else { return None };
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let content = bytes.get(*position + 2..*position + length)?;
+                *position += length;
+                return Some((marker, content));
+            }
+        }
+    }
+}
+
+/// The components that a frame header lists.
+fn components(header: &[u8]) -> Option<Vec<Component>> {
+    let (&count, rest) = header.get(5..)?.split_first()?;
+    let of = |entry: &[u8; 3]| Component { id: entry[0], lowest_bits: [UNSENT; COEFFICIENTS] };
+    let entries = rest.get(..3 * usize::from(count))?;
+    Some(entries.as_chunks().0.iter().map(of).collect())
+}
+
+/// Where the data of a scan that begins at `from` ends: at the first marker that is not of a restart, or with the file.
+fn end_of_data(bytes: &[u8], from: usize) -> usize {
+    let after = &bytes[from.min(bytes.len())..];
+    let is_end = |&at: &usize| !matches!(after.get(at + 1), Some(0x00 | 0xD0..=0xD7 | 0xFF));
+    memchr_iter(0xFF, after).find(is_end).map_or(bytes.len(), |at| from + at)
+}
