@@ -1,6 +1,10 @@
 //! The one place with `unsafe` code; each use states why it is sound.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod bridge;
+
+pub use bridge::{AdamStep, SgdStep, add_scaled, count_operators, fused_adamw, fused_sgd, is_same_order, scale_each};
+
 use std::path::Path;
 
 /// Loads a shared library, makes its symbols visible to every other one, and keeps it for the life of the process.

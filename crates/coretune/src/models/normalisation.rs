@@ -1,5 +1,7 @@
 //! From bytes to what the backbone reads.
 
+use std::sync::{Mutex, PoisonError};
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -28,12 +30,39 @@ impl Normalisation {
     pub fn apply(&self, images_u8_nhwc: &Tensor, device: Device) -> Tensor {
         let size = images_u8_nhwc.size();
         let (rows, width) = (size[0] * size[1], size[2]);
-        let line =
-            |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).repeat([width]);
-        let channel = |of: fn(f64, f64) -> f64| std::array::from_fn(|c| of(self.mean[c], self.std[c]));
-        let scale = line(channel(|_, std| 1.0 / (255.0 * std)));
-        let shift = line(channel(|mean, std| -mean / std));
+        let (scale, shift) = self.line(width, device);
         let values = images_u8_nhwc.to_device(device).view([rows, width * 3]).to_kind(Kind::Float);
         channels_last::from_nhwc(&shift.addcmul(&values, &scale).view(size.as_slice()))
     }
+
+    /// 1 / (255 std) and -mean / std of each value of a line of `width` pixels. The last few are kept, so that a step
+    /// sends no constants to the device.
+    fn line(&self, width: i64, device: Device) -> (Tensor, Tensor) {
+        let key = (*self, width, device);
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Line { scale, shift, .. }) = kept.iter().find(|line| line.key == key) {
+            return (scale.shallow_clone(), shift.shallow_clone());
+        }
+        let line =
+            |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).to_device(device).repeat([width]);
+        let channel = |of: fn(f64, f64) -> f64| std::array::from_fn(|c| of(self.mean[c], self.std[c]));
+        let (scale, shift) = (line(channel(|_, std| 1.0 / (255.0 * std))), line(channel(|mean, std| -mean / std)));
+        if kept.len() == MOST_KEPT {
+            kept.remove(0);
+        }
+        kept.push(Line { key, scale: scale.shallow_clone(), shift: shift.shallow_clone() });
+        (scale, shift)
+    }
 }
+
+/// The constants of one line of an image.
+struct Line {
+    key: (Normalisation, i64, Device),
+    scale: Tensor,
+    shift: Tensor,
+}
+
+/// Widths whose constants are kept: those of training and evaluation, and a few more.
+const MOST_KEPT: usize = 8;
+
+static KEPT: Mutex<Vec<Line>> = Mutex::new(Vec::new());

@@ -1,6 +1,7 @@
 //! Optimizers whose whole state is a list of named tensors.
 
-use tch::{Kind, Tensor, no_grad};
+use coretune_native::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each};
+use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::models::{Backbone, Model, Role};
 use crate::objectives::Pull;
@@ -131,26 +132,57 @@ impl Optimizer {
     }
 
     /// One update with these gradients, which are used up. An undefined gradient leaves its weight alone.
-    pub fn update(&mut self, rate: f64, gradients: Vec<Tensor>) {
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`crate::engine::guard`].
+    pub fn update(&mut self, rate: f64, mut gradients: Vec<Tensor>) {
         no_grad(|| {
-            let scale = self.clip_norm.map(|most| clip_scale(&gradients, most));
+            if let Some(most) = self.clip_norm {
+                clip(&gradients, most);
+            }
             self.updates += 1;
-            let (rule, decay, updates) = (self.rule, self.weight_decay, self.updates);
-            for (slot, mut gradient) in self.slots.iter_mut().zip(gradients) {
-                if !gradient.defined() {
-                    continue;
-                }
-                if let Some(scale) = &scale {
-                    gradient = gradient.g_mul_(scale);
-                }
+            let (decay, updates) = (self.weight_decay, self.updates);
+            if let Rule::Sgd { momentum, nesterov } = self.rule {
+                let step = SgdStep { rate, weight_decay: decay, momentum, nesterov };
+                return self.sgd(&mut gradients, step);
+            }
+            for (slot, gradient) in self.slots.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined()) {
                 let rate = rate * slot.rate_factor;
-                match rule {
-                    Rule::Sgd { momentum, nesterov } => slot.sgd(gradient, rate, decay, momentum, nesterov),
+                match self.rule {
+                    Rule::Sgd { .. } => unreachable!("all weights at once"),
                     Rule::AdamW => slot.adam_w(&gradient, rate, decay, updates),
                     Rule::Lars { momentum, trust } => slot.lars(gradient, rate, decay, momentum, trust),
                 }
             }
         });
+    }
+
+    /// Stochastic gradient descent of all weights: one call of libtorch for those of one rate.
+    fn sgd(&self, gradients: &mut [Tensor], step: SgdStep) {
+        for (slot, gradient) in self.slots.iter().zip(&mut *gradients) {
+            slot.prepare(gradient, step.weight_decay);
+        }
+        for group in self.groups() {
+            let is_in = |(slot, gradient): &(&Slot, &Tensor)| gradient.defined() && slot.group() == group;
+            let moved: Vec<(&Slot, &Tensor)> = self.slots.iter().zip(&*gradients).filter(is_in).collect();
+            let weights: Vec<&Tensor> = moved.iter().map(|(slot, _)| &slot.weight).collect();
+            let momenta: Vec<&Tensor> = moved.iter().map(|(slot, _)| &slot.moments[0]).collect();
+            let gradients: Vec<&Tensor> = moved.iter().map(|(_, gradient)| *gradient).collect();
+            let weight_decay = if group.decayed_before { 0.0 } else { step.weight_decay };
+            let step = SgdStep { rate: step.rate * group.rate_factor, weight_decay, ..step };
+            unwrap(fused_sgd(&weights, &gradients, &momenta, step));
+        }
+    }
+
+    /// The groups of weights that an update treats alike, in the order of their first weights.
+    fn groups(&self) -> Vec<Group> {
+        let mut groups = Vec::new();
+        for group in self.slots.iter().map(Slot::group) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     /// Number of updates made.
@@ -179,7 +211,35 @@ impl Optimizer {
     }
 }
 
+/// What weights have in common that are updated in one call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Group {
+    rate_factor: f64,
+    /// Whether weight decay is part of the gradients already.
+    decayed_before: bool,
+}
+
 impl Slot {
+    fn group(&self) -> Group {
+        Group { rate_factor: self.rate_factor, decayed_before: self.pull.is_some() }
+    }
+
+    /// Makes a gradient ready for an update of many weights at once: its elements in the order of the weight's, and with
+    /// the gradients of weight decay and pull if the weight is pulled.
+    fn prepare(&self, gradient: &mut Tensor, decay: f64) {
+        if !gradient.defined() {
+            return;
+        }
+        if !is_same_order(gradient, &self.weight) {
+            let mut ordered = self.weight.empty_like();
+            ordered.copy_(gradient);
+            *gradient = ordered;
+        }
+        if self.pull.is_some() {
+            *gradient = self.decayed(gradient.shallow_clone(), decay);
+        }
+    }
+
     /// The gradient with those of weight decay and pull, in place.
     fn decayed(&self, gradient: Tensor, decay: f64) -> Tensor {
         let direction = plus_scaled(gradient, &self.weight, decay);
@@ -187,15 +247,6 @@ impl Slot {
             Some(pull) => plus_scaled(direction, &pull.offset(), pull.strength),
             None => direction,
         }
-    }
-
-    fn sgd(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64, nesterov: bool) {
-        let mut direction = self.decayed(gradient, decay);
-        if momentum > 0.0 {
-            let buffer = self.moments[0].g_mul_scalar_(momentum).g_add_(&direction);
-            direction = if nesterov { plus_scaled(direction, &buffer, momentum) } else { buffer };
-        }
-        let _ = plus_scaled(self.weight.shallow_clone(), &direction, -rate);
     }
 
     fn lars(&mut self, gradient: Tensor, rate: f64, decay: f64, momentum: f64, trust: f64) {
@@ -225,18 +276,28 @@ impl Slot {
     }
 }
 
-/// `target += factor source`, in place and without a temporary: libtorch's add takes the factor, tch's does not.
-fn plus_scaled(mut target: Tensor, source: &Tensor, factor: f64) -> Tensor {
-    if factor == 0.0 {
-        return target;
+/// `target += factor source`, in place and without a temporary.
+fn plus_scaled(target: Tensor, source: &Tensor, factor: f64) -> Tensor {
+    if factor != 0.0 {
+        unwrap(add_scaled(&target, source, factor));
     }
-    let factor = Tensor::from(factor).to_kind(target.kind()).to_device(target.device());
-    target.addcmul_(source, &factor)
+    target
 }
 
-/// What to multiply gradients with so that their joint norm is at most `most`; stays on the device.
-fn clip_scale(gradients: &[Tensor], most: f64) -> Tensor {
-    let norms: Vec<Tensor> = gradients.iter().filter(|g| g.defined()).map(Tensor::norm).collect();
+/// Scales gradients so that their joint norm is at most `most`; the norm stays on the device.
+fn clip(gradients: &[Tensor], most: f64) {
+    let gradients: Vec<&Tensor> = gradients.iter().filter(|gradient| gradient.defined()).collect();
+    if gradients.is_empty() {
+        return;
+    }
+    let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
     let joint = Tensor::stack(&norms, 0).to_kind(Kind::Float).norm();
-    (most / (joint + 1e-6)).clamp_max(1.0)
+    unwrap(scale_each(&gradients, &(most / (joint + 1e-6)).clamp_max(1.0)));
+}
+
+/// Raises an exception of libtorch as a panic, as tch's operators do, for [`crate::engine::guard`].
+fn unwrap(result: Result<(), TchError>) {
+    if let Err(error) = result {
+        panic!("{error}");
+    }
 }

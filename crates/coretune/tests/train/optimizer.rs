@@ -1,7 +1,7 @@
 //! The updates of the weights.
 
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
-use coretune::train::{LayerRates, Optimizer, Rule, WeightAverage};
+use coretune::train::{LayerRates, Optimizer, Rule, Trained, WeightAverage};
 use tch::{Device, Kind, Tensor};
 
 const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
@@ -57,6 +57,45 @@ fn updates_follow_their_formulas() {
         for weight in optimizer.weights() {
             let off = (weight.detach() - expected).abs().max().double_value(&[]);
             assert!(off < 1e-5, "{rule:?}: off by {off}");
+        }
+    }
+}
+
+/// The update of all weights at once has the bits of the formula written out in operators of tch, whatever the order in
+/// memory of weights and gradients. The elements are whole vectors of the processor: what is left over after them may differ in
+/// the last bit.
+#[test]
+fn the_update_of_all_weights_at_once_has_the_bits_of_one_after_the_other() {
+    let (rate, decay, momentum) = (0.03, 5e-4, 0.9);
+    for nesterov in [false, true] {
+        tch::manual_seed(11);
+        let normal = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let contiguous = [normal(&[32, 5, 3, 3]), normal(&[128]), normal(&[8, 16, 1, 1])];
+        let turned = normal(&[16, 3, 3, 7]).permute([0, 3, 1, 2]);
+        let weights: Vec<Tensor> = contiguous.into_iter().chain([turned]).collect();
+        let mut naive: Vec<Tensor> = weights.iter().map(Tensor::copy).collect();
+        let mut buffers: Vec<Tensor> = weights.iter().map(Tensor::zeros_like).collect();
+        let trained = weights.iter().enumerate().map(|(number, weight)| Trained {
+            name: number.to_string(),
+            weight: weight.shallow_clone(),
+            rate_factor: if number == 1 { 10.0 } else { 1.0 },
+        });
+        let mut optimizer = Optimizer::over(trained, Rule::Sgd { momentum, nesterov }, decay, None);
+        for _ in 0..3 {
+            let gradients: Vec<Tensor> = naive.iter().map(|weight| normal(&weight.size())).collect();
+            for (number, gradient) in gradients.iter().enumerate() {
+                let rate = rate * if number == 1 { 10.0 } else { 1.0 };
+                let scaled = |tensor: &Tensor, factor: f64| (tensor.shallow_clone(), Tensor::from(factor as f32));
+                let (source, factor) = scaled(&naive[number], decay);
+                let mut direction = gradient.copy().addcmul_(&source, &factor);
+                let buffer = buffers[number].g_mul_scalar_(momentum).g_add_(&direction);
+                direction = if nesterov { direction.addcmul_(&buffer, &Tensor::from(momentum as f32)) } else { buffer };
+                let _ = naive[number].addcmul_(&direction, &Tensor::from(-rate as f32));
+            }
+            optimizer.update(rate, gradients);
+        }
+        for (number, (ours, naive)) in weights.iter().zip(&naive).enumerate() {
+            assert_eq!(ours, naive, "weight {number}, nesterov {nesterov}");
         }
     }
 }

@@ -1,0 +1,219 @@
+//! What tch does not bind of libtorch. Every function calls one function of `bridge/bridge.cpp`.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char};
+
+use tch::{TchError, Tensor};
+use torch_sys::C_tensor;
+
+#[expect(unsafe_code, reason = "functions of C++")]
+unsafe extern "C" {
+    fn coretune_free_text(text: *mut c_char);
+    fn coretune_scale_each(tensors: *const *const C_tensor, count: usize, factor: *const C_tensor) -> *mut c_char;
+    fn coretune_fused_sgd(
+        weights: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        momenta: *const *const C_tensor,
+        count: usize,
+        rate: f64,
+        weight_decay: f64,
+        momentum: f64,
+        nesterov: bool,
+    ) -> *mut c_char;
+    fn coretune_fused_adamw(
+        weights: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        first_moments: *const *const C_tensor,
+        second_moments: *const *const C_tensor,
+        steps: *const *const C_tensor,
+        count: usize,
+        rate: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        epsilon: f64,
+    ) -> *mut c_char;
+    fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
+    fn coretune_begin_count() -> *mut c_char;
+    fn coretune_end_count() -> *mut c_char;
+}
+
+/// A text of the bridge, which is freed.
+fn taken(text: *mut c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    #[expect(unsafe_code, reason = "a C string that the bridge allocated")]
+    // SAFETY: the bridge returns null or a string ended by zero that strdup made; it is read once and freed once.
+    unsafe {
+        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+        coretune_free_text(text);
+        Some(copy)
+    }
+}
+
+/// What the bridge returned: nothing, or the text of libtorch's exception.
+fn checked(text: *mut c_char) -> Result<(), TchError> {
+    taken(text).map_or(Ok(()), |text| Err(TchError::Torch(text)))
+}
+
+fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
+    tensors.iter().map(|tensor| tensor.as_ptr()).collect()
+}
+
+/// Refuses lists of different lengths, and tensors whose elements lie in another order than those of the first list:
+/// the fused kernels walk over all of them at once and check neither.
+fn check_alike(weights: &[&Tensor], others: &[&[&Tensor]]) -> Result<(), TchError> {
+    for list in others {
+        let alike =
+            |(weight, other): (&&Tensor, &&Tensor)| is_same_order(weight, other) && weight.kind() == other.kind();
+        if list.len() != weights.len() || !weights.iter().zip(*list).all(alike) {
+            return Err(TchError::Torch("tensors of a fused update differ in number, shape, order or type".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two tensors have the same shape, and their elements lie in the same order in memory.
+pub fn is_same_order(first: &Tensor, second: &Tensor) -> bool {
+    let size = first.size();
+    // The stride of a dimension of one element is never used.
+    let order = |tensor: &Tensor| -> Vec<i64> {
+        tensor.stride().into_iter().zip(&size).filter(|(_, n)| **n > 1).map(|(stride, _)| stride).collect()
+    };
+    size == second.size() && order(first) == order(second)
+}
+
+/// Multiplies each tensor with a scalar tensor on the same device, in place.
+///
+/// # Errors
+/// Exceptions of libtorch.
+pub fn scale_each(tensors: &[&Tensor], factor: &Tensor) -> Result<(), TchError> {
+    let list = pointers(tensors);
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: the pointers are of tensors that are borrowed for the whole call, and `count` is their number.
+    checked(unsafe { coretune_scale_each(list.as_ptr(), list.len(), factor.as_ptr()) })
+}
+
+/// What stochastic gradient descent does to all weights alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SgdStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Weight decay, added to the gradient.
+    pub weight_decay: f64,
+    /// Fraction of the old direction; at 0 the buffers are left alone.
+    pub momentum: f64,
+    /// Whether the step looks ahead.
+    pub nesterov: bool,
+}
+
+/// One step of stochastic gradient descent of all weights: b <- momentum b + g + decay w; w <- w - rate b. The
+/// gradients may be changed.
+///
+/// # Errors
+/// Lists that do not fit each other, and exceptions of libtorch.
+pub fn fused_sgd(
+    weights: &[&Tensor],
+    gradients: &[&Tensor],
+    momenta: &[&Tensor],
+    step: SgdStep,
+) -> Result<(), TchError> {
+    check_alike(weights, &[gradients, momenta])?;
+    let (weights, gradients, momenta) = (pointers(weights), pointers(gradients), pointers(momenta));
+    let SgdStep { rate, weight_decay, momentum, nesterov } = step;
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: the pointers are of tensors that are borrowed for the whole call, the lists are of equal length, and their
+    // tensors have equal shapes and strides, so that the kernel stays inside each of them.
+    checked(unsafe {
+        coretune_fused_sgd(
+            weights.as_ptr(),
+            gradients.as_ptr(),
+            momenta.as_ptr(),
+            weights.len(),
+            rate,
+            weight_decay,
+            momentum,
+            nesterov,
+        )
+    })
+}
+
+/// What AdamW does to all weights alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Fraction of the old first and second moment.
+    pub betas: (f64, f64),
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+/// One step of AdamW of all weights; `steps` holds the number of updates before this one for each weight, float32 on the
+/// device of the weight, and is counted up.
+///
+/// # Errors
+/// Lists that do not fit each other, and exceptions of libtorch.
+pub fn fused_adamw(
+    weights: &[&Tensor],
+    gradients: &[&Tensor],
+    moments: (&[&Tensor], &[&Tensor]),
+    steps: &[&Tensor],
+    step: AdamStep,
+) -> Result<(), TchError> {
+    check_alike(weights, &[gradients, moments.0, moments.1])?;
+    if steps.len() != weights.len() {
+        return Err(TchError::Torch("a fused update needs one step count for each weight".into()));
+    }
+    let (weights, gradients, steps) = (pointers(weights), pointers(gradients), pointers(steps));
+    let (first, second) = (pointers(moments.0), pointers(moments.1));
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: as for `fused_sgd`.
+    checked(unsafe {
+        coretune_fused_adamw(
+            weights.as_ptr(),
+            gradients.as_ptr(),
+            first.as_ptr(),
+            second.as_ptr(),
+            steps.as_ptr(),
+            weights.len(),
+            step.rate,
+            step.betas.0,
+            step.betas.1,
+            step.weight_decay,
+            step.epsilon,
+        )
+    })
+}
+
+/// `target += factor source`, in place and without a temporary; the factor travels as an argument, not as a tensor.
+///
+/// # Errors
+/// Exceptions of libtorch.
+pub fn add_scaled(target: &Tensor, source: &Tensor, factor: f64) -> Result<(), TchError> {
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: both tensors are borrowed for the whole call.
+    checked(unsafe { coretune_add_scaled(target.as_ptr(), source.as_ptr(), factor) })
+}
+
+/// How often each operator of libtorch was called while `work` ran: by this thread, and not by another operator.
+///
+/// # Errors
+/// Exceptions of libtorch.
+pub fn count_operators<T>(work: impl FnOnce() -> T) -> Result<(T, BTreeMap<String, u64>), TchError> {
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: registers a callback of this thread that touches variables of this thread alone.
+    checked(unsafe { coretune_begin_count() })?;
+    let result = work();
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: removes the callback that was registered above.
+    let lines = taken(unsafe { coretune_end_count() }).unwrap_or_default();
+    let entry = |line: &str| {
+        let (name, count) = line.split_once('\t')?;
+        Some((name.to_string(), count.parse().ok()?))
+    };
+    Ok((result, lines.lines().filter_map(entry).collect()))
+}
