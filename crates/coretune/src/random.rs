@@ -34,6 +34,10 @@ pub enum Purpose {
     Queue = 11,
     /// Order of the keys in `MoCo`'s shuffled batch norm; index = step.
     ShuffledBatchNorm = 12,
+    /// Values that dropout sets to zero; epoch = step, index = image.
+    Dropout = 13,
+    /// The same in an auxiliary head.
+    AuxiliaryDropout = 14,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

@@ -7,6 +7,7 @@ use super::blocks::Stage;
 use super::builder::{Builder, Values};
 use super::layers::Mode;
 use super::operations::{Operations, Run};
+use super::output_stride::{self, OutputStride};
 use super::parameters::{Parameters, Role};
 use super::{ModelError, mobilenet, resnet};
 use crate::engine::{self, Precision};
@@ -26,6 +27,8 @@ const NARROWEST_WITH_THREADS: i64 = 16;
 #[derive(Debug)]
 pub struct Backbone {
     architecture: Architecture,
+    /// Strides beyond it are dilation.
+    output_stride: Option<OutputStride>,
     parameters: Parameters,
     /// Stage of each parameter, in their order.
     stage_of: Vec<usize>,
@@ -42,33 +45,77 @@ impl Backbone {
     /// Each tensor is drawn on the host from a stream of its own (seed, number of the parameter), so that the weights
     /// are the same on every device.
     pub fn new(architecture: &Architecture, seed: u64, device: Device) -> Result<Self, ModelError> {
-        Backbone::build(architecture, Values::Random(seed), device)
+        Backbone::build(architecture, None, Values::Random(seed), device)
+    }
+
+    /// The same weights in a ResNet for dense prediction: strides beyond `output_stride` become dilation, as torchvision's
+    /// `replace_stride_with_dilation` does it for bottlenecks. The first block of a dilated stage keeps the dilation of the
+    /// stage before; in a basic block both convolutions are dilated.
+    ///
+    /// # Errors
+    /// [`ModelError::NoDilation`] for a family that is not a ResNet, [`ModelError::Width`].
+    pub fn dilated(
+        architecture: &Architecture,
+        output_stride: OutputStride,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        Backbone::build(architecture, Some(output_stride), Values::Random(seed), device)
     }
 
     /// Builds the network with convolutions of zeros, in no time: to be filled to the last tensor.
     pub fn zeroed(architecture: &Architecture, device: Device) -> Result<Self, ModelError> {
-        Backbone::build(architecture, Values::Zeros, device)
+        Backbone::build(architecture, None, Values::Zeros, device)
+    }
+
+    /// [`Backbone::dilated`] with convolutions of zeros.
+    ///
+    /// # Errors
+    /// As [`Backbone::dilated`].
+    pub fn zeroed_dilated(
+        architecture: &Architecture,
+        output_stride: OutputStride,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        Backbone::build(architecture, Some(output_stride), Values::Zeros, device)
     }
 
     /// Names and shapes of the network, without memory for its weights: of no use for anything else.
     pub fn outline(architecture: &Architecture) -> Result<Self, ModelError> {
-        Backbone::build(architecture, Values::Outline, Device::Cpu)
+        Backbone::build(architecture, None, Values::Outline, Device::Cpu)
     }
 
-    fn build(architecture: &Architecture, values: Values, device: Device) -> Result<Self, ModelError> {
+    fn build(
+        architecture: &Architecture,
+        output_stride: Option<OutputStride>,
+        values: Values,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         let width = architecture.width;
         if !(width > 0.0 && width <= WIDEST) {
             return Err(ModelError::Width { found: width, most: WIDEST });
         }
+        if output_stride.is_some() && !architecture.family.has_stems() {
+            return Err(ModelError::NoDilation { family: architecture.family });
+        }
         engine::guard("building the backbone", || {
             let mut builder = Builder::new(values, device);
-            let (stages, feature_width) = resnet::build(&mut builder, architecture)
+            let (stages, feature_width) = resnet::build(&mut builder, architecture, output_stride)
                 .or_else(|| mobilenet::build(&mut builder, architecture))
                 .expect("every family is a ResNet or a MobileNet");
             let (parameters, stage_of) = builder.finish();
             let architecture = *architecture;
             let precision = Precision::F32;
-            Backbone { architecture, parameters, stage_of, stages, feature_width, precision, frozen_norms: 0 }
+            Backbone {
+                architecture,
+                output_stride,
+                parameters,
+                stage_of,
+                stages,
+                feature_width,
+                precision,
+                frozen_norms: 0,
+            }
         })
         .map_err(ModelError::from)
     }
@@ -79,7 +126,7 @@ impl Backbone {
     /// [`ModelError::Engine`] for exceptions of libtorch.
     pub fn frozen_copy(&self) -> Result<Self, ModelError> {
         // Not `zeroed`: its depthwise convolutions have other strides, by which libtorch chooses other kernels.
-        let mut copy = Backbone::new(&self.architecture, 0, self.device())?;
+        let mut copy = Backbone::build(&self.architecture, self.output_stride, Values::Random(0), self.device())?;
         copy.set_precision(self.precision);
         copy.freeze_norms(self.frozen_norms);
         copy.copy_from(self)?;
@@ -128,6 +175,16 @@ impl Backbone {
     /// What was built.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// Pixels of the image between two positions of the last map; `None` for a family that is not a ResNet.
+    pub fn stride(&self) -> Option<i64> {
+        self.architecture.family.has_stems().then(|| output_stride::of_resnet(&self.architecture, self.output_stride))
+    }
+
+    /// Whether every batch norm uses its running averages in training too.
+    pub fn has_frozen_batch_norm(&self) -> bool {
+        self.frozen_norms == self.stages.len()
     }
 
     /// Width D of the pooled features.
@@ -196,7 +253,7 @@ impl Backbone {
     /// # Panics
     /// On an exception of libtorch: call inside [`engine::guard`], as [`super::Model`] does.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
-        self.trace(images.to_kind(self.precision.kind()), &mut Run { mode })
+        self.trace(images.to_kind(self.precision.kind()), &mut Run::new(mode))
     }
 
     /// The output of every stage, the stem's first.
@@ -206,7 +263,7 @@ impl Backbone {
     pub fn stage_maps(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
         let x = images.to_kind(self.precision.kind());
         let outputs = self.stages.iter().scan(x, |x, stage| {
-            *x = stage.apply(x.shallow_clone(), &mut Run { mode });
+            *x = stage.apply(x.shallow_clone(), &mut Run::new(mode));
             Some(x.shallow_clone())
         });
         outputs.collect()
@@ -217,13 +274,33 @@ impl Backbone {
     /// # Panics
     /// As [`Backbone::features`].
     pub fn pool(&self, map: &Tensor) -> Tensor {
-        Run { mode: Mode::Evaluate }.mean(map)
+        Run::new(Mode::Evaluate).mean(map)
     }
 
     /// The way from normalised images to pooled features, taken with other operations than those of tch.
     pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
-        let map = self.stages.iter().fold(images, |x, stage| stage.apply(x, operations));
+        let ((), map) = self.trace_last_maps(images, operations, |_, _| ());
         operations.mean(&map)
+    }
+
+    /// The way to the last stage's map, and what `aside` makes of the map that the last stage reads.
+    pub(super) fn trace_last_maps<O: Operations, T>(
+        &self,
+        images: O::Value,
+        operations: &mut O,
+        aside: impl FnOnce(&O::Value, &mut O) -> T,
+    ) -> (T, O::Value) {
+        let (last, others) = self.stages.split_last().expect("a backbone has stages");
+        let x = others.iter().fold(images, |x, stage| stage.apply(x, operations));
+        let aside = aside(&x, operations);
+        (aside, last.apply(x, operations))
+    }
+
+    /// Channels of the map that the last stage reads, from its first weight.
+    pub(super) fn channels_before_last_stage(&self) -> i64 {
+        let last = self.stages.len() - 1;
+        let first = self.parameters.iter().zip(&self.stage_of).find(|&(_, &stage)| stage == last);
+        first.map_or(0, |(parameter, _)| parameter.tensor.size()[1])
     }
 }
 

@@ -22,10 +22,14 @@ impl ConvNorm {
         }
     }
 
-    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+    pub(super) fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
         let y = operations.convolution(x, &self.convolution);
         let y = operations.batch_norm(&y, &self.norm);
         if self.relu { operations.relu(y) } else { y }
+    }
+
+    pub(super) fn norm(&self) -> &BatchNorm {
+        &self.norm
     }
 
     pub(super) fn norm_mut(&mut self) -> &mut BatchNorm {

@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use super::Family;
 use crate::engine::EngineError;
 use crate::settings::Hint;
 
@@ -57,6 +58,21 @@ pub enum ModelError {
         stages: usize,
         names: Vec<String>,
     },
+    /// A backbone that cannot be dilated was to be the backbone of dense prediction.
+    #[error("{family} cannot be dilated: segmentation needs a ResNet")]
+    NoDilation { family: Family },
+    /// Batch norm would take its statistics from a single value.
+    #[error(
+        "batch norm in the pooling branch of DeepLab-V3 cannot be trained with one image in a part of the batch: it would \
+         take its statistics from one value per channel"
+    )]
+    OneImage,
+    /// A segmentation network gives logits of fewer than two classes.
+    #[error("a segmentation head of {found} classes cannot be built, expected at least 2")]
+    Classes { found: i64 },
+    /// A probability of dropping a value is outside [0, 1).
+    #[error("the dropout probability is {found}, expected a number from 0 to below 1")]
+    Dropout { found: f64 },
     /// Head and backbone do not fit together.
     #[error("the {layer} reads {found} features, the backbone gives {expected}")]
     FeatureWidth {
@@ -89,6 +105,11 @@ impl ModelError {
                 format!("{{model.width={least_width}}} is the narrowest; {{run.threads=1}} allows half of that").into(),
             ),
             ModelError::Stage { stages, .. } => Some(format!("{{model.frozen_stages}} takes 0 to {stages}").into()),
+            ModelError::NoDilation { .. } => Some("{model.name=resnet18} is the smallest".into()),
+            ModelError::OneImage => Some(
+                "{model.freeze_batch_norm} uses the running averages; a larger {train.batch_size} has more images"
+                    .into(),
+            ),
             ModelError::Indivisible { .. } => Some(
                 "{train.grad_accum_steps=1} computes it at once; {train.batch_size} is then the whole batch".into(),
             ),

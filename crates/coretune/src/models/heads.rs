@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::parameters::{Parameters, Role};
 use super::{ModelError, initial};
-use crate::engine;
+use crate::engine::{self, channels_last};
 
 /// Numbers of the heads' first parameters in the streams of initial weights, above those of every backbone, so that
 /// the heads of one seed are drawn alike whatever the backbone and its number of tensors.
@@ -12,9 +12,11 @@ const CLASSIFIER_STREAM: usize = 1_000_000;
 const PROJECTION_STREAM: usize = 2_000_000;
 
 /// A linear layer `x W^T + b`; as the classifier `G_y` it has no bias unless it starts from a linear probe.
+///
+/// The classifier of dense prediction is the same layer at each position of a map: a 1x1 convolution.
 #[derive(Debug)]
 pub struct Linear {
-    /// `[out, in]`.
+    /// `[out, in]`; of a 1x1 convolution `[out, in, 1, 1]`.
     pub weight: Tensor,
     /// `[out]`, if it has one.
     pub bias: Option<Tensor>,
@@ -63,7 +65,7 @@ impl Linear {
     /// # Errors
     /// [`ModelError::Engine`] for exceptions of libtorch.
     pub fn draw_anew(&self, seed: u64, drawing: u64) -> Result<(), ModelError> {
-        let shape = [self.outputs(), self.inputs()];
+        let shape = self.weight.size();
         Ok(engine::guard("drawing a classifier", || {
             no_grad(|| {
                 let weight = initial::linear(&shape, self.inputs(), (seed, drawing), CLASSIFIER_STREAM);
@@ -96,7 +98,36 @@ impl Linear {
     /// # Panics
     /// On an exception of libtorch: call inside [`engine::guard`].
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, self.bias.as_ref())
+        match self.weight.dim() {
+            2 => x.linear(&self.weight, self.bias.as_ref()),
+            _ => x.linear(&self.weight.flatten(1, -1), self.bias.as_ref()),
+        }
+    }
+
+    /// The layer at each position: `[n, in, h, w]` to `[n, out, h, w]` in channels-last layout.
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`engine::guard`].
+    pub fn forward_map(&self, x: &Tensor) -> Tensor {
+        channels_last::from_nhwc(&self.forward(&x.permute([0, 2, 3, 1])))
+    }
+
+    /// Takes the values of another layer of the same width: weight and, if it has one, bias, else zeros.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for another width.
+    pub fn copy_values(&self, other: &Linear) -> Result<(), ModelError> {
+        engine::shape::exactly("weight", &other.weight.flatten(1, -1), &[self.outputs(), self.inputs()])?;
+        Ok(engine::guard("copying a linear layer", || {
+            no_grad(|| {
+                self.weight.shallow_clone().copy_(&other.weight.view_as(&self.weight));
+                match (&self.bias, &other.bias) {
+                    (Some(bias), Some(values)) => bias.shallow_clone().copy_(values),
+                    (Some(bias), None) => drop(bias.shallow_clone().zero_()),
+                    (None, _) => {}
+                }
+            });
+        })?)
     }
 
     /// Adds weight and bias, if any, under `prefix`.
@@ -122,10 +153,26 @@ impl ProjectionHead {
     /// Random weights and biases from U(-1 / sqrt(D), 1 / sqrt(D)); `outputs` is [`ProjectionHead::WIDTH`] unless the
     /// user says otherwise (`--contrast_dim`).
     pub fn new(features: i64, outputs: i64, seed: u64, device: Device) -> Result<Self, ModelError> {
-        let layer = |outputs, index| Linear::new("projection head", features, outputs, true, (seed, index), device);
+        ProjectionHead::with_hidden(features, features, outputs, seed, device)
+    }
+
+    /// A head for rows of maps: Linear(D, `hidden`) - ReLU - Linear(`hidden`, `outputs`), drawn as by
+    /// [`ProjectionHead::new`].
+    ///
+    /// # Errors
+    /// [`ModelError::EmptyLayer`].
+    pub fn with_hidden(
+        features: i64,
+        hidden: i64,
+        outputs: i64,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let layer =
+            |inputs, outputs, index| Linear::new("projection head", inputs, outputs, true, (seed, index), device);
         Ok(ProjectionHead {
-            hidden: layer(features, PROJECTION_STREAM)?,
-            output: layer(outputs, PROJECTION_STREAM + 2)?,
+            hidden: layer(features, hidden, PROJECTION_STREAM)?,
+            output: layer(hidden, outputs, PROJECTION_STREAM + 2)?,
         })
     }
 

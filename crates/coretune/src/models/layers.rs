@@ -24,6 +24,8 @@ pub(crate) struct Convolution {
     pub(crate) weight: Tensor,
     pub(crate) stride: i64,
     pub(crate) padding: i64,
+    /// Distance between the pixels that neighbouring weights read.
+    pub(crate) dilation: i64,
     pub(crate) groups: i64,
 }
 
@@ -34,22 +36,28 @@ pub(super) struct Kernel {
     pub(super) outputs: i64,
     pub(super) size: i64,
     pub(super) stride: i64,
+    pub(super) dilation: i64,
     pub(super) groups: i64,
 }
 
 impl Kernel {
-    /// A `size` x `size` kernel of this stride, not grouped.
+    /// A `size` x `size` kernel of this stride, not grouped and not dilated.
     pub(super) fn dense(inputs: i64, outputs: i64, size: i64, stride: i64) -> Self {
-        Kernel { inputs, outputs, size, stride, groups: 1 }
+        Kernel { inputs, outputs, size, stride, dilation: 1, groups: 1 }
+    }
+
+    /// The same kernel with its weights so many pixels apart.
+    pub(super) fn dilated(self, dilation: i64) -> Self {
+        Kernel { dilation, ..self }
     }
 }
 
 impl Convolution {
     pub(super) fn new(parameters: &mut Builder, name: &str, kernel: Kernel) -> Self {
-        let Kernel { inputs, outputs, size, stride, groups } = kernel;
+        let Kernel { inputs, outputs, size, stride, dilation, groups } = kernel;
         let shape = [outputs, inputs / groups, size, size];
         let weight = parameters.convolution(format!("{name}.weight"), shape);
-        Convolution { name: name.into(), weight, stride, padding: size / 2, groups }
+        Convolution { name: name.into(), weight, stride, padding: size / 2 * dilation, dilation, groups }
     }
 
     /// `x` decides the number format: the weight is cast to it.
@@ -61,7 +69,7 @@ impl Convolution {
             None::<&Tensor>,
             pair(self.stride),
             pair(self.padding),
-            pair(1),
+            pair(self.dilation),
             false,
             pair(0),
             self.groups,
@@ -116,5 +124,10 @@ impl BatchNorm {
 
     pub(super) fn freeze(&mut self) {
         self.frozen = true;
+    }
+
+    /// Whether running averages are used in training too.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 }

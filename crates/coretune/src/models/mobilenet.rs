@@ -81,7 +81,7 @@ fn inverted_residual(
     stride: i64,
 ) -> Residual {
     let planes = inputs * expansion;
-    let depthwise = Kernel { inputs: planes, outputs: planes, size: 3, stride, groups: planes };
+    let depthwise = Kernel { inputs: planes, outputs: planes, size: 3, stride, dilation: 1, groups: planes };
     let kernels =
         [(Kernel::dense(inputs, planes, 1, 1), true), (depthwise, true), (Kernel::dense(planes, outputs, 1, 1), false)];
     let body = kernels

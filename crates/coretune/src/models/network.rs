@@ -56,7 +56,7 @@ pub trait Network {
 }
 
 /// Refuses anything but a batch of images u8 `[n, h, w, 3]`.
-fn check_images(images: &Tensor) -> Result<(), ModelError> {
+pub(super) fn check_images(images: &Tensor) -> Result<(), ModelError> {
     match (images.size().as_slice(), images.kind()) {
         (&[n, h, w, 3], Kind::Uint8) if n > 0 && h > 0 && w > 0 => Ok(()),
         (found, kind) => Err(ModelError::Images { found: found.to_vec(), kind: format!("{kind:?}") }),

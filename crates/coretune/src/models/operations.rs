@@ -2,9 +2,12 @@
 
 use tch::{Kind, Tensor};
 
+use super::dropout::{Dropout, DropoutDraws};
+use super::heads::Linear;
 use super::layers::{BatchNorm, Convolution, Mode};
+use crate::engine::channels_last;
 
-/// The operations that backbones are made of, over values of one's own: tensors when a network runs ([`Run`]), names in
+/// The operations that networks are made of, over values of one's own: tensors when a network runs ([`Run`]), names in
 /// a graph when it is written down (`crate::export`). Both walk the same layers, so that no second copy can drift.
 pub(crate) trait Operations {
     /// What flows between the layers.
@@ -18,14 +21,38 @@ pub(crate) trait Operations {
     fn max_pool(&mut self, x: &Self::Value) -> Self::Value;
     /// Mean over height and width, `[n, c, h, w]` to `[n, c]`, in f32.
     fn mean(&mut self, x: &Self::Value) -> Self::Value;
+    /// Mean over height and width, `[n, c, h, w]` to `[n, c, 1, 1]`.
+    fn pool(&mut self, x: &Self::Value) -> Self::Value;
+    /// A map of one position `[n, c, 1, 1]` at all positions of `like`, which has as many channels.
+    fn spread(&mut self, x: &Self::Value, like: &Self::Value) -> Self::Value;
+    /// Maps of one size after each other in the channels.
+    fn concatenate(&mut self, maps: &[Self::Value]) -> Self::Value;
+    /// Zeros in training, nothing in evaluation.
+    fn dropout(&mut self, x: Self::Value, layer: &Dropout) -> Self::Value;
+    /// The map in f32.
+    fn to_float(&mut self, x: Self::Value) -> Self::Value;
+    /// A linear layer at each position of an f32 map.
+    fn pointwise(&mut self, x: &Self::Value, layer: &Linear) -> Self::Value;
 }
 
 /// Computes with tch.
-pub(super) struct Run {
-    pub(super) mode: Mode,
+pub(super) struct Run<'a> {
+    mode: Mode,
+    drops: Option<DropoutDraws<'a>>,
 }
 
-impl Operations for Run {
+impl<'a> Run<'a> {
+    pub(super) fn new(mode: Mode) -> Self {
+        Run { mode, drops: None }
+    }
+
+    /// With dropout, unless the mode is that of evaluation.
+    pub(super) fn with_dropout(mode: Mode, drops: Option<DropoutDraws<'a>>) -> Self {
+        Run { mode, drops: drops.filter(|_| mode != Mode::Evaluate) }
+    }
+}
+
+impl Operations for Run<'_> {
     type Value = Tensor;
 
     fn convolution(&mut self, x: &Tensor, layer: &Convolution) -> Tensor {
@@ -51,5 +78,33 @@ impl Operations for Run {
 
     fn mean(&mut self, x: &Tensor) -> Tensor {
         x.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    }
+
+    fn pool(&mut self, x: &Tensor) -> Tensor {
+        x.mean_dim([2i64, 3].as_slice(), true, x.kind())
+    }
+
+    fn spread(&mut self, x: &Tensor, like: &Tensor) -> Tensor {
+        // Concatenation keeps channels-last layout if all its inputs have it, and a view of stride 0 has none.
+        channels_last::from_nhwc(&x.expand_as(like).permute([0, 2, 3, 1]).contiguous())
+    }
+
+    fn concatenate(&mut self, maps: &[Tensor]) -> Tensor {
+        Tensor::cat(maps, 1)
+    }
+
+    fn dropout(&mut self, x: Tensor, layer: &Dropout) -> Tensor {
+        match &self.drops {
+            Some(drops) => layer.apply(x, drops),
+            None => x,
+        }
+    }
+
+    fn to_float(&mut self, x: Tensor) -> Tensor {
+        x.to_kind(Kind::Float)
+    }
+
+    fn pointwise(&mut self, x: &Tensor, layer: &Linear) -> Tensor {
+        layer.forward_map(x)
     }
 }

@@ -4,6 +4,7 @@ use super::architecture::{Architecture, Family, Stem};
 use super::blocks::{Around, ConvNorm, Residual, Stage, Unit};
 use super::builder::Builder;
 use super::layers::Kernel;
+use super::output_stride::{OutputStride, Sampling, Strides};
 
 /// A ResNet as published.
 #[derive(Debug, Clone, Copy)]
@@ -73,19 +74,26 @@ pub(super) fn narrowest_shortcut(architecture: &Architecture) -> Option<i64> {
 }
 
 /// The stages of a ResNet and the width of its features; `None` for a family that is not a ResNet.
-pub(super) fn build(parameters: &mut Builder, architecture: &Architecture) -> Option<(Vec<Stage>, i64)> {
+///
+/// Strides beyond `most` become dilation, as torchvision's `replace_stride_with_dilation` does.
+pub(super) fn build(
+    parameters: &mut Builder,
+    architecture: &Architecture,
+    most: Option<OutputStride>,
+) -> Option<(Vec<Stage>, i64)> {
     let resnet = ResNet::of(architecture.family)?;
     let mut channels = architecture.channels(64);
     let mut stages = vec![stem(parameters, architecture.stem, channels)];
+    let mut strides = Strides::after_stem(architecture.stem, most);
     for (index, &blocks) in resnet.blocks.iter().enumerate() {
         parameters.enter_stage(index + 1);
         let planes = architecture.channels(64 << index);
         let name = format!("layer{}", index + 1);
-        let stride = if index == 0 { 1 } else { 2 };
+        let (first, others) = strides.of_stage(if index == 0 { 1 } else { 2 });
         let units = (0..blocks)
             .map(|block| {
-                let stride = if block == 0 { stride } else { 1 };
-                let unit = residual(parameters, &format!("{name}.{block}"), resnet, channels, planes, stride);
+                let sampling = if block == 0 { first } else { others };
+                let unit = residual(parameters, &format!("{name}.{block}"), resnet, channels, planes, sampling);
                 channels = planes * resnet.block.expansion();
                 Unit::Residual(unit)
             })
@@ -104,15 +112,25 @@ fn stem(parameters: &mut Builder, stem: Stem, channels: i64) -> Stage {
     Stage { name: "stem".into(), units: std::iter::once(first).chain(pool).collect() }
 }
 
-fn residual(parameters: &mut Builder, name: &str, resnet: &ResNet, inputs: i64, planes: i64, stride: i64) -> Residual {
+fn residual(
+    parameters: &mut Builder,
+    name: &str,
+    resnet: &ResNet,
+    inputs: i64,
+    planes: i64,
+    Sampling { stride, dilation }: Sampling,
+) -> Residual {
     let outputs = planes * resnet.block.expansion();
     let kernels = match resnet.block {
-        Block::Basic => vec![Kernel::dense(inputs, planes, 3, stride), Kernel::dense(planes, planes, 3, 1)],
+        Block::Basic => vec![
+            Kernel::dense(inputs, planes, 3, stride).dilated(dilation),
+            Kernel::dense(planes, planes, 3, 1).dilated(dilation),
+        ],
         Block::Bottleneck => {
             let inner = resnet.inner_channels(planes);
             vec![
                 Kernel::dense(inputs, inner, 1, 1),
-                Kernel { inputs: inner, outputs: inner, size: 3, stride, groups: resnet.groups },
+                Kernel { inputs: inner, outputs: inner, size: 3, stride, dilation, groups: resnet.groups },
                 Kernel::dense(inner, outputs, 1, 1),
             ]
         }

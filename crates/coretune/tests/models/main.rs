@@ -2,7 +2,10 @@
 
 mod architecture;
 mod determinism;
+mod filled;
 mod freezing;
 mod heads;
 mod memory_layout;
+mod segmentation;
+mod segmentation_parity;
 mod torchvision;

@@ -9,7 +9,7 @@ use super::messages::{
 use crate::checkpoints::safetensors_file::bytes_of;
 use crate::engine::{EngineError, guard};
 use crate::export::source::Source;
-use crate::models::{BatchNorm, Convolution, Operations};
+use crate::models::{BatchNorm, Convolution, Dropout, Linear, Operations};
 
 /// The input: f32 `[batch, 3, h, w]`, red, green, blue in [0, 1].
 pub(super) const IMAGE: &str = "image";
@@ -96,12 +96,15 @@ impl Operations for GraphWriter {
     fn convolution(&mut self, x: &String, layer: &Convolution) -> String {
         let weight = self.constant(format!("{}.weight", layer.name), &layer.weight);
         let size = layer.weight.size();
-        let attributes = vec![
+        let mut attributes = vec![
             ints("kernel_shape", &size[2..]),
             ints("strides", &[layer.stride; 2]),
             ints("pads", &[layer.padding; 4]),
             int("group", layer.groups),
         ];
+        if layer.dilation > 1 {
+            attributes.push(ints("dilations", &[layer.dilation; 2]));
+        }
         self.node("Conv", &layer.name, &[x, &weight], attributes)
     }
 
@@ -133,6 +136,36 @@ impl Operations for GraphWriter {
     fn mean(&mut self, x: &String) -> String {
         let pooled = self.node("GlobalAveragePool", "pooled", &[x], Vec::new());
         self.node("Flatten", "features", &[&pooled], vec![int("axis", 1)])
+    }
+
+    fn pool(&mut self, x: &String) -> String {
+        self.node("GlobalAveragePool", &format!("{x}.mean"), &[x], Vec::new())
+    }
+
+    fn spread(&mut self, x: &String, like: &String) -> String {
+        let shape = self.node("Shape", &format!("{like}.shape"), &[like], Vec::new());
+        self.node("Expand", &format!("{x}.spread"), &[x, &shape], Vec::new())
+    }
+
+    fn concatenate(&mut self, maps: &[String]) -> String {
+        let inputs: Vec<&str> = maps.iter().map(String::as_str).collect();
+        self.node("Concat", &format!("{}.concatenated", inputs[0]), &inputs, vec![int("axis", 1)])
+    }
+
+    fn dropout(&mut self, x: String, _layer: &Dropout) -> String {
+        x
+    }
+
+    fn to_float(&mut self, x: String) -> String {
+        x
+    }
+
+    fn pointwise(&mut self, x: &String, layer: &Linear) -> String {
+        let [outputs, inputs] = [layer.outputs(), layer.inputs()];
+        let weight = self.constant("head.weight".into(), &layer.weight.view([outputs, inputs, 1, 1]));
+        let bias = layer.bias.as_ref().map(|bias| self.constant("head.bias".into(), bias));
+        let inputs: Vec<&str> = [x, &weight].into_iter().chain(&bias).map(String::as_str).collect();
+        self.node("Conv", "head", &inputs, vec![ints("kernel_shape", &[1; 2])])
     }
 }
 
