@@ -52,7 +52,7 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
     let settings =
         MoCoSettings { temperature: 0.2, momentum: 0.99, queue_length: 4096, width: 128, groups: case.groups };
     let (encoder, mut method) = (encoder(case.width)?, MoCo::new(settings));
-    method.begin(&Start { network: &encoder, seed: 0, steps: 1 })?;
+    method.begin(&Start { network: &encoder, seed: 0, steps: 1, probe: None })?;
     let parameters = encoder.tensors("");
     let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| Trained {
         name: parameter.name.clone(),

@@ -39,8 +39,9 @@ impl Shown for RunConfig {
         let task = &preparation.task;
         // A batch that the images do not fill was refused before.
         let steps = task.steps_per_epoch().unwrap_or_default();
-        let method = ("method", lines::method(&task.config, steps));
-        let unused = lines::unused(task, steps).map(|unused| ("note", unused));
+        let method =
+            ("method", if task.trains { lines::method(&task.config, steps) } else { lines::untrained(&task.config) });
+        let unused = lines::unused(task, steps).filter(|_| task.trains).map(|unused| ("note", unused));
         [method].into_iter().chain(unused).chain([("machine", lines::machine(task))]).collect()
     }
 
@@ -67,7 +68,8 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
         }
         None => format!("{} (there is no test split)", lines::best_validation(summary)),
     };
-    let against = finished.against_probe.as_ref().map_or_else(String::new, |comparison| {
+    let trained = finished.against_probe.as_ref().filter(|_| summary.steps > 0);
+    let against = trained.map_or_else(String::new, |comparison| {
         let images = finished.test.as_ref().map(|test| test.classification.images);
         format!("; {}", verdict(comparison, images))
     });

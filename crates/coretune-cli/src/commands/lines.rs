@@ -85,6 +85,11 @@ fn of_split(split: &SplitDescription) -> String {
     format!("{images}, {classes}, {least} ({}) to {most} ({}) each", smallest.class, largest.class)
 }
 
+/// `linear-probe   no steps: the checkpoint stays as it is`: a method that trains nothing.
+pub(crate) fn untrained(config: &RunConfig) -> String {
+    format!("{}   no steps: the checkpoint stays as it is", config.method.word())
+}
+
 /// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`
 pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
     let (method, train) = (&config.method, &config.train);

@@ -12,9 +12,7 @@ impl Task {
         let (classes, seed) = (self.classes.len() as i64, self.config.train.seed);
         match (self.config.method.head_init, frozen) {
             (HeadInit::Random, _) => Ok(Linear::classifier(width, classes, seed, self.device)?),
-            (HeadInit::LinearProbe, Some(FrozenFigures { probe, .. })) => {
-                Ok(Linear::from_values(&probe.weight, Some(&probe.bias), self.device)?)
-            }
+            (HeadInit::LinearProbe, Some(FrozenFigures { probe, .. })) => Ok(probe.classifier(self.device)?),
             (HeadInit::LinearProbe, None) => Err(RunError::NoProbe),
         }
     }

@@ -47,9 +47,9 @@ impl Preparation {
         let classifier = Linear::classifier(backbone.feature_width(), classes, seed, task.device)?;
         let model = task.model(backbone, classifier, &*objective)?;
         let images = TrainingImages { views: objective.needs().views, ..task.training_images()? };
-        let steps_per_epoch = images.steps_per_epoch()?;
-        let steps = config.train.epochs as u64 * steps_per_epoch;
-        objective.begin(&Start { network: &model, seed, steps })?;
+        let (epochs, steps_per_epoch) = (task.epochs(), task.steps_per_epoch()?);
+        let steps = epochs * steps_per_epoch;
+        objective.begin(&Start { network: &model, seed, steps, probe: None })?;
         let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
         let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
         // Of a step in parts, one part is in memory at a time.
@@ -77,12 +77,12 @@ impl Preparation {
             image_seconds *= 1.0 + SECOND_FORWARD_FRACTION;
         }
 
-        let epochs = config.train.epochs as u64;
         let trained = (epochs * steps_per_epoch * batch.labels.len() as u64) as f64;
-        let evaluated = evaluated_images(&task.splits, epochs, config.run.probe) as f64;
+        let prepared = objective.needs().preparation as u64;
+        let evaluated = (prepared + evaluated_images(&task.splits, epochs.max(1), config.run.probe)) as f64;
         Ok(Estimate {
             parameters: model.parameters().weight_count(),
-            steps: epochs * steps_per_epoch,
+            steps,
             memory_bytes,
             seconds: image_seconds * (trained + objective.needs().evaluation_fraction() * evaluated),
         })

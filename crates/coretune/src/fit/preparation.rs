@@ -12,7 +12,7 @@ use crate::data::{Dataset, Description};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
-use crate::objectives::Objective;
+use crate::objectives::{Needs, Objective};
 use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
 use crate::train::{ModelDescription, Observer};
 use crate::transforms::Transform;
@@ -35,6 +35,8 @@ pub struct Task {
     pub checkpoint_hash: String,
     /// The checkpoint's own projection head, if the run starts from it.
     pub projector: Option<Projector>,
+    /// Whether the method trains the network; the linear probe does not.
+    pub trains: bool,
     /// Where it runs.
     pub device: Device,
     /// Number format of the convolutions.
@@ -75,7 +77,11 @@ pub(super) fn prepare_with(
     check_usable(&dataset, &config.data, config.train.seed)?;
     check_class_count(&dataset, config)?;
     let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
-    let has_projection = objective.as_ref().is_some_and(|objective| objective.needs().projection);
+    let needs = objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
+    if needs.probe && !config.run.probe {
+        return Err(RunError::MethodNeedsProbe { method: config.method.word().into() });
+    }
+    let has_projection = needs.projection;
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
     let head = if has_projection && from_checkpoint { ReadHead::Required } else { ReadHead::No };
     let network = (&config.model, config.train.seed);
@@ -101,6 +107,7 @@ pub(super) fn prepare_with(
         report: start.report,
         checkpoint_hash: start.hash,
         projector: start.projector,
+        trains: needs.steps,
         device: machine.device,
         precision: machine.precision,
         stop: options.stop,

@@ -16,7 +16,7 @@ use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
 use crate::train::{
-    Event, FineTuning, Frozen, Observer, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
+    Event, FineTuning, Frozen, Observer, Plan, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
 };
 use crate::transforms::Transform;
 
@@ -59,6 +59,7 @@ impl Preparation {
         let Preparation { task, backbone, objective, .. } = self;
         let objective = objective.ok_or(RunError::NoObjective)?;
         let mut trainer = task.trainer((backbone, objective), folder, frozen)?;
+        prepare_method(&mut trainer, observer)?;
         let outcome = trainer.carry_on(observer)?;
         let stopwatch = trainer.stopwatch;
         // The memory of the optimizer is not needed any more.
@@ -97,6 +98,15 @@ impl Preparation {
     }
 }
 
+/// Shows the training images to a method that needs them before the first step of a new run.
+fn prepare_method(trainer: &mut Trainer<'_, FineTuning>, observer: &mut Observer<'_>) -> Result<(), RunError> {
+    if trainer.learner.objective.needs().preparation > 0 && !trainer.folder.last_checkpoint().exists() {
+        observer(&Event::Stage("training images before the first step"));
+        trainer.learner.prepare_objective(&trainer.images, &trainer.stop)?;
+    }
+    Ok(())
+}
+
 impl Task {
     /// The trainer of this task at its first step.
     pub(super) fn trainer<'a>(
@@ -106,8 +116,8 @@ impl Task {
         frozen: Option<&FrozenFigures>,
     ) -> Result<Trainer<'a, FineTuning>, RunError> {
         let images = TrainingImages { views: start.1.needs().views, ..self.training_images()? };
-        let schedule = training_plan::schedule(&self.config.train, images.steps_per_epoch()?);
-        let plan = training_plan::plan(&self.config.train, &self.config.run);
+        let schedule = training_plan::schedule(&self.config.train, self.steps_per_epoch()?);
+        let plan = Plan { epochs: self.epochs(), ..training_plan::plan(&self.config.train, &self.config.run) };
         Ok(Trainer::new(self.learner(start, frozen)?, images, (schedule, plan), folder, self.stop.clone()))
     }
 
@@ -121,8 +131,9 @@ impl Task {
         let classifier = self.classifier(backbone.feature_width(), frozen)?;
         let model = self.model(backbone, classifier, &*objective)?;
         objective.needs().check(&model)?;
-        let steps = train.epochs as u64 * self.steps_per_epoch()?;
-        objective.begin(&Start { network: &model, seed: train.seed, steps })?;
+        let steps = self.epochs() * self.steps_per_epoch()?;
+        let probe = frozen.map(|frozen| frozen.probe.classifier(self.device)).transpose()?;
+        objective.begin(&Start { network: &model, seed: train.seed, steps, probe: probe.as_ref() })?;
         Ok(FineTuning {
             description: self.description(&model),
             optimizer: training_plan::optimizer(&model, train, &*objective),
@@ -152,9 +163,14 @@ impl Task {
         Ok(Model::new(backbone, classifier, projection, self.normalisation())?)
     }
 
-    /// Steps that an epoch has; refuses a batch that the training images do not fill.
+    /// Passes over the training images; 0 for a method that trains nothing.
+    pub fn epochs(&self) -> u64 {
+        if self.trains { self.config.train.epochs as u64 } else { 0 }
+    }
+
+    /// Steps that an epoch has; refuses a batch that the training images do not fill. 0 for a method that trains nothing.
     pub fn steps_per_epoch(&self) -> Result<u64, RunError> {
-        Ok(self.training_images()?.steps_per_epoch()?)
+        if self.trains { Ok(self.training_images()?.steps_per_epoch()?) } else { Ok(0) }
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {

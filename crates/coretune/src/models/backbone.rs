@@ -1,6 +1,6 @@
 //! The network up to the pooled features.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::architecture::Architecture;
 use super::blocks::Stage;
@@ -267,6 +267,24 @@ impl Backbone {
             Some(x.shallow_clone())
         });
         outputs.collect()
+    }
+
+    /// Channels of the output of every stage, the stem's first.
+    ///
+    /// # Panics
+    /// As [`Backbone::features`].
+    pub fn stage_channels(&self) -> Vec<i64> {
+        let image = Tensor::zeros([1, 3, 32, 32], (Kind::Float, self.device()));
+        no_grad(|| self.stage_maps(&image, Mode::Evaluate)).iter().map(|map| map.size()[1]).collect()
+    }
+
+    /// Pooled features f32 `[n, D]` of the map after the stage of this number (0 = stem), through the stages that follow.
+    ///
+    /// # Panics
+    /// As [`Backbone::features`], and for a stage that the network does not have.
+    pub fn features_after(&self, stage: usize, map: &Tensor, mode: Mode) -> Tensor {
+        let rest = self.stages[stage + 1..].iter();
+        self.pool(&rest.fold(map.shallow_clone(), |x, stage| stage.apply(x, &mut Run { mode })))
     }
 
     /// Pooled features f32 `[n, D]` of the last stage's map `[n, D, h', w']`.

@@ -8,6 +8,10 @@ pub const CONTRASTIVE: &str = "contrastive";
 pub const SPECTRAL_SHRINKAGE: &str = "spectral_shrinkage";
 /// The penalties of B2, which act in the update and are not part of the loss.
 pub const PENALTY: &str = "penalty";
+/// The distance of feature maps of B3 before its weight.
+pub const FEATURE_DISTANCE: &str = "feature_distance";
+/// The cross-entropy of B9 over the bank; that over the batch is [`CLASSIFICATION`].
+pub const BANK: &str = "bank";
 /// The triplet loss of B6 before its weight.
 pub const TRIPLET: &str = "triplet";
 /// The contrast of B7 between projections and keys, before its weight.

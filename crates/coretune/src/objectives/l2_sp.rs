@@ -28,7 +28,7 @@ const WEIGHT: Setting =
         .default("0.01");
 
 pub(super) const HEAD_DECAY: Setting =
-    setting("method.head_decay", Takes::Number(Range::From(0.0)), "weight decay of the classifier in l2-sp")
+    setting("method.head_decay", Takes::Number(Range::From(0.0)), "weight decay of the classifier in l2-sp and delta")
         .default("0.01");
 
 #[derive(Deserialize)]
@@ -36,6 +36,9 @@ struct Settings {
     l2_sp_weight: f64,
     head_decay: f64,
 }
+
+/// The penalty is logged once in so many steps: it reads every weight.
+const PENALTY_EVERY: u64 = 10;
 
 /// B2: cross-entropy + alpha / 2 x ||w - w0||^2 over the weights w of the backbone, which start at w0, + beta / 2 x
 /// ||classifier||^2. Both penalties act in the update, as weight decay does, and are not part of the loss.
@@ -101,7 +104,9 @@ impl Objective for L2Sp {
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         let mut loss = CrossEntropy { label_smoothing: self.label_smoothing }.loss(pass)?;
-        loss.figures.push((figure::PENALTY, self.penalty()?));
+        if (pass.step + 1).is_multiple_of(PENALTY_EVERY) {
+            loss.figures.push((figure::PENALTY, self.penalty()?));
+        }
         Ok(loss)
     }
 

@@ -1,7 +1,7 @@
 use tch::Tensor;
 
 use super::Pass;
-use crate::models::{ModelError, Network, Parameters};
+use crate::models::{Linear, ModelError, Network, Parameters};
 
 /// A method of fine-tuning or pre-training, as the trainer knows it: what it needs, its loss, and the state that it
 /// owns.
@@ -24,6 +24,16 @@ pub trait Objective: Send {
     /// # Errors
     /// [`ModelError`] when a copy of the network or the state cannot be built.
     fn begin(&mut self, _start: &Start<'_>) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    /// Sees training images before the first step, batch by batch, until it has seen as many as [`Needs::preparation`]
+    /// asks for: to fill a bank, to measure the network at its start. A resumed run does not call it: what it made is in
+    /// the saved [`state`](Objective::state).
+    ///
+    /// # Errors
+    /// As [`loss`](Objective::loss).
+    fn prepare(&mut self, _pass: &Pass<'_>) -> Result<(), ModelError> {
         Ok(())
     }
 
@@ -85,6 +95,12 @@ pub struct Needs {
     pub copies: usize,
     /// The queue of earlier rows that the method keeps, if any.
     pub queue: Option<QueueSize>,
+    /// Training images that [`Objective::prepare`] is to see before the first step of fine-tuning.
+    pub preparation: usize,
+    /// Whether the linear probe of the checkpoint has to be measured ([`Start::probe`]).
+    pub probe: bool,
+    /// Whether steps train the network. Without them a run evaluates and saves the network as it starts.
+    pub steps: bool,
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
     /// depends on images through [`Pass::features`] alone.
     pub divisible: bool,
@@ -110,6 +126,9 @@ impl Needs {
         forward_passes: 0,
         copies: 0,
         queue: None,
+        preparation: 0,
+        probe: false,
+        steps: true,
         divisible: true,
     };
 
@@ -150,6 +169,8 @@ pub struct Start<'a> {
     pub seed: u64,
     /// Steps of the whole run, as planned.
     pub steps: u64,
+    /// The linear probe of the checkpoint, a classifier of pooled features; `None` if it was not measured.
+    pub probe: Option<&'a Linear>,
 }
 
 /// A weight decay of one weight, towards values of its own: each update adds strength x (weight - towards) to the gradient,

@@ -166,7 +166,7 @@ impl PretrainTask {
         let mut objective = self.config.build_objective();
         objective.needs().check(&encoder)?;
         let steps = train.epochs as u64 * self.training_images()?.steps_per_epoch()?;
-        objective.begin(&Start { network: &encoder, seed: train.seed, steps })?;
+        objective.begin(&Start { network: &encoder, seed: train.seed, steps, probe: None })?;
         let parameters = run_parameters(&encoder, &*objective);
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
             Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }

@@ -42,6 +42,9 @@ pub enum RunError {
     /// The classifier should start from a probe that was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
+    /// The method reads the linear probe, which is turned off.
+    #[error("{method} needs the linear probe, which is not measured")]
+    MethodNeedsProbe { method: String },
     /// A method of a program's own, which this program does not bring.
     #[error("the method `custom` is not in the table: only the program that passes it can run it")]
     NoObjective,
@@ -161,6 +164,7 @@ impl RunError {
                 "{pretrain.probe_epochs=off} trains without evaluating the features; or add a test split".into()
             }
             Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
+            Self::MethodNeedsProbe { .. } => "leave out {run.probe=false}".into(),
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
             Self::OtherMethod { began, .. } => {
                 format!("resume it with the program that passes `{}`, or start a new run", literal(began)).into()

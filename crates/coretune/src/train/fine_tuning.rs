@@ -9,11 +9,11 @@ use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::progress::Progress;
 use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
 use super::{
-    Accumulation, EvaluationReport, Frozen, Observer, Optimizer, StepInput, TrainError, WeightAverage, is_method_state,
-    run_parameters, step,
+    Accumulation, EvaluationReport, Frozen, Observer, Optimizer, StepInput, TrainError, TrainingImages, WeightAverage,
+    is_method_state, run_parameters, step,
 };
 use crate::data::{Batch, Split};
-use crate::engine::{World, guard};
+use crate::engine::{Stop, World, guard};
 use crate::evaluate::features::Evaluator;
 use crate::evaluate::{EvaluateError, NewMeasure};
 use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
@@ -120,6 +120,31 @@ impl Learner for FineTuning {
 }
 
 impl FineTuning {
+    /// Shows the method as many of the training images as it needs before the first step.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when it was asked to stop meanwhile, errors of images and of libtorch.
+    pub fn prepare_objective(&mut self, images: &TrainingImages, stop: &Stop) -> Result<(), TrainError> {
+        let wanted = self.objective.needs().preparation;
+        let (mut seen, mut epoch) = (0, 0);
+        while seen < wanted {
+            for batch in &mut images.epoch(epoch, 0)? {
+                let batch = batch?;
+                if self.world.agree(stop.is_requested()) {
+                    return Err(TrainError::Interrupted { saved: None });
+                }
+                let draw = (self.seed, 0);
+                StepInput::new(&self.model, &mut *self.objective, &batch, draw).prepare()?;
+                seen += batch.labels.len();
+                if seen >= wanted {
+                    break;
+                }
+            }
+            epoch += 1;
+        }
+        Ok(())
+    }
+
     fn exchange_average(&mut self) {
         if let Some(average) = &mut self.average {
             average.exchange();

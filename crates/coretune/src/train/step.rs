@@ -200,6 +200,15 @@ impl<'a> StepInput<'a> {
         self
     }
 
+    /// Shows the batch to the objective before the first step ([`Objective::prepare`]).
+    ///
+    /// # Errors
+    /// As [`step`].
+    pub fn prepare(&mut self) -> Result<(), ModelError> {
+        let Batch { images, labels, .. } = self.batch;
+        self.with_pass(images, labels, None, self.draw, Objective::prepare)
+    }
+
     /// The objective on images, or on their features where these were computed before.
     fn loss(
         &mut self,
@@ -208,6 +217,18 @@ impl<'a> StepInput<'a> {
         features: Option<&Tensor>,
         draw: (u64, u64),
     ) -> Result<ObjectiveLoss, ModelError> {
+        self.with_pass(images, labels, features, draw, Objective::loss)
+    }
+
+    /// Makes the objective's pass over images and hands it to `use_pass`.
+    fn with_pass<R>(
+        &mut self,
+        images: &Tensor,
+        labels: &[i64],
+        features: Option<&Tensor>,
+        draw: (u64, u64),
+        use_pass: impl FnOnce(&mut (dyn Objective + 'a), &Pass<'_>) -> Result<R, ModelError>,
+    ) -> Result<R, ModelError> {
         let network = self.network;
         // `Needs` were checked when the learner was made: a head that is missing here is not asked for.
         let heads = Heads {
@@ -221,6 +242,6 @@ impl<'a> StepInput<'a> {
         if let Some(features) = features {
             pass = pass.with_features(features);
         }
-        guard("computing the loss", || self.objective.loss(&pass))?
+        guard("computing the loss", || use_pass(&mut *self.objective, &pass))?
     }
 }

@@ -144,6 +144,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let mut meter = Meter::start();
+        if self.plan.epochs == 0 && self.progress.best.is_none() {
+            // Nothing is trained: the network is evaluated and saved as it starts.
+            self.finish_epoch(observer)?;
+        }
         if self.progress.epochs == 0 {
             self.watch_first_epoch(&mut meter, observer)?;
         }

@@ -86,6 +86,11 @@ fn a_method_with_a_state_or_a_schedule_ends_with_the_same_bytes() {
     for method in ["l2-sp", "rifle", "bi-tuning", "coin"] {
         assert_resumes(&world, method, &["run.probe=false", &format!("method.name={method}")], &[2, 5]);
     }
+    // A rotation of the bank is kept over a stop.
+    let settings =
+        ["run.probe=false", "method.name=dr-tune", "method.dr_tune_bank=20", "method.dr_tune_rotate_every=4"];
+    assert_resumes(&world, "dr-tune", &settings, &[2, 5]);
+    assert_resumes(&world, "delta", &["method.name=delta", "method.delta_images=8"], &[2, 5]);
 }
 
 #[test]

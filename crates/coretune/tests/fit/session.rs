@@ -28,6 +28,9 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         ("scl", vec!["method.name=scl"]),
         ("l2-sp", vec!["method.name=l2-sp"]),
         ("bss", vec!["method.name=bss"]),
+        ("delta", vec!["method.name=delta", "method.delta_images=8"]),
+        ("dr-tune", vec!["method.name=dr-tune", "method.dr_tune_bank=32"]),
+        ("linear-probe", vec!["method.name=linear-probe"]),
         ("rifle", vec!["method.name=rifle"]),
         ("bi-tuning", vec!["method.name=bi-tuning"]),
         ("coin", vec!["method.name=coin"]),
@@ -45,6 +48,42 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
             assert!(world.path(name).join(file).is_file(), "{name} has no {file}");
         }
     }
+}
+
+/// The run is that of the probe: its classifier, its figures, no step.
+#[test]
+fn the_linear_probe_is_a_run_without_steps_whose_figures_are_the_probes() {
+    let world = SmallWorld::new(12, 4);
+    // A batch that the images do not fill is of no matter.
+    let config = world.config(&["method.name=linear-probe", "train.batch_size=64"]);
+    let finished = fit(&world, "run", &config);
+    let (summary, test) = (&finished.summary, finished.test.as_ref().unwrap());
+    assert_eq!((summary.method.as_str(), summary.steps), ("linear-probe", 0));
+    let probe = summary.probe.as_ref().unwrap().get("linear_top1").unwrap();
+    assert!((test.classification.top1 - probe).abs() < 1e-9, "{} {probe}", test.classification.top1);
+    assert!(finished.against_probe.unwrap().difference.abs() < 1e-9);
+    let (_, before) = coretune::checkpoints::safetensors_file::read(world.checkpoint()).unwrap();
+    let (_, best) =
+        coretune::checkpoints::safetensors_file::read(world.path("run").join("checkpoints/best.safetensors")).unwrap();
+    assert!(before.iter().all(|(name, weight)| weight.equal(&best[&format!("backbone.{name}")])));
+    assert!(best.contains_key("classifier.bias"));
+    let again = evaluate_run(&world.path("run"), &config, coretune::data::Role::Test, &mut |_| {}).unwrap();
+    assert_eq!(Some(again.figures), finished.test);
+    let refused = |settings: &[&str]| {
+        let all = ["checkpoint.path=none", "data.dir=none", "method.name=linear-probe"].iter().chain(settings);
+        let layers = all.fold(coretune::config::Layers::defaults(), |layers, text| layers.assignment(text).unwrap());
+        layers.validate().unwrap_err().to_string()
+    };
+    assert!(refused(&["method.head_init=random"]).contains("method.head_init"));
+    assert!(refused(&["run.probe=false"]).contains("run.probe"));
+}
+
+#[test]
+fn a_method_that_reads_the_probe_is_refused_without_it() {
+    let world = SmallWorld::new(12, 4);
+    let error = prepare(&world.config(&["method.name=delta", "run.probe=false"])).err().unwrap().to_string();
+    assert_eq!(error, "delta needs the linear probe, which is not measured");
+    assert!(prepare(&world.config(&["method.name=delta", "run.probe=false", "method.delta_channels=uniform"])).is_ok());
 }
 
 #[test]

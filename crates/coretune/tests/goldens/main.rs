@@ -1,4 +1,4 @@
-//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2, B4, B6, B7), values and gradients, and of the
+//! The golden files of the method (M1-M7, R1-R3, M4/M5) and of others (B2 to B4, B6, B7, B9), values and gradients, and of the
 //! evaluation (E3, E4, E7), in float32 and float64. `write_goldens.py` writes them.
 //!
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
@@ -10,9 +10,11 @@ use coretune::evaluate::calibration::{self, expected_calibration_error, negative
 use coretune::evaluate::geometry::geometry;
 use coretune::evaluate::nearest_neighbours::vote;
 use coretune::evaluate::segmentation::Confusion;
-use coretune::losses::{Focus, class_contrast, spectral_shrinkage, supervised_contrastive, triplet};
+use coretune::losses::{
+    Focus, class_contrast, feature_map_distance, spectral_shrinkage, supervised_contrastive, triplet,
+};
 use coretune::mining::{MixDraws, hardest_pairs};
-use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull};
+use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull, rotation};
 use coretune::train::{Optimizer, Rule, Trained};
 use golden_file::Golden;
 use tch::{Kind, Tensor};
@@ -249,6 +251,30 @@ fn golden_bi_tuning_category() {
         golden.assert_close("loss", &loss);
         let gradients = Tensor::run_backward(&[&loss], &[&features], false, false);
         golden.assert_close("grad.features", &gradients[0]);
+    }
+}
+
+#[test]
+fn golden_delta() {
+    for kind in KINDS {
+        let golden = Golden::open("delta", kind);
+        let map = golden.leaf("feature_map");
+        let (source, weights) = (golden.tensor("source_map"), golden.tensor("channel_weight"));
+        let loss = feature_map_distance(&map, &source, Some(&weights)).unwrap();
+        golden.assert_close("loss", &loss);
+        let gradients = Tensor::run_backward(&[&loss], &[&map], false, false);
+        golden.assert_close("grad.feature_map", &gradients[0]);
+    }
+}
+
+#[test]
+fn golden_dr_tune_rotation() {
+    for kind in KINDS {
+        let golden = Golden::open("dr_tune_rotation", kind);
+        let (bank, now) = (golden.tensor("pretrained"), golden.tensor("finetuned"));
+        let found = rotation(&bank, &now).unwrap();
+        golden.assert_close("rotation", &found);
+        golden.assert_close("rotated", &bank.matmul(&found.tr()));
     }
 }
 

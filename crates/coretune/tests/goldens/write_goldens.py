@@ -15,8 +15,7 @@ The committed files are those of seed 0. Another seed gives another set of files
 numbers that its authors have never seen: CORETUNE_GOLDENS=FOLDER cargo test golden.
 
 One generator draws the numbers of all cases, one case after the other: a new case goes to the end of `main`, or the files
-of the cases behind it change. Some cases are of methods that the program does not offer; their formulas are in the
-functions that write them, and their files are not committed.
+of the cases behind it change.
 """
 import argparse
 import json

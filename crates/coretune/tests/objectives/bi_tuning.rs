@@ -42,7 +42,7 @@ fn two_steps(model: &Model, method: &mut BiTuning) {
 fn keys_are_of_the_second_view_and_enter_the_queue_of_their_class() {
     let (model, batch) = (model(4), batch(0));
     let mut method = BiTuning::new(SETTINGS);
-    method.begin(&Start { network: &model, seed: 0, steps: 9 }).unwrap();
+    method.begin(&Start { network: &model, seed: 0, steps: 9, probe: None }).unwrap();
     let second = batch.images.narrow(0, 6, 6);
     let features = model.features(&second, Mode::TrainUntracked).unwrap();
     let projections = unit(&model.projection.as_ref().unwrap().forward(&features));
@@ -65,7 +65,7 @@ fn keys_are_of_the_second_view_and_enter_the_queue_of_their_class() {
 fn the_encoder_of_the_keys_follows_the_network_by_its_momentum() {
     let model = model(4);
     let mut method = BiTuning::new(SETTINGS);
-    method.begin(&Start { network: &model, seed: 0, steps: 9 }).unwrap();
+    method.begin(&Start { network: &model, seed: 0, steps: 9, probe: None }).unwrap();
     let names = ["backbone.layer4.0.conv1.weight", "projection.2.weight"];
     let of_model = |name: &str| model.parameters().get(name).unwrap().tensor.detach().copy();
     let starts = names.map(of_model);

@@ -12,7 +12,7 @@ const SETTINGS: CoinSettings = CoinSettings { eta: 0.1, temperature: 0.3, fracti
 
 fn begun(steps: u64) -> Coin {
     let mut coin = Coin::new(SETTINGS);
-    coin.begin(&Start { network: &model(4), seed: 0, steps }).unwrap();
+    coin.begin(&Start { network: &model(4), seed: 0, steps, probe: None }).unwrap();
     coin
 }
 

@@ -1,7 +1,7 @@
 //! What holds for every method of fine-tuning in the table.
 
 use coretune::data::Batch;
-use coretune::models::{Mode, Model};
+use coretune::models::{Linear, Mode, Model};
 use coretune::objectives::{Method, Start};
 use coretune::settings::RunKind;
 use coretune::train::{LayerRates, Optimizer, Rule, StepInput, step};
@@ -23,12 +23,16 @@ fn batch(labels: Vec<i64>) -> Batch {
 fn losses(word: &str, model: &Model, batch: &Batch, steps: u64) -> Vec<f64> {
     let config = config(&[&format!("method.name={word}")]);
     let mut objective = config.method.build(0.0).unwrap();
-    objective.begin(&Start { network: model, seed: 0, steps }).unwrap();
+    let probe = Linear::classifier(model.backbone.feature_width(), 4, 9, Device::Cpu).unwrap();
+    objective.begin(&Start { network: model, seed: 0, steps, probe: Some(&probe) }).unwrap();
     let decay = config.train.weight_decay;
     let mut optimizer = Optimizer::new(model, SGD, RATES, decay, None).pulled(objective.pulls());
     let Batch { images, labels, indices, .. } = batch;
     let images = in_views(&*objective, images);
     let batch = Batch { images, labels: labels.clone(), masks: None, indices: indices.clone() };
+    if objective.needs().preparation > 0 {
+        StepInput::new(model, &mut *objective, &batch, (0, 0)).prepare().unwrap();
+    }
     let mut one = |number| {
         let figures = step(StepInput::new(model, &mut *objective, &batch, (0, number)), &mut optimizer, 0.05).unwrap();
         figures.read().unwrap().0
@@ -36,8 +40,10 @@ fn losses(word: &str, model: &Model, batch: &Batch, steps: u64) -> Vec<f64> {
     (0..steps).map(&mut one).collect()
 }
 
+/// The methods that train.
 fn words() -> impl Iterator<Item = &'static str> {
-    Method::of(RunKind::FineTuning).map(|method| method.word)
+    let trains = |word: &str| config(&[&format!("method.name={word}")]).method.build(0.0).unwrap().needs().steps;
+    Method::of(RunKind::FineTuning).map(|method| method.word).filter(move |word| trains(word))
 }
 
 /// The fraction of the batch that the classifier gets right in training mode.

@@ -23,7 +23,7 @@ fn batch() -> Batch {
 fn three_updates_are_those_of_the_penalty_in_the_loss() {
     let (pulled, naive, batch) = (model(4), model(4), batch());
     let mut method = L2Sp::new(ALPHA, BETA, 0.0);
-    method.begin(&Start { network: &pulled, seed: 0, steps: 3 }).unwrap();
+    method.begin(&Start { network: &pulled, seed: 0, steps: 3, probe: None }).unwrap();
     let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
     let rule = Rule::Sgd { momentum: 0.9, nesterov: true };
     let mut optimizer = Optimizer::new(&pulled, rule, rates, 0.0, None).pulled(method.pulls());
@@ -66,10 +66,10 @@ fn the_start_is_kept_and_the_penalty_counts_the_distance_from_it() {
     let (model, batch) = (model(4), batch());
     let mut method = L2Sp::new(2.0, 0.0, 0.0);
     let penalty = |method: &mut L2Sp, model: &Model| {
-        let figures = super::loss_at(method, model, &batch.images, &batch.labels, 0).unwrap().figures;
+        let figures = super::loss_at(method, model, &batch.images, &batch.labels, 9).unwrap().figures;
         figures.iter().find(|(name, _)| *name == figure::PENALTY).unwrap().1.double_value(&[])
     };
-    method.begin(&Start { network: &model, seed: 0, steps: 3 }).unwrap();
+    method.begin(&Start { network: &model, seed: 0, steps: 3, probe: None }).unwrap();
     assert!(penalty(&mut method, &model).abs() < 1e-12);
     let weight = model.parameters().get("backbone.conv1.weight").unwrap().tensor.shallow_clone();
     let start = weight.detach().copy();

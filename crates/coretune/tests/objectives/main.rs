@@ -3,7 +3,9 @@
 
 mod bi_tuning;
 mod coin;
+mod delta;
 mod detached_focus;
+mod dr_tune;
 mod every_method;
 mod l2_sp;
 mod learning;
@@ -49,7 +51,7 @@ fn loss(
     images: &Tensor,
     labels: &[i64],
 ) -> Result<ObjectiveLoss, ModelError> {
-    objective.begin(&Start { network: model, seed: 3, steps: 10 })?;
+    objective.begin(&Start { network: model, seed: 3, steps: 10, probe: None })?;
     loss_at(objective, model, images, labels, 0)
 }
 

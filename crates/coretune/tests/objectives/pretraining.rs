@@ -22,7 +22,7 @@ fn encoder(seed: u64) -> Encoder {
 /// MoCo on an encoder, begun.
 fn moco(encoder: &Encoder, groups: usize, momentum: f64) -> MoCo {
     let mut moco = MoCo::new(MoCoSettings { temperature: 0.2, momentum, queue_length: 16, width: DIM, groups });
-    moco.begin(&Start { network: encoder, seed: 3, steps: 10 }).unwrap();
+    moco.begin(&Start { network: encoder, seed: 3, steps: 10, probe: None }).unwrap();
     moco
 }
 

@@ -15,7 +15,7 @@ fn classifiers(seed: u64, accumulation: Accumulation) -> Vec<Tensor> {
     let images = Tensor::randint(256, [8, 12, 12, 3], (Kind::Uint8, Device::Cpu));
     let batch = Batch { images, labels: (0..8).map(|row| row % 4).collect(), masks: None, indices: (0..8).collect() };
     let (model, mut rifle) = (model(4), Rifle::new(2, 0.0));
-    rifle.begin(&Start { network: &model, seed, steps: STEPS }).unwrap();
+    rifle.begin(&Start { network: &model, seed, steps: STEPS, probe: None }).unwrap();
     let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
     let mut optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.0, nesterov: false }, rates, 0.0, None);
     let mut after = |number| {

@@ -5,7 +5,7 @@ mod settings;
 mod standardisation;
 
 use serde::Serialize;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use self::regression::{Minimum, Regression};
 pub use self::settings::{PENALTIES, Settings, Training};
@@ -13,6 +13,7 @@ use self::standardisation::Standardisation;
 use super::calibration::negative_log_likelihood;
 use super::{EvaluateError, classification, labelled_matrix};
 use crate::engine::{guard, shape};
+use crate::models::{Linear, ModelError};
 
 /// A linear classifier of frozen features.
 #[derive(Debug)]
@@ -49,6 +50,14 @@ pub struct Fit {
 }
 
 impl LinearProbe {
+    /// The probe as a classifier that can be trained.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for exceptions of libtorch.
+    pub fn classifier(&self, device: Device) -> Result<Linear, ModelError> {
+        Linear::from_values(&self.weight, Some(&self.bias), device)
+    }
+
     /// `features W^T + b`: logits `[n, C]` of features `[n, D]`.
     ///
     /// # Errors
