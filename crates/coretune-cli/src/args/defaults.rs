@@ -89,7 +89,7 @@ fn default(setting: &Setting) -> String {
             let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));
             format!("must be given{}", in_pretraining.unwrap_or_default())
         }
-        (Some("[]"), Kind::Texts(_)) => "none".into(),
+        (Some("[]"), Kind::Texts(_) | Kind::Wholes(..)) => "none".into(),
         (Some(text), _) => {
             let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));
             let of = |method: &&Method| Some(format!(", with {} `{}`", method.word, method.default_of(setting.key)?));

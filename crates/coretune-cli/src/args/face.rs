@@ -91,6 +91,8 @@ const FACES: &[(&str, Face)] = &[
     ("data.val_split", OPENS),
     ("data.test_split", OPENS),
     ("data.layout", OPENS),
+    ("data.ignore_index", OPENS),
+    ("data.first_class", OPENS),
     ("data.check", CHECKS.flag("data-check")),
     ("data.skip_broken", DRAWS),
     ("data.label_fraction", DRAWS.common()),

@@ -82,6 +82,26 @@ impl Dataset {
         Split::with_masks(split.images().to_vec(), masks.with_coding(Arc::new(coding.map_err(other)?)))
     }
 
+    /// The same images without their masks, all of one class, `images`; itself if it has none.
+    pub(super) fn without_masks(self) -> Result<Self, DataError> {
+        if !self.has_masks() {
+            return Ok(self);
+        }
+        let classes: Arc<[String]> = Arc::from(["images".to_string()]);
+        let images_of = |split: Option<Split>| {
+            let images = split.map(|split| split.images().to_vec());
+            images.map(|images| Split::new(images.clone(), vec![0; images.len()], classes.clone())).transpose()
+        };
+        Ok(Dataset {
+            train: images_of(self.train)?,
+            validation: images_of(self.validation)?,
+            test: images_of(self.test)?,
+            titles: classes.clone(),
+            classes,
+            ..self
+        })
+    }
+
     /// Whether the images have masks, not classes.
     pub fn has_masks(&self) -> bool {
         Role::ALL.into_iter().filter_map(|role| self.split(role)).any(|split| split.masks().is_some())

@@ -331,6 +331,12 @@ impl DataError {
             DataError::MaskColors { .. } => {
                 "put a file classes.txt beside the data, with a line `name,red,green,blue` for each class"
             }
+            DataError::MaskValue { found, .. } if found.starts_with("colour") => {
+                "save masks without compression that changes colours, or correct the file of classes"
+            }
+            DataError::MaskValue { .. } => {
+                "ignore the value with {data.ignore_index=N}; if masks count classes from 1: {data.first_class=1}"
+            }
             DataError::MaskSize { .. } => {
                 "a mask needs the size of its image as it is shown: turn or scale one of the two files"
             }

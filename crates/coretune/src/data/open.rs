@@ -72,7 +72,7 @@ impl Dataset {
     pub fn open_unlabelled(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
         let Some((images, left_out)) = image_folder::without_classes(path, options)? else {
-            return Dataset::open(path, options);
+            return Dataset::open(path, options)?.without_masks();
         };
         let images: Vec<ImageSource> = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         let classes: Arc<[String]> = Arc::from(["images".to_string()]);

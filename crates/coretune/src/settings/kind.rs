@@ -70,6 +70,8 @@ pub enum Kind {
     Colour(Range),
     /// Any number of texts.
     Texts(&'static str),
+    /// Any number of integers from the first to the second, both included.
+    Wholes(i64, i64),
 }
 
 /// Why a value is refused; `found` describes the value given.
@@ -94,6 +96,7 @@ impl Kind {
             Kind::Switch => "true|false",
             Kind::Choice(_) => "NAME",
             Kind::Colour(_) => "R,G,B",
+            Kind::Wholes(..) => "N[,N]",
         }
     }
 
@@ -111,7 +114,7 @@ impl Kind {
             },
             Kind::Whole(..) | Kind::Switch => as_toml().unwrap_or_else(bare),
             Kind::Number(_) => as_toml().or_else(|| text.parse().ok().map(Value::Float)).unwrap_or_else(bare),
-            Kind::Colour(_) | Kind::Texts(_) => as_toml()
+            Kind::Colour(_) | Kind::Texts(_) | Kind::Wholes(..) => as_toml()
                 .filter(Value::is_array)
                 .unwrap_or_else(|| Value::Array(text.split(',').map(|part| self.parse_part(part.trim())).collect())),
         }
@@ -119,10 +122,12 @@ impl Kind {
 
     /// One element of a list given with commas.
     fn parse_part(self, text: &str) -> Value {
-        match (self, text.parse()) {
-            (Kind::Colour(_), Ok(number)) => Value::Float(number),
-            _ => Value::String(text.to_string()),
-        }
+        let number = match self {
+            Kind::Colour(_) => text.parse().ok().map(Value::Float),
+            Kind::Wholes(..) => text.parse().ok().map(Value::Integer),
+            _ => None,
+        };
+        number.unwrap_or_else(|| Value::String(text.to_string()))
     }
 
     /// The value in its normal form (an integer given for a number becomes a float), or why it is refused.
@@ -149,6 +154,10 @@ impl Kind {
                 .collect::<Result<_, _>>()
                 .map(Value::Array),
             (Kind::Texts(_), Value::Array(parts)) if parts.iter().all(Value::is_str) => Ok(Value::Array(parts)),
+            (Kind::Wholes(low, high), Value::Array(parts)) => {
+                let checked = parts.into_iter().map(|part| Kind::Whole(low, high).check(part));
+                checked.collect::<Result<_, _>>().map(Value::Array)
+            }
             (_, other) => Err(Refusal::Type { found: describe(&other) }),
         }
     }
@@ -165,6 +174,7 @@ impl Kind {
             Kind::Choice(names) => one_of(&names()),
             Kind::Colour(range) => format!("three numbers, each {range}"),
             Kind::Texts(_) => "a list of strings".into(),
+            Kind::Wholes(low, high) => format!("integers from {low} to {high}"),
         }
     }
 }
@@ -220,6 +230,11 @@ mod tests {
         let expected = Ok(Value::Array(vec![Value::Float(0.5), Value::Float(0.0), Value::Float(1.0)]));
         assert_eq!(colour.check(colour.parse("0.5, 0,1")), expected);
         assert_eq!(colour.check(colour.parse("[0.5, 0, 1]")), expected);
+        let numbers = Kind::Wholes(0, 300);
+        let expected = Ok(Value::Array(vec![Value::Integer(11), Value::Integer(300)]));
+        assert_eq!(numbers.check(numbers.parse("11,300")), expected);
+        assert_eq!(numbers.check(numbers.parse("11")), Ok(Value::Array(vec![Value::Integer(11)])));
+        assert!(numbers.check(numbers.parse("11,301")).is_err() && numbers.check(numbers.parse("void")).is_err());
     }
 
     #[test]

@@ -316,6 +316,15 @@ fn parts_budgets_and_hashes_keep_images_and_masks_together() {
 }
 
 #[test]
+fn pretraining_takes_the_images_alone() {
+    let folder = folder(&["images/a.png", "masks/a.png", "images/b.png", "masks/b.png"]);
+    let data = Dataset::open_unlabelled(folder.path(), &DatasetOptions::default()).unwrap();
+    let train = data.train.unwrap();
+    assert!(train.masks().is_none());
+    assert_eq!((train.labels(), train.classes().len()), (&[0, 0][..], 1));
+}
+
+#[test]
 fn the_classes_of_a_run_keep_their_positions() {
     let folder = folder(&["images/a.png", "masks/a.png"]);
     let data = open(&folder);

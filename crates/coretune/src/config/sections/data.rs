@@ -28,6 +28,12 @@ pub struct DataSection {
     pub test_split: Option<String>,
     /// What the folders at the top are.
     pub layout: Layout,
+    /// Numbers in masks whose pixels are ignored, beside 255.
+    #[serde(default)]
+    pub ignore_index: Vec<u16>,
+    /// The number in masks of the first class.
+    #[serde(default)]
+    pub first_class: u16,
     /// How closely the data is checked before it is used.
     pub check: DataCheck,
     /// Whether images that cannot be read are left out.
@@ -111,7 +117,7 @@ impl DataSection {
             val_split: self.val_split.clone(),
             test_split: self.test_split.clone(),
             layout: self.layout,
-            masks: MaskOptions::default(),
+            masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },
         }
     }
 }
@@ -135,6 +141,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default(Layout::Auto.name())
         .becomes(|_| "splits if their names say so, else classes".into())
         .read_by(RunKind::ALL),
+    setting("data.ignore_index", Kind::Wholes(0, 65_535), "values in masks that are ignored, beside 255")
+        .default("[]")
+        .on_resume(Fixed),
+    setting("data.first_class", Kind::Whole(0, 1), "value in masks of the first class").default("0").on_resume(Fixed),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())
         .on_resume(Free)
