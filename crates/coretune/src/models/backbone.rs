@@ -284,7 +284,7 @@ impl Backbone {
     /// As [`Backbone::features`], and for a stage that the network does not have.
     pub fn features_after(&self, stage: usize, map: &Tensor, mode: Mode) -> Tensor {
         let rest = self.stages[stage + 1..].iter();
-        self.pool(&rest.fold(map.shallow_clone(), |x, stage| stage.apply(x, &mut Run { mode })))
+        self.pool(&rest.fold(map.shallow_clone(), |x, stage| stage.apply(x, &mut Run::new(mode))))
     }
 
     /// Pooled features f32 `[n, D]` of the last stage's map `[n, D, h', w']`.
