@@ -25,7 +25,7 @@
 //!     label_smoothing: 0.0,
 //! };
 //! let (seed, step) = (0, 0);
-//! let batch = FeatureBatch { features: &features, labels: &labels, classes: 3, draw: (seed, step) };
+//! let batch = FeatureBatch::new(&features, &labels, 3, (seed, step));
 //! let heads = Heads {
 //!     classifier: &|rows| rows.matmul(&classifier.tr()),
 //!     projection: &|rows| rows.matmul(&projection.tr()),

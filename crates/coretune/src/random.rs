@@ -38,6 +38,8 @@ pub enum Purpose {
     Dropout = 13,
     /// The same in an auxiliary head.
     AuxiliaryDropout = 14,
+    /// Keys of a map's positions, of which the largest become rows; epoch = step, index = position of the image in the split.
+    Pixels = 15,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

@@ -1,8 +1,11 @@
-//! Hard pairs in feature space (METHOD M1-M3): which rows are hardest for an anchor, and what is mixed from them.
+//! Hard pairs in feature space (METHOD M1-M3): which rows are hardest for an anchor, and what is mixed from them; and which
+//! positions of a map become rows.
 
 mod hardest_pairs;
 mod mixing;
+mod pixels;
 
 pub use hardest_pairs::{HardestPairs, cosines, hardest_pairs, reference_hardest_pairs};
 pub use mixing::{MixDraws, hard_positives, semi_hard_negatives};
 pub(crate) use mixing::{coefficient_column, mix_with_partner};
+pub use pixels::{MapLabels, PixelDraws, SampledPixels, sample_pixels};

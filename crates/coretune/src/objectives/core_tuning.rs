@@ -1,8 +1,8 @@
 use serde::Deserialize;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::supervised_contrastive::{ETA, TEMPERATURE};
-use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
+use super::{Dense, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{
@@ -172,13 +172,44 @@ impl CoreTuning {
         draws: &MixDraws,
     ) -> Result<ObjectiveLoss, EngineError> {
         let mixed = self.mix(batch.features, batch.labels, batch.classes, draws)?;
-        let logits = (heads.classifier)(&mixed.rows);
-        let classification = soft_cross_entropy(&logits, &smooth(&mixed.soft_targets, self.label_smoothing)?)?;
+        let ObjectiveLoss { total: classification, mut figures } = match &batch.dense {
+            None => self.classification(heads, &mixed)?,
+            Some(dense) => self.dense_classification(heads, &mixed, dense)?,
+        };
         let contrastive = self.contrast(&heads.project(&mixed.rows), batch.labels, &mixed)?;
-        let mut figures =
-            vec![(figure::CLASSIFICATION, classification.detach()), (figure::CONTRASTIVE, contrastive.detach())];
+        figures.push((figure::CONTRASTIVE, contrastive.detach()));
         figures.extend(hardness(&mixed, batch.labels));
+        if let Some(dense) = &batch.dense {
+            figures.push((figure::HARDEST_POSITIVE_ELSEWHERE, elsewhere(&mixed, batch.labels, dense.images)));
+        }
         Ok(ObjectiveLoss { total: classification + self.eta * contrastive, figures })
+    }
+
+    /// M6.
+    fn classification(&self, heads: &Heads<'_>, mixed: &MixedRows) -> Result<ObjectiveLoss, EngineError> {
+        let logits = (heads.classifier)(&mixed.rows);
+        let total = soft_cross_entropy(&logits, &smooth(&mixed.soft_targets, self.label_smoothing)?)?;
+        let figures = vec![(figure::CLASSIFICATION, total.detach())];
+        Ok(ObjectiveLoss { total, figures })
+    }
+
+    /// M6 on pixels: the cross-entropy of all labelled pixels + 1/2 x the mean of the 2n mixed rows'.
+    fn dense_classification(
+        &self,
+        heads: &Heads<'_>,
+        mixed: &MixedRows,
+        dense: &Dense<'_>,
+    ) -> Result<ObjectiveLoss, EngineError> {
+        let originals = mixed.rows.size()[0] / 3;
+        let of_mixed = |rows: &Tensor| rows.narrow(0, originals, 2 * originals);
+        let logits = (heads.classifier)(&of_mixed(&mixed.rows));
+        let targets = smooth(&of_mixed(&mixed.soft_targets), self.label_smoothing)?;
+        let of_mixed = soft_cross_entropy(&logits, &targets)?;
+        let figures = vec![
+            (figure::CLASSIFICATION, dense.cross_entropy.detach()),
+            (figure::MIXED_CLASSIFICATION, of_mixed.detach()),
+        ];
+        Ok(ObjectiveLoss { total: dense.cross_entropy + 0.5 * of_mixed, figures })
     }
 }
 
@@ -197,15 +228,26 @@ impl Objective for CoreTuning {
     }
 }
 
+/// Of the rows whose class has another row: the fraction whose hardest positive comes from another image.
+fn elsewhere(mixed: &MixedRows, labels: &[i64], images: &[i64]) -> Tensor {
+    let (device, kind) = (mixed.cosines.device(), mixed.cosines.kind());
+    let images = Tensor::from_slice(images).to_device(device);
+    let other = images.index_select(0, &mixed.pairs.positive).not_equal_tensor(&images).to_kind(kind);
+    let has_positive = have_positive(labels, device).to_kind(kind);
+    (other * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0)
+}
+
+/// Bool `[n]`: whether a row of the same class exists.
+fn have_positive(labels: &[i64], device: Device) -> Tensor {
+    same_class(labels, device).logical_and(&off_diagonal(labels.len() as i64, device)).any_dim(1, false)
+}
+
 /// How hard the mined pairs are: mean cosine of anchors with their hardest positive and hardest negative.
 fn hardness(mixed: &MixedRows, labels: &[i64]) -> Vec<(&'static str, Tensor)> {
     let cosines = &mixed.cosines;
     let kind = cosines.kind();
     let picked = |partner: &Tensor| cosines.gather(1, &partner.unsqueeze(1), false).squeeze_dim(1);
-    let has_positive = same_class(labels, cosines.device())
-        .logical_and(&off_diagonal(labels.len() as i64, cosines.device()))
-        .any_dim(1, false)
-        .to_kind(kind);
+    let has_positive = have_positive(labels, cosines.device()).to_kind(kind);
     let mean = (picked(&mixed.pairs.positive) * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0);
     let mut figures = vec![(figure::HARDEST_POSITIVE_COSINE, mean)];
     if mixed.pairs.have_negatives {

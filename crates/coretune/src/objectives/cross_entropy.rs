@@ -15,7 +15,7 @@ pub(super) const METHOD: Method = Method {
     build: |values| Box::new(CrossEntropy { label_smoothing: values.label_smoothing }),
 };
 
-/// B1, CE-tuning: the mean cross-entropy of the batch.
+/// B1, CE-tuning: the mean cross-entropy of the batch, or of all labelled pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct CrossEntropy {
     /// Label smoothing, 0 to below 1.
@@ -28,6 +28,11 @@ impl CrossEntropy {
     /// # Errors
     /// [`EngineError`] for shapes that do not fit.
     pub fn loss_of(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
+        if let Some(dense) = &batch.dense {
+            let total = dense.cross_entropy.shallow_clone();
+            let figures = vec![(figure::CLASSIFICATION, total.detach())];
+            return Ok(ObjectiveLoss { total, figures });
+        }
         let targets = one_hot(batch.labels, batch.classes, batch.features)?;
         let logits = (heads.classifier)(batch.features);
         let total = soft_cross_entropy(&logits, &smooth(&targets, self.label_smoothing)?)?;

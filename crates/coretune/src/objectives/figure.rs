@@ -2,6 +2,8 @@
 
 /// M6, or the mean cross-entropy of methods without mixing.
 pub const CLASSIFICATION: &str = "classification";
+/// M6 of the mixed rows alone, before its weight 1/2, where the rows are positions of maps.
+pub const MIXED_CLASSIFICATION: &str = "mixed_classification";
 /// M5 before its weight eta.
 pub const CONTRASTIVE: &str = "contrastive";
 /// B4 before its weight.
@@ -22,6 +24,8 @@ pub const CATEGORY: &str = "category";
 pub const HARDEST_POSITIVE_COSINE: &str = "hardest_positive_cosine";
 /// Mean cosine between anchors and their hardest negatives; absent from a batch of one class.
 pub const HARDEST_NEGATIVE_COSINE: &str = "hardest_negative_cosine";
+/// Of the positions whose class has another one in the batch: the fraction whose hardest positive comes from another image.
+pub const HARDEST_POSITIVE_ELSEWHERE: &str = "hardest_positive_elsewhere";
 /// Fraction of the anchors whose other view is nearest.
 pub const ACCURACY: &str = "accuracy";
 /// Mean cosine of an image's two views; alignment is 2 - 2 of it.

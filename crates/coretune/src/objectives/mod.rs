@@ -44,7 +44,7 @@ pub use methods::METHODS;
 pub use mix_and_match::MixAndMatch;
 pub use moco::{MoCo, MoCoSettings, momentum_update};
 pub use objective::{FileNames, Needs, Objective, ObjectiveLoss, Pull, QueueSize, Start};
-pub use pass::{FeatureBatch, Heads, Pass};
+pub use pass::{Dense, FeatureBatch, Heads, Pass};
 pub use queue::Queue;
 pub use rifle::Rifle;
 pub use simclr::SimClr;

@@ -33,6 +33,25 @@ pub struct FeatureBatch<'a> {
     pub classes: i64,
     /// Seed of the run and number of the step: what random draws depend on.
     pub draw: (u64, u64),
+    /// Where the rows are positions of maps: the loss of all labelled pixels, which takes the place of the rows' own
+    /// cross-entropy.
+    pub dense: Option<Dense<'a>>,
+}
+
+/// What rows that were sampled from maps have beside their features and labels.
+#[derive(Clone, Copy)]
+pub struct Dense<'a> {
+    /// The cross-entropy over all labelled pixels of the step: a scalar with graph.
+    pub cross_entropy: &'a Tensor,
+    /// The image of each row, by its place in the batch; on the host.
+    pub images: &'a [i64],
+}
+
+impl<'a> FeatureBatch<'a> {
+    /// Rows whose cross-entropy is that of the rows themselves, as in classification.
+    pub fn new(features: &'a Tensor, labels: &'a [i64], classes: i64, draw: (u64, u64)) -> Self {
+        FeatureBatch { features, labels, classes, draw, dense: None }
+    }
 }
 
 /// One batch on its way through the network, as an objective sees it: images, labels, features, feature maps, weights
@@ -52,6 +71,7 @@ pub struct Pass<'a> {
     pub heads: Heads<'a>,
     world: World,
     features: OnceCell<Tensor>,
+    dense: Option<Dense<'a>>,
     maps: Option<OnceCell<Vec<Tensor>>>,
 }
 
@@ -65,7 +85,8 @@ impl<'a> Pass<'a> {
         draw: (u64, u64),
         world: World,
     ) -> Self {
-        Pass { images, labels, draw, step: draw.1, network, heads, world, features: OnceCell::new(), maps: None }
+        let features = OnceCell::new();
+        Pass { images, labels, draw, step: draw.1, network, heads, world, features, dense: None, maps: None }
     }
 
     /// The same pass for a method that reads [`Pass::stage_maps`]: the maps of the one pass through the network are
@@ -87,6 +108,13 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn with_features(mut self, features: &Tensor) -> Self {
         self.features = OnceCell::from(features.shallow_clone());
+        self
+    }
+
+    /// The same pass, where the features are rows that were sampled from maps.
+    #[must_use]
+    pub fn with_dense(mut self, dense: Dense<'a>) -> Self {
+        self.dense = Some(dense);
         self
     }
 
@@ -140,6 +168,7 @@ impl<'a> Pass<'a> {
     /// As [`Pass::features`].
     pub fn batch(&self) -> Result<FeatureBatch<'_>, ModelError> {
         let classes = self.network.classifier().map_or(0, Linear::outputs);
-        Ok(FeatureBatch { features: self.features()?, labels: self.labels, classes, draw: self.draw })
+        let (features, labels, draw, dense) = (self.features()?, self.labels, self.draw, self.dense);
+        Ok(FeatureBatch { features, labels, classes, draw, dense })
     }
 }

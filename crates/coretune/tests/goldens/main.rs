@@ -4,6 +4,7 @@
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
 
 mod golden_file;
+mod pixels;
 mod pretraining;
 
 use coretune::evaluate::calibration::{self, expected_calibration_error, negative_log_likelihood};
@@ -75,7 +76,7 @@ impl Case {
     /// The loss, its terms and the gradient with respect to features and weights.
     fn compare(&self, golden: &Golden, method: &CoreTuning, prefix: &str) {
         let classes = self.weight("classifier.weight").size()[0];
-        let batch = FeatureBatch { features: &self.features, labels: &self.labels, classes, draw: (0, 0) };
+        let batch = FeatureBatch::new(&self.features, &self.labels, classes, (0, 0));
         let heads = Heads { classifier: &|rows| self.classify(rows), projection: &|rows| self.project(rows) };
         let loss = method.loss_with(&batch, &heads, &self.draws).unwrap();
         golden.assert_close("classification", &loss.figures[0].1);

@@ -462,6 +462,126 @@ def calibration_case(write, g, bins=15):
           negative_log_likelihood=nll)
 
 
+def bilinear(map_, height, width):
+    """Logits `[C, h, w]` at every pixel, corners not aligned; a loop over pixels."""
+    _, h, w = map_.shape
+
+    def source(place, size, sizes):
+        x = max((place + 0.5) * size / sizes - 0.5, 0.0)
+        low = min(int(x), size - 1)
+        return low, min(low + 1, size - 1), x - low
+
+    rows = []
+    for y in range(height):
+        top, bottom, v = source(y, h, height)
+        for x in range(width):
+            left, right, u = source(x, w, width)
+            rows.append((1 - v) * ((1 - u) * map_[:, top, left] + u * map_[:, top, right])
+                        + v * ((1 - u) * map_[:, bottom, left] + u * map_[:, bottom, right]))
+    return torch.stack(rows, 1).reshape(-1, height, width)
+
+
+def pixel_cross_entropy(maps, masks):
+    """The mean over all labelled pixels of all images."""
+    total, labelled = maps.sum() * 0.0, 0
+    for map_, mask in zip(maps, masks):
+        logits = bilinear(map_, *mask.shape)
+        for y in range(mask.shape[0]):
+            for x in range(mask.shape[1]):
+                if mask[y, x] == 255:
+                    continue
+                total = total - (logits[mask[y, x], y, x] - torch.logsumexp(logits[:, y, x], 0))
+                labelled += 1
+    return total / labelled
+
+
+def sampled_positions(logits, masks, keys, most):
+    """Of each class of each image the `most` positions with the largest keys; the misclassified ones with the largest
+    draws, at most half of `most`, have keys that are 1 larger."""
+    n, _, h, w = logits.shape
+    rows, labels, images = [], [], []
+    for i in range(n):
+        height, width = masks[i].shape
+        label = {}
+        for y in range(h):
+            for x in range(w):
+                label[y * w + x] = int(masks[i][(2 * y + 1) * height // (2 * h), (2 * x + 1) * width // (2 * w)])
+        for c in sorted(set(label.values()) - {255}):
+            inside = [p for p in label if label[p] == c]
+            wrong = [p for p in inside if int(logits[i, :, p // w, p % w].argmax()) != c]
+            wrong = sorted(wrong, key=lambda p: -keys[i, p].item())[: most // 2]
+            key = {p: keys[i, p].item() + (1.0 if p in wrong else 0.0) for p in inside}
+            for p in sorted(inside, key=lambda p: -key[p])[:most]:
+                rows.append(i * h * w + p)
+                labels.append(c)
+                images.append(i)
+    return torch.tensor(rows), torch.tensor(labels), torch.tensor(images)
+
+
+def pixels_case(write, g, temperature=0.1, eta=0.1, most=4, auxiliary=0.4):
+    """Core-tuning and SCL on pixels: the cross-entropy of all labelled pixels, half of that of the mixed rows, contrast of
+    sampled positions."""
+    n, dim, classes, h, w, height, width = 3, 6, 4, 4, 5, 13, 17
+    features = torch.randn(n, dim, h, w, generator=g, requires_grad=True)
+    auxiliary_map = torch.randn(n, classes, h, w, generator=g, requires_grad=True)
+    coarse = torch.randint(0, classes, (n, 3, 4), generator=g)
+    masks = coarse.repeat_interleave(5, 1).repeat_interleave(5, 2)[:, :height, :width].clone()
+    masks[torch.rand(n, height, width, generator=g) < 0.2] = 255
+    keys = torch.rand(n, h * w, generator=g)
+    weight = {
+        "classifier.weight": torch.randn(classes, dim, generator=g) * 0.3,
+        "classifier.bias": torch.randn(classes, generator=g) * 0.1,
+        "projection.0.weight": torch.randn(dim, dim, generator=g) * 0.3,
+        "projection.0.bias": torch.randn(dim, generator=g) * 0.1,
+        "projection.2.weight": torch.randn(8, dim, generator=g) * 0.3,
+        "projection.2.bias": torch.randn(8, generator=g) * 0.1,
+    }
+    for w_ in weight.values():
+        w_.requires_grad_(True)
+
+    def classify(rows):
+        return rows @ weight["classifier.weight"].T + weight["classifier.bias"]
+
+    def project(rows):
+        hidden = (rows @ weight["projection.0.weight"].T + weight["projection.0.bias"]).relu()
+        return unit(hidden @ weight["projection.2.weight"].T + weight["projection.2.bias"])
+
+    every = features.permute(0, 2, 3, 1).reshape(-1, dim)
+    logits = classify(every).reshape(n, h, w, classes).permute(0, 3, 1, 2)
+    dense = pixel_cross_entropy(logits, masks) + auxiliary * pixel_cross_entropy(auxiliary_map, masks)
+    positions, labels, images = sampled_positions(logits.detach(), masks, keys, most)
+    rows, targets, m = every[positions], one_hot(labels, classes), len(positions)
+    hp, hn = mine(rows, labels)
+    partner = []
+    for i in range(m):
+        other = [j for j in range(m) if labels[j] != labels[i]]
+        partner.append(other[int(torch.randint(0, len(other), (1,), generator=g))])
+    lam_positive = torch.rand(m, generator=g)
+    lam_negative = torch.rand(m, generator=g).clamp_min(0.8)
+    partner = torch.tensor(partner)
+    positive, positive_target = hard_positive_mix(rows, targets, hp, hn, lam_positive)
+    negative, negative_target = semi_hard_negative_mix(rows, targets, partner, lam_negative)
+    mixed = soft_cross_entropy(classify(torch.cat([positive, negative])),
+                               torch.cat([positive_target, negative_target]))
+    own = contrast_own_pairs(project(torch.cat([rows, positive, negative])), labels, (hn >= 0).tolist(),
+                             temperature, 1)
+    supervised = supervised_contrast(project(rows), labels, temperature)
+    paired = [i for i in range(m) if int((labels == labels[i]).sum()) > 1]
+    elsewhere = torch.tensor(sum(float(images[hp[i]] != images[i]) for i in paired) / len(paired))
+    draws = dict(lam_positive=lam_positive, lam_negative=lam_negative, partner=partner)
+    out = {}
+    for method, total in (("core_tuning", dense + 0.5 * mixed + eta * own), ("scl", dense + eta * supervised)):
+        out[f"{method}.total"] = total
+        leaves = dict(features=features, auxiliary=auxiliary_map, **weight)
+        grads = torch.autograd.grad(total, list(leaves.values()), retain_graph=True, allow_unused=True)
+        for (key, leaf), grad in zip(leaves.items(), grads):
+            out[f"{method}.grad.{key}"] = grad if grad is not None else torch.zeros_like(leaf)
+    write("pixels", "Core-tuning on pixels", dict(temperature=temperature, eta=eta, per_class=most, auxiliary=auxiliary),
+          features=features, auxiliary=auxiliary_map, masks=masks.to(torch.uint8).reshape(-1), keys=keys.reshape(-1),
+          positions=positions, labels=labels, images=images, dense=dense, mixed=mixed, contrastive=own,
+          supervised=supervised, elsewhere=elsewhere, **draws, **weight, **out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
@@ -496,6 +616,7 @@ def main():
     reference_case(write, "reference_pairs_relu_features", g, 16, 8, 4, positive_features=True)
     mining_ties_case(write, g)
     nearest_neighbours_case(write, g)
+    pixels_case(write, g)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ fn the_first_seven_tenths_of_the_steps_are_contrast_alone_and_then_it_is_a_tenth
     let targets = one_hot(&labels, 3, &features).unwrap();
     let classification = soft_cross_entropy(&features.matmul(&classifier), &targets).unwrap().double_value(&[]);
 
-    let batch = FeatureBatch { features: &features, labels: &labels, classes: 3, draw: (0, 0) };
+    let batch = FeatureBatch::new(&features, &labels, 3, (0, 0));
     let coin = begun(20);
     let total = |step| coin.loss_of(&batch, &heads, step).unwrap().total.double_value(&[]);
     for (step, expected) in [

@@ -35,7 +35,7 @@ fn triplets_are_the_farthest_positive_and_the_nearest_negative_of_each_anchor_th
     for labels in [vec![0, 1, 2, 0, 1, 0, 1, 1], vec![0, 0, 0, 1], vec![1, 1, 1], vec![0, 1, 2], vec![2, 2], vec![0, 1]]
     {
         let features = rows([labels.len() as i64, 4]);
-        let batch = FeatureBatch { features: &features, labels: &labels, classes: 3, draw: (0, 0) };
+        let batch = FeatureBatch::new(&features, &labels, 3, (0, 0));
         let method = MixAndMatch { weight: 0.7, margin: 0.3, label_smoothing: 0.0 };
         let total = method.loss_of(&batch, &heads).unwrap().total.double_value(&[]);
         let targets = one_hot(&labels, 3, &features).unwrap();

@@ -81,7 +81,7 @@ fn core_tuning_does_not_see_the_order_of_its_images_when_the_draws_go_with_them(
         let method = CoreTuning { pairs, eta: 1.0, alpha: 1.0, temperature: 0.5, focus, label_smoothing: 0.1 };
         let draws = method.draws(&labels(), (5, 6)).unwrap();
         let of = |features: &Tensor, labels: &[i64], draws: &MixDraws| {
-            let batch = FeatureBatch { features, labels, classes: CLASSES, draw: (5, 6) };
+            let batch = FeatureBatch::new(features, labels, CLASSES, (5, 6));
             method.loss_with(&batch, &heads, draws).unwrap().total.double_value(&[])
         };
         let before = of(&features, &labels(), &draws);
