@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{Preparation, Splits};
 use crate::data::Batch;
-use crate::engine::{World, peak_rss_bytes};
+use crate::engine::peak_rss_bytes;
 use crate::models::Linear;
 use crate::objectives::{Needs, Start};
 use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
@@ -58,7 +58,7 @@ impl Preparation {
         let accumulation = training_plan::accumulation(&config.train);
         let mut make_step = |batch: &Batch, accumulation| -> Result<(), RunError> {
             let (network, objective) = (&model, &mut *objective);
-            let input = StepInput { network, objective, batch, draw: (seed, 0), accumulation, world: World::Alone };
+            let input = StepInput::new(network, objective, batch, (seed, 0)).accumulated(accumulation);
             step(input, &mut optimizer, RATE)?.read()?;
             Ok(())
         };

@@ -68,6 +68,7 @@ impl Learner for Pretraining {
             network: &self.encoder,
             objective: &mut *self.objective,
             batch,
+            rows: None,
             draw: (self.seed, number),
             accumulation: Accumulation::Whole,
             world: self.world,

@@ -57,6 +57,7 @@ impl Learner for FineTuning {
             network: &self.model,
             objective: &mut *self.objective,
             batch,
+            rows: None,
             draw: (self.seed, number),
             accumulation: self.accumulation,
             world: self.world,

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
-use super::Optimizer;
 use super::figures::DeviceFigures;
+use super::{ImageRows, Optimizer, RowSource, Rows};
 use crate::data::Batch;
 use crate::engine::{World, guard};
 use crate::models::{Mode, ModelError, Network};
-use crate::objectives::{Heads, Objective, ObjectiveLoss, Pass};
+use crate::objectives::{Dense, Heads, Objective, ObjectiveLoss, Pass};
 
 /// How a batch that does not fit into memory is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,10 @@ pub struct StepInput<'a> {
     pub network: &'a dyn Network,
     /// What is minimised.
     pub objective: &'a mut dyn Objective,
-    /// Images and labels.
+    /// Images, and labels or masks.
     pub batch: &'a Batch,
+    /// Where the rows come from; `None`: each image of the batch is one, with its label.
+    pub rows: Option<&'a dyn RowSource>,
     /// Seed of the run and number of the step: what the objective's random draws depend on.
     pub draw: (u64, u64),
     /// How the batch is computed.
@@ -98,45 +100,51 @@ pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<
 
 fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let Batch { images, labels, .. } = input.batch;
-    let loss = input.loss(images, labels, None, input.draw)?;
+    let rows = input.rows.map(|source| source.rows(0..input.images(), Mode::Train)).transpose()?;
+    let loss = match &rows {
+        None => input.loss(images, labels, None, input.draw)?,
+        Some(rows) => input.loss(images, &rows.labels, Some(rows), input.draw)?,
+    };
     Ok(guard("computing gradients", || {
         let gradients = Tensor::run_backward(&[&loss.total], weights, false, false);
         (gradients, DeviceFigures::gather(&loss))
     })?)
 }
 
-/// Features first, without graph; then the gradient of the loss with respect to them; then the network again, part by
-/// part, with that gradient.
+/// Rows first, without graph; then the gradient of the loss with respect to them; then the network again, part by part,
+/// with that gradient.
 fn exact(
     input: &mut StepInput<'_>,
     weights: &[&Tensor],
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    let Batch { images, labels, .. } = input.batch;
-    let network = input.network;
-    let parts = parts(labels.len(), part);
-    let of_parts: Vec<Tensor> = parts
-        .iter()
-        .map(|rows| no_grad(|| network.features(&rows_of(images, rows), Mode::TrainUntracked)))
-        .collect::<Result<_, _>>()?;
-    let features = guard("joining features", || Tensor::cat(&of_parts, 0).set_requires_grad(true))?;
-    let loss = input.loss(images, labels, Some(&features), input.draw)?;
-    let inputs: Vec<&Tensor> = weights.iter().copied().chain([&features]).collect();
-    // Of the weights, only the heads' lie between the features and the loss.
-    let (mut gradients, figures) = guard("computing the gradient of the features", || {
+    let of_images = ImageRows { network: input.network, batch: input.batch };
+    let source = input.rows.unwrap_or(&of_images);
+    let of_parts: Vec<(Range<usize>, Rows)> = parts(input.images(), part)
+        .into_iter()
+        .map(|part| Ok((part.clone(), no_grad(|| source.rows(part, Mode::TrainUntracked))?)))
+        .collect::<Result<_, ModelError>>()?;
+    let mut rows = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows)))?;
+    let leaves = rows.make_leaves();
+    let loss = input.loss(&input.batch.images, &rows.labels, Some(&rows), input.draw)?;
+    let inputs: Vec<&Tensor> = weights.iter().copied().chain(&leaves).collect();
+    // Of the weights, only the heads' lie between the rows and the loss.
+    let (mut gradients, figures) = guard("computing the gradient of the rows", || {
         let gradients = Tensor::run_backward(&[&loss.total], &inputs, false, false);
         (gradients, DeviceFigures::gather(&loss))
     })?;
-    let of_features = gradients.pop().unwrap_or_else(Tensor::new);
-    for rows in &parts {
-        let again = network.features(&rows_of(images, rows), Mode::Train)?;
-        if !again.requires_grad() {
+    let of_leaves = gradients.split_off(weights.len());
+    let mut first = 0;
+    for (part, earlier) in &of_parts {
+        let again = source.again(part.clone(), earlier)?;
+        let count = earlier.labels.len() as i64;
+        let replayed = guard("replaying the gradient of the rows", || again.replayed(&of_leaves, first, count))?;
+        first += count;
+        if !replayed.requires_grad() {
             // The whole network is frozen: only the heads learn, and their gradients are complete.
             break;
         }
         guard("computing gradients", || {
-            let wanted = rows_of(&of_features, rows);
-            let replayed = (again * wanted).sum(Kind::Float);
             add(&mut gradients, Tensor::run_backward(&[&replayed], weights, false, false));
         })?;
     }
@@ -149,6 +157,9 @@ fn split(
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let Batch { images, labels, .. } = input.batch;
+    if input.rows.is_some() {
+        return Err(ModelError::Indivisible { method: input.objective.name() });
+    }
     let (seed, step) = input.draw;
     let parts = parts(labels.len(), part);
     let count = parts.len() as u64;
@@ -190,7 +201,15 @@ fn add(sums: &mut [Tensor], gradients: Vec<Tensor>) {
 impl<'a> StepInput<'a> {
     /// A step of one process on a whole batch.
     pub fn new(network: &'a dyn Network, objective: &'a mut dyn Objective, batch: &'a Batch, draw: (u64, u64)) -> Self {
-        StepInput { network, objective, batch, draw, accumulation: Accumulation::Whole, world: World::Alone }
+        StepInput {
+            network,
+            objective,
+            batch,
+            rows: None,
+            draw,
+            accumulation: Accumulation::Whole,
+            world: World::Alone,
+        }
     }
 
     /// The same step, with its batch computed in another way.
@@ -209,15 +228,35 @@ impl<'a> StepInput<'a> {
         self.with_pass(images, labels, None, self.draw, Objective::prepare)
     }
 
-    /// The objective on images, or on their features where these were computed before.
+    /// Images of the batch, in one view.
+    fn images(&self) -> usize {
+        self.batch.indices.len()
+    }
+
+    /// The same step on rows of another source.
+    #[must_use]
+    pub fn with_rows(mut self, rows: &'a dyn RowSource) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// The objective on images, or on rows that were computed before.
     fn loss(
         &mut self,
         images: &Tensor,
         labels: &[i64],
-        features: Option<&Tensor>,
+        rows: Option<&Rows>,
         draw: (u64, u64),
     ) -> Result<ObjectiveLoss, ModelError> {
-        self.with_pass(images, labels, features, draw, Objective::loss)
+        let dense = rows.and_then(|rows| rows.dense.as_ref());
+        let mut loss = match dense {
+            // Without a labelled position nothing can be compared; the cross-entropy is what is left.
+            Some(dense) if labels.is_empty() => dense.alone(),
+            _ => self.with_pass(images, labels, rows, draw, Objective::loss)?,
+        };
+        let of_pixels = dense.iter().flat_map(|dense| &dense.figures);
+        loss.figures.extend(of_pixels.map(|(name, value)| (*name, value.shallow_clone())));
+        Ok(loss)
     }
 
     /// Makes the objective's pass over images and hands it to `use_pass`.
@@ -225,7 +264,7 @@ impl<'a> StepInput<'a> {
         &mut self,
         images: &Tensor,
         labels: &[i64],
-        features: Option<&Tensor>,
+        rows: Option<&Rows>,
         draw: (u64, u64),
         use_pass: impl FnOnce(&mut (dyn Objective + 'a), &Pass<'_>) -> Result<R, ModelError>,
     ) -> Result<R, ModelError> {
@@ -239,8 +278,11 @@ impl<'a> StepInput<'a> {
         if self.objective.needs().stage_maps {
             pass = pass.keeping_maps();
         }
-        if let Some(features) = features {
-            pass = pass.with_features(features);
+        if let Some(rows) = rows {
+            pass = pass.with_features(&rows.features);
+        }
+        if let Some(dense) = rows.and_then(|rows| rows.dense.as_ref()) {
+            pass = pass.with_dense(Dense { cross_entropy: &dense.cross_entropy, images: &dense.images });
         }
         guard("computing the loss", || use_pass(&mut *self.objective, &pass))?
     }
