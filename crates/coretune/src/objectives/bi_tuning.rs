@@ -190,7 +190,7 @@ impl Objective for BiTuning {
         let keys = memory.keys_of(&second, pass.network, self.settings.momentum)?;
         let features = pass.network.features(&first, Mode::Train)?;
         let classes = classifier.outputs();
-        let batch = FeatureBatch { features: &features, labels: pass.labels, classes, draw: pass.draw };
+        let batch = FeatureBatch::new(&features, pass.labels, classes, pass.draw);
         let with = Contrasted {
             class_weight: &classifier.weight,
             own_keys: &keys.projections,
