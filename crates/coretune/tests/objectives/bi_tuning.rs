@@ -97,7 +97,7 @@ fn the_loss_is_cross_entropy_and_both_contrasts_and_the_classifier_learns_from_t
     let (feature_queue, projection_queue) = (queue(4), queue(3));
     let heads =
         Heads { classifier: &|rows| rows.matmul(&classifier.tr()), projection: &|rows| rows.matmul(&projection) };
-    let batch = FeatureBatch { features: &features, labels: &labels, classes: 3, draw: (0, 0) };
+    let batch = FeatureBatch::new(&features, &labels, 3, (0, 0));
     let with = coretune::objectives::Contrasted {
         class_weight: &classifier,
         own_keys: &own_keys,
