@@ -5,6 +5,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+/// The label of a pixel that takes no part in losses and figures.
+pub const IGNORED: i64 = 255;
+
 /// Rows scaled to length 1; a row of zeros stays zero.
 pub fn unit_rows(rows: &Tensor) -> Tensor {
     rows / rows.norm_scalaropt_dim(2.0, [1i64].as_slice(), true).clamp_min(1e-12)

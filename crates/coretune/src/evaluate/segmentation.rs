@@ -8,8 +8,7 @@ use super::{EvaluateError, Measure, figure};
 use crate::engine::{EngineError, guard, shape};
 use crate::figures::{FigureSpec, Figures};
 
-/// The value of a mask where the pixel takes no part.
-pub const IGNORED: i64 = 255;
+pub use crate::engine::rows::IGNORED;
 
 /// How many pixels of each class were predicted as each class.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,7 @@
 use tch::{Kind, Reduction, Tensor};
 
+pub use crate::engine::rows::IGNORED;
 use crate::engine::{EngineError, guard, shape};
-
-/// The label of a pixel that takes no part in losses and figures.
-pub const IGNORED: i64 = 255;
 
 /// The cross-entropy of a part of a step's pixels: the sum over its labelled pixels, divided by the number of labelled
 /// pixels of the whole step. The parts of a step add up to the mean over all its labelled pixels.

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use crate::engine::rows::IGNORED;
 use crate::engine::{EngineError, guard, shape};
-use crate::losses::IGNORED;
 use crate::random::{Purpose, stream};
 
 /// The labels of a map's positions, on the host.
