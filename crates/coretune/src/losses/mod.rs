@@ -2,8 +2,8 @@
 
 mod class_contrast;
 mod contrastive;
-mod feature_map_distance;
 mod dense_cross_entropy;
+mod feature_map_distance;
 mod focal_contrastive;
 mod pair_scheme;
 mod reference_contrastive;
@@ -13,8 +13,8 @@ mod triplet;
 
 pub use class_contrast::class_contrast;
 pub use contrastive::{InstanceDiscrimination, info_nce, nt_xent};
-pub use feature_map_distance::feature_map_distance;
 pub use dense_cross_entropy::{IGNORED, dense_cross_entropy, labelled_pixels};
+pub use feature_map_distance::feature_map_distance;
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
 pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};
 pub use reference_contrastive::reference_contrastive;
