@@ -136,6 +136,21 @@ const NO_HEADS: &[Rename] = &[];
 /// All layouts, special ones before general ones: the first that fits counts.
 pub(super) const LAYOUTS: &[Layout] = &[
     Layout {
+        name: "segmentation",
+        method: "torchvision's segmentation networks",
+        containers: ANY,
+        requires: &[&["classifier.0.convs.0.0.weight", "classifier.0.weight"], &["classifier.4.weight"]],
+        encoders: &[encoder("backbone", &["backbone."]), encoder("average", &["average.backbone."])],
+        spellings: &[TORCHVISION],
+        heads: &[
+            rename("classifier", "classifier"),
+            rename("aux_classifier", "aux_classifier"),
+            rename("projection.0", "projection.0"),
+            rename("projection.2", "projection.2"),
+        ],
+        groups: &[AVERAGE],
+    },
+    Layout {
         name: "coretune",
         method: "coretune run",
         containers: &[""],
@@ -144,6 +159,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         spellings: &[TORCHVISION, MOBILENET],
         heads: &[
             rename("classifier", "classifier"),
+            rename("aux_classifier", "aux_classifier"),
             rename("projection.0", "projection.0"),
             rename("projection.2", "projection.2"),
         ],

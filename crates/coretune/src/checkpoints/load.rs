@@ -235,12 +235,12 @@ fn report(
 }
 
 /// Batch norm's count of batches: a whole number, and no weight.
-fn is_count(target: &str) -> bool {
+pub(super) fn is_count(target: &str) -> bool {
     target.ends_with(".num_batches_tracked")
 }
 
 /// The values of `name`, which stand for `target`: floating point numbers, and finite.
-fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> Result<Tensor, CheckpointError> {
+pub(super) fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> Result<Tensor, CheckpointError> {
     let element = checkpoint.tensors().get(name).map(|info| info.element);
     if let Some(element) = element.filter(|element| !element.is_float() && !is_count(target)) {
         return Err(CheckpointError::NotFloatingPoint { path: checkpoint.path().into(), name: name.into(), element });
@@ -254,7 +254,7 @@ fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> Result<Tens
     }
 }
 
-fn copy(
+pub(super) fn copy(
     checkpoint: &Checkpoint,
     source: &str,
     value: &Tensor,

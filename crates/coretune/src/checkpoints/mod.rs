@@ -20,6 +20,7 @@ mod projector;
 mod recognise;
 pub mod safetensors_file;
 mod safetensors_reader;
+mod segmentation;
 mod torch_file;
 
 pub use checkpoint::Checkpoint;
@@ -30,3 +31,4 @@ pub use load::{LoadReport, check_coverage, inspect, load_backbone, load_heads};
 pub use names::NamePattern;
 pub use projector::{Projector, load_projector};
 pub use recognise::{LeftOut, Mismatched, Recognised, recognise};
+pub use segmentation::{load_segmenter, segmentation_heads};

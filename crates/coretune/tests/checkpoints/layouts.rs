@@ -76,6 +76,7 @@ const FILES: &[Expected] = &[
     expect("simclr_leftthomas.pth", LEGACY, "simclr-leftthomas", R50_SMALL, ONE, "f."),
     expect("simclr_leftthomas_mobilenet.pth", LEGACY, "simclr-leftthomas", MOBILENET, ONE, ""),
     expect("core_tuning.pth", LEGACY, "core-tuning", R50, &["extractor"], "state_dict.module.extractor."),
+    expect("torchvision_fcn.pth", ZIP, "segmentation", R18, ONE, "model.backbone."),
     expect("coretune_run.safetensors", "safetensors", "coretune", R18, &["trained", "average"], "backbone."),
 ];
 

@@ -7,4 +7,5 @@ mod loading;
 mod mutations;
 mod real_checkpoint;
 mod safetensors_file;
+mod segmentation;
 mod shipped_encoder;
