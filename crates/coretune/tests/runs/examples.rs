@@ -1,7 +1,14 @@
 //! The programs in `examples/`, run in a small world.
 
+use std::collections::BTreeMap;
+
+use coretune::checkpoints::safetensors_file;
+use coretune::models::{
+    Architecture, Backbone, DenseHeadKind, Family, Network, Normalisation, OutputStride, Segmenter, SegmenterHeads,
+};
 use coretune_testing::SmallWorld;
 use serde_json::Value;
+use tch::{Device, Kind, Tensor};
 
 #[path = "../../examples/custom_objective.rs"]
 #[allow(dead_code, reason = "the tests call what `main` calls")]
@@ -12,6 +19,9 @@ mod fine_tune;
 #[path = "../../examples/inspect_checkpoint.rs"]
 #[allow(dead_code, reason = "the tests call what `main` calls")]
 mod inspect_checkpoint;
+#[path = "../../examples/segmentation_maps.rs"]
+#[allow(dead_code, reason = "the tests call what `main` calls")]
+mod segmentation_maps;
 
 /// Arguments for a run of one epoch in the folder of this name.
 fn arguments(world: &SmallWorld, run: &str) -> Vec<String> {
@@ -50,4 +60,28 @@ fn a_program_inspects_a_checkpoint() {
     let world = SmallWorld::new(12, 4);
     inspect_checkpoint::inspect(&[world.checkpoint().display().to_string()]).unwrap();
     assert!(inspect_checkpoint::inspect(&[world.data().display().to_string()]).is_err());
+}
+
+#[test]
+fn a_program_computes_the_maps_of_a_segmentation_network() {
+    let world = SmallWorld::new(12, 4);
+    let architecture = Architecture { width: 0.125, ..Architecture::published(Family::ResNet18) };
+    let backbone = Backbone::dilated(&architecture, OutputStride::Eight, 0, Device::Cpu).unwrap();
+    let heads = SegmenterHeads { kind: DenseHeadKind::Fcn, classes: 3, auxiliary: true, dropout: 0.0 };
+    let network = Segmenter::new(backbone, &heads, Normalisation::IMAGENET, 0).unwrap();
+    let write = |name: &str, tensors: Vec<(String, Tensor)>| {
+        safetensors_file::write(world.path(name), &BTreeMap::new(), &tensors).unwrap();
+        world.path(name).display().to_string()
+    };
+    let weights = network.tensors("").iter().map(|p| (p.name.clone(), p.tensor.shallow_clone())).collect();
+    let checkpoint = write("network.safetensors", weights);
+    let images = Tensor::randint(256, [1, 40, 32, 3], (Kind::Uint8, Device::Cpu));
+    let images = write("images.safetensors", vec![("images".into(), images)]);
+    let output = world.path("maps.safetensors").display().to_string();
+    assert!(segmentation_maps::compute(&[checkpoint.clone(), "7".into(), images.clone(), output.clone()]).is_err());
+    segmentation_maps::compute(&[checkpoint, "8".into(), images, output.clone()]).unwrap();
+    let (_, maps) = safetensors_file::read(&output).unwrap();
+    assert_eq!(maps["logits"].size(), [1, 3, 5, 4]);
+    assert_eq!(maps["pixels"].size(), [1, 3, 40, 32]);
+    assert_eq!(maps["network.classifier.4.bias"], network.head.classifier().bias.as_ref().unwrap().detach());
 }
