@@ -93,6 +93,8 @@ const FACES: &[(&str, Face)] = &[
     ("data.layout", OPENS),
     ("data.ignore_index", OPENS),
     ("data.first_class", OPENS),
+    ("data.image_column", OPENS),
+    ("data.label_column", OPENS),
     ("data.check", CHECKS.flag("data-check")),
     ("data.skip_broken", DRAWS),
     ("data.label_fraction", DRAWS.common()),

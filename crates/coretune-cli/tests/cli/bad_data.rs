@@ -54,7 +54,7 @@ impl Place {
 }
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    [splits(world), left_out(world), unusable(world)].into_iter().flatten().collect()
+    [splits(world), left_out(world), tables(world), unusable(world)].into_iter().flatten().collect()
 }
 
 fn splits(world: &World) -> Vec<Case> {
@@ -133,6 +133,109 @@ fn left_out(world: &World) -> Vec<Case> {
     ]
 }
 
+/// `images/1.ppm` to `images/4.ppm`, and what a check of this table beside them says.
+fn table(world: &World, name: &str, bytes: &[u8], more: &[&str]) -> Vec<String> {
+    let mut place = Place::new(world, &format!("tables/{}", name.replace('.', "-")));
+    place.images(&["images/1.ppm", "images/2.ppm", "images/3.ppm", "images/4.ppm"]);
+    place.file(name, bytes);
+    let path = place.root.join(name).display().to_string();
+    [&["data".into(), "check".into(), path][..], &more.iter().map(ToString::to_string).collect::<Vec<_>>()].concat()
+}
+
+fn tables(world: &World) -> Vec<Case> {
+    let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
+    let of =
+        |name: &str, header: &str, row: &str| table(world, name, format!("{header}\n{rows}\n{row}\n").as_bytes(), &[]);
+    let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);
+    let semicolons = format!("File Name;CLASS\n{rows}").replace(',', ";").replace('/', "\\");
+    let utf16: Vec<u8> = format!("image_path,label\n{rows}\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let named = ["--image-column", "thumbnail", "--label-column", "dx"];
+    let chosen = format!("image_path,thumbnail,dx\n{}\n", rows.replace("images", "none.ppm,images"));
+    vec![
+        case(
+            "a table of a spreadsheet of Windows",
+            bytes("spreadsheet.csv", semicolons.as_bytes()),
+            0,
+            &["4 images", "sound"],
+        ),
+        case("columns that are named", table(world, "named.csv", chosen.as_bytes(), &named), 0, &["4 images", "sound"]),
+        case(
+            "a column that is named and not there",
+            table(world, "missing.csv", chosen.as_bytes(), &["--image-column", "img"]),
+            2,
+            &["no column `img`", "--image-column", "--label-column"],
+        ),
+        case(
+            "a table without a header",
+            of("headless.csv", "images/1.ppm,cat", ""),
+            2,
+            &["put a line image_path,label"],
+        ),
+        case("columns with unusual names", of("unusual.csv", "x,y", ""), 2, &["--image-column NAME"]),
+        case("labels with an unusual name", of("labels.csv", "file,y", ""), 2, &["--label-column NAME"]),
+        case(
+            "two columns of paths",
+            bytes("two.csv", b"filename,path,label\n1.ppm,images/1.ppm,cat\n"),
+            2,
+            &["`filename`, `path`", "--image-column NAME"],
+        ),
+        case("a table in UTF-16 without its mark", bytes("utf-16.csv", &utf16), 2, &["UTF-16", "save it as UTF-8"]),
+        case(
+            "a table in another encoding",
+            bytes("latin.csv", b"image_path,label\nimages/1.ppm,B\xe4r\n"),
+            2,
+            &["line 2", "save it as UTF-8"],
+        ),
+        case("a web page for a table", bytes("page.csv", b"<!DOCTYPE html><html>404"), 2, &["it is a web page"]),
+        case(
+            "an Excel workbook",
+            bytes("book.csv", b"PK\x03\x04 ... xl/workbook.xml\0"),
+            2,
+            &["it is an Excel workbook"],
+        ),
+        case(
+            "a path of Windows with its drive",
+            of("drive.csv", "image_path,label", "C:\\images\\5.ppm,cat"),
+            2,
+            &["line 6", "a path of Windows"],
+        ),
+        case(
+            "an address instead of a path",
+            of("address.csv", "image_path,label", "https://example.org/5.ppm,cat"),
+            2,
+            &["line 6", "an address"],
+        ),
+        case(
+            "a quote that is not closed",
+            of("quote.csv", "image_path,label\nimages/1.ppm,\"cat", ""),
+            2,
+            &["line 2", "is a quote not closed?"],
+        ),
+        case(
+            "a comma without quotes",
+            of("comma.csv", "image_path,label", "images/5,6.ppm,cat"),
+            2,
+            &["line 6: found 3 values, expected 2"],
+        ),
+        case(
+            "a column for image folders",
+            {
+                let place = Place::sound(world, "columns");
+                [place.check(), vec!["--image-column".into(), "file".into()]].concat()
+            },
+            2,
+            &["it holds image folders", "leave out --image-column"],
+        ),
+    ]
+}
+
+/// A file of this content among sound images.
+fn instead(world: &World, name: &str, bytes: &[u8]) -> Vec<String> {
+    let place = Place::sound(world, name);
+    place.file("train/cat/5.jpg", bytes);
+    place.check()
+}
+
 fn unusable(world: &World) -> Vec<Case> {
     let of = |name: &str, images: &[&str]| {
         let mut place = Place::new(world, name);
@@ -148,6 +251,19 @@ fn unusable(world: &World) -> Vec<Case> {
         case("images of one class", single, 2, &["stops", "of one class, cat"]),
         case("no training split", only_test, 2, &["stops", "no split named `train`"]),
         case("too few images to validate with", too_few, 2, &["stops", "none for validation"]),
+        case("a web page for an image", instead(world, "page-jpg", b"<!DOCTYPE html><html>"), 2, &["it is a web page"]),
+        case(
+            "a Git LFS pointer for an image",
+            instead(world, "lfs-jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+            2,
+            &["it is a Git LFS pointer", "git lfs pull"],
+        ),
+        case(
+            "a HEIC image with the ending .jpg",
+            instead(world, "heic-jpg", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic\0\0\0\0"),
+            2,
+            &["it is a HEIC image: convert it to JPEG or PNG"],
+        ),
         case("images of a kind that is not read only", unread.check(), 2, &["1 file .heic, convert it"]),
     ]
 }

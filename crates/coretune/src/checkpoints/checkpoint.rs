@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::contents::{Container, Contents, OtherObject, TensorInfo};
 use super::{CheckpointError, numpy_archive, safetensors_reader, torch_file};
 use crate::engine::guard;
-use crate::files::regular_file;
+use crate::files::{content_of, regular_file};
 use crate::run_folder::RunFolder;
 
 /// An opened checkpoint: names, types and shapes of its tensors; their values are read when asked for.
@@ -144,7 +144,7 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
     match head.first() {
         Some(0x80) => Ok(Container::Pickle),
         Some(b'(' | b'}' | b']' | b'c') if !is_text(&head) => Ok(Container::Pickle),
-        _ => Err(CheckpointError::NotACheckpoint { path: path.into(), found: looks_like(&head).into() }),
+        _ => Err(CheckpointError::NotACheckpoint { path: path.into(), found: looks_like(&head) }),
     }
 }
 
@@ -165,19 +165,13 @@ fn is_text(head: &[u8]) -> bool {
     utf8 && head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t'))
 }
 
-fn looks_like(head: &[u8]) -> &'static str {
-    let text = String::from_utf8_lossy(head).trim_start().to_lowercase();
+fn looks_like(head: &[u8]) -> String {
     if head.is_empty() {
-        "it is empty"
-    } else if text.starts_with("<!doctype") || text.starts_with("<html") {
-        "it is a web page"
-    } else if text.starts_with("version https://git-lfs") {
-        "it is a Git LFS pointer, not the file it points to"
-    } else if head.starts_with(&[0x1f, 0x8b]) {
-        "it is compressed with gzip; unpack it first"
-    } else if is_text(head) {
-        "it is a text file"
-    } else {
-        "its first bytes match no supported format"
+        return "it is empty".into();
+    }
+    match content_of(head) {
+        Some(content) => format!("it is {}", content.name),
+        None if is_text(head) => "it is a text file".into(),
+        None => "its first bytes match no supported format".into(),
     }
 }

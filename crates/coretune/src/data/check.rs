@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::Cursor;
 
-use image::ImageReader;
+use image::{ImageError, ImageReader};
 use serde::Serialize;
 
 use super::assemble::UnknownClass;
+use super::decode::{instead_of_image, is_decoded};
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, Role, Split};
 
@@ -205,7 +206,12 @@ fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataError> {
         }
         ImageSource::Raw(_) => Ok(image.load()?.dimensions()),
     };
-    match size.map_err(|error| undecodable(error.to_string()))? {
+    // The ending alone makes a reader take a file for an image.
+    let message = |error: ImageError| match image.bytes() {
+        Ok(bytes) if !is_decoded(&bytes) => instead_of_image(&bytes),
+        _ => error.to_string(),
+    };
+    match size.map_err(|error| undecodable(message(error)))? {
         (width, height) if width == 0 || height == 0 => Err(undecodable(format!("it is {width} x {height} pixels"))),
         size => Ok(size),
     }

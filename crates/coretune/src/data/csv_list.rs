@@ -1,18 +1,14 @@
-//! CSV with the columns `image_path` and `label`, and maybe `split`.
+//! Tables (CSV, TSV) with a column of paths and one of labels, and maybe one of splits: a file for each split, or one.
 
 use std::collections::HashMap;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use csv::StringRecord;
 
 use super::folder::names_in;
 use super::found::{Found, Listing};
 use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
+use super::table::{Row, SplitValue, Table};
 use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
-use crate::files::regular_file;
 
 /// What is listed for each of [`Role::ALL`].
 type Splits = [Option<Listing>; 3];
@@ -21,29 +17,48 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     let mut left_out = LeftOut::default();
     let splits = if path.is_dir() {
         in_folder(path, options, &mut left_out)?
-    } else if is_csv(&path.to_string_lossy()) {
-        Some(in_table(Table::read(path)?, options, &mut left_out)?)
+    } else if ["csv", "tsv", "txt"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
+        Some(in_table(Table::read(path, options)?, options, &mut left_out)?)
     } else {
         None
     };
     Ok(splits.map(|splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new(), left_out }))
 }
 
-fn is_csv(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
 }
 
-/// A file for each split, or the only file; none where no file is a CSV.
+/// A file for each split, or the only file; none where no file is a table.
 fn in_folder(folder: &Path, options: &DatasetOptions, left_out: &mut LeftOut) -> Result<Option<Splits>, DataError> {
     let mut files = names_in(folder)?;
-    files.retain(|name| is_csv(name));
-    if let [only] = &files[..] {
-        let table = Table::read(&folder.join(only))?;
+    files.retain(|name| has_ending(name, "csv") || has_ending(name, "tsv"));
+    if let Some(only) = only_table(&files) {
+        let table = match Table::read(&folder.join(only), options) {
+            // Notes beside the images.
+            Err(DataError::NoColumn { .. } | DataError::NoHeader { .. }) if has_ending(only, "tsv") => return Ok(None),
+            table => table?,
+        };
         if table.splits.is_some() || !options.names_any() {
             return in_table(table, options, left_out).map(Some);
         }
     }
     by_file_name(folder, &files, options, left_out)
+}
+
+/// The table beside which there is none: of several, the only CSV where no TSV has the name of a split.
+fn only_table(files: &[String]) -> Option<&String> {
+    let (csv, tsv): (Vec<&String>, Vec<&String>) = files.iter().partition(|name| has_ending(name, "csv"));
+    match (&csv[..], &tsv[..]) {
+        ([only], others) if others.iter().all(|name| role_of(stem(name)).is_none()) => Some(only),
+        ([], [only]) if role_of(stem(only)).is_none() => Some(only),
+        _ => None,
+    }
+}
+
+/// The name of a table without its ending.
+fn stem(name: &str) -> &str {
+    &name[..name.len() - ".csv".len()]
 }
 
 /// `train.csv`, `val.csv`, `test.csv`; none where no name says what the file is for.
@@ -56,7 +71,8 @@ fn by_file_name(
     if files.is_empty() {
         return Ok(None);
     }
-    let stems: Vec<String> = files.iter().map(|name| name[..name.len() - ".csv".len()].to_string()).collect();
+    refuse_one_split_in_two_files(folder, files)?;
+    let stems: Vec<String> = files.iter().map(|name| stem(name).to_string()).collect();
     let names = split_names::assign(folder, &stems, options)?;
     if names.iter().all(Option::is_none) {
         return Ok(None);
@@ -67,9 +83,21 @@ fn by_file_name(
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
         let file = stems.iter().position(|stem| Some(stem) == name.as_ref()).map(|at| folder.join(&files[at]));
-        *listing = file.map(|file| whole(Table::read(&file)?, role)).transpose()?;
+        *listing = file.map(|file| whole(Table::read(&file, options)?, role)).transpose()?;
     }
     Ok(Some(splits))
+}
+
+/// Refuses `train.csv` beside `train.tsv`.
+fn refuse_one_split_in_two_files(folder: &Path, files: &[String]) -> Result<(), DataError> {
+    for (at, first) in files.iter().enumerate() {
+        let Some(second) = files[at + 1..].iter().find(|second| stem(second) == stem(first)) else { continue };
+        if let Some(role) = role_of(stem(first)) {
+            let (path, first, second) = (folder.to_path_buf(), first.clone(), second.clone());
+            return Err(DataError::TwoSplits { path, role, first, second });
+        }
+    }
+    Ok(())
 }
 
 /// All rows of a file whose name says the split; a column `split` has to agree.
@@ -116,93 +144,6 @@ fn roles_of(values: &[SplitValue], table: &Table, options: &DatasetOptions) -> R
             Err(table.refused(unknown, expected.into()))
         }
         _ => Ok(roles),
-    }
-}
-
-/// A file as it stands there.
-struct Table {
-    path: PathBuf,
-    rows: Vec<Row>,
-    /// The values of the column `split`, where there is one.
-    splits: Option<Vec<SplitValue>>,
-}
-
-struct Row {
-    image: ImageSource,
-    label: String,
-    /// Position among the values of the column `split`.
-    split: usize,
-}
-
-/// A value of the column `split`, and the line where it comes first.
-struct SplitValue {
-    name: String,
-    line: u64,
-}
-
-/// Where the columns stand.
-struct Columns {
-    image: usize,
-    label: usize,
-    split: Option<usize>,
-}
-
-impl Table {
-    fn read(path: &Path) -> Result<Self, DataError> {
-        let file = regular_file::open(path).map_err(DataError::read(path))?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(BufReader::new(file));
-        let broken = |error: csv::Error| DataError::malformed(path, "rows of CSV in UTF-8", error.to_string());
-        let columns = Columns::of(path, reader.headers().map_err(broken)?)?;
-        let splits = columns.split.map(|_| Vec::new());
-        let mut table = Table { path: path.into(), rows: Vec::new(), splits };
-        for record in reader.records() {
-            table.add(&columns, &record.map_err(broken)?)?;
-        }
-        Ok(table)
-    }
-
-    fn add(&mut self, columns: &Columns, record: &StringRecord) -> Result<(), DataError> {
-        let line = record.position().map_or(0, csv::Position::line);
-        let field = |column: usize, expected: &str| match record.get(column) {
-            Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(DataError::Line {
-                path: self.path.clone(),
-                line,
-                expected: expected.into(),
-                found: "nothing".into(),
-            }),
-        };
-        let image = self.path.parent().unwrap_or(Path::new("")).join(field(columns.image, "the path of an image")?);
-        let label = field(columns.label, "a label")?.to_string();
-        let split = columns.split.map(|column| field(column, "a split: train, val or test")).transpose()?;
-        let split = split.map_or(0, |name| number_of(self.splits.get_or_insert_default(), name, line));
-        self.rows.push(Row { image: ImageSource::File(Arc::from(image)), label, split });
-        Ok(())
-    }
-
-    fn refused(&self, split: &SplitValue, expected: String) -> DataError {
-        let found = format!("the split `{}`", split.name);
-        DataError::Line { path: self.path.clone(), line: split.line, expected, found }
-    }
-}
-
-/// Position of `name` among the values, to which it is added when it is new.
-fn number_of(values: &mut Vec<SplitValue>, name: &str, line: u64) -> usize {
-    values.iter().position(|value| value.name == name).unwrap_or_else(|| {
-        values.push(SplitValue { name: name.into(), line });
-        values.len() - 1
-    })
-}
-
-impl Columns {
-    fn of(path: &Path, header: &StringRecord) -> Result<Self, DataError> {
-        // Spreadsheets begin a file with a byte order mark.
-        let column = |name: &str| header.iter().position(|field| field.trim_start_matches('\u{feff}') == name);
-        let (Some(image), Some(label)) = (column("image_path"), column("label")) else {
-            let found = header.iter().collect::<Vec<_>>().join(",");
-            return Err(DataError::malformed(path, "the columns image_path,label", format!("{found:?}")));
-        };
-        Ok(Columns { image, label, split: column("split") })
     }
 }
 

@@ -11,6 +11,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DataError;
 use super::jpeg_scans::Scans;
+use crate::files::{Content, content_of};
 
 /// Pixels an image may have: 134 million, 400 MB of RGB.
 pub const PIXEL_LIMIT: u64 = 1 << 27;
@@ -57,9 +58,20 @@ fn decode_by_format(bytes: &[u8]) -> Result<RgbImage, Failure> {
     }
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
-        Ok(format) => decode_other(bytes, format),
-        Err(_) => Err(Failure::Message("it is not in a supported image format".to_string())),
+        Ok(format) if format.reading_enabled() => decode_other(bytes, format),
+        _ => Err(Failure::Message(instead_of_image(bytes))),
     }
+}
+
+/// Whether the bytes begin like an image that a decoder reads.
+pub(super) fn is_decoded(bytes: &[u8]) -> bool {
+    image::guess_format(bytes).is_ok_and(|format| format.reading_enabled())
+}
+
+/// What the bytes are that no decoder reads, as a sentence.
+pub(super) fn instead_of_image(bytes: &[u8]) -> String {
+    let unknown = || "it is not in a supported image format".to_string();
+    content_of(bytes).map_or_else(unknown, Content::instead_of_image)
 }
 
 fn check_size(width: u64, height: u64) -> Result<(), Failure> {

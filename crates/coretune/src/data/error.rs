@@ -3,10 +3,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Role;
 use super::left_out::LeftOut;
 use super::listed::listed;
 use super::role::role_of;
+use super::{Column, Format, Role};
 use crate::engine::EngineError;
 use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
@@ -119,6 +119,34 @@ pub enum DataError {
         expected: String,
         found: String,
     },
+    /// A table is in an encoding that is not read.
+    #[error("{} is not a table in UTF-8: {found}", path.display())]
+    TableEncoding { path: PathBuf, found: String },
+    /// A file with the name of a table is something else.
+    #[error("{} is not a table: {found}", path.display())]
+    NotATable { path: PathBuf, found: String },
+    /// A table begins with a row of images.
+    #[error("{} begins without the names of its columns: `{line}`", path.display())]
+    NoHeader {
+        path: PathBuf,
+        /// Its first line.
+        line: String,
+    },
+    /// A table lacks one of the two columns, or it has an unusual name.
+    #[error("no column of {} has a usual name for {column}: {}", path.display(), listed(header))]
+    NoColumn { path: PathBuf, column: Column, header: Vec<String> },
+    /// Several columns have usual names of one of the two.
+    #[error("several columns of {} could be {column}: {}", path.display(), listed(columns))]
+    ManyColumns { path: PathBuf, column: Column, columns: Vec<String> },
+    /// A column that was named is not there.
+    #[error("{} has no column `{name}`; it has {}", path.display(), listed(header))]
+    NoSuchColumn { path: PathBuf, name: String, header: Vec<String> },
+    /// One column was named for paths and labels.
+    #[error("the column `{name}` of {} cannot be both the paths of the images and the labels", path.display())]
+    OneColumnForBoth { path: PathBuf, name: String },
+    /// A column was named for data that is not a table.
+    #[error("{} is not a table with a column `{name}`: it holds {format}", path.display())]
+    ColumnOfNoTable { path: PathBuf, name: String, format: Format },
     /// A row of a table is unusable.
     #[error("{} row {row}: found {found}, expected {expected}", path.display())]
     Row {
@@ -293,6 +321,23 @@ impl DataError {
                  {data.layout=classes}"
             }
             DataError::NotUtf8 { .. } => "rename it",
+            DataError::TableEncoding { .. } => "save it as UTF-8 (spreadsheets call this CSV UTF-8)",
+            DataError::NotATable { .. } => {
+                "a table is text in UTF-8 with the columns image_path,label; was the download complete?"
+            }
+            DataError::NoHeader { .. } => "put a line image_path,label in front, in the order of the columns",
+            DataError::NoColumn { column: Column::Image, .. } => {
+                "name it: {data.image_column=NAME}, and {data.label_column=NAME} if the labels have an unusual name too"
+            }
+            DataError::NoColumn { column, .. } | DataError::ManyColumns { column, .. } => {
+                return Some(format!("name it: {{{}=NAME}}", column.setting()).into());
+            }
+            DataError::NoSuchColumn { .. } | DataError::OneColumnForBoth { .. } => {
+                "name the columns with {data.image_column} and {data.label_column}"
+            }
+            DataError::ColumnOfNoTable { .. } => {
+                "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"
+            }
             DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
             DataError::OtherClasses { .. } => {

@@ -88,6 +88,12 @@ pub(super) fn is_leftover(name: &str) -> bool {
     LEFTOVERS.contains(&name.as_str()) || name.starts_with("thumbs.db:") || name.ends_with(":zone.identifier")
 }
 
+/// Whether a path ends like an image, read or not.
+pub(super) fn has_ending_of_image(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_lowercase();
+    IMAGES.contains(&ending.as_str()) || NOT_DECODED.contains(&ending.as_str())
+}
+
 /// What the file is; it is opened only if its ending does not say.
 pub(super) fn kind_of(path: &Path) -> FileKind {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();

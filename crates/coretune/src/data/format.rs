@@ -8,8 +8,8 @@ pub enum Format {
     /// `<split>/<class>/*`, or `<class>/*` for training images alone; classes sorted by name. A `classes.txt` of lines
     /// `<class> <title>` gives names to show.
     ImageFolder,
-    /// `<split>.csv` with the columns `image_path,label`, paths relative to the file; or one CSV, whose column `split`
-    /// says the split of each row, without which all are training images.
+    /// `<split>.csv` or `.tsv` with the columns `image_path,label` or others with usual names, paths relative to the
+    /// file; or one table, whose column `split` says the split of each row, without which all are training images.
     /// Classes sorted by name, by value where all are integers.
     Csv,
     /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` (CIFAR-10) or `train.bin`, `test.bin` (CIFAR-100,

@@ -1,5 +1,6 @@
 //! From a path to a [`Dataset`]: which form it has, and what it holds.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::{
     DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder, masks,
     parquet_file,
 };
+use crate::files::{content_of, regular_file};
 
 /// Lists what lies at a path, or says with `None` that it is of another form.
 type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
@@ -53,6 +55,7 @@ impl Dataset {
         }
         for read in readers {
             if let Some(found) = read(path, options)? {
+                refuse_columns_without_table(path, &found, options)?;
                 let (dataset, unknown) = assemble(path, found)?;
                 if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
                     refuse_too_deep(path)?;
@@ -90,6 +93,16 @@ impl Dataset {
     }
 }
 
+/// Refuses the name of a column for data that has no columns to choose from.
+fn refuse_columns_without_table(path: &Path, found: &Found, options: &DatasetOptions) -> Result<(), DataError> {
+    match options.named_column() {
+        Some(name) if found.format != Format::Csv => {
+            Err(DataError::ColumnOfNoTable { path: path.into(), name: name.clone(), format: found.format })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a folder of which a folder in it holds tables or files of a known form.
 fn refuse_too_deep(path: &Path) -> Result<(), DataError> {
     let Ok(names) = names_in(path) else { return Ok(()) };
@@ -104,13 +117,17 @@ fn refuse_too_deep(path: &Path) -> Result<(), DataError> {
 /// Whether a file of this name holds images or names them.
 fn is_table(name: &str) -> bool {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    ["csv", "parquet"].contains(&ending) || name.contains(idx::IMAGES) || name.starts_with("data_batch_")
+    ["csv", "tsv", "parquet"].contains(&ending) || name.contains(idx::IMAGES) || name.starts_with("data_batch_")
 }
 
 /// The first entries of a folder, or that it is a file, for a message.
 fn contents(path: &Path) -> Result<String, DataError> {
     if !path.is_dir() {
-        return Ok("a single file".to_string());
+        let mut head = Vec::new();
+        let read = regular_file::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
+        let content = read.ok().and_then(|_| content_of(&head));
+        let what = content.map_or(String::new(), |content| format!(": it is {}", content.name));
+        return Ok(format!("a single file{what}"));
     }
     Ok(listed(&names_in(path)?))
 }

@@ -28,6 +28,10 @@ pub struct DatasetOptions {
     pub layout: Layout,
     /// What the values of masks mean.
     pub masks: MaskOptions,
+    /// Column of a table with the paths of the images.
+    pub image_column: Option<String>,
+    /// Column of a table with the labels.
+    pub label_column: Option<String>,
 }
 
 /// What the numbers in masks mean where no file says it.
@@ -42,5 +46,10 @@ pub struct MaskOptions {
 impl DatasetOptions {
     pub(super) fn names_any(&self) -> bool {
         self.train_split.is_some() || self.val_split.is_some() || self.test_split.is_some()
+    }
+
+    /// A column that is named, which only a table has.
+    pub(super) fn named_column(&self) -> Option<&String> {
+        self.image_column.as_ref().or(self.label_column.as_ref())
     }
 }

@@ -10,3 +10,4 @@ mod loading;
 mod masks;
 mod mutations;
 mod shared_data;
+mod tables;

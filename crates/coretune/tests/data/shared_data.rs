@@ -10,7 +10,7 @@ use coretune::transforms::{Augmentation, Interpolation, Transform};
 use tch::Kind;
 
 /// A folder below `../shared` beside the repository, or below `$CORETUNE_SHARED`.
-fn shared(what: &str) -> Option<PathBuf> {
+pub(crate) fn shared(what: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let path = std::env::var_os("CORETUNE_SHARED").map_or_else(beside, PathBuf::from).join(what);
     if !path.exists() {

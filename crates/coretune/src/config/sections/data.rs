@@ -34,6 +34,12 @@ pub struct DataSection {
     /// The number in masks of the first class.
     #[serde(default)]
     pub first_class: u16,
+    /// Column of a table with the paths of the images; `None`: one with a usual name.
+    #[serde(with = "auto")]
+    pub image_column: Option<String>,
+    /// Column of a table with the labels; `None`: one with a usual name.
+    #[serde(with = "auto")]
+    pub label_column: Option<String>,
     /// How closely the data is checked before it is used.
     pub check: DataCheck,
     /// Whether images that cannot be read are left out.
@@ -118,6 +124,8 @@ impl DataSection {
             test_split: self.test_split.clone(),
             layout: self.layout,
             masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },
+            image_column: self.image_column.clone(),
+            label_column: self.label_column.clone(),
         }
     }
 }
@@ -145,6 +153,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("[]")
         .on_resume(Fixed),
     setting("data.first_class", Kind::Whole(0, 1), "value in masks of the first class").default("0").on_resume(Fixed),
+    setting("data.image_column", Kind::Text("NAME"), "column of a table with the paths of the images")
+        .auto(|_| "image_path, or another usual name".into())
+        .read_by(RunKind::ALL),
+    setting("data.label_column", Kind::Text("NAME"), "column of a table with the labels")
+        .auto(|_| "label, or another usual name".into())
+        .read_by(RunKind::ALL),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())
         .on_resume(Free)

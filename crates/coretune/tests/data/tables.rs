@@ -1,0 +1,294 @@
+//! Tables as other programs write them: separators, encodings, names of columns, paths of Windows.
+
+use std::fs;
+
+use coretune::data::check::{Depth, check};
+use coretune::data::{DataError, Dataset, DatasetOptions, Format, Role, Split};
+use tempfile::{TempDir, tempdir};
+
+use crate::formats::png;
+use crate::shared_data::shared;
+
+/// `images/cat/1.png` and `images/dog/2.png`, beside which a table can be put.
+fn images() -> TempDir {
+    let folder = tempdir().unwrap();
+    for (name, colour) in [("cat/1.png", 1), ("dog/2.png", 2)] {
+        let path = folder.path().join("images").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, png(colour)).unwrap();
+    }
+    folder
+}
+
+fn open_table(folder: &TempDir, name: &str, bytes: &[u8], options: &DatasetOptions) -> Result<Dataset, DataError> {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    Dataset::open(path, options)
+}
+
+fn table(name: &str, bytes: &[u8]) -> Result<Dataset, DataError> {
+    let folder = images();
+    let data = open_table(&folder, name, bytes, &DatasetOptions::default())?;
+    // Every image that the table names is there.
+    let train = data.train.as_ref().unwrap();
+    (0..train.len()).for_each(|index| assert!(train.load(index).is_ok(), "{name}: image {index}"));
+    Ok(data)
+}
+
+/// What the table is refused with: the sentence, and the hint.
+fn refusal(name: &str, bytes: &[u8]) -> (String, String) {
+    let folder = images();
+    let error = open_table(&folder, name, bytes, &DatasetOptions::default()).unwrap_err();
+    let sentence = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+    (sentence, error.hint().map(|hint| hint.to_string()).unwrap_or_default())
+}
+
+fn is_cat_and_dog(data: &Dataset) -> bool {
+    data.format == Format::Csv && data.classes[..] == ["cat", "dog"] && data.train.as_ref().unwrap().labels() == [0, 1]
+}
+
+const PLAIN: &str = "image_path,label\nimages/cat/1.png,cat\nimages/dog/2.png,dog\n";
+
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
+}
+
+#[test]
+fn tables_are_read_whatever_program_wrote_them() {
+    let with = |separator: &str| PLAIN.replace(',', separator);
+    let header = |header: &str| PLAIN.replace("image_path,label", header);
+    for (what, name, text) in [
+        ("semicolons", "list.csv", with(";")),
+        ("tabs in a CSV", "list.csv", with("\t")),
+        ("tabs", "list.tsv", with("\t")),
+        ("tabs, in capitals", "LIST.TSV", with("\t")),
+        ("commas in a TSV", "list.tsv", PLAIN.into()),
+        ("bars", "list.csv", with("|")),
+        ("a text file", "list.txt", with("\t")),
+        ("quotes around values with the separator in them", "list.csv", with(";").replace("cat\n", "\"cat\"\n")),
+        ("a declared separator", "list.csv", format!("sep=;\r\n{}", with(";"))),
+        ("blanks after the separators", "list.csv", with(" ; ")),
+        ("another case", "list.csv", header("Image_Path,LABEL")),
+        ("other names", "list.csv", header("filename,class")),
+        ("words with blanks", "list.csv", header("File Name,Class Name")),
+        ("lines of Windows", "list.csv", PLAIN.replace('\n', "\r\n")),
+        ("lines of old Macs", "list.csv", PLAIN.replace('\n', "\r")),
+        ("backslashes", "list.csv", PLAIN.replace('/', "\\")),
+        ("a dot and backslashes", "list.csv", PLAIN.replace('/', "\\").replace("images", ".\\images")),
+        ("rows of separators at the end", "list.csv", format!("{PLAIN},\n,\n")),
+        ("blank lines", "list.csv", format!("\n\n{}", PLAIN.replace('\n', "\n\n"))),
+        ("a byte order mark and quotes", "list.csv", format!("\u{feff}{}", header("\"image_path\",\"label\""))),
+    ] {
+        let data = table(name, text.as_bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(is_cat_and_dog(&data), "{what}: {:?}", data.classes);
+    }
+    for bytes in [utf16(PLAIN, u16::to_le_bytes), utf16(PLAIN, u16::to_be_bytes)] {
+        assert!(is_cat_and_dog(&table("list.csv", &bytes).unwrap()));
+    }
+}
+
+#[test]
+fn tables_that_cannot_be_read_safely_are_refused_with_what_was_found_and_what_to_do() {
+    let columns = |header: &str| PLAIN.replace("image_path,label", header).into_bytes();
+    let unmarked: Vec<u8> = PLAIN.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cases: [(&str, Vec<u8>, &str, &str); 14] = [
+        ("no header", columns("images/cat/0.png,cat"), "begins without the names of its columns", "put a line"),
+        ("unknown names", columns("x,y"), "no column of list.csv has a usual name for the paths", "data.image_column"),
+        (
+            "an unknown label",
+            columns("file,y"),
+            "no column of list.csv has a usual name for the labels",
+            "data.label_column",
+        ),
+        (
+            "two columns of paths",
+            b"filename,path,label\na,b,c\n".to_vec(),
+            "several columns of list.csv could be the paths of the images: `filename`, `path`",
+            "data.image_column",
+        ),
+        (
+            "two columns of labels",
+            b"file,class,category\na,b,c\n".to_vec(),
+            "could be the labels: `class`, `category`",
+            "data.label_column",
+        ),
+        ("UTF-16 without its mark", unmarked, "looks like UTF-16 without its byte order mark", "save it as UTF-8"),
+        (
+            "another encoding",
+            b"image_path,label\na.png,B\xe4r\n".to_vec(),
+            "line 2 has bytes that are not UTF-8",
+            "save it as UTF-8",
+        ),
+        ("a web page", b"<!DOCTYPE html><html>, 404</html>".to_vec(), "is not a table: it is a web page", "download"),
+        (
+            "a pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".to_vec(),
+            "it is a Git LFS pointer, not the file it points to (`git lfs pull` fetches that)",
+            "download",
+        ),
+        ("an image", png(1), "is not a table: it is a PNG image", "download"),
+        (
+            "a path of Windows with its drive",
+            b"image_path,label\nimages/cat/1.png,cat\nC:\\data\\2.png,dog\n".to_vec(),
+            "list.csv line 3: found `C:\\data\\2.png`, a path of Windows with its drive or server, expected a path",
+            "",
+        ),
+        (
+            "an address",
+            b"sep=,\nurl,file,label\nx,https://example.org/1.png,cat\n".to_vec(),
+            "list.csv line 3: found `https://example.org/1.png`, an address, expected a path",
+            "",
+        ),
+        (
+            "a quote that is not closed",
+            b"image_path,label\nimages/cat/1.png,\"cat\nimages/dog/2.png,dog\n".to_vec(),
+            "list.csv line 2: found a value of several lines, from \"cat\", expected a label (is a quote not closed?)",
+            "",
+        ),
+        (
+            "a comma without quotes",
+            b"image_path,label\nimages/cat,1.png,cat\n".to_vec(),
+            "list.csv line 2: found 3 values, expected 2, as in the header",
+            "",
+        ),
+    ];
+    for (what, bytes, sentence, hint) in cases {
+        let found = refusal("list.csv", &bytes);
+        assert!(found.0.contains(sentence), "{what}: {}", found.0);
+        assert!(found.1.contains(hint), "{what}: {}", found.1);
+    }
+}
+
+#[test]
+fn columns_can_be_named_and_must_be_there() {
+    let options = |image: &str, label: &str| DatasetOptions {
+        image_column: Some(image.into()),
+        label_column: Some(label.into()),
+        ..DatasetOptions::default()
+    };
+    let folder = images();
+    let text = b"image_path;thumbnail;dx;label\nx;images/cat/1.png;cat;0\nx;images/dog/2.png;dog;0\n";
+    let open = |options: &DatasetOptions| open_table(&folder, "list.csv", text, options);
+    assert!(is_cat_and_dog(&open(&options("thumbnail", "DX")).unwrap()));
+    let error = open(&options("thumbnails", "dx")).unwrap_err().to_string();
+    assert!(error.ends_with("has no column `thumbnails`; it has `image_path`, `thumbnail`, `dx`, `label`"), "{error}");
+    let error = open(&options("dx", "dx")).unwrap_err();
+    assert!(matches!(error, DataError::OneColumnForBoth { .. }), "{error}");
+    let error = Dataset::open(folder.path().join("images"), &options("a", "b")).unwrap_err();
+    assert!(error.to_string().ends_with("is not a table with a column `a`: it holds image folders"), "{error}");
+}
+
+#[test]
+fn a_column_of_splits_is_known_in_any_case_and_by_other_names_if_all_its_values_are_splits() {
+    let lengths = |header: &str, split: &str, options: &DatasetOptions| {
+        let text =
+            format!("{header}\nimages/cat/1.png,cat,train\nimages/dog/2.png,dog,Train\nimages/dog/2.png,dog,{split}\n");
+        let folder = images();
+        let text = text.replace("Train", "train");
+        let data = open_table(&folder, "list.csv", text.as_bytes(), options).unwrap();
+        [Role::Train, Role::Validation, Role::Test].map(|role| data.split(role).map(Split::len))
+    };
+    let plain = DatasetOptions::default();
+    for header in ["image_path,label,Split", "image_path,label,subset", "File,Class,Data Set", "file,class,fold"] {
+        assert_eq!(lengths(header, "test", &plain), [Some(2), None, Some(1)], "{header}");
+    }
+    assert_eq!(lengths("image_path,label,subset", "3", &plain), [Some(3), None, None], "not splits");
+    let named = DatasetOptions { test_split: Some("b".into()), ..DatasetOptions::default() };
+    assert_eq!(lengths("image_path,label,subset", "b", &named), [Some(2), None, Some(1)], "a split that is named");
+}
+
+#[test]
+fn tables_in_a_folder_may_have_either_ending() {
+    let folder = images();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let open = || Dataset::open(folder.path(), &DatasetOptions::default());
+    write("train.tsv", &PLAIN.replace(',', "\t"));
+    write("test.csv", PLAIN);
+    let data = open().unwrap();
+    assert_eq!((data.train.unwrap().len(), data.test.unwrap().len()), (2, 2));
+    write("train.csv", PLAIN);
+    let error = open().unwrap_err().to_string();
+    assert!(error.ends_with("has two splits that are train by their names: `train.csv` and `train.tsv`"), "{error}");
+}
+
+#[test]
+fn a_tsv_of_other_things_beside_image_folders_stays_out_of_the_way() {
+    let folder = images();
+    fs::write(folder.path().join("images/notes.tsv"), "who\twhen\nme\ttoday\n").unwrap();
+    let data = Dataset::open(folder.path().join("images"), &DatasetOptions::default()).unwrap();
+    assert_eq!((data.format, data.train.unwrap().len()), (Format::ImageFolder, 2));
+}
+
+#[test]
+fn a_file_with_a_backslash_in_its_name_is_that_file() {
+    let folder = images();
+    fs::write(folder.path().join("a\\b.png"), png(3)).unwrap();
+    let rows = b"image_path,label\na\\b.png,cat\nimages\\dog\\2.png,dog\n";
+    let data = open_table(&folder, "list.csv", rows, &DatasetOptions::default()).unwrap();
+    assert!((0..2).all(|index| data.train.as_ref().unwrap().load(index).is_ok()));
+}
+
+#[test]
+fn a_single_file_of_another_kind_is_called_what_it_is() {
+    for (name, bytes, found) in [
+        (
+            "labels.xlsx",
+            &b"PK\x03\x04\x14\0\x06\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml"[..],
+            "an Excel workbook",
+        ),
+        ("data.parquet.part", b"PAR1xxxx", "a parquet file"),
+        ("data.html", b"<html>", "a web page"),
+    ] {
+        let (sentence, hint) = refusal(name, bytes);
+        assert!(sentence.ends_with(&format!("it holds a single file: it is {found}")), "{sentence}");
+        assert!(!hint.is_empty());
+    }
+}
+
+#[test]
+fn files_with_the_ending_of_an_image_are_called_what_they_are() {
+    let folder = images();
+    let heic = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic\0\0\0\0";
+    let avif = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1\0\0\0\0";
+    let cases: [(&[u8], &str); 9] = [
+        (b"<!DOCTYPE html><html><body>404</body></html>\n", "it is a web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "it is a Git LFS pointer, not the file",
+        ),
+        (heic, "it is a HEIC image: convert it to JPEG or PNG"),
+        (avif, "it is an AVIF image: convert it to JPEG or PNG"),
+        (b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", "it is an SVG drawing: convert it to JPEG or PNG"),
+        (b"%PDF-1.7\n", "it is a PDF document: convert it to JPEG or PNG"),
+        (
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
+            "it is an error message of a server, in XML",
+        ),
+        (&[0; 64], "it is filled with zeros"),
+        (b"just some text", "it is not in a supported image format"),
+    ];
+    for depth in [Depth::Full, Depth::Quick] {
+        for (bytes, found) in cases {
+            fs::write(folder.path().join("images/cat/1.png"), bytes).unwrap();
+            let data = Dataset::open(folder.path().join("images"), &DatasetOptions::default()).unwrap();
+            let report = check(&[(Role::Train, data.train.as_ref().unwrap())], depth, None, false, &mut |_, _| {});
+            assert!(report.unreadable[0].contains(found), "{depth:?}: {:?}", report.unreadable);
+        }
+    }
+}
+
+#[test]
+fn the_tables_of_the_shared_cases_are_read_or_refused() {
+    let (Some(script), Some(_)) = (shared("cases/make.py"), shared("data/imagenet20-160-subset")) else { return };
+    let out = tempdir().unwrap();
+    let made = std::process::Command::new("python3").arg(&script).arg(out.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let open = |name: &str| Dataset::open(out.path().join("tables").join(name), &DatasetOptions::default());
+    for name in ["semicolon.csv", "tab.tsv", "header-case.csv", "other-columns.csv", "windows-paths.csv", "utf-16.csv"]
+    {
+        let train = open(name).unwrap_or_else(|error| panic!("{name}: {error}")).train.unwrap();
+        assert_eq!(train.class_counts(), [3, 3], "{name}");
+        assert!((0..6).all(|index| train.load(index).is_ok()), "{name}");
+    }
+    assert!(matches!(open("no-header.csv"), Err(DataError::NoHeader { .. })));
+}
