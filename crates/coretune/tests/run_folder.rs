@@ -257,6 +257,7 @@ fn summary(test: bool) -> Summary {
         wall_seconds: 120.5,
         peak_rss_bytes: 1 << 30,
         coverage: 1.0,
+        class_weights: None,
         versions: BTreeMap::from([("coretune".to_string(), "0.1.0".to_string())]),
     }
 }

@@ -41,8 +41,10 @@ impl Shown for RunConfig {
         let steps = task.steps_per_epoch().unwrap_or_default();
         let method =
             ("method", if task.trains { lines::method(&task.config, steps) } else { lines::untrained(&task.config) });
+        let weights = task.class_weights().filter(|_| task.trains);
+        let weights = weights.map(|weights| ("weights", lines::class_weights(&task.classes, &weights)));
         let unused = lines::unused(task, steps).filter(|_| task.trains).map(|unused| ("note", unused));
-        [method].into_iter().chain(unused).chain([("machine", lines::machine(task))]).collect()
+        [method].into_iter().chain(weights).chain(unused).chain([("machine", lines::machine(task))]).collect()
     }
 
     fn show_result(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {

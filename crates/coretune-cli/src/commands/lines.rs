@@ -147,6 +147,19 @@ pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Opti
     (left_out > 0).then(sentence)
 }
 
+/// `cat 0.67, dog 1.33`: the weight of each class in the cross-entropy; of many classes the least and the most.
+pub(crate) fn class_weights(classes: &[String], weights: &[f64]) -> String {
+    const FEW: usize = 8;
+    let mut named: Vec<(&str, f64)> = classes.iter().map(String::as_str).zip(weights.iter().copied()).collect();
+    let text = |(class, weight): &(&str, f64)| format!("{class} {weight:.2}");
+    if named.len() <= FEW {
+        return named.iter().map(text).collect::<Vec<_>>().join(", ");
+    }
+    named.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let ends = |class: Option<&(&str, f64)>| class.map_or_else(String::new, text);
+    format!("{} to {}, {} classes", ends(named.first()), ends(named.last()), named.len())
+}
+
 /// `cpu, 2 threads, f32`
 pub(crate) fn machine(task: &Task) -> String {
     format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision)
@@ -220,6 +233,14 @@ mod tests {
         assert_eq!(quoted(Path::new("runs/a-b_1.pth")), "runs/a-b_1.pth");
         assert_eq!(quoted(Path::new("my run")), "'my run'");
         assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+    }
+
+    #[test]
+    fn the_weights_of_many_classes_are_shown_by_their_ends() {
+        let classes: Vec<String> = (0..9).map(|class| format!("c{class}")).collect();
+        let weights = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.0];
+        assert_eq!(class_weights(&classes[..2], &weights[..2]), "c0 1.00, c1 0.50");
+        assert_eq!(class_weights(&classes, &weights), "c1 0.50 to c7 1.50, 9 classes");
     }
 
     #[test]

@@ -70,6 +70,21 @@ fn fit_tells_words_on_stderr_and_the_result_on_stdout() {
 }
 
 #[test]
+fn fit_shows_the_weights_of_the_classes() {
+    let world = World::new();
+    for image in 0..5 {
+        fs::remove_file(world.path(&format!("data/train/light/{image}.ppm"))).unwrap();
+    }
+    let weighted = run(&world.fit("run", &["--no-probe", "--class-weights", "balanced", "--sampler", "balanced"]));
+    assert_eq!(weighted.status.code(), Some(0), "{}", stderr(&weighted));
+    for text in ["weights      dark 0.67, light 1.33", "train.class_weights and data.sampler both balance"] {
+        assert!(stderr(&weighted).contains(text), "no {text:?} in {}", stderr(&weighted));
+    }
+    let plain = run(&world.fit("plain", &["--no-probe", "--dry-run"]));
+    assert!(!stderr(&plain).contains("weights  ") && stdout(&plain).contains("class_weights = \"off\""));
+}
+
+#[test]
 fn with_json_stdout_holds_only_json() {
     let world = World::new();
     let summary = json(&run(&world.fit("run", &["--json"])));

@@ -45,6 +45,16 @@ choice! {
 }
 
 choice! {
+    /// How classes are weighted in the cross-entropy.
+    ClassWeights {
+        /// All alike.
+        Off = "off",
+        /// Inversely to their number of training images.
+        Balanced = "balanced",
+    }
+}
+
+choice! {
     /// The optimizer.
     Optimizer {
         /// Stochastic gradient descent with momentum.

@@ -17,7 +17,9 @@ mod run_config;
 mod sections;
 
 pub use automatic::Input;
-pub use choices::{Accumulation, DataCheck, HeadInit, Optimizer, ProjectionInit, Sampler, Schedule, Select};
+pub use choices::{
+    Accumulation, ClassWeights, DataCheck, HeadInit, Optimizer, ProjectionInit, Sampler, Schedule, Select,
+};
 pub use configuration::Configuration;
 pub use error::{ConfigError, Origin, SettingChange};
 pub use layers::{Layers, setting_named_by};

@@ -56,9 +56,11 @@ impl Preparation {
         let at_a_time = config.train.batch_size.min(batch.labels.len());
 
         let accumulation = training_plan::accumulation(&config.train);
+        let weights = task.class_weight_tensor();
         let mut make_step = |batch: &Batch, accumulation| -> Result<(), RunError> {
-            let (network, objective) = (&model, &mut *objective);
-            let input = StepInput::new(network, objective, batch, (seed, 0)).accumulated(accumulation);
+            let input = StepInput::new(&model, &mut *objective, batch, (seed, 0))
+                .accumulated(accumulation)
+                .weighted(weights.as_ref());
             step(input, &mut optimizer, RATE)?.read()?;
             Ok(())
         };

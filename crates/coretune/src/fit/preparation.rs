@@ -7,7 +7,7 @@ use tch::Device;
 use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{LoadReport, Projector};
-use crate::config::{Accumulation, DataSection, Input, ProjectionInit, RunConfig};
+use crate::config::{Accumulation, ClassWeights, DataSection, Input, ProjectionInit, RunConfig, Sampler};
 use crate::data::{Dataset, Description};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
@@ -119,7 +119,7 @@ pub(super) fn prepare_with(
     Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }
 
-/// Settings that were given and change nothing, a sentence each.
+/// Settings that were given and change nothing, or more than they are meant to, a sentence each.
 fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let validation = config.data.val_per_class.is_some() && splits.validation_source == ValidationSource::OwnSplit;
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
@@ -128,6 +128,10 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
         (
             accumulation,
             "train.accumulation = split changes nothing: a step is one batch while train.grad_accum_steps is 1",
+        ),
+        (
+            config.train.class_weights == ClassWeights::Balanced && config.data.sampler == Sampler::Balanced,
+            "train.class_weights and data.sampler both balance the classes: rare classes count twice",
         ),
     ];
     notes.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note.to_string()).collect()

@@ -139,6 +139,7 @@ impl Task {
             optimizer: training_plan::optimizer(&model, train, &*objective),
             average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
             accumulation: training_plan::accumulation(train),
+            class_weights: self.class_weight_tensor(),
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
             measure: Box::new(|| Box::new(ClassificationMeasure::default())),
             selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,

@@ -31,6 +31,17 @@ pub struct Splits {
 }
 
 impl Splits {
+    /// Labelled images of each class in the budget: those of training, and those that were set aside from it for validation.
+    pub fn budget_counts(&self) -> Vec<usize> {
+        let mut counts = self.train.class_counts();
+        if self.validation_source == ValidationSource::CutFromBudget {
+            for (count, set_aside) in counts.iter_mut().zip(self.validation.class_counts()) {
+                *count += set_aside;
+            }
+        }
+        counts
+    }
+
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
     pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
         Splits::without(dataset, data, seed, &Broken::default())

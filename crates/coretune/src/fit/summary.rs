@@ -36,6 +36,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         wall_seconds: *wall_seconds,
         peak_rss_bytes: peak_rss_bytes(),
         coverage: task.report.coverage,
+        class_weights: task.class_weights().map(|weights| task.classes.iter().cloned().zip(weights).collect()),
         versions: versions(),
     }
 }

@@ -12,6 +12,27 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor, E
     guard("computing the cross-entropy", || -(targets * logits.log_softmax(1, kind)).sum(kind) / rows as f64)
 }
 
+/// M6 with a weight v for each row: sum_r v_r L_r / sum_r v_r, where L_r = - sum_k Y_rk log softmax(logits)_rk.
+///
+/// `logits` and `targets` are `[rows, C]`, `weights` is `[rows]`, not negative and not all 0; the result is a scalar.
+pub fn weighted_cross_entropy(logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Result<Tensor, EngineError> {
+    let (rows, classes) = shape::matrix("logits", logits)?;
+    shape::exactly("targets", targets, &[rows, classes])?;
+    shape::exactly("weights", weights, &[rows])?;
+    let kind = shape::float("logits", logits)?;
+    guard("computing the weighted cross-entropy", || {
+        let of_rows = -(targets * logits.log_softmax(1, kind)).sum_dim_intlist(1, false, kind);
+        (weights * of_rows).sum(kind) / weights.sum(kind)
+    })
+}
+
+/// The weight of each row, sum_k Y_k w_k, from the weights w `[C]` of the classes: `[rows]`.
+pub fn row_weights(targets: &Tensor, class_weights: &Tensor) -> Result<Tensor, EngineError> {
+    let (_, classes) = shape::matrix("targets", targets)?;
+    shape::exactly("class weights", class_weights, &[classes])?;
+    guard("weighing rows", || targets.matmul(&class_weights.to_kind(targets.kind())))
+}
+
 /// One row `[C]` per label with a 1 at its class: `[n, C]`.
 pub fn one_hot(labels: &[i64], classes: i64, like: &Tensor) -> Result<Tensor, EngineError> {
     shape::labels(labels, labels.len() as i64, classes)?;

@@ -189,8 +189,7 @@ impl Objective for BiTuning {
         let (first, second) = (pass.images.narrow(0, 0, images), pass.images.narrow(0, images, images));
         let keys = memory.keys_of(&second, pass.network, self.settings.momentum)?;
         let features = pass.network.features(&first, Mode::Train)?;
-        let classes = classifier.outputs();
-        let batch = FeatureBatch::new(&features, pass.labels, classes, pass.draw);
+        let batch = pass.batch_of(&features);
         let with = Contrasted {
             class_weight: &classifier.weight,
             own_keys: &keys.projections,

@@ -5,9 +5,7 @@ use super::supervised_contrastive::{ETA, TEMPERATURE};
 use super::{Dense, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
-use crate::losses::{
-    Focus, focal_contrastive, own_pairs, reference_contrastive, smooth, soft_cross_entropy, soft_label_pairs,
-};
+use crate::losses::{Focus, focal_contrastive, own_pairs, reference_contrastive, soft_label_pairs};
 use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
 use crate::settings::{Kind, Range, RunKind, Setting, choice, setting};
@@ -173,8 +171,8 @@ impl CoreTuning {
     ) -> Result<ObjectiveLoss, EngineError> {
         let mixed = self.mix(batch.features, batch.labels, batch.classes, draws)?;
         let ObjectiveLoss { total: classification, mut figures } = match &batch.dense {
-            None => self.classification(heads, &mixed)?,
-            Some(dense) => self.dense_classification(heads, &mixed, dense)?,
+            None => self.classification(batch, heads, &mixed)?,
+            Some(dense) => self.dense_classification(batch, heads, (&mixed, dense))?,
         };
         let contrastive = self.contrast(&heads.project(&mixed.rows), batch.labels, &mixed)?;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
@@ -186,9 +184,14 @@ impl CoreTuning {
     }
 
     /// M6.
-    fn classification(&self, heads: &Heads<'_>, mixed: &MixedRows) -> Result<ObjectiveLoss, EngineError> {
+    fn classification(
+        &self,
+        batch: &FeatureBatch<'_>,
+        heads: &Heads<'_>,
+        mixed: &MixedRows,
+    ) -> Result<ObjectiveLoss, EngineError> {
         let logits = (heads.classifier)(&mixed.rows);
-        let total = soft_cross_entropy(&logits, &smooth(&mixed.soft_targets, self.label_smoothing)?)?;
+        let total = batch.cross_entropy(&logits, &mixed.soft_targets, self.label_smoothing)?;
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
         Ok(ObjectiveLoss { total, figures })
     }
@@ -196,15 +199,15 @@ impl CoreTuning {
     /// M6 on pixels: the cross-entropy of all labelled pixels + 1/2 x the mean of the 2n mixed rows'.
     fn dense_classification(
         &self,
+        batch: &FeatureBatch<'_>,
         heads: &Heads<'_>,
-        mixed: &MixedRows,
-        dense: &Dense<'_>,
+        (mixed, dense): (&MixedRows, &Dense<'_>),
     ) -> Result<ObjectiveLoss, EngineError> {
         let originals = mixed.rows.size()[0] / 3;
         let of_mixed = |rows: &Tensor| rows.narrow(0, originals, 2 * originals);
         let logits = (heads.classifier)(&of_mixed(&mixed.rows));
-        let targets = smooth(&of_mixed(&mixed.soft_targets), self.label_smoothing)?;
-        let of_mixed = soft_cross_entropy(&logits, &targets)?;
+        let targets = of_mixed(&mixed.soft_targets);
+        let of_mixed = batch.cross_entropy(&logits, &targets, self.label_smoothing)?;
         let figures = vec![
             (figure::CLASSIFICATION, dense.cross_entropy.detach()),
             (figure::MIXED_CLASSIFICATION, of_mixed.detach()),

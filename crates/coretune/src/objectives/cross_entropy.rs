@@ -1,6 +1,6 @@
 use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
-use crate::losses::{one_hot, smooth, soft_cross_entropy};
+use crate::losses::one_hot;
 use crate::models::ModelError;
 use crate::settings::RunKind;
 
@@ -35,7 +35,7 @@ impl CrossEntropy {
         }
         let targets = one_hot(batch.labels, batch.classes, batch.features)?;
         let logits = (heads.classifier)(batch.features);
-        let total = soft_cross_entropy(&logits, &smooth(&targets, self.label_smoothing)?)?;
+        let total = batch.cross_entropy(&logits, &targets, self.label_smoothing)?;
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
         Ok(ObjectiveLoss { total, figures })
     }

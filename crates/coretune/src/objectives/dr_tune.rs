@@ -7,7 +7,6 @@ use super::feature_bank::{FeatureBank, rotation, shift};
 use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Start, figure};
 use crate::engine::rows::{one_hot, unit_rows};
 use crate::engine::{EngineError, guard};
-use crate::losses::{smooth, soft_cross_entropy};
 use crate::models::{Backbone, Mode, ModelError, Parameters, Role};
 use crate::settings::{Kind, OnResume, RunKind, Setting, setting};
 
@@ -108,7 +107,7 @@ impl DrTune {
         let labels = guard("reading labels", || Tensor::from_slice(batch.labels).to_device(batch.features.device()))?;
         let mean_over = |features: &Tensor, labels: &Tensor| {
             let targets = guard("reading labels", || one_hot(labels, batch.classes, features.kind()))?;
-            soft_cross_entropy(&(heads.classifier)(features), &smooth(&targets, self.settings.label_smoothing)?)
+            batch.cross_entropy(&(heads.classifier)(features), &targets, self.settings.label_smoothing)
         };
         let classification = mean_over(batch.features, &labels)?;
         let mut figures = vec![(figure::CLASSIFICATION, classification.detach())];
@@ -118,7 +117,14 @@ impl DrTune {
         }
         let of_bank = mean_over(&bank.features, &bank.labels)?;
         figures.push((figure::BANK, of_bank.detach()));
-        let total = (images * classification + banked * of_bank) / (images + banked);
+        let total = match batch.class_weights {
+            None => (images * classification + banked * of_bank) / (images + banked),
+            Some(weights) => guard("weighing the bank", || {
+                let [images, banked] =
+                    [&labels, &bank.labels].map(|labels| weights.index_select(0, labels).sum(of_bank.kind()));
+                (&images * classification + &banked * of_bank) / (images + banked)
+            })?,
+        };
         Ok(ObjectiveLoss { total, figures })
     }
 }

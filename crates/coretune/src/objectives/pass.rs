@@ -3,7 +3,8 @@ use std::cell::OnceCell;
 use tch::Tensor;
 
 use crate::engine::rows::unit_rows;
-use crate::engine::{World, guard};
+use crate::engine::{EngineError, World, guard};
+use crate::losses::{row_weights, smooth, soft_cross_entropy, weighted_cross_entropy};
 use crate::models::{Linear, Mode, ModelError, Network};
 
 /// The heads that an objective may apply to rows of features; a head is any differentiable map of rows.
@@ -36,6 +37,8 @@ pub struct FeatureBatch<'a> {
     /// Where the rows are positions of maps: the loss of all labelled pixels, which takes the place of the rows' own
     /// cross-entropy.
     pub dense: Option<Dense<'a>>,
+    /// w, `[C]`: the weights of the classes in the cross-entropy; `None`: all alike.
+    pub class_weights: Option<&'a Tensor>,
 }
 
 /// What rows that were sampled from maps have beside their features and labels.
@@ -50,7 +53,22 @@ pub struct Dense<'a> {
 impl<'a> FeatureBatch<'a> {
     /// Rows whose cross-entropy is that of the rows themselves, as in classification.
     pub fn new(features: &'a Tensor, labels: &'a [i64], classes: i64, draw: (u64, u64)) -> Self {
-        FeatureBatch { features, labels, classes, draw, dense: None }
+        FeatureBatch { features, labels, classes, draw, dense: None, class_weights: None }
+    }
+
+    /// M6 of rows with these labels, hard or soft, which are smoothed: the cross-entropy of every method of fine-tuning.
+    ///
+    /// With class weights a row has the weight sum_k Y_k w_k, of its label before smoothing, and the mean over the rows is
+    /// divided by the mean weight.
+    ///
+    /// # Errors
+    /// [`EngineError`] for shapes that do not fit.
+    pub fn cross_entropy(&self, logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor, EngineError> {
+        let smoothed = smooth(targets, smoothing)?;
+        match self.class_weights {
+            None => soft_cross_entropy(logits, &smoothed),
+            Some(weights) => weighted_cross_entropy(logits, &smoothed, &row_weights(targets, weights)?),
+        }
     }
 }
 
@@ -69,6 +87,7 @@ pub struct Pass<'a> {
     pub network: &'a dyn Network,
     /// The heads of the network.
     pub heads: Heads<'a>,
+    class_weights: Option<&'a Tensor>,
     world: World,
     features: OnceCell<Tensor>,
     dense: Option<Dense<'a>>,
@@ -85,8 +104,26 @@ impl<'a> Pass<'a> {
         draw: (u64, u64),
         world: World,
     ) -> Self {
-        let features = OnceCell::new();
-        Pass { images, labels, draw, step: draw.1, network, heads, world, features, dense: None, maps: None }
+        Pass {
+            images,
+            labels,
+            draw,
+            step: draw.1,
+            network,
+            heads,
+            class_weights: None,
+            world,
+            features: OnceCell::new(),
+            dense: None,
+            maps: None,
+        }
+    }
+
+    /// The same pass with weights `[C]` of the classes in the cross-entropy.
+    #[must_use]
+    pub fn weighted(mut self, class_weights: Option<&'a Tensor>) -> Self {
+        self.class_weights = class_weights;
+        self
     }
 
     /// The same pass for a method that reads [`Pass::stage_maps`]: the maps of the one pass through the network are
@@ -167,8 +204,13 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// As [`Pass::features`].
     pub fn batch(&self) -> Result<FeatureBatch<'_>, ModelError> {
+        Ok(self.batch_of(self.features()?))
+    }
+
+    /// The same with other features `[n, D]` of the images, such as those of their first views alone.
+    pub fn batch_of<'b>(&'b self, features: &'b Tensor) -> FeatureBatch<'b> {
         let classes = self.network.classifier().map_or(0, Linear::outputs);
-        let (features, labels, draw, dense) = (self.features()?, self.labels, self.draw, self.dense);
-        Ok(FeatureBatch { features, labels, classes, draw, dense })
+        let Pass { labels, draw, dense, class_weights, .. } = *self;
+        FeatureBatch { features, labels, classes, draw, dense, class_weights }
     }
 }

@@ -71,6 +71,7 @@ impl Learner for Pretraining {
             rows: None,
             draw: (self.seed, number),
             accumulation: Accumulation::Whole,
+            class_weights: None,
             world: self.world,
         };
         Ok(step(input, &mut self.optimizer, rate)?)

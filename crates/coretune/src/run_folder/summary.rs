@@ -49,6 +49,9 @@ pub struct Summary {
     pub peak_rss_bytes: u64,
     /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
+    /// The weights of the classes in the cross-entropy, by the class's name; left out when all are alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<BTreeMap<String, f64>>,
     /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }

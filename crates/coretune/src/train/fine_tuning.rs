@@ -33,6 +33,8 @@ pub struct FineTuning {
     pub average: Option<WeightAverage>,
     /// How a batch is taken apart where it does not fit into memory.
     pub accumulation: Accumulation,
+    /// Weights `[C]` of the classes in the cross-entropy; `None`: all alike.
+    pub class_weights: Option<Tensor>,
     /// What is not to be trained; that it was not is looked at after the first epoch.
     pub frozen: Frozen,
     /// What is measured on the validation images.
@@ -60,6 +62,7 @@ impl Learner for FineTuning {
             rows: None,
             draw: (self.seed, number),
             accumulation: self.accumulation,
+            class_weights: self.class_weights.as_ref(),
             world: self.world,
         };
         let figures = step(input, &mut self.optimizer, rate)?;

@@ -61,6 +61,8 @@ pub struct StepInput<'a> {
     pub draw: (u64, u64),
     /// How the batch is computed.
     pub accumulation: Accumulation,
+    /// Weights `[C]` of the classes in the cross-entropy; `None`: all alike.
+    pub class_weights: Option<&'a Tensor>,
     /// The processes that share the step.
     pub world: World,
 }
@@ -201,15 +203,15 @@ fn add(sums: &mut [Tensor], gradients: Vec<Tensor>) {
 impl<'a> StepInput<'a> {
     /// A step of one process on a whole batch.
     pub fn new(network: &'a dyn Network, objective: &'a mut dyn Objective, batch: &'a Batch, draw: (u64, u64)) -> Self {
-        StepInput {
-            network,
-            objective,
-            batch,
-            rows: None,
-            draw,
-            accumulation: Accumulation::Whole,
-            world: World::Alone,
-        }
+        let (accumulation, world) = (Accumulation::Whole, World::Alone);
+        StepInput { network, objective, batch, rows: None, draw, accumulation, class_weights: None, world }
+    }
+
+    /// The same step, with weights `[C]` of the classes in the cross-entropy.
+    #[must_use]
+    pub fn weighted(mut self, class_weights: Option<&'a Tensor>) -> Self {
+        self.class_weights = class_weights;
+        self
     }
 
     /// The same step, with its batch computed in another way.
@@ -274,7 +276,9 @@ impl<'a> StepInput<'a> {
             classifier: &|rows| network.classifier().map_or_else(Tensor::new, |head| head.forward(rows)),
             projection: &|rows| network.projection().map_or_else(|| rows.shallow_clone(), |head| head.forward(rows)),
         };
-        let mut pass = Pass::new(network, heads, images, labels, draw, self.world).in_step(self.draw.1);
+        let mut pass = Pass::new(network, heads, images, labels, draw, self.world)
+            .in_step(self.draw.1)
+            .weighted(self.class_weights);
         if self.objective.needs().stage_maps {
             pass = pass.keeping_maps();
         }

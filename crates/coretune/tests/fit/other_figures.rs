@@ -81,6 +81,7 @@ fn trainer<'a>(
         ),
         average: None,
         accumulation: Accumulation::Whole,
+        class_weights: None,
         frozen: Frozen::default(),
         measure: Box::new(measure),
         selection: Selection::from_word(select, &[GAP, BATCHES]).unwrap(),

@@ -106,6 +106,30 @@ fn the_same_run_gives_the_same_bytes_whatever_the_number_of_workers() {
     assert_eq!(one, with("three", "run.workers=3"));
 }
 
+/// Ten labelled images of one class and five of each of the others, of which a tenth validates; then four of each.
+#[test]
+fn balanced_class_weights_are_those_of_the_labelled_budget_and_change_the_weights() {
+    let world = SmallWorld::new(10, 4);
+    for (class, image) in ["green", "red"].into_iter().flat_map(|class| (5..10).map(move |image| (class, image))) {
+        fs::remove_file(world.data().join("train").join(class).join(format!("{image}.ppm"))).unwrap();
+    }
+    let run = |name: &str, more: &[&str]| {
+        let settings = [&["run.probe=false", "train.epochs=1", "method.name=cross-entropy"], more].concat();
+        fit(&world, name, &world.config(&settings)).summary.class_weights
+    };
+    let weights = run("weighted", &["train.class_weights=balanced"]).unwrap();
+    for (class, expected) in [("blue", 0.6), ("green", 1.2), ("red", 1.2)] {
+        assert!((weights[class] - expected).abs() < 1e-12, "{weights:?}");
+    }
+    let config = fs::read_to_string(world.path("weighted/config.toml")).unwrap();
+    assert!(config.contains("class_weights = \"balanced\""), "{config}");
+    assert_eq!(run("plain", &[]), None);
+    assert_ne!(last(&world, "plain"), last(&world, "weighted"));
+
+    let equal = run("equal", &["train.class_weights=balanced", "data.per_class=4", "data.val_per_class=1"]).unwrap();
+    assert!(equal.values().all(|weight| (weight - 1.0).abs() < 1e-12), "{equal:?}");
+}
+
 #[test]
 fn another_seed_gives_another_model() {
     let world = SmallWorld::new(12, 4);

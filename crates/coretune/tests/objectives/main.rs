@@ -2,6 +2,7 @@
 //! values and gradients.
 
 mod bi_tuning;
+mod class_weights;
 mod coin;
 mod delta;
 mod detached_focus;

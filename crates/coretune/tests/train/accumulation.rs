@@ -71,6 +71,22 @@ fn named_gradients(
     names.into_iter().zip(defined).collect()
 }
 
+/// With frozen batch norm and classes of unequal weight: the gradients of parts and of the whole.
+fn weighted_gradients(
+    model: &Model,
+    objective: &mut dyn Objective,
+    batch: &Batch,
+    accumulation: Accumulation,
+    class_weights: Option<&Tensor>,
+) -> Vec<Tensor> {
+    let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
+    let optimizer = Optimizer::new(model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 0.0, None);
+    let weights = optimizer.weights();
+    let mut input = StepInput::new(model, objective, batch, (9, 4)).accumulated(accumulation).weighted(class_weights);
+    let (gradients, _) = gradients(&mut input, &weights).unwrap();
+    gradients.into_iter().zip(weights).map(|(g, w)| if g.defined() { g } else { w.detach().zeros_like() }).collect()
+}
+
 /// The largest norm of a difference, relative to the norm of the tensor, and where it is.
 fn largest_difference(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> (f64, String) {
     let relative = |(a, b): (&(String, Tensor), &(String, Tensor))| {
@@ -92,6 +108,27 @@ fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
             let (off, name) = largest_difference(&whole, &exact);
             assert!(off <= 1e-5, "{}, parts of {part}: {name} is off by {off:e}", objective.name());
         }
+    }
+}
+
+#[test]
+fn in_parts_the_gradient_is_that_of_the_whole_with_class_weights_too() {
+    let mut batch = batch(32);
+    batch.labels = (0..32).map(|row: i64| if row < 20 { 0 } else { row % CLASSES }).collect();
+    let class_weights = Tensor::from_slice(&[0.2f32, 1.4, 0.9, 1.5]);
+    for mut objective in objectives() {
+        let model = model(true, 0);
+        let mut of = |accumulation, weights| weighted_gradients(&model, &mut *objective, &batch, accumulation, weights);
+        let whole = of(Accumulation::Whole, Some(&class_weights));
+        let exact = of(Accumulation::Exact { part: 5 }, Some(&class_weights));
+        let plain = of(Accumulation::Whole, None);
+        let off = |a: &[Tensor], b: &[Tensor]| {
+            let relative =
+                |(a, b): (&Tensor, &Tensor)| (a - b).norm().double_value(&[]) / a.norm().double_value(&[]).max(1e-12);
+            a.iter().zip(b).map(relative).fold(0.0, f64::max)
+        };
+        assert!(off(&whole, &exact) <= 1e-5, "{}: {:e}", objective.name(), off(&whole, &exact));
+        assert!(off(&whole, &plain) > 1e-2, "{} ignores the weights", objective.name());
     }
 }
 

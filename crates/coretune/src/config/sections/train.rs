@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::automatic;
 use crate::config::error::refuse_if;
-use crate::config::{Accumulation, ConfigError, Optimizer, Schedule, Select};
+use crate::config::{Accumulation, ClassWeights, ConfigError, Optimizer, Schedule, Select};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
@@ -49,6 +49,8 @@ pub struct TrainSection {
     pub clip_grad: Option<f64>,
     /// Share of the label spread over all classes.
     pub label_smoothing: f64,
+    /// Weights of the classes in the cross-entropy.
+    pub class_weights: ClassWeights,
     /// Decay of the weight average.
     #[serde(with = "off")]
     pub model_ema: Option<f64>,
@@ -183,6 +185,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "fraction of the label spread over all classes",
     )
     .default("0.0"),
+    setting(
+        "train.class_weights",
+        Kind::Choice(ClassWeights::names),
+        "weights of the classes in the cross-entropy; balanced: inverse to their images",
+    )
+    .default(ClassWeights::Off.name()),
     setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
         .off()
         .on_resume(Fixed),
