@@ -38,6 +38,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         DataCheck::Quick => checked(&printer, &dataset, Depth::Quick, &data),
         DataCheck::Full => checked(&printer, &dataset, Depth::Full, &data),
     };
+    for pixels in &report.pixels {
+        printer.result("pixels", format_args!("{}: {pixels}", pixels.split))?;
+    }
     report.add_unknown(&unknown);
     // With any seed the same labels are there, and the same is refused.
     if let Err(error) = check_usable(&dataset, &data, 0) {

@@ -76,7 +76,10 @@ pub(crate) fn splits(data: &Description) -> Vec<(String, String)> {
 }
 
 fn of_split(split: &SplitDescription) -> String {
-    let SplitDescription { images, classes, smallest, largest, .. } = split;
+    let SplitDescription { images, masks, classes, smallest, largest, .. } = split;
+    if *masks {
+        return format!("{} with masks", count(*images, "image"));
+    }
     let (images, least, most) = (count(*images, "image"), smallest.images, largest.images);
     let classes = format!("{classes} {}", if *classes == 1 { "class" } else { "classes" });
     if least == most {

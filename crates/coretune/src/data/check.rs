@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::assemble::UnknownClass;
 use super::decode::{instead_of_image, is_decoded};
+use super::masks::{MaskProblem, PixelCounts};
 use super::on_threads::{on_threads, processors};
-use super::{DataError, ImageSource, Role, Split};
+use super::{DataError, ImageSource, Role, Split, masks};
 
 /// Images of the largest class for each of the smallest, above which a split is called imbalanced.
 pub const IMBALANCE: usize = 20;
@@ -50,6 +51,9 @@ pub enum Problem {
     Imbalance,
     /// Images smaller than the input of the network.
     Small,
+    /// Something about masks.
+    #[serde(untagged)]
+    Mask(MaskProblem),
 }
 
 /// What a problem means for a run.
@@ -88,6 +92,9 @@ pub struct Report {
     pub images: usize,
     /// Every image that cannot be read, with the reason.
     pub unreadable: Vec<String>,
+    /// Pixels of each class in the masks of each split.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pixels: Vec<PixelCounts>,
     /// Positions of the unreadable images of each split, in the order in which the splits were given.
     #[serde(skip)]
     pub broken: Vec<Vec<usize>>,
@@ -97,6 +104,17 @@ pub struct Report {
 struct Seen {
     content: Option<blake3::Hash>,
     size: (u32, u32),
+}
+
+impl Problem {
+    /// Whether images that have it can be left out.
+    pub(crate) fn is_of_images(self) -> bool {
+        match self {
+            Problem::Unreadable => true,
+            Problem::Mask(problem) => problem.is_of_pairs(),
+            _ => false,
+        }
+    }
 }
 
 impl Report {
@@ -118,7 +136,7 @@ impl Report {
 
     /// Adds what an earlier check has found unreadable, of images that were left out since.
     pub(crate) fn add_unreadable(&mut self, earlier: &Report) {
-        for one in earlier.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
+        for one in earlier.findings.iter().filter(|finding| finding.problem.is_of_images()) {
             let same = |finding: &&mut Finding| finding.problem == one.problem && finding.split == one.split;
             match self.findings.iter_mut().find(same) {
                 None => self.findings.push(one.clone()),
@@ -131,6 +149,20 @@ impl Report {
         }
         self.unreadable.splice(0..0, earlier.unreadable.iter().cloned());
         self.sort();
+    }
+
+    /// Adds what the masks of a split have shown; the positions of pairs that cannot be trained on.
+    fn add_masks(&mut self, role: Role, checked: masks::check::Checked, skip_broken: bool) -> Vec<usize> {
+        for (problem, named) in checked.problems {
+            let skips = skip_broken && problem.is_of_pairs();
+            let severity = if problem.stops() && !skips { Severity::Stops } else { Severity::Warns };
+            if problem.is_of_pairs() {
+                self.unreadable.extend_from_slice(&named);
+            }
+            self.findings.extend(finding(Problem::Mask(problem), severity, role, named, &checked.known));
+        }
+        self.pixels.push(checked.pixels);
+        checked.broken
     }
 
     /// Those that stop first, then by problem.
@@ -171,7 +203,13 @@ pub fn check(
         report.findings.extend(finding(Problem::Unreadable, severity, role, errors, ""));
         report.findings.extend(small(role, split, &seen, img_size));
         report.findings.extend(shared(role, split, &seen, &seen_before));
-        let broken: Vec<usize> = (0..seen.len()).filter(|&index| seen[index].is_err()).collect();
+        let mut broken: Vec<usize> = (0..seen.len()).filter(|&index| seen[index].is_err()).collect();
+        if let (Some(masks), Depth::Full) = (split.masks(), depth) {
+            let sizes: Vec<_> = seen.iter().map(|seen| seen.as_ref().ok().map(|seen| seen.size)).collect();
+            broken.extend(report.add_masks(role, masks::check::check(role, masks, &sizes), skip_broken));
+            broken.sort_unstable();
+            broken.dedup();
+        }
         report.findings.extend(classes(role, split, &broken));
         report.broken.push(broken);
         let contents = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.as_ref().ok()?.content?, index)));
@@ -312,6 +350,7 @@ impl fmt::Display for Finding {
             Problem::ClassNotTested => write!(f, "{classes} of train without images in {split}")?,
             Problem::Shared => write!(f, "{images} {are} identical to images of {measure}")?,
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
+            Problem::Mask(problem) => problem.write(f, *count, *split, measure)?,
             Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
         }
         write!(f, ": {}", examples.join(", "))?;

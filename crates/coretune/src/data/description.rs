@@ -25,6 +25,9 @@ pub struct SplitDescription {
     pub role: Role,
     /// Number of images.
     pub images: usize,
+    /// Whether they have masks; then no image has a class.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub masks: bool,
     /// Classes that have images here.
     pub classes: usize,
     /// Images of each class, in the order of [`Description::classes`].
@@ -70,6 +73,7 @@ impl Dataset {
         SplitDescription {
             role,
             images: split.len(),
+            masks: split.masks().is_some(),
             classes: counts.iter().filter(|&&count| count > 0).count(),
             smallest: of(smallest),
             largest: of(largest),

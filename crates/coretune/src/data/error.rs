@@ -171,6 +171,14 @@ pub enum DataError {
     /// A mask file that cannot be read.
     #[error("{mask} cannot be read as a mask: {message}")]
     MaskUnreadable { mask: String, message: String },
+    /// A mask in a format that does not keep values.
+    #[error("{mask} is a JPEG or WebP, whose compression changes the values of a mask")]
+    MaskLossy { mask: String },
+    /// Images in the place of masks.
+    #[error(
+        "images and masks are swapped: the image {image} has the few values of a mask, its mask {mask} is a photograph"
+    )]
+    SwappedMasks { image: String, mask: String },
     /// A mask in colours that no file explains.
     #[error("{mask} has colours, and no file says which classes they are")]
     MaskColors { mask: String },
@@ -372,7 +380,9 @@ impl DataError {
                 "every class needs training images: add some, or remove the class from every split"
             }
             DataError::Decode { .. } => "replace or remove the file",
-            DataError::MaskUnreadable { .. } => "save masks as PNG, grey or with a palette, 8 bits per pixel",
+            DataError::MaskUnreadable { .. } | DataError::MaskLossy { .. } => {
+                "save masks as PNG, grey or with a palette, 8 bits per pixel"
+            }
             DataError::MaskColors { .. } => {
                 "put a file classes.txt beside the data, with a line `name,red,green,blue` for each class"
             }
@@ -385,6 +395,7 @@ impl DataError {
             DataError::MaskSize { .. } => {
                 "a mask needs the size of its image as it is shown: turn or scale one of the two files"
             }
+            DataError::SwappedMasks { .. } => "exchange the names of the two folders",
             DataError::TwoMasks { .. } => "keep one mask for each image",
             DataError::NoPairs { .. } => {
                 "a mask has the name of its image, perhaps with `_mask` at its end; if the folders are classes: \

@@ -144,6 +144,9 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
 /// The sentence that a run would be refused with.
 pub fn check_usable(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<(), RunError> {
     let train = Splits::choose(dataset, data, seed)?.train;
+    if train.masks().is_some() {
+        return Ok(());
+    }
     let used: Vec<usize> = (0..train.classes().len()).filter(|&class| train.class_counts()[class] > 0).collect();
     if let [only] = used[..] {
         return Err(RunError::OneClass { class: train.classes()[only].clone(), images: train.len() });

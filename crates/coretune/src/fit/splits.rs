@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::config::{DataCheck, DataSection};
-use crate::data::check::{Depth, Problem, Report, check};
+use crate::data::check::{Depth, Report, check};
 use crate::data::{Broken, Budget, DataError, Dataset, LeftOut, Role, Split, ValidationFrom, carve_validation_without};
 
 /// Where the validation images come from.
@@ -119,7 +119,7 @@ impl Splits {
             return Ok(());
         }
         let findings = report.stops().map(ToString::to_string).collect();
-        let broken_only = report.stops().all(|finding| finding.problem == Problem::Unreadable);
+        let broken_only = report.stops().all(|finding| finding.problem.is_of_images());
         Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only })
     }
 

@@ -8,6 +8,7 @@ mod folders;
 mod formats;
 mod loading;
 mod masks;
+mod masks_check;
 mod mutations;
 mod shared_data;
 mod tables;

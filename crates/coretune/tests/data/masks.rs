@@ -95,6 +95,108 @@ fn every_usual_layout_is_recognised() {
     }
 }
 
+/// A miniature of VOC 2012 in `root`: three images with masks of VOC's values, and lists.
+fn voc(root: &Path) {
+    for name in ["2007_000001", "2007_000002", "2007_000003"] {
+        fs::create_dir_all(root.join("JPEGImages")).unwrap();
+        image().save(root.join(format!("JPEGImages/{name}.jpg"))).unwrap();
+        let samples: Vec<u8> = grey(|x| [0, 15, 255][usize::from(class_at(x))]).into_raw();
+        let palette: Vec<u8> = (0..=255).flat_map(class_color).collect();
+        let path = root.join(format!("SegmentationClass/{name}.png"));
+        write_png(&path, ColorType::Indexed, BitDepth::Eight, &samples, Some(&palette));
+    }
+    grey(|_| 20).save_with_folder(&root.join("SegmentationClassAug/2008_000004.png"));
+    image().save(root.join("JPEGImages/2008_000004.jpg")).unwrap();
+    let lists = root.join("ImageSets/Segmentation");
+    fs::create_dir_all(&lists).unwrap();
+    fs::write(lists.join("train.txt"), "2007_000001\n2007_000002\n").unwrap();
+    fs::write(lists.join("val.txt"), "2007_000003\n").unwrap();
+    fs::write(lists.join("trainval.txt"), "2007_000001\n2007_000002\n2007_000003\n").unwrap();
+    fs::write(lists.join("test.txt"), "2008_000009\n").unwrap();
+    let paths = "/JPEGImages/2007_000001.jpg /SegmentationClass/2007_000001.png\n";
+    fs::write(lists.join("train_aug.txt"), format!("{paths}2008_000004\n")).unwrap();
+}
+
+trait SaveWithFolder {
+    fn save_with_folder(&self, path: &Path);
+}
+
+impl SaveWithFolder for GrayImage {
+    fn save_with_folder(&self, path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.save(path).unwrap();
+    }
+}
+
+#[test]
+fn voc_is_read_by_its_lists_and_has_its_classes() {
+    for below in ["", "VOC2012", "VOCdevkit/VOC2012"] {
+        let folder = tempfile::tempdir().unwrap();
+        voc(&folder.path().join(below));
+        let data = open(&folder);
+        assert_eq!((data.format, data.classes.len()), (Format::Voc, 21), "{below}");
+        let sizes = [&data.train, &data.validation, &data.test].map(|split| split.as_ref().map(Split::len));
+        assert_eq!(sizes, [Some(2), Some(1), None]);
+        let mask = data.train.as_ref().unwrap().load_pair(1).unwrap().1.unwrap();
+        assert_eq!(mask, grey(|x| [0, 15, 255][usize::from(class_at(x))]));
+        assert!(data.left_out.to_string().contains("1 image without a mask (JPEGImages/2008_000009.jpg)"));
+
+        let options = DatasetOptions { train_split: Some("train_aug".into()), ..DatasetOptions::default() };
+        let train = Dataset::open(folder.path(), &options).unwrap().train.unwrap();
+        let masks = pairs(Some(&train)).into_iter().map(|(_, mask)| mask).collect::<Vec<_>>();
+        assert_eq!(masks, ["2007_000001.png", "2008_000004.png"]);
+        assert_eq!(train.masks().unwrap().load(1).unwrap(), grey(|_| 20));
+    }
+}
+
+#[test]
+fn masks_of_voc_in_colours_are_read_by_its_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    voc(folder.path());
+    let colors = [[0, 0, 0], [192, 128, 128], [224, 224, 192]];
+    let mask = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(colors[usize::from(class_at(x))]));
+    mask.save(folder.path().join("SegmentationClass/2007_000001.png")).unwrap();
+    let mask = open(&folder).train.unwrap().masks().unwrap().load(0).unwrap();
+    assert_eq!(mask, grey(|x| [0, 15, 255][usize::from(class_at(x))]));
+}
+
+#[test]
+fn an_export_of_a_label_tool_in_the_form_of_voc_has_classes_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    save(root, &["JPEGImages/a.png"], &grey(class_at));
+    let colors = [[0, 0, 0], [250, 50, 83], [51, 221, 255]];
+    let mask = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(colors[usize::from(class_at(x))]));
+    fs::create_dir(root.join("SegmentationClass")).unwrap();
+    mask.save(root.join("SegmentationClass/a.png")).unwrap();
+    fs::create_dir_all(root.join("ImageSets/Segmentation")).unwrap();
+    fs::write(root.join("ImageSets/Segmentation/default.txt"), "a\n").unwrap();
+    let classes = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nleaf:250,50,83::\nspot:51,221,255::\n";
+    fs::write(root.join("labelmap.txt"), classes).unwrap();
+    let data = open(&folder);
+    assert_eq!(*data.classes, ["background", "leaf", "spot"].map(String::from));
+    assert_eq!(data.train.unwrap().load_pair(0).unwrap().1.unwrap(), grey(class_at));
+}
+
+#[test]
+fn swapped_folders_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let photograph = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb([x as u8 * 10, y as u8 * 10, (x * y) as u8]));
+        fs::create_dir_all(folder.path().join("masks")).unwrap();
+        photograph.save(folder.path().join(format!("masks/{name}.png"))).unwrap();
+        grey(class_at).save_with_folder(&folder.path().join(format!("images/{name}.png")));
+    }
+    let refused = |folder: &TempDir| open_with(folder, MaskOptions::default()).unwrap_err().to_string();
+    let error = refused(&folder);
+    assert!(error.contains("images and masks are swapped") && error.contains("images/a.png"), "{error}");
+    for name in ["a", "b"] {
+        fs::remove_file(folder.path().join(format!("masks/{name}.png"))).unwrap();
+        image().save(folder.path().join(format!("masks/{name}.jpg"))).unwrap();
+    }
+    assert!(refused(&folder).contains("images and masks are swapped"));
+}
+
 #[test]
 fn folders_of_classes_stay_classes() {
     let cases: [&[&str]; 4] = [
@@ -221,7 +323,7 @@ fn a_file_of_classes_gives_names_and_colours() {
     fs::write(folder.path().join("classes.txt"), "sky 10 20 30\nvoid 40 50 60\ncar 70 80 91\n").unwrap();
     let error = open(&folder).train.unwrap().masks().unwrap().load(0).unwrap_err().to_string();
     assert!(error.contains("128 pixels are of no class, the first at column 8, row 0"), "{error}");
-    assert!(error.contains("found colour 70,80,90 (nearest: car colour 70,80,91)"), "{error}");
+    assert!(error.contains("found colour 70,80,90, nearest: car with colour 70,80,91"), "{error}");
 }
 
 #[test]

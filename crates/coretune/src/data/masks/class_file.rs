@@ -13,7 +13,8 @@ pub(super) struct NamedClass {
 }
 
 /// The names that the file may have, in the order in which they are searched.
-const NAMES: [&str; 5] = ["classes.txt", "classes.csv", "class_dict.csv", "labelmap.txt", "label_colors.txt"];
+const NAMES: [&str; 6] =
+    ["classes.txt", "classes.csv", "class_dict.csv", "labelmap.txt", "label_colors.txt", "class_names.txt"];
 
 /// The file of classes in a folder, if it has one.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {

@@ -39,6 +39,13 @@ pub(super) struct Unknown {
     pub(super) value: Value,
 }
 
+impl Unknown {
+    /// Whether the first of them is a colour.
+    pub(super) fn is_color(&self) -> bool {
+        matches!(self.value, Value::Color(_))
+    }
+}
+
 impl MaskCoding {
     /// Numbers as their names, up to `largest`, without the ignored ones.
     ///
@@ -202,15 +209,19 @@ impl MaskCoding {
     /// Pixels of no class as an error.
     pub(super) fn refusal(&self, unknown: &Unknown, file: &ImageSource) -> DataError {
         let Unknown { pixels, first: (x, y), value } = *unknown;
-        let found = match value {
-            Value::Color(color) => format!("{value}{}", self.nearest(color)),
-            Value::Number(_) => value.to_string(),
-        };
+        let found = format!("{value}{}", self.nearest(value));
         DataError::MaskValue { mask: file.to_string(), pixels, x, y, found, classes: self.known() }
     }
 
+    /// `16 pixels, the first at column 5, row 0: value 7`
+    pub(super) fn in_words(&self, unknown: &Unknown) -> String {
+        let Unknown { pixels, first: (x, y), value } = *unknown;
+        let pixels = if pixels == 1 { "1 pixel".into() } else { format!("{pixels} pixels, the first") };
+        format!("{pixels} at column {x}, row {y}: {value}{}", self.nearest(value))
+    }
+
     /// What is known, in words: `0 to 10 and 255`, or `11 colours`.
-    fn known(&self) -> String {
+    pub(super) fn known(&self) -> String {
         let numbers = self.numbers.iter().enumerate().filter(|(_, class)| class.is_some_and(|class| class != IGNORED));
         let numbers: Vec<usize> = numbers.map(|(number, _)| number).collect();
         match (self.knows_colors(), numbers.first(), numbers.last()) {
@@ -220,14 +231,16 @@ impl MaskCoding {
         }
     }
 
-    /// The class whose colour is nearest, for a message.
-    fn nearest(&self, color: [u8; 3]) -> String {
+    /// The class whose colour is nearest, for a message; nothing for a number.
+    fn nearest(&self, value: Value) -> String {
+        let Value::Color(color) = value else { return String::new() };
         let distance =
             |other: &[u8; 3]| -> u32 { other.iter().zip(color).map(|(&a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
         let nearest = self.by_color.iter().min_by_key(|(other, _)| (distance(other), **other));
-        let name = |class: u8| self.classes.get(usize::from(class)).map_or("an ignored colour", String::as_str);
-        nearest
-            .map_or_else(String::new, |(other, &class)| format!(" (nearest: {} {})", name(class), Value::Color(*other)))
+        let name = |class: u8| self.classes.get(usize::from(class)).map_or("ignored", String::as_str);
+        let text =
+            |(other, &class): (&[u8; 3], &u8)| format!(", nearest: {} with {}", name(class), Value::Color(*other));
+        nearest.map_or_else(String::new, text)
     }
 
     /// Bytes that differ when the same files mean something else.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::found::{Found, Pairs};
 use super::set::Masks;
 use super::stored::decode_mask;
-use super::{MaskCoding, class_file, pairs};
+use super::swapped::refuse_swapped;
+use super::{MaskCoding, class_file, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
 use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
 
@@ -15,10 +16,12 @@ use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, 
 /// The classes are those of the file of classes; without one they are the numbers up to the largest in the masks of the
 /// training split (of all splits without one), which are read for it.
 pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Dataset>, DataError> {
-    let Some(found) = pairs::read(root, options)? else { return Ok(None) };
+    let voc = voc::read(root, options)?;
+    let Some(found) = voc.map_or_else(|| pairs::read(root, options), |voc| Ok(Some(voc)))? else { return Ok(None) };
     if found.splits.iter().all(Option::is_none) {
         return Err(DataError::NoImages { path: root.to_path_buf(), left_out: found.left_out });
     }
+    found.splits.iter().flatten().try_for_each(refuse_swapped)?;
     let coding = Arc::new(coding_of(&found, &options.masks)?);
     let split = |pairs: Option<Pairs>| pairs.map(|pairs| split_of(pairs, &coding)).transpose();
     let Found { format, splits: [train, validation, test], left_out, .. } = found;

@@ -14,7 +14,7 @@ use crate::data::{DataError, DatasetOptions, Format, Layout, split_names};
 const IMAGES: [&str; 5] = ["images", "image", "imgs", "img", "jpegimages"];
 
 /// Names of folders of masks, in lower case; the first that is there counts.
-const MASKS: [&str; 14] = [
+const MASKS: [&str; 15] = [
     "masks",
     "mask",
     "labels",
@@ -24,6 +24,7 @@ const MASKS: [&str; 14] = [
     "annots",
     "annot",
     "segmentationclass",
+    "segmentationclasspng",
     "segmentations",
     "segmentation",
     "groundtruth",

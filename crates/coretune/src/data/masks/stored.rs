@@ -36,6 +36,9 @@ const MEMORY_LIMIT: u64 = PIXEL_LIMIT * 8;
 
 /// Decodes a mask file held in memory; `mask` names it in errors.
 pub(super) fn decode_mask(bytes: &[u8], mask: &impl Display) -> Result<StoredMask, DataError> {
+    if let Ok(ImageFormat::Jpeg | ImageFormat::WebP) = image::guess_format(bytes) {
+        return Err(DataError::MaskLossy { mask: mask.to_string() });
+    }
     // As for images: a panic of a decoder is one more broken file.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(bytes)));
     let decoded = decoded.unwrap_or_else(|_| Err("the decoder failed".to_string()));
@@ -51,8 +54,6 @@ fn decode_by_format(bytes: &[u8]) -> Result<StoredMask, String> {
         Ok(format @ (ImageFormat::Bmp | ImageFormat::Tiff | ImageFormat::Gif | ImageFormat::Pnm)) => {
             decode_other(bytes, format)
         }
-        Ok(ImageFormat::Jpeg) => Err("it is a JPEG, whose compression changes values".into()),
-        Ok(ImageFormat::WebP) => Err("it is a WebP, whose compression may change values".into()),
         Ok(_) | Err(_) => Err("it is not in a format of masks".into()),
     }
 }

@@ -1,0 +1,236 @@
+//! What is wrong with masks, found before hours are spent on them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::stored::{StoredValues, decode_mask};
+use super::{MaskCoding, Masks};
+use crate::data::on_threads::{on_threads, processors};
+use crate::data::{DataError, ImageSource, Role};
+use crate::transforms::IGNORED;
+
+/// What can be wrong with masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskProblem {
+    /// Masks that are missing or cannot be decoded.
+    MaskUnreadable,
+    /// Masks in a format that changes values.
+    MaskLossy,
+    /// Masks of another size than their images.
+    MaskSize,
+    /// Masks with numbers that are neither of a class nor ignored.
+    MaskValue,
+    /// Masks with colours that the file of classes lacks.
+    MaskColor,
+    /// All labelled pixels of a split are of one class.
+    OneClass,
+    /// Classes without a pixel in a split.
+    ClassWithoutPixels,
+    /// Masks without a labelled pixel.
+    AllIgnored,
+    /// Masks of 16 bits per pixel.
+    DeepMask,
+}
+
+impl MaskProblem {
+    /// Whether it is a defect of single pairs of image and mask, which can be left out.
+    pub(in crate::data) fn is_of_pairs(self) -> bool {
+        self <= MaskProblem::MaskColor
+    }
+
+    /// Whether nothing is trained.
+    pub(in crate::data) fn stops(self) -> bool {
+        self <= MaskProblem::OneClass
+    }
+
+    /// The sentence without its examples; `masks` is `3 masks of train`, `count` the number of masks or classes.
+    pub(in crate::data) fn write(
+        self,
+        f: &mut fmt::Formatter<'_>,
+        count: usize,
+        split: Role,
+        known: &str,
+    ) -> fmt::Result {
+        let one = count == 1;
+        let masks = format!("{count} {} of {split}", if one { "mask" } else { "masks" });
+        let (has, are, their) = if one { ("has", "is", "its image") } else { ("have", "are", "their images") };
+        match self {
+            MaskProblem::MaskUnreadable => write!(f, "{masks} cannot be read"),
+            MaskProblem::MaskLossy => {
+                write!(f, "{masks} {are} JPEG or WebP, whose compression changes values, and must be saved as PNG")
+            }
+            MaskProblem::MaskSize => write!(f, "{masks} {has} another size than {their}"),
+            MaskProblem::MaskValue => {
+                write!(f, "{masks} {has} values that are neither of a class nor ignored (expected {known})")
+            }
+            MaskProblem::MaskColor => write!(f, "{masks} {has} colours that are not among {known}"),
+            MaskProblem::OneClass => write!(f, "all labelled pixels of {split} are of one class"),
+            MaskProblem::ClassWithoutPixels => {
+                let (classes, occur) = if one { ("class", "occurs") } else { ("classes", "occur") };
+                write!(f, "{count} {classes} never {occur} in {split}")
+            }
+            MaskProblem::AllIgnored => write!(f, "{masks} {has} no labelled pixel: all are ignored"),
+            MaskProblem::DeepMask => {
+                write!(f, "{masks} {has} 16 bits per pixel; the number counts, not its upper byte")
+            }
+        }
+    }
+}
+
+/// Pixels of the masks of a split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PixelCounts {
+    /// The split.
+    pub split: Role,
+    /// Pixels that are ignored.
+    pub ignored: u64,
+    /// Every class, in order.
+    pub classes: Vec<ClassPixels>,
+}
+
+/// Pixels of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassPixels {
+    /// Name of the class.
+    pub class: String,
+    /// Its pixels.
+    pub pixels: u64,
+    /// Masks that have some.
+    pub masks: usize,
+}
+
+/// What the masks of a split showed.
+pub(in crate::data) struct Checked {
+    /// Each problem with those that have it: the masks, or the classes.
+    pub(in crate::data) problems: Vec<(MaskProblem, Vec<String>)>,
+    /// What the numbers or colours may be, in words.
+    pub(in crate::data) known: String,
+    pub(in crate::data) pixels: PixelCounts,
+    /// Positions of the pairs that cannot be trained on, ascending.
+    pub(in crate::data) broken: Vec<usize>,
+}
+
+/// What one mask showed.
+struct Seen {
+    problem: Option<(MaskProblem, String)>,
+    /// Pixels of each class, and behind them those that are ignored; empty if it cannot be trained on.
+    counts: Vec<u64>,
+    is_deep: bool,
+}
+
+/// Reads every mask of a split whose images have these sizes; of images that cannot be read, the mask is left alone.
+pub(in crate::data) fn check(role: Role, masks: &Masks, sizes: &[Option<(u32, u32)>]) -> Checked {
+    let pairs: Vec<_> = masks.files().iter().zip(sizes).collect();
+    let look = |(file, size): &(&ImageSource, &Option<(u32, u32)>)| look_at(file, **size, masks.coding());
+    let lost =
+        |(file, _): &(&ImageSource, &Option<(u32, u32)>)| Seen::with(MaskProblem::MaskUnreadable, file.to_string());
+    let seen = on_threads(&pairs, processors(), look, lost);
+    let pixels = pixels(role, masks.coding(), &seen);
+    let of = |problem: MaskProblem| -> Vec<String> {
+        let named = seen.iter().filter_map(|seen| seen.problem.as_ref()).filter(|(kind, _)| *kind == problem);
+        named.map(|(_, text)| text.clone()).collect()
+    };
+    let named = |is: &dyn Fn(&Seen) -> bool| -> Vec<String> {
+        seen.iter().zip(masks.files()).filter(|(seen, _)| is(seen)).map(|(_, file)| file.to_string()).collect()
+    };
+    let all_ignored =
+        |seen: &Seen| seen.counts.split_last().is_some_and(|(_, classes)| classes.iter().sum::<u64>() == 0);
+    let (with, without): (Vec<&ClassPixels>, Vec<_>) = pixels.classes.iter().partition(|class| class.pixels > 0);
+    let names = |classes: &[&ClassPixels]| classes.iter().map(|class| class.class.clone()).collect::<Vec<_>>();
+    let one_class = if with.len() == 1 && role == Role::Train { only(with[0], &pixels) } else { Vec::new() };
+    let problems = vec![
+        (MaskProblem::MaskUnreadable, of(MaskProblem::MaskUnreadable)),
+        (MaskProblem::MaskLossy, of(MaskProblem::MaskLossy)),
+        (MaskProblem::MaskSize, of(MaskProblem::MaskSize)),
+        (MaskProblem::MaskValue, of(MaskProblem::MaskValue)),
+        (MaskProblem::MaskColor, of(MaskProblem::MaskColor)),
+        (MaskProblem::OneClass, one_class),
+        (MaskProblem::ClassWithoutPixels, names(&without)),
+        (MaskProblem::AllIgnored, named(&all_ignored)),
+        (MaskProblem::DeepMask, named(&|seen| seen.is_deep)),
+    ];
+    let broken = (0..seen.len()).filter(|&index| seen[index].problem.is_some()).collect();
+    Checked { problems, known: masks.coding().known(), pixels, broken }
+}
+
+/// The only class, with what may be the reason.
+fn only(class: &ClassPixels, pixels: &PixelCounts) -> Vec<String> {
+    let reason = if pixels.ignored > 0 {
+        "; 255 is ignored unless a file of classes gives it a colour, with a line such as `object,255,255,255`"
+    } else {
+        ""
+    };
+    vec![format!("`{}`{reason}", class.class)]
+}
+
+fn pixels(split: Role, coding: &MaskCoding, seen: &[Seen]) -> PixelCounts {
+    let of = |position: usize| seen.iter().filter_map(move |seen| seen.counts.get(position).copied());
+    let class = |(position, name): (usize, &String)| ClassPixels {
+        class: name.clone(),
+        pixels: of(position).sum(),
+        masks: of(position).filter(|&pixels| pixels > 0).count(),
+    };
+    let classes: Vec<ClassPixels> = coding.classes().iter().enumerate().map(class).collect();
+    PixelCounts { split, ignored: of(classes.len()).sum(), classes }
+}
+
+fn look_at(file: &ImageSource, image: Option<(u32, u32)>, coding: &MaskCoding) -> Seen {
+    let read = || -> Result<Seen, DataError> {
+        let stored = decode_mask(&file.bytes()?, file)?;
+        let (width, height) = (stored.width, stored.height);
+        match image {
+            None => return Ok(Seen { problem: None, counts: Vec::new(), is_deep: false }),
+            Some(image) if image != (width, height) => {
+                let turned = if image == (height, width) { " as its EXIF data turns it" } else { "" };
+                let (wide, high) = image;
+                let text = format!("{file} ({width} x {height}, the image {wide} x {high}{turned})");
+                return Ok(Seen::with(MaskProblem::MaskSize, text));
+            }
+            Some(_) => {}
+        }
+        let is_deep = matches!(stored.values, StoredValues::DeepGreys(_));
+        let stored = coding.meant(stored, file)?;
+        let (values, unknown) = coding.translate(&stored);
+        if let Some(unknown) = unknown {
+            let problem = if unknown.is_color() { MaskProblem::MaskColor } else { MaskProblem::MaskValue };
+            return Ok(Seen::with(problem, format!("{file} ({})", coding.in_words(&unknown))));
+        }
+        let mut by_value = [0_u64; 256];
+        for value in values {
+            by_value[usize::from(value)] += 1;
+        }
+        let mut counts = by_value[..coding.classes().len()].to_vec();
+        counts.push(by_value[usize::from(IGNORED)]);
+        Ok(Seen { problem: None, counts, is_deep })
+    };
+    read().unwrap_or_else(|error| {
+        let problem = match &error {
+            DataError::MaskLossy { .. } => return Seen::with(MaskProblem::MaskLossy, file.to_string()),
+            DataError::MaskColors { .. } => MaskProblem::MaskColor,
+            _ => MaskProblem::MaskUnreadable,
+        };
+        Seen::with(problem, error.to_string())
+    })
+}
+
+impl Seen {
+    fn with(problem: MaskProblem, text: String) -> Self {
+        Seen { problem: Some((problem, text)), counts: Vec::new(), is_deep: false }
+    }
+}
+
+impl fmt::Display for PixelCounts {
+    /// `sky 17.2 %, road 30.1 %, bicyclist 0.6 % of 27 million pixels; 3.6 % more are ignored`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labelled: u64 = self.classes.iter().map(|class| class.pixels).sum();
+        let percent = |pixels: u64| 100.0 * pixels as f64 / labelled.max(1) as f64;
+        let classes = self.classes.iter().map(|class| format!("{} {:.1} %", class.class, percent(class.pixels)));
+        write!(f, "{} of {labelled} labelled pixels", classes.collect::<Vec<_>>().join(", "))?;
+        if self.ignored > 0 {
+            write!(f, ", {} ignored", self.ignored)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! What the check says of masks, in sentences with counts and first paths.
+
+use std::fs;
+use std::path::Path;
+
+use coretune::data::check::{Depth, Report, Severity, check};
+use coretune::data::{Dataset, DatasetOptions, MaskOptions, Role};
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+use tempfile::TempDir;
+
+const SIZE: (u32, u32) = (24, 16);
+
+fn grey(value: impl Fn(u32) -> u8) -> GrayImage {
+    GrayImage::from_fn(SIZE.0, SIZE.1, |x, _| Luma([value(x)]))
+}
+
+fn striped() -> GrayImage {
+    grey(|x| (x / 4 % 3) as u8)
+}
+
+fn save(folder: &TempDir, name: &str, image: impl Into<DynamicImage>) {
+    let path = folder.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image.into().save(path).unwrap();
+}
+
+/// Images 0 to 5 with masks of the classes 0, 1, 2.
+fn sound() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..6 {
+        save(&folder, &format!("train/{index}.jpg"), RgbImage::from_pixel(SIZE.0, SIZE.1, Rgb([index * 9, 7, 7])));
+        save(&folder, &format!("trainannot/{index}.png"), striped());
+    }
+    folder
+}
+
+fn checked_with(folder: &TempDir, masks: MaskOptions, skip_broken: bool) -> Report {
+    let data = Dataset::open(folder.path(), &DatasetOptions { masks, ..DatasetOptions::default() }).unwrap();
+    let roles = [Role::Train, Role::Validation, Role::Test];
+    let splits: Vec<_> = roles.into_iter().filter_map(|role| Some((role, data.split(role)?))).collect();
+    check(&splits, Depth::Full, None, skip_broken, &mut |_, _| {})
+}
+
+/// The findings as sentences, without the folder; those that stop a run first.
+fn sentences(folder: &TempDir) -> Vec<String> {
+    let report = checked_with(folder, MaskOptions::default(), false);
+    let root = format!("{}/", folder.path().display());
+    let of = |stops: bool| {
+        let findings = report.findings.iter().filter(move |finding| (finding.severity == Severity::Stops) == stops);
+        findings.map(|finding| finding.to_string().replace(&root, "")).collect::<Vec<_>>()
+    };
+    let stops = of(true).into_iter().map(|sentence| format!("stops: {sentence}"));
+    stops.chain(of(false)).filter(|sentence| !sentence.contains("pixels are all equal")).collect()
+}
+
+#[test]
+fn sound_masks_have_no_problem_and_their_pixels_are_counted() {
+    let folder = sound();
+    save(&folder, "trainannot/5.png", grey(|x| if x < 12 { 255 } else { 2 }));
+    let report = checked_with(&folder, MaskOptions::default(), false);
+    assert_eq!(sentences(&folder), Vec::<String>::new());
+    let pixels = &report.pixels[0];
+    assert_eq!(pixels.split, Role::Train);
+    let counts: Vec<_> = pixels.classes.iter().map(|class| (class.class.as_str(), class.pixels, class.masks)).collect();
+    assert_eq!(counts, [("0", 640, 5), ("1", 640, 5), ("2", 832, 6)]);
+    assert_eq!(pixels.ignored, 192);
+    assert_eq!(pixels.to_string(), "0 30.3 %, 1 30.3 %, 2 39.4 % of 2112 labelled pixels, 192 ignored");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["pixels"][0]["classes"][2]["pixels"], 832);
+}
+
+#[test]
+fn sizes_that_differ_are_found_also_after_exif() {
+    let folder = sound();
+    save(&folder, "trainannot/1.png", GrayImage::new(12, 8));
+    turn_by_exif(&folder.path().join("train/3.jpg"));
+    assert_eq!(
+        sentences(&folder),
+        ["stops: 2 masks of train have another size than their images: trainannot/1.png (12 x 8, the image 24 x 16), \
+          trainannot/3.png (24 x 16, the image 16 x 24 as its EXIF data turns it)"]
+    );
+}
+
+/// Gives a JPEG an EXIF orientation that turns it by a quarter.
+fn turn_by_exif(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0".to_vec();
+    exif.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
+    let mut turned = bytes[..2].to_vec();
+    turned.extend([0xff, 0xe1]);
+    turned.extend(((exif.len() + 2) as u16).to_be_bytes());
+    turned.extend(exif);
+    turned.extend(&bytes[2..]);
+    fs::write(path, turned).unwrap();
+}
+
+#[test]
+fn values_of_no_class_are_found() {
+    let folder = sound();
+    fs::write(folder.path().join("classes.txt"), "sky\nroad\ncar\n").unwrap();
+    save(&folder, "trainannot/2.png", grey(|x| if x == 5 { 7 } else { 1 }));
+    save(&folder, "trainannot/4.png", ImageBuffer::<Luma<u16>, _>::from_pixel(SIZE.0, SIZE.1, Luma([1000_u16])));
+    assert_eq!(
+        sentences(&folder),
+        ["stops: 2 masks of train have values that are neither of a class nor ignored (expected 0 to 2, or ignored): \
+          trainannot/2.png (16 pixels, the first at column 5, row 0: value 7), \
+          trainannot/4.png (384 pixels, the first at column 0, row 0: value 1000)"]
+    );
+    let ignoring = MaskOptions { ignored: vec![7, 1000], first_class: 0 };
+    assert_eq!(checked_with(&folder, ignoring, false).stops().count(), 0);
+}
+
+#[test]
+fn masks_in_jpeg_and_masks_that_cannot_be_decoded_are_found() {
+    let folder = sound();
+    fs::remove_file(folder.path().join("trainannot/0.png")).unwrap();
+    save(&folder, "trainannot/0.jpg", striped());
+    fs::write(folder.path().join("trainannot/1.png"), b"\x89PNG\r\n\x1a\nshort").unwrap();
+    let found = sentences(&folder);
+    assert!(
+        found[0].starts_with("stops: 1 mask of train cannot be read: trainannot/1.png cannot be read as a mask"),
+        "{found:?}"
+    );
+    assert_eq!(
+        found[1],
+        "stops: 1 mask of train is JPEG or WebP, whose compression changes values, and must be saved as PNG: trainannot/0.jpg"
+    );
+}
+
+#[test]
+fn colours_near_those_of_the_class_file_are_found() {
+    let folder = sound();
+    fs::write(folder.path().join("classes.txt"), "sky 0 0 0\nroad 128 0 0\ncar 0 128 0\n").unwrap();
+    for index in 0..6 {
+        let near = u8::from(index == 3);
+        let color = |x: u32| [[0, 0, 0], [128, 0, 0], [0, 128 - near, 0]][(x / 4 % 3) as usize];
+        let mask = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(color(x)));
+        save(&folder, &format!("trainannot/{index}.png"), mask);
+    }
+    assert_eq!(
+        sentences(&folder),
+        [
+            "stops: 1 mask of train has colours that are not among the 3 colours of the class file: trainannot/3.png (128 pixels, \
+          the first at column 8, row 0: colour 0,127,0, nearest: car with colour 0,128,0)"
+        ]
+    );
+}
+
+#[test]
+fn classes_that_never_occur_and_masks_without_labels_are_told() {
+    let folder = sound();
+    fs::write(folder.path().join("classes.txt"), "sky\nroad\ncar\nbus\ntram\n").unwrap();
+    save(&folder, "trainannot/5.png", grey(|_| 255));
+    assert_eq!(
+        sentences(&folder),
+        [
+            "2 classes never occur in train: bus, tram",
+            "1 mask of train has no labelled pixel: all are ignored: trainannot/5.png"
+        ]
+    );
+}
+
+#[test]
+fn masks_of_0_and_255_have_one_class() {
+    let folder = sound();
+    for index in 0..6 {
+        save(&folder, &format!("trainannot/{index}.png"), grey(|x| if x < 9 { 255 } else { 0 }));
+    }
+    let found = sentences(&folder);
+    assert!(
+        found[0].starts_with("stops: all labelled pixels of train are of one class: `0`; 255 is ignored"),
+        "{found:?}"
+    );
+    fs::write(folder.path().join("classes.txt"), "back 0 0 0\nobject 255 255 255\n").unwrap();
+    assert_eq!(sentences(&folder), Vec::<String>::new());
+}
+
+#[test]
+fn masks_of_16_bits_are_read_by_their_numbers_and_told() {
+    let folder = sound();
+    let deep = ImageBuffer::<Luma<u16>, _>::from_fn(SIZE.0, SIZE.1, |x, _| Luma([(x / 4 % 3) as u16]));
+    save(&folder, "trainannot/0.png", deep);
+    assert_eq!(
+        sentences(&folder),
+        ["1 mask of train has 16 bits per pixel; the number counts, not its upper byte: trainannot/0.png"]
+    );
+}
+
+#[test]
+fn pairs_that_cannot_be_trained_on_are_left_out_with_skip_broken() {
+    let folder = sound();
+    save(&folder, "trainannot/1.png", GrayImage::new(12, 8));
+    fs::write(folder.path().join("train/4.jpg"), b"no image").unwrap();
+    let report = checked_with(&folder, MaskOptions::default(), true);
+    assert_eq!((report.stops().count(), report.broken), (0, vec![vec![1, 4]]));
+    assert_eq!(report.unreadable.len(), 2);
+}
