@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use coretune::checkpoints::CheckpointError;
+use coretune::compare::CompareError;
 use coretune::config::ConfigError;
 use coretune::data::fetch::FetchError;
 use coretune::export::ExportError;
@@ -104,6 +105,25 @@ impl From<RunError> for Failure {
             RunError::UnderWay(error) => Failure::from(*error).on_the_way(),
             error => {
                 let failure = Failure::because(Status::Refused, &error, error.hint().as_ref());
+                Failure { details: [error.details(), failure.details].concat(), ..failure }
+            }
+        }
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Run(error) => error.into(),
+            CompareError::Config(error) => (*error).into(),
+            CompareError::RunFolder(error) => error.into(),
+            error => {
+                let status = match &error {
+                    CompareError::Interrupted { .. } => signals::received().map_or(Status::Failed, Status::Interrupted),
+                    CompareError::Io { .. } => Status::Failed,
+                    _ => Status::Refused,
+                };
+                let failure = Failure::because(status, &error, error.hint().as_ref());
                 Failure { details: [error.details(), failure.details].concat(), ..failure }
             }
         }

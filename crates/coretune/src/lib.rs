@@ -90,6 +90,7 @@
 //! | E1, E3, E4, E7 | accuracy, geometry, calibration, probes | [`evaluate`] | `tests/evaluate`, `tests/goldens` |
 
 pub mod checkpoints;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod engine;

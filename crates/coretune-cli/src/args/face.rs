@@ -13,6 +13,8 @@ pub(crate) enum Takes {
     Probe,
     /// `coretune fit`.
     Fit,
+    /// `coretune compare`.
+    Compare,
     /// `coretune pretrain`.
     Pretrain,
     /// `coretune evaluate`.
@@ -156,10 +158,16 @@ pub(crate) fn aliases(setting: &Setting) -> Vec<String> {
     names
 }
 
+/// Settings that `coretune compare` gives to its runs itself, or takes in another form.
+const GIVEN_BY_COMPARE: [&str; 5] = ["method.name", "data.per_class", "run.probe", "run.output", "run.experiment"];
+
 /// Whether the command takes the setting as a flag.
 pub(crate) fn takes(command: Takes, setting: &Setting) -> bool {
-    let trains = matches!(command, Takes::Fit | Takes::Pretrain);
-    if trains { setting.is_read_by(command.kind()) } else { face(setting).also.contains(&command) }
+    match command {
+        Takes::Fit | Takes::Pretrain => setting.is_read_by(command.kind()),
+        Takes::Compare => setting.is_read_by(command.kind()) && !GIVEN_BY_COMPARE.contains(&setting.key),
+        _ => face(setting).also.contains(&command),
+    }
 }
 
 /// What a switch becomes when its flag is given: `--no-probe` turns the probe off.
@@ -177,7 +185,15 @@ mod tests {
 
     #[test]
     fn no_two_settings_of_a_command_share_a_flag() {
-        let commands = [Takes::Probe, Takes::Fit, Takes::Pretrain, Takes::Evaluate, Takes::Predict, Takes::DataCheck];
+        let commands = [
+            Takes::Probe,
+            Takes::Fit,
+            Takes::Compare,
+            Takes::Pretrain,
+            Takes::Evaluate,
+            Takes::Predict,
+            Takes::DataCheck,
+        ];
         for command in commands {
             let mut names = BTreeSet::new();
             for setting in settings().iter().filter(|setting| takes(command, setting)) {

@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
     Fit(Training),
+    /// Compare methods on one data set: tuned alike, over seeds, with intervals and a recommendation
+    Compare(Compare),
     /// Pre-train a contrastive checkpoint on images without labels
     Pretrain(Training),
     /// Repeat a run and compare the weights
@@ -100,6 +102,49 @@ pub(crate) struct Training {
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
     /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Save and stop when standard input ends: for a program that starts this one [default: no]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+/// `coretune compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) layers: LayerFlags,
+    /// What is compared: METHOD or METHOD:KEY=VALUE, with commas [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "all", hide_default_value = true)]
+    pub(crate) methods: Vec<String>,
+    /// What the others are compared with
+    #[arg(long, value_name = "METHOD", default_value = "cross-entropy")]
+    pub(crate) baseline: String,
+    /// Seeds of each method, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) seeds: usize,
+    /// Training labels of each class, one or several budgets with commas [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', aliases = ["labels_per_class", "per-class", "per_class"])]
+    pub(crate) labels_per_class: Vec<usize>,
+    /// A setting to tune, such as lr=0.01,0.1; repeatable [default: lr, at 0.1, 0.3, 1 and 3 times --lr]
+    #[arg(long, value_name = "KEY=LIST")]
+    pub(crate) tune: Vec<String>,
+    /// Runs by which the settings of each method are chosen
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) trials: usize,
+    /// Tune nothing [default: tune]
+    #[arg(long, conflicts_with_all = ["tune", "trials"])]
+    pub(crate) fixed: bool,
+    /// Runs at a time, each a process
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) jobs: usize,
+    /// Begin no run that would not end within this time [default: none]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u64>,
+    /// Folder of the comparison; given again, it resumes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -341,6 +386,7 @@ fn takes(command: &Command) -> Option<Takes> {
     match command {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
+        Command::Compare(_) => Some(Takes::Compare),
         Command::Pretrain(_) => Some(Takes::Pretrain),
         Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
@@ -359,6 +405,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
     let taking = [
         ("probe", Takes::Probe),
         ("fit", Takes::Fit),
+        ("compare", Takes::Compare),
         ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),

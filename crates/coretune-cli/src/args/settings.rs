@@ -123,9 +123,10 @@ mod tests {
     use super::*;
     use crate::args::command;
 
-    const COMMANDS: [(&str, Takes); 5] = [
+    const COMMANDS: [(&str, Takes); 6] = [
         ("probe", Takes::Probe),
         ("fit", Takes::Fit),
+        ("compare", Takes::Compare),
         ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use coretune::config::{Layers, SettingChange};
 use coretune::engine::Stop;
@@ -54,11 +55,12 @@ pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), F
     for unused in config.unused(&given) {
         printer.say("note", unused);
     }
-    if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, &config) }
+    if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, arguments, &config) }
 }
 
-fn begin<J: Shown>(printer: &Printer, config: &J) -> Result<(), Failure> {
+fn begin<J: Shown>(printer: &Printer, arguments: &Training, config: &J) -> Result<(), Failure> {
     let mut screen = Screen::new(printer);
+    screen.stop_with_stdin(arguments);
     let finished = runs::begin(config, screen.options(), &mut |event| screen.see(event));
     let finished = screen.outcome(finished)?;
     J::show_result(printer, &finished, &screen.root)
@@ -68,6 +70,7 @@ fn resume<J: Shown>(printer: &Printer, arguments: &Training, flags: &Flags, root
     let over = |saved| flags.over(arguments.layers.over(saved)?);
     let changes = Changes { over: &over, allowed: &arguments.resuming.allow_change };
     let mut screen = Screen::new(printer);
+    screen.stop_with_stdin(arguments);
     let resumed = runs::resume::<J>(root, &changes, screen.options(), &mut |event| screen.see(event));
     match screen.outcome(resumed)? {
         Resumed::Finished(finished) => J::show_result(printer, &finished, root),
@@ -122,6 +125,19 @@ impl<'a> Screen<'a> {
     /// What the run is given beside its configuration.
     pub(super) fn options(&self) -> Options {
         Options { stop: self.stop.clone(), objective: None }
+    }
+
+    /// If the command line says so, the run is stopped when standard input ends: when the program that started it closes
+    /// the pipe, or dies.
+    fn stop_with_stdin(&self, arguments: &Training) {
+        if arguments.stop_with_stdin {
+            let stop = self.stop.clone();
+            thread::spawn(move || {
+                // Whether it ends or cannot be read: nobody is there any more.
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                stop.request();
+            });
+        }
     }
 
     /// Shows an event.

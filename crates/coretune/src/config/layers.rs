@@ -267,6 +267,22 @@ pub fn setting_named_by(origin: Origin, key: &str) -> Result<&'static Setting, C
     find_setting(key).ok_or_else(|| unknown(origin, key))
 }
 
+/// The setting of fine-tuning with this key, or with this name if no other has it; dashes count as underscores.
+///
+/// # Errors
+/// [`ConfigError::UnknownKey`], with the nearest known ones.
+pub fn setting_called(text: &str) -> Result<&'static Setting, ConfigError> {
+    let name = text.replace('-', "_");
+    let read = settings().iter().copied().filter(|setting| setting.is_read_by(RunKind::FineTuning));
+    let of_name: Vec<_> = read
+        .filter(|setting| setting.key == name || setting.name() == name || setting.also_called.contains(&&*name))
+        .collect();
+    match of_name[..] {
+        [only] => Ok(only),
+        _ => find_setting(&name).ok_or_else(|| unknown(Origin::Assignment, text)),
+    }
+}
+
 fn unknown(origin: Origin, key: &str) -> ConfigError {
     ConfigError::UnknownKey { origin, key: key.into(), near: near(key) }
 }

@@ -22,7 +22,7 @@ pub use choices::{
 };
 pub use configuration::Configuration;
 pub use error::{ConfigError, Origin, SettingChange};
-pub use layers::{Layers, setting_named_by};
+pub use layers::{Layers, setting_called, setting_named_by};
 pub use pretrain_config::PretrainConfig;
 pub use recipes::{RECIPES, Recipe};
 pub use run_config::RunConfig;

@@ -110,7 +110,12 @@ pub(super) fn interval_of_resampled_images(images: usize, seed: u64, figure: imp
 fn interval(resample: impl FnMut() -> f64) -> Interval {
     let mut figures: Vec<f64> = std::iter::repeat_with(resample).take(RESAMPLES).collect();
     figures.sort_by(f64::total_cmp);
-    Interval { low: quantile(&figures, 0.025), high: quantile(&figures, 0.975) }
+    interval_of(&figures)
+}
+
+/// The central 95 % of sorted draws.
+pub(crate) fn interval_of(sorted: &[f64]) -> Interval {
+    Interval { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }
 }
 
 /// Quantile of sorted values, linear between neighbours.

@@ -29,30 +29,68 @@ pub struct Bin {
 
 /// Sum over bins of |accuracy - confidence| weighted by the fraction of images; confidence = max softmax(logits / T).
 pub fn expected_calibration_error(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
-    let bins = reliability(logits, labels, temperature)?;
+    Ok(error_of_bins(&reliability(logits, labels, temperature)?))
+}
+
+/// Sum over bins of |accuracy - confidence| weighted by the fraction of images; 0 without images.
+pub fn error_of_bins(bins: &[Bin]) -> f64 {
+    let images: usize = bins.iter().map(|bin| bin.images).sum();
     let gap = |bin: &Bin| bin.images as f64 * (bin.accuracy - bin.confidence).abs();
-    Ok(bins.iter().map(gap).sum::<f64>() / labels.len() as f64)
+    bins.iter().map(gap).sum::<f64>() / images.max(1) as f64
 }
 
 /// The [`BINS`] bins behind the calibration error, from low to high confidence.
 pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Bin>, EvaluateError> {
-    shape::positive("temperature", temperature)?;
-    let logits = Logits::new(logits, labels)?;
+    Ok(bins(predictions(logits, labels, temperature)?.iter().map(|image| (image.confidence, image.is_right()))))
+}
+
+/// The [`BINS`] bins of images, each given by its confidence and whether its prediction is right.
+pub fn bins(images: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
     let mut sums = [(0, 0.0, 0); BINS];
-    for (row, &label) in logits.rows().zip(labels) {
-        let predicted = argmax(row);
-        let confidence = 1.0 / exponentials(row, row[predicted], temperature);
+    for (confidence, is_right) in images {
         let (images, total, right) = &mut sums[bin_of(confidence)];
         *images += 1;
         *total += confidence;
-        *right += usize::from(predicted == label as usize);
+        *right += usize::from(is_right);
     }
     let bin = |(index, (images, total, right)): (usize, (usize, f64, usize))| {
         let whole = images.max(1) as f64;
         let (low, high) = (edge(index), edge(index + 1));
         Bin { low, high, images, confidence: total / whole, accuracy: right as f64 / whole }
     };
-    Ok(sums.into_iter().enumerate().map(bin).collect())
+    sums.into_iter().enumerate().map(bin).collect()
+}
+
+/// What a model says of an image whose class is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// The true class.
+    pub label: i64,
+    /// The most probable class.
+    pub predicted: i64,
+    /// The probability of the most probable class.
+    pub confidence: f64,
+    /// Negative log-likelihood of the true class, nats.
+    pub nll: f64,
+}
+
+impl Prediction {
+    /// Whether the most probable class is the true one.
+    pub fn is_right(&self) -> bool {
+        self.predicted == self.label
+    }
+}
+
+/// What softmax(logits / T) says of every image.
+pub fn predictions(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Prediction>, EvaluateError> {
+    shape::positive("temperature", temperature)?;
+    let logits = Logits::new(logits, labels)?;
+    let of_row = |(row, &label): (&[f64], &i64)| {
+        let predicted = argmax(row);
+        let confidence = 1.0 / exponentials(row, row[predicted], temperature);
+        Prediction { label, predicted: predicted as i64, confidence, nll: loss(row, label, temperature) }
+    };
+    Ok(logits.rows().zip(labels).map(of_row).collect())
 }
 
 /// Mean of -log softmax(logits / T) at the label, nats.

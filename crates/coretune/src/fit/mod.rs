@@ -11,6 +11,7 @@ mod evaluation;
 mod frozen;
 mod images;
 mod job;
+mod predictions;
 mod preparation;
 mod projection_start;
 mod run;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::evaluation::{Evaluation, evaluate_outputs};
 use super::frozen::FrozenFigures;
+use super::predictions::prediction_records;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
 use crate::engine::World;
@@ -72,8 +73,13 @@ impl Preparation {
         let validation = evaluator.outputs(&best, &task.splits.validation, &mut |_, _| {})?;
         let temperature = fit_temperature(&validation.logits, &validation.labels)?;
         let mut progress = |done, total| observer(&Event::Progress { done, total });
+        let mut predictions = prediction_records("validation", &task.splits.validation, &validation, temperature)?;
         let outputs = match &task.splits.test {
-            Some(test) => evaluator.outputs(&best, test, &mut progress)?,
+            Some(test) => {
+                let outputs = evaluator.outputs(&best, test, &mut progress)?;
+                predictions.extend(prediction_records("test", test, &outputs, temperature)?);
+                outputs
+            }
             None => validation,
         };
         let seed = task.config.train.seed;
@@ -93,6 +99,7 @@ impl Preparation {
         };
         let summary = summary(&task, &measured);
         folder.derive()?;
+        folder.write_predictions(&predictions)?;
         folder.write_summary(&summary)?;
         Ok(Finished { summary, test, against_probe })
     }

@@ -7,14 +7,19 @@ use serde::de::DeserializeOwned;
 
 use super::error::{NO_CONFIG, RunFolderError};
 use super::names::{
-    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PROVENANCE, SKIPPED, SUMMARY, TABLE, holds_run,
+    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PREDICTIONS, PROVENANCE, SKIPPED, SUMMARY, TABLE,
+    holds_run,
 };
-use super::{ChangeRecord, MetricsRecord, Provenance, Recording, RunSummary, derived, metrics, tensorboard};
+use super::{
+    ChangeRecord, MetricsRecord, PredictionRecord, Provenance, Recording, RunSummary, derived, metrics, predictions,
+    tensorboard,
+};
 use crate::files::{self, PARTIAL};
 use crate::settings::RunKind;
 
 const CHANGES_ARE: &str = "list of changed settings";
 const METRICS_ARE: &str = "list of metrics";
+const PREDICTIONS_ARE: &str = "list of predictions";
 const PROVENANCE_IS: &str = "provenance of a run";
 const SUMMARY_IS: &str = "summary of a run";
 
@@ -74,6 +79,11 @@ impl RunFolder {
     /// Whether a run was begun in this folder.
     pub fn holds_run(root: &Path) -> bool {
         holds_run(root)
+    }
+
+    /// Whether a process is writing into this folder.
+    pub fn is_in_use(root: &Path) -> bool {
+        root.join(LOCK).is_file() && matches!(lock(root), Err(RunFolderError::InUse { .. }))
     }
 
     /// Whether a new run can be made here: nothing is there, or nothing that counts.
@@ -293,6 +303,20 @@ impl RunFolder {
         }
         records.truncate(kept);
         Ok(records.pop())
+    }
+
+    /// Saves what the model says of every image that it was chosen with or tested on.
+    pub fn write_predictions(&self, records: &[PredictionRecord]) -> Result<(), RunFolderError> {
+        self.write(PREDICTIONS, &predictions::to_csv(records))
+    }
+
+    /// The predictions of a finished run; none when it has not recorded them.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when a line is not a prediction.
+    pub fn predictions(&self) -> Result<Option<Vec<PredictionRecord>>, RunFolderError> {
+        let Some(text) = self.read(PREDICTIONS)? else { return Ok(None) };
+        predictions::from_csv(&text).map(Some).map_err(|found| self.content(PREDICTIONS, PREDICTIONS_ARE, found))
     }
 
     /// Saves the summary: from then on the run is finished.

@@ -9,6 +9,7 @@
 //! | `metrics.jsonl` | a [`MetricsRecord`] per line | appended to, a line at a time |
 //! | `log.txt` | what was said to the user | appended to, a line at a time |
 //! | `checkpoints/{last,best}.safetensors` | weights and state | by the trainer |
+//! | `predictions.csv` | a [`PredictionRecord`] per image of validation and test, of fine-tuning | at the end |
 //! | `summary.json` | the [`Summary`] | at the end |
 //! | `metrics.csv`, `events.out.tfevents.coretune` | `metrics.jsonl` in other forms | by [`RunFolder::derive`] |
 //!
@@ -21,6 +22,7 @@ mod error;
 mod folder;
 mod metrics;
 mod names;
+mod predictions;
 mod provenance;
 mod summary;
 mod tensorboard;
@@ -30,6 +32,7 @@ pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
+pub use predictions::PredictionRecord;
 pub use provenance::{MachineRecord, Provenance};
 pub use summary::{PretrainSummary, RunSummary, Summary};
 

@@ -1,0 +1,143 @@
+//! `coretune compare`: every method in one command, killed and resumed, and what is refused.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::world::World;
+use super::{coretune, stderr, stdout};
+
+/// `coretune compare` of runs of one epoch into the folder `output`, with more arguments.
+fn arguments(world: &World, output: &str, more: &[&str]) -> Vec<String> {
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("data"), world.path(output));
+    let own = ["compare", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output];
+    let short = ["--batch-size", "8", "--img-size", "16", "--device", "cpu", "--epochs", "1", "--data-check", "off"];
+    own.iter().chain(&short).chain(more).map(ToString::to_string).collect()
+}
+
+fn run(world: &World, output: &str, more: &[&str]) -> Output {
+    let arguments = arguments(world, output, more);
+    coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The columns of `table.csv` that do not depend on time and memory.
+fn table(folder: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(Path::new(folder).join("table.csv")).unwrap();
+    let lines: Vec<Vec<String>> = text.lines().map(|line| line.split(',').map(ToString::to_string).collect()).collect();
+    let kept: Vec<usize> = (0..lines[0].len())
+        .filter(|&column| !["seconds", "total_seconds", "memory_bytes"].contains(&lines[0][column].as_str()))
+        .collect();
+    lines.iter().map(|line| kept.iter().map(|&column| line[column].clone()).collect()).collect()
+}
+
+#[test]
+fn every_method_is_compared_in_one_command() {
+    let world = World::new();
+    let output = run(&world, "all", &["--fixed", "--seeds", "1", "--jobs", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    for name in coretune::compare::all_entries() {
+        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name}: {text}");
+    }
+    assert!(!stderr(&output).contains("failed"), "{}", stderr(&output));
+    assert!(text.contains("verdict") && text.contains("use "), "{text}");
+    for file in ["table.md", "table.csv", "table.json", "table.tex"] {
+        assert!(Path::new(&world.path("all")).join(file).is_file(), "{file}");
+    }
+}
+
+/// Starts a comparison, and kills it with this signal once `begun` runs have been begun in its folder.
+fn kill(world: &World, output: &str, more: &[&str], begun: usize, signal: &str) -> Output {
+    let child = Command::new(env!("CARGO_BIN_EXE_coretune"))
+        .args(arguments(world, output, more))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let runs = Path::new(&world.path(output)).join("runs");
+    while configurations(&runs) < begun {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill starts");
+    assert!(killed.success());
+    child.wait_with_output().expect("the comparison ends")
+}
+
+/// Runs that have been begun in a folder of runs.
+fn configurations(runs: &Path) -> usize {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().join("config.toml").is_file()).count()
+}
+
+#[test]
+fn a_comparison_that_was_killed_three_times_ends_with_the_same_table() {
+    let world = World::new();
+    let more = ["--methods", "cross-entropy,l2-sp", "--tune", "lr=0.01,0.1", "--trials", "2", "--seeds", "2"];
+    assert!(run(&world, "whole", &more).status.success());
+
+    let killed = [("-KILL", 1), ("-TERM", 2), ("-KILL", 4)].map(|(signal, begun)| {
+        let ended = kill(&world, "killed", &more, begun, signal);
+        (ended.status.code(), stderr(&ended))
+    });
+    assert_eq!(killed[1].0, Some(128 + 15), "{}", killed[1].1);
+    assert!(killed[1].1.contains("the same command resumes the comparison"), "{}", killed[1].1);
+    let resumed = run(&world, "killed", &more);
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert_eq!(table(&world.path("killed")), table(&world.path("whole")));
+
+    let again = run(&world, "killed", &more);
+    assert!(!stderr(&again).lines().any(|line| line.starts_with("run ")), "{}", stderr(&again));
+    assert_eq!(stdout(&again), stdout(&resumed));
+}
+
+#[test]
+fn comparisons_in_one_folder_share_runs() {
+    let world = World::new();
+    let more = ["--methods", "cross-entropy,cross-entropy:label-smoothing=0.1", "--fixed", "--seeds", "1"];
+    assert!(run(&world, "shared", &more).status.success());
+    let more = ["--methods", "cross-entropy", "--fixed", "--seeds", "2"];
+    let second = stderr(&run(&world, "shared", &more));
+    let begun: Vec<&str> = second.lines().filter(|line| line.starts_with("run ")).collect();
+    assert_eq!(begun.len(), 1, "{second}");
+    assert!(begun[0].contains("cross-entropy, seed 1"), "{second}");
+}
+
+#[test]
+fn a_run_that_diverges_is_a_row_that_says_so() {
+    let world = World::new();
+    let more = ["--methods", "cross-entropy,cross-entropy:lr=1e30", "--fixed", "--seeds", "1"];
+    let output = run(&world, "diverged", &more);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("cross-entropy:lr=1e30: seed 0 failed: "), "{text}");
+    assert!(text.contains("use cross-entropy: nothing else has finished a run"), "{text}");
+}
+
+#[test]
+fn a_comparison_that_cannot_be_fair_or_begun_is_refused_before_anything_is_run() {
+    let world = World::new();
+    let cases: [(&[&str], &str); 10] = [
+        (&["--val-split", "test"], "settings cannot be chosen on the test images"),
+        (&["--methods", "no-such"], "no method is called `no-such`"),
+        (&["--methods", "bss:eta"], "`bss:eta` cannot be compared: `eta` is not KEY=VALUE"),
+        (&["--methods", "bss:seed=3"], "the comparison itself gives train.seed"),
+        (&["--methods", "bss,bss"], "`bss` is to be compared twice"),
+        (&["--methods", "bss", "--tune", "eta=1,2"], "method.eta cannot be tuned"),
+        (&["--tune", "lr"], "`lr` cannot be tuned: it has no `=`"),
+        (&["--tune", "lr=1,-1"], "train.lr is out of range"),
+        (&["--tune", "lr=1,2,3", "--trials", "2"], "train.lr has 3 values, and each method has 2 trials"),
+        (&["--seeds", "0"], "the number of seeds is 0"),
+    ];
+    for (more, sentence) in cases {
+        let output = run(&world, "refused", more);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(sentence), "{more:?}: {}", stderr(&output));
+        assert!(!Path::new(&world.path("refused")).exists(), "{more:?}");
+    }
+    fs::create_dir(world.path("taken")).unwrap();
+    fs::write(world.path("taken/notes.txt"), "mine").unwrap();
+    let output = run(&world, "taken", &["--fixed"]);
+    assert!(stderr(&output).contains("is not the folder of a comparison"), "{}", stderr(&output));
+}

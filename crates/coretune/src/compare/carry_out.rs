@@ -1,0 +1,266 @@
+//! Carries the runs of a comparison out, several at a time, until nothing is left to run.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::identity::{Inputs, runs_folder};
+use super::plan::{Found, Outcome, Plan, PlannedRun};
+use super::tuning::Point;
+use super::{CompareError, Comparison, Request, formats, table};
+use crate::config::{Configuration, RunConfig};
+use crate::engine::{Stop, threads};
+use crate::files::write_whole;
+use crate::run_folder::RunFolder;
+use crate::runs::{self, Changes, Job, Options, Prepared, RunError};
+use crate::train;
+
+/// A run to be carried out.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The run.
+    pub run: &'a PlannedRun,
+    /// Its configuration as a file.
+    pub config: &'a Path,
+    /// Its folder.
+    pub folder: &'a Path,
+    /// Whether the folder holds a run that was begun before and is to be resumed.
+    pub begun: bool,
+    /// Asks the run to save its state and stop.
+    pub stop: &'a Stop,
+}
+
+/// What happens in a comparison.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The images and the checkpoint are checked before anything is run.
+    Work(&'a train::Event),
+    /// Something the user should know, a sentence.
+    Note(String),
+    /// A run is begun or resumed.
+    Started(&'a PlannedRun),
+    /// A run has finished.
+    Finished(&'a PlannedRun, Duration),
+    /// A run diverged or failed, as the sentence says.
+    Failed(&'a PlannedRun, &'a str),
+}
+
+/// Receives the events of a comparison.
+pub type Observer<'a> = dyn FnMut(&Event<'_>) + 'a;
+
+/// Carries a run out in this process. Several at a time share the threads of the computation.
+///
+/// # Errors
+/// What kept the run from its end, a sentence.
+pub fn in_this_process(order: &Order<'_>) -> Result<(), String> {
+    let options = Options { stop: order.stop.clone(), objective: None };
+    let ended = if order.begun {
+        runs::resume::<RunConfig>(order.folder, &Changes::none(), options, &mut |_| {}).map(drop)
+    } else {
+        runs::begin(&order.run.config, options, &mut |_| {}).map(drop)
+    };
+    ended.map_err(|error| error.to_string())
+}
+
+/// Compares methods: carries out every run that is not there yet by calling `carry_out`, up to [`Request::jobs`] at a
+/// time, and writes `table.md`, `table.csv`, `table.json` and `table.tex` into the folder of the comparison.
+///
+/// # Errors
+/// What is wrong with the request or with images, checkpoint and machine, before anything is run;
+/// [`CompareError::Interrupted`] when `stop` was requested: the same call resumes the comparison. A run that fails is
+/// no error but part of the table.
+pub fn compare(
+    request: &Request,
+    carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
+    stop: &Stop,
+    observer: &mut Observer<'_>,
+) -> Result<Comparison, CompareError> {
+    let started = Instant::now();
+    let request = request.checked()?;
+    let _lock = open_folder(&request.output)?;
+    let (found, estimate) = find(&request, stop, observer)?;
+    let plan = Plan::new(&request, found);
+    let mut queue = Queue { plan: &plan, stop, started, estimate, taken: HashSet::new(), known: Vec::new(), late: 0 };
+    queue.work(carry_out, observer)?;
+    let comparison = table::tabulate(&plan, queue.late)?;
+    formats::write(&comparison, &request.output)?;
+    if stop.is_requested() {
+        return Err(CompareError::Interrupted { finished: comparison.runs });
+    }
+    Ok(comparison)
+}
+
+/// The folder of the comparison, made if needed; the file is locked until it is dropped.
+fn open_folder(output: &Path) -> Result<File, CompareError> {
+    let io = |path: &Path, action| {
+        let path = path.to_path_buf();
+        move |source| CompareError::Io { path, action, source }
+    };
+    if RunFolder::holds_run(output) {
+        return Err(CompareError::NotAComparison { path: output.into(), found: "it is the folder of a run".into() });
+    }
+    let runs = runs_folder(output);
+    let is_new = !output.exists() || fs::read_dir(output).map_err(io(output, "read"))?.next().is_none();
+    if !is_new && !runs.is_dir() {
+        let found = "it holds files, but no folder `runs`".into();
+        return Err(CompareError::NotAComparison { path: output.into(), found });
+    }
+    fs::create_dir_all(&runs).map_err(io(&runs, "created"))?;
+    let path = output.join(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path, "written"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CompareError::InUse { path: output.into() }),
+        Err(TryLockError::Error(source)) => Err(CompareError::Io { path, action: "written", source }),
+    }
+}
+
+/// Opens images and checkpoint once for all runs; with a deadline, estimates the seconds of a run too.
+fn find(request: &Request, stop: &Stop, observer: &mut Observer<'_>) -> Result<(Found, Option<f64>), CompareError> {
+    let budget = request.budgets_to_run()[0];
+    let mut config = request.config(&request.baseline, budget, request.seeds_to_run()[0], &Point::new())?;
+    if request.jobs > 1 && config.run.threads.is_none() {
+        config.run.threads = Some((threads::get() / request.jobs).max(1));
+    }
+    let options = Options { stop: stop.clone(), objective: None };
+    let prepared = config.prepare(options, &mut |event| observer(&Event::Work(event)))?;
+    prepared.steps_per_epoch()?;
+    for note in &prepared.notes {
+        observer(&Event::Note(note.clone()));
+    }
+    if prepared.task.splits.test.is_none() {
+        let note = "there is no test split: the figures are of the validation images, which chose the settings and the \
+                    epochs, so they flatter every method";
+        observer(&Event::Note(note.into()));
+    }
+    let task = &prepared.task;
+    let found = Found {
+        architecture: task.architecture,
+        input: task.input,
+        classes: task.classes.len() as i64,
+        inputs: Inputs::of(&task.config, task.checkpoint_hash.clone())?,
+        config: task.config.clone(),
+    };
+    let estimate = request.deadline.is_some().then(|| prepared.estimate()).transpose()?;
+    Ok((found, estimate.map(|estimate| estimate.seconds)))
+}
+
+/// What is being run, and what is known of how long runs take.
+struct Queue<'a> {
+    plan: &'a Plan<'a>,
+    stop: &'a Stop,
+    started: Instant,
+    /// Seconds of a run, before one has finished.
+    estimate: Option<f64>,
+    /// Identities of the runs that are under way.
+    taken: HashSet<String>,
+    known: Vec<(PlannedRun, f64)>,
+    /// Runs that were left out because of the deadline.
+    late: usize,
+}
+
+/// A run that has ended: which, how long it took, and the sentence it failed with.
+type Ended = (PlannedRun, Duration, Option<String>);
+
+impl Queue<'_> {
+    fn work(
+        &mut self,
+        carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
+        observer: &mut Observer<'_>,
+    ) -> Result<(), CompareError> {
+        let jobs = self.plan.request.jobs;
+        let (sender, receiver) = mpsc::channel::<Ended>();
+        thread::scope(|scope| {
+            let mut outcome = Ok(());
+            loop {
+                while outcome.is_ok() && self.taken.len() < jobs && !self.stop.is_requested() {
+                    let Some(run) = self.next().unwrap_or_else(|error| {
+                        outcome = Err(error);
+                        None
+                    }) else {
+                        break;
+                    };
+                    observer(&Event::Started(&run));
+                    self.taken.insert(run.identity.clone());
+                    let (folder, stop, sender) = (self.plan.folder(&run.identity), self.stop, sender.clone());
+                    scope.spawn(move || {
+                        let started = Instant::now();
+                        let failure = carry_out_in(&run, &folder, stop, carry_out).err();
+                        // The receiver lives until every run has ended.
+                        let _ = sender.send((run, started.elapsed(), failure));
+                    });
+                }
+                if self.taken.is_empty() {
+                    return outcome;
+                }
+                let Ok(ended) = receiver.recv() else { return outcome };
+                if let Err(error) = self.ended(ended, observer) {
+                    // The runs under way are stopped and saved before the error is reported.
+                    self.stop.request();
+                    outcome = outcome.and(Err(error));
+                }
+            }
+        })
+    }
+
+    /// The next run to begin that would end before the deadline.
+    fn next(&mut self) -> Result<Option<PlannedRun>, CompareError> {
+        let runs: Vec<PlannedRun> =
+            self.plan.next_runs()?.into_iter().filter(|run| !self.taken.contains(&run.identity)).collect();
+        let all = runs.len();
+        let left = self.plan.request.deadline.map(|deadline| deadline.saturating_sub(self.started.elapsed()));
+        let fits = |run: &PlannedRun| {
+            let expected = self.plan.expected_seconds(run, &self.known).or(self.estimate).unwrap_or_default();
+            left.is_none_or(|left| expected < left.as_secs_f64())
+        };
+        let next = runs.into_iter().find(fits);
+        self.late = if next.is_none() { all } else { 0 };
+        Ok(next)
+    }
+
+    fn ended(&mut self, (run, took, failure): Ended, observer: &mut Observer<'_>) -> Result<(), CompareError> {
+        self.taken.remove(&run.identity);
+        if failure.is_some() && self.stop.is_requested() {
+            return Ok(());
+        }
+        match self.plan.ended(&run.identity, failure)? {
+            Some(sentence) => observer(&Event::Failed(&run, &sentence)),
+            None => {
+                observer(&Event::Finished(&run, took));
+                if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)? {
+                    self.known.push((run, measured.seconds.max(took.as_secs_f64())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Carries one run out once no earlier process writes into its folder.
+fn carry_out_in(
+    run: &PlannedRun,
+    folder: &Path,
+    stop: &Stop,
+    carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
+) -> Result<(), String> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    while RunFolder::is_in_use(folder) {
+        if stop.is_requested() {
+            return Err("stopped before it began".into());
+        }
+        thread::sleep(PAUSE);
+    }
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let begun = runs::is_begun(folder).map_err(|error: RunError| text(&error))?;
+    let config = config_file(folder);
+    write_whole(&config, run.config.to_toml().as_bytes()).map_err(|error| text(&error))?;
+    carry_out(&Order { run, config: &config, folder, begun, stop })
+}
+
+/// The file with the configuration of a run, beside its folder.
+fn config_file(folder: &Path) -> PathBuf {
+    folder.with_extension("toml")
+}

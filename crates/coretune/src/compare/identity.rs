@@ -1,0 +1,61 @@
+//! What makes two runs the same run.
+
+use std::path::Path;
+
+use toml::Value;
+
+use super::CompareError;
+use crate::config::{Configuration, OnResume, RunConfig, find_setting};
+use crate::data::{DataError, Dataset, Split};
+use crate::runs::RunError;
+
+/// Hashes of what every run of a comparison reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inputs {
+    pub(super) checkpoint: String,
+    /// Of the splits as they are found; a run's choice of them follows from its settings.
+    data: Vec<Option<String>>,
+}
+
+impl Inputs {
+    /// Hashes the images that `config` names.
+    pub(super) fn of(config: &RunConfig, checkpoint: String) -> Result<Self, CompareError> {
+        let hash = || -> Result<Vec<Option<String>>, DataError> {
+            let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+            let hash = |split: &Option<Split>| split.as_ref().map(Split::content_hash).transpose();
+            [&dataset.train, &dataset.validation, &dataset.test].into_iter().map(hash).collect()
+        };
+        Ok(Inputs { checkpoint, data: hash().map_err(RunError::from)? })
+    }
+}
+
+/// The identity of a run: BLAKE3 of its resolved configuration and of its inputs, as hexadecimal digits.
+///
+/// Settings that change no result are left out, as are paths: the contents of what they name count. So is the number of
+/// threads, on which only the last bits of a result depend.
+pub(super) fn identity(config: &RunConfig, inputs: &Inputs) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (section, keys) in config.to_table() {
+        let Value::Table(keys) = keys else { continue };
+        for (name, value) in keys {
+            let key = format!("{section}.{name}");
+            if counts(&key) {
+                hasher.update(format!("{key} = {value}\n").as_bytes());
+            }
+        }
+    }
+    hasher.update(format!("checkpoint {}\ndata {:?}\n", inputs.checkpoint, inputs.data).as_bytes());
+    hasher.finalize().to_hex()[..DIGITS].to_string()
+}
+
+/// Digits of an identity: 80 bits.
+const DIGITS: usize = 20;
+
+fn counts(key: &str) -> bool {
+    key != "run.threads" && find_setting(key).is_none_or(|setting| setting.on_resume != OnResume::Free)
+}
+
+/// The folder of the runs in that of a comparison.
+pub(super) fn runs_folder(output: &Path) -> std::path::PathBuf {
+    output.join("runs")
+}

@@ -1,0 +1,36 @@
+//! Methods compared on one data set: as runs of fine-tuning with the same initial weights, labels and order of images.
+//!
+//! | question | file |
+//! |---|---|
+//! | what is compared, over which seeds and budgets? | [`Request`], in `request.rs`; [`Entry`] and [`Axis`] in `entry.rs` |
+//! | how are settings chosen? | `tuning.rs` |
+//! | what makes two runs the same run? | `identity.rs` |
+//! | which runs come next? | `plan.rs` |
+//! | how are they carried out, several at a time? | [`compare`], in `carry_out.rs` |
+//! | what has a finished run measured? | `measured.rs` |
+//! | how sure is a difference? | [`statistics`] |
+//! | what does the table say, in which formats? | [`Comparison`] and [`Row`], in `table.rs` and `formats/` |
+//! | which method is recommended? | `verdict.rs` |
+//!
+//! A run's folder is `runs/<identity>` in the folder of the comparison, so what has finished is never repeated, and
+//! comparisons in one folder share their runs.
+
+mod carry_out;
+mod entry;
+mod error;
+mod formats;
+mod identity;
+mod measured;
+mod plan;
+mod request;
+pub mod statistics;
+mod table;
+mod tuning;
+mod verdict;
+
+pub use carry_out::{Event, Observer, Order, compare, in_this_process};
+pub use entry::{Axis, Entry, all_entries};
+pub use error::CompareError;
+pub use plan::PlannedRun;
+pub use request::{Request, Tuning};
+pub use table::{Comparison, Row, Spread};

@@ -1,0 +1,196 @@
+//! Which runs a comparison consists of, and which of them come next.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::identity::{Inputs, identity, runs_folder};
+use super::measured::Measured;
+use super::tuning::{Choice, Point, Step, next_step};
+use super::{CompareError, Entry, Request};
+use crate::config::{Input, RunConfig};
+use crate::models::Architecture;
+
+/// What the checkpoint, the data and the machine decide for every run.
+pub(super) struct Found {
+    pub(super) architecture: Architecture,
+    pub(super) input: Input,
+    pub(super) classes: i64,
+    pub(super) inputs: Inputs,
+    /// The resolved configuration of one run, for its device and precision.
+    pub(super) config: RunConfig,
+}
+
+/// One run of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedRun {
+    /// What makes it this run: its folder has this name.
+    pub identity: String,
+    /// The row that it belongs to.
+    pub entry: Entry,
+    /// Training labels of each class, if the comparison has several budgets.
+    pub budget: Option<usize>,
+    /// Its seed.
+    pub seed: u64,
+    /// The settings that are tuned, by key.
+    pub tuned: Vec<(&'static str, String)>,
+    /// Its resolved configuration.
+    pub config: RunConfig,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    Finished(Measured),
+    /// It diverged or failed, as this sentence says.
+    Failed(String),
+}
+
+/// The search for the settings of a row.
+pub(super) enum Chosen {
+    /// Runs that have to end first.
+    Open(Vec<PlannedRun>),
+    Settings(Choice),
+    /// Every trial failed, the first as this sentence says.
+    Failed(String),
+}
+
+/// The runs of a comparison, and what is known of them.
+pub(super) struct Plan<'a> {
+    pub(super) request: &'a Request,
+    found: Found,
+    /// By identity; `None`: it has not ended.
+    outcomes: RefCell<HashMap<String, Option<Outcome>>>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(request: &'a Request, found: Found) -> Self {
+        Plan { request, found, outcomes: RefCell::default() }
+    }
+
+    /// The folder of a run.
+    pub(super) fn folder(&self, identity: &str) -> PathBuf {
+        runs_folder(&self.request.output).join(identity)
+    }
+
+    /// The run of an entry with these settings.
+    pub(super) fn run(
+        &self,
+        entry: &Entry,
+        budget: Option<usize>,
+        seed: u64,
+        point: &Point,
+    ) -> Result<PlannedRun, CompareError> {
+        let config = self.request.config(entry, budget, seed, point)?;
+        let Found { architecture, input, classes, inputs, config: one } = &self.found;
+        let (mut config, _) = config.resolve(architecture, input, *classes);
+        config.run.device.clone_from(&one.run.device);
+        (config.run.amp, config.run.threads) = (one.run.amp, one.run.threads);
+        let identity = identity(&config, inputs);
+        (config.run.output, config.run.experiment) = (Some(self.folder(&identity)), None);
+        let tuned = point.iter().map(|(key, value)| (*key, value.clone())).collect();
+        Ok(PlannedRun { identity, entry: entry.clone(), budget, seed, tuned, config })
+    }
+
+    /// How a run has ended, from its folder if this is not known yet.
+    pub(super) fn outcome(&self, identity: &str) -> Result<Option<Outcome>, CompareError> {
+        if let Some(known) = self.outcomes.borrow().get(identity) {
+            return Ok(known.clone());
+        }
+        let outcome = Measured::read(&self.folder(identity))?.map(Outcome::Finished);
+        self.outcomes.borrow_mut().insert(identity.into(), outcome.clone());
+        Ok(outcome)
+    }
+
+    /// Records that a run has ended: it finished, or it failed with a sentence.
+    pub(super) fn ended(&self, identity: &str, failure: Option<String>) -> Result<Option<String>, CompareError> {
+        self.outcomes.borrow_mut().remove(identity);
+        let failure = match failure {
+            None if self.outcome(identity)?.is_none() => Some("it ended without a result".to_string()),
+            failure => failure,
+        };
+        if let Some(sentence) = &failure {
+            self.outcomes.borrow_mut().insert(identity.into(), Some(Outcome::Failed(sentence.clone())));
+        }
+        Ok(failure)
+    }
+
+    /// The settings of a row, or the runs that have to end before they are known.
+    pub(super) fn chosen(&self, entry: &Entry, budget: Option<usize>) -> Result<Chosen, CompareError> {
+        let Some(space) = self.request.space(entry, budget)? else {
+            return Ok(Chosen::Settings(Choice { point: Point::new(), tried: Vec::new(), edges: Vec::new() }));
+        };
+        let seed = self.request.seeds_to_run()[0];
+        let error = RefCell::new(None);
+        let failure = RefCell::new(None);
+        let score = |point: &Point| {
+            let outcome = self.run(entry, budget, seed, point).and_then(|run| self.outcome(&run.identity));
+            match outcome {
+                Ok(Some(Outcome::Finished(measured))) => Some(measured.validation_nll),
+                Ok(Some(Outcome::Failed(sentence))) => {
+                    failure.borrow_mut().get_or_insert(sentence);
+                    Some(f64::INFINITY)
+                }
+                Ok(None) => None,
+                Err(met) => {
+                    error.borrow_mut().get_or_insert(met);
+                    Some(f64::INFINITY)
+                }
+            }
+        };
+        let step = next_step(&space, &score);
+        if let Some(error) = error.take() {
+            return Err(error);
+        }
+        match step {
+            Step::Try(points) => {
+                let runs = points.iter().map(|point| self.run(entry, budget, seed, point));
+                Ok(Chosen::Open(runs.collect::<Result<_, _>>()?))
+            }
+            Step::Chosen(choice) => Ok(Chosen::Settings(choice)),
+            Step::AllFailed(tried) => {
+                let (trials, first) = (tried.len(), failure.take().unwrap_or_default());
+                Ok(Chosen::Failed(format!("all {trials} trials failed, the first with: {first}")))
+            }
+        }
+    }
+
+    /// Every run that can be begun or resumed now: trials first, then seed after seed, in the order of the rows.
+    pub(super) fn next_runs(&self) -> Result<Vec<PlannedRun>, CompareError> {
+        let mut runs = Vec::new();
+        let mut settled = Vec::new();
+        for budget in self.request.budgets_to_run() {
+            for entry in &self.request.entries {
+                match self.chosen(entry, budget)? {
+                    Chosen::Open(trials) => runs.extend(trials),
+                    Chosen::Settings(choice) => settled.push((entry, budget, choice.point)),
+                    Chosen::Failed(_) => {}
+                }
+            }
+        }
+        for seed in self.request.seeds_to_run() {
+            for (entry, budget, point) in &settled {
+                runs.push(self.run(entry, *budget, seed, point)?);
+            }
+        }
+        let mut next: Vec<PlannedRun> = Vec::new();
+        for run in runs {
+            let is_new = next.iter().all(|known| known.identity != run.identity);
+            if is_new && self.outcome(&run.identity)?.is_none() {
+                next.push(run);
+            }
+        }
+        Ok(next)
+    }
+
+    /// Seconds that a run is expected to take: as the runs of its entry at its budget took, else the longest of its
+    /// budget, else the longest of all.
+    pub(super) fn expected_seconds(&self, run: &PlannedRun, known: &[(PlannedRun, f64)]) -> Option<f64> {
+        let longest = |like: &dyn Fn(&PlannedRun) -> bool| {
+            known.iter().filter(|(other, _)| like(other)).map(|(_, seconds)| *seconds).reduce(f64::max)
+        };
+        longest(&|other| other.entry == run.entry && other.budget == run.budget)
+            .or_else(|| longest(&|other| other.budget == run.budget))
+            .or_else(|| longest(&|_| true))
+    }
+}
