@@ -72,9 +72,10 @@ fn see(printer: &Printer, progress: &mut Progress, event: &Event<'_>) {
 /// The row, the budget, the seed and the settings of a run.
 fn described(run: &PlannedRun) -> String {
     let name = |key: &str| key.split_once('.').map_or(key.to_string(), |(_, name)| name.to_string());
-    let settings: String = run.tuned.iter().map(|(key, value)| format!(" {}={value}", name(key))).collect();
+    let settings = run.tuned.iter().map(|(key, value)| format!("{}={value}", name(key)));
+    let row: Vec<String> = std::iter::once(run.entry.name.clone()).chain(settings).collect();
     let budget = run.budget.map(|labels| format!(", {labels} labels per class")).unwrap_or_default();
-    format!("{}{settings}{budget}, seed {}", run.entry.name, run.seed)
+    format!("{}{budget}, seed {}", row.join(" "), run.seed)
 }
 
 fn show(printer: &Printer, comparison: &Comparison, arguments: &Compare) -> Result<(), Failure> {

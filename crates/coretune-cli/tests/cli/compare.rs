@@ -1,7 +1,7 @@
 //! `coretune compare`: every method in one command, killed and resumed, and what is refused.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -45,6 +45,35 @@ fn every_method_is_compared_in_one_command() {
     assert!(text.contains("verdict") && text.contains("use "), "{text}");
     for file in ["table.md", "table.csv", "table.json", "table.tex"] {
         assert!(Path::new(&world.path("all")).join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn every_command_of_the_page_works() {
+    let world = World::new();
+    let folder = PathBuf::from(world.path(""));
+    fs::rename(folder.join("data"), folder.join("labelled")).unwrap();
+    fs::rename(folder.join("resnet.safetensors"), folder.join("photos-moco.pth.tar")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compare.md");
+    let text = fs::read_to_string(page).unwrap();
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    coretune ")).collect();
+    assert!(commands.len() >= 3, "{commands:?}");
+    for command in commands {
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        // The page has the usual numbers of trials and seeds.
+        let short = ["--epochs", "1", "--batch-size", "4", "--img-size", "16", "--data-check", "off"];
+        arguments.extend(short);
+        for (flag, value) in [("--trials", "1"), ("--seeds", "1")] {
+            let is_fixed = flag == "--trials" && arguments.contains(&"--fixed");
+            if !is_fixed && !arguments.contains(&flag) {
+                arguments.extend([flag, value]);
+            }
+        }
+        if !arguments.iter().any(|argument| ["--tune", "--fixed"].contains(argument)) {
+            arguments.extend(["--tune", "lr=0.01"]);
+        }
+        let run = Command::new(env!("CARGO_BIN_EXE_coretune")).args(&arguments).current_dir(&folder).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "coretune {command}: {}{}", stdout(&run), stderr(&run));
     }
 }
 

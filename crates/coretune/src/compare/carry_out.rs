@@ -8,9 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::identity::{Inputs, runs_folder};
-use super::plan::{Found, Outcome, Plan, PlannedRun};
+use super::plan::{Found, Outcome, Plan, PlannedRun, expected_seconds};
+use super::tabulate::tabulate;
 use super::tuning::Point;
-use super::{CompareError, Comparison, Request, formats, table};
+use super::{CompareError, Comparison, Request, formats};
 use crate::config::{Configuration, RunConfig};
 use crate::engine::{Stop, threads};
 use crate::files::write_whole;
@@ -85,7 +86,7 @@ pub fn compare(
     let plan = Plan::new(&request, found);
     let mut queue = Queue { plan: &plan, stop, started, estimate, taken: HashSet::new(), known: Vec::new(), late: 0 };
     queue.work(carry_out, observer)?;
-    let comparison = table::tabulate(&plan, queue.late)?;
+    let comparison = tabulate(&plan, queue.late)?;
     formats::write(&comparison, &request.output)?;
     if stop.is_requested() {
         return Err(CompareError::Interrupted { finished: comparison.runs });
@@ -213,7 +214,7 @@ impl Queue<'_> {
         let all = runs.len();
         let left = self.plan.request.deadline.map(|deadline| deadline.saturating_sub(self.started.elapsed()));
         let fits = |run: &PlannedRun| {
-            let expected = self.plan.expected_seconds(run, &self.known).or(self.estimate).unwrap_or_default();
+            let expected = expected_seconds(run, &self.known).or(self.estimate).unwrap_or_default();
             left.is_none_or(|left| expected < left.as_secs_f64())
         };
         let next = runs.into_iter().find(fits);
@@ -226,14 +227,13 @@ impl Queue<'_> {
         if failure.is_some() && self.stop.is_requested() {
             return Ok(());
         }
-        match self.plan.ended(&run.identity, failure)? {
-            Some(sentence) => observer(&Event::Failed(&run, &sentence)),
-            None => {
-                observer(&Event::Finished(&run, took));
-                if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)? {
-                    self.known.push((run, measured.seconds.max(took.as_secs_f64())));
-                }
-            }
+        if let Some(sentence) = self.plan.ended(&run.identity, failure)? {
+            observer(&Event::Failed(&run, &sentence));
+            return Ok(());
+        }
+        observer(&Event::Finished(&run, took));
+        if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)? {
+            self.known.push((run, measured.seconds.max(took.as_secs_f64())));
         }
         Ok(())
     }

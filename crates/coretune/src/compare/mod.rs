@@ -9,7 +9,7 @@
 //! | how are they carried out, several at a time? | [`compare`], in `carry_out.rs` |
 //! | what has a finished run measured? | `measured.rs` |
 //! | how sure is a difference? | [`statistics`] |
-//! | what does the table say, in which formats? | [`Comparison`] and [`Row`], in `table.rs` and `formats/` |
+//! | what does the table say, in which formats? | [`Comparison`] and [`Row`], in `table.rs`, made in `tabulate.rs`, written in `formats/` |
 //! | which method is recommended? | `verdict.rs` |
 //!
 //! A run's folder is `runs/<identity>` in the folder of the comparison, so what has finished is never repeated, and
@@ -25,6 +25,7 @@ mod plan;
 mod request;
 pub mod statistics;
 mod table;
+mod tabulate;
 mod tuning;
 mod verdict;
 

@@ -182,15 +182,15 @@ impl<'a> Plan<'a> {
         }
         Ok(next)
     }
+}
 
-    /// Seconds that a run is expected to take: as the runs of its entry at its budget took, else the longest of its
-    /// budget, else the longest of all.
-    pub(super) fn expected_seconds(&self, run: &PlannedRun, known: &[(PlannedRun, f64)]) -> Option<f64> {
-        let longest = |like: &dyn Fn(&PlannedRun) -> bool| {
-            known.iter().filter(|(other, _)| like(other)).map(|(_, seconds)| *seconds).reduce(f64::max)
-        };
-        longest(&|other| other.entry == run.entry && other.budget == run.budget)
-            .or_else(|| longest(&|other| other.budget == run.budget))
-            .or_else(|| longest(&|_| true))
-    }
+/// Seconds that a run is expected to take: as the runs of its entry at its budget took, else the longest of its budget,
+/// else the longest of all.
+pub(super) fn expected_seconds(run: &PlannedRun, known: &[(PlannedRun, f64)]) -> Option<f64> {
+    let longest = |like: &dyn Fn(&PlannedRun) -> bool| {
+        known.iter().filter(|(other, _)| like(other)).map(|(_, seconds)| *seconds).reduce(f64::max)
+    };
+    longest(&|other| other.entry == run.entry && other.budget == run.budget)
+        .or_else(|| longest(&|other| other.budget == run.budget))
+        .or_else(|| longest(&|_| true))
 }

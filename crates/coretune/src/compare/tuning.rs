@@ -120,7 +120,7 @@ impl Search<'_> {
         rates.sort_by(f64::total_cmp);
         rates.dedup();
         let Some(rate) = number(best, LR) else { return Vec::new() };
-        let Some(at) = rates.iter().position(|&tried| tried == rate) else { return Vec::new() };
+        let Some(at) = rates.iter().position(|tried| tried.total_cmp(&rate).is_eq()) else { return Vec::new() };
         let gaps = [at.checked_sub(1).map(|below| (rates[below], rate)), rates.get(at + 1).map(|&above| (rate, above))];
         let open = gaps.into_iter().flatten().filter(|(low, high)| high / low > FINEST * FINEST);
         open.map(|(low, high)| short((low * high).sqrt())).collect()

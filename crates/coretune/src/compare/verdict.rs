@@ -53,10 +53,9 @@ fn evidence(row: &Row, baseline: &str) -> String {
     let open_over_seeds = row.t_interval.filter(|interval| interval.low <= 0.0 && interval.high >= 0.0);
     if let Some(interval) = open_over_seeds.filter(|_| seeds < SEEDS_TO_DRAW && row.is_decided()) {
         let (low, high) = (points(interval.low), points(interval.high));
-        text += &format!(
-            ", which holds for these seeds; over other seeds it may not (t interval {low} to {high}), and {}",
-            what_would_decide(row)
-        );
+        let decide = what_would_decide(row);
+        text.push_str(", which holds for these seeds; over other seeds it may not (t interval ");
+        text.extend([&low, " to ", &high, "), and ", &decide]);
     } else if seeds == 1 && row.is_decided() {
         text += ", which holds for this seed; how much seeds differ is not known from one";
     }

@@ -13,11 +13,10 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
     for row in rows {
         text += &line(&mut row.into_iter().map(|cell| cell.replace('|', "\\|")));
     }
-    text += &format!("\n{}\n", comparison.verdict.join("\n"));
+    text.extend(["\n", &comparison.verdict.join("\n"), "\n"]);
     let below: Vec<String> = comparison.notes.iter().cloned().chain(remarks(comparison)).collect();
     if !below.is_empty() {
-        text += &below.iter().map(|sentence| format!("\n- {sentence}")).collect::<String>();
-        text.push('\n');
+        text.extend(["\n- ", &below.join("\n- "), "\n"]);
     }
     text
 }

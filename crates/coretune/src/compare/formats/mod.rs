@@ -12,7 +12,6 @@ use super::{CompareError, Comparison};
 use crate::files::write_whole;
 
 pub(super) use columns::{p_text, points};
-pub(super) use text::text;
 
 /// Writes `table.md`, `table.csv`, `table.json` and `table.tex`, each whole or not at all.
 pub(super) fn write(comparison: &Comparison, output: &Path) -> Result<(), CompareError> {

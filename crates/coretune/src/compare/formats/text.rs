@@ -3,8 +3,14 @@
 use super::columns::{Columns, remarks};
 use crate::compare::Comparison;
 
-/// The table with aligned columns, and the remarks below it.
-pub(in crate::compare) fn text(comparison: &Comparison) -> String {
+impl Comparison {
+    /// The table for a terminal, with the remarks below it.
+    pub fn to_text(&self) -> String {
+        text(self)
+    }
+}
+
+fn text(comparison: &Comparison) -> String {
     let Columns { headings, rows } = Columns::of(comparison);
     let headings: Vec<String> = headings.into_iter().map(ToString::to_string).collect();
     let lines: Vec<&Vec<String>> = std::iter::once(&headings).chain(&rows).collect();
@@ -17,7 +23,7 @@ pub(in crate::compare) fn text(comparison: &Comparison) -> String {
         text.push('\n');
     }
     for remark in remarks(comparison) {
-        text += &format!("  {remark}\n");
+        text.extend(["  ", &remark, "\n"]);
     }
     text
 }

@@ -116,8 +116,7 @@ impl Block {
                 *sum += f64::from(difference) * drawn as f64;
             }
         }
-        sums.iter_mut().for_each(|sum| *sum /= self.images as f64);
-        sums
+        sums.into_iter().map(|sum| sum / self.images as f64).collect()
     }
 }
 

@@ -1,0 +1,239 @@
+//! Makes the table from the runs that have ended.
+
+use std::collections::BTreeMap;
+
+use super::CompareError;
+use super::entry::Entry;
+use super::measured::Measured;
+use super::plan::{Chosen, Outcome, Plan};
+use super::statistics::{SeedsNeeded, holm, paired_difference, seed_interval, seeds_needed};
+use super::table::{Comparison, Row, Spread};
+use super::tuning::{Choice, Point};
+use super::verdict::verdict;
+use crate::evaluate::calibration::Bin;
+
+/// A row with the runs that it comes from.
+struct Gathered {
+    row: Row,
+    runs: Vec<(u64, Measured)>,
+}
+
+/// The table from all runs that have ended; `late` runs were left out because of the deadline.
+pub(super) fn tabulate(plan: &Plan<'_>, late: usize) -> Result<Comparison, CompareError> {
+    let request = plan.request;
+    let (mut rows, mut all, mut finished) = (Vec::new(), Vec::new(), 0);
+    for budget in request.budgets_to_run() {
+        let mut of_budget = Vec::new();
+        for entry in &request.entries {
+            of_budget.push(gather(plan, entry, budget, &mut finished)?);
+        }
+        let baseline = request.entries.iter().position(|entry| *entry == request.baseline);
+        compare_with_baseline(&mut of_budget, baseline.unwrap_or_default());
+        for Gathered { row, runs } in of_budget {
+            rows.push(row);
+            all.extend(runs.into_iter().map(|(_, measured)| measured));
+        }
+    }
+    correct_p(&mut rows);
+    let verdict = request.budgets_to_run().into_iter().map(|budget| {
+        let of_budget: Vec<&Row> = rows.iter().filter(|row| row.labels_per_class == budget).collect();
+        verdict(&of_budget, &request.baseline.name)
+    });
+    Ok(Comparison {
+        data: request.layers.get("data.dir").and_then(toml::Value::as_str).unwrap_or_default().into(),
+        checkpoint: request.layers.get("checkpoint.path").and_then(toml::Value::as_str).unwrap_or_default().into(),
+        split: all.first().map_or("none", |measured| measured.split).into(),
+        images: all.first().map_or(0, |measured| measured.correct.len()),
+        seeds: request.seeds_to_run(),
+        baseline: request.baseline.name.clone(),
+        verdict: verdict.collect(),
+        notes: notes(&all, late),
+        rows,
+        runs: finished,
+    })
+}
+
+fn notes(all: &[Measured], late: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if all.iter().any(|measured| measured.split == "validation") {
+        notes.push(
+            "There is no test split: the figures are of the validation images, which chose settings and epochs, so they \
+             flatter every method."
+                .into(),
+        );
+    }
+    if let Some(first) = all.first()
+        && let Some(other) = all.iter().find(|measured| measured.versions != first.versions)
+    {
+        let (first, other) = (&first.versions, &other.versions);
+        notes.push(format!("The runs come from different versions (coretune, libtorch): {first} and {other}."));
+    }
+    if late > 0 {
+        notes.push(format!("At least {late} runs were not begun: they would not have ended before the deadline."));
+    }
+    notes
+}
+
+/// The row of an entry at a budget, not yet compared with the baseline.
+fn gather(
+    plan: &Plan<'_>,
+    entry: &Entry,
+    budget: Option<usize>,
+    finished: &mut usize,
+) -> Result<Gathered, CompareError> {
+    let mut row = Row::empty(entry, budget);
+    let mut runs = Vec::new();
+    match plan.chosen(entry, budget)? {
+        Chosen::Open(_) => row.remarks.push("its settings are not chosen yet".into()),
+        Chosen::Failed(sentence) => row.remarks.push(sentence),
+        Chosen::Settings(choice) => {
+            *finished += add_trials(&mut row, plan, entry, &choice)?;
+            runs = add_runs(&mut row, plan, entry, &choice.point)?;
+        }
+    }
+    *finished += runs.len();
+    row.fill(&runs);
+    Ok(Gathered { row, runs })
+}
+
+/// Adds what was chosen, and the cost and failures of the trials that were not; gives how many of them have finished.
+fn add_trials(row: &mut Row, plan: &Plan<'_>, entry: &Entry, choice: &Choice) -> Result<usize, CompareError> {
+    let Choice { point, tried, edges } = choice;
+    let first_seed = plan.request.seeds_to_run()[0];
+    let mut finished = 0;
+    row.trials = tried.len();
+    row.remarks.extend(edges.iter().cloned());
+    row.settings = point.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
+    for point in tried.iter().filter(|tried| *tried != point) {
+        match plan.outcome(&plan.run(entry, row.labels_per_class, first_seed, point)?.identity)? {
+            Some(Outcome::Finished(measured)) => {
+                row.total_seconds += measured.seconds;
+                finished += 1;
+            }
+            Some(Outcome::Failed(sentence)) => {
+                let settings: Vec<String> = point.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                row.remarks.push(format!("the trial {} failed: {sentence}", settings.join(" ")));
+            }
+            None => {}
+        }
+    }
+    Ok(finished)
+}
+
+/// The finished runs of a row with the settings that were chosen, by seed.
+fn add_runs(
+    row: &mut Row,
+    plan: &Plan<'_>,
+    entry: &Entry,
+    point: &Point,
+) -> Result<Vec<(u64, Measured)>, CompareError> {
+    let mut runs = Vec::new();
+    for seed in plan.request.seeds_to_run() {
+        let identity = plan.run(entry, row.labels_per_class, seed, point)?.identity;
+        match plan.outcome(&identity)? {
+            Some(Outcome::Finished(measured)) => {
+                runs.push((seed, measured));
+                row.runs.push(identity);
+            }
+            Some(Outcome::Failed(sentence)) => row.remarks.push(format!("seed {seed} failed: {sentence}")),
+            None => row.remarks.push(format!("seed {seed} has not been run")),
+        }
+    }
+    Ok(runs)
+}
+
+impl Row {
+    fn empty(entry: &Entry, budget: Option<usize>) -> Self {
+        Row {
+            method: entry.name.clone(),
+            labels_per_class: budget,
+            settings: BTreeMap::new(),
+            trials: 0,
+            seeds: Vec::new(),
+            top1: None,
+            nll: None,
+            ece: None,
+            difference: None,
+            p_holm: None,
+            t_interval: None,
+            seeds_to_decide: None,
+            calibration: Vec::new(),
+            seconds: None,
+            total_seconds: 0.0,
+            memory_bytes: None,
+            remarks: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Takes the figures of the finished runs.
+    fn fill(&mut self, runs: &[(u64, Measured)]) {
+        let figures = |figure: fn(&Measured) -> f64| Spread::of(runs.iter().map(|(_, run)| figure(run)).collect());
+        self.seeds = runs.iter().map(|(seed, _)| *seed).collect();
+        self.top1 = figures(Measured::top1);
+        self.nll = figures(|run| run.nll);
+        self.ece = figures(Measured::ece);
+        self.seconds = figures(|run| run.seconds).map(|spread| spread.mean);
+        self.total_seconds += runs.iter().map(|(_, run)| run.seconds).sum::<f64>();
+        self.memory_bytes = runs.iter().map(|(_, run)| run.memory_bytes).max();
+        self.calibration = merged_bins(runs.iter().map(|(_, run)| &run.bins[..]));
+    }
+}
+
+/// Bins of several runs as one.
+fn merged_bins<'a>(runs: impl Iterator<Item = &'a [Bin]>) -> Vec<Bin> {
+    runs.fold(Vec::new(), |merged: Vec<Bin>, bins| {
+        if merged.is_empty() {
+            return bins.to_vec();
+        }
+        let both = |(a, b): (&Bin, &Bin)| {
+            let images = a.images + b.images;
+            let mean = |figure: fn(&Bin) -> f64| {
+                (figure(a) * a.images as f64 + figure(b) * b.images as f64) / images.max(1) as f64
+            };
+            Bin { images, confidence: mean(|bin| bin.confidence), accuracy: mean(|bin| bin.accuracy), ..*a }
+        };
+        merged.iter().zip(bins).map(both).collect()
+    })
+}
+
+/// Pairs every row with the baseline, over the seeds that both have finished.
+fn compare_with_baseline(rows: &mut [Gathered], baseline: usize) {
+    let of_baseline: BTreeMap<u64, Measured> = rows[baseline].runs.iter().cloned().collect();
+    for (index, Gathered { row, runs }) in rows.iter_mut().enumerate() {
+        let pairs: Vec<(&Measured, &Measured)> =
+            runs.iter().filter_map(|(seed, run)| Some((run, of_baseline.get(seed)?))).collect();
+        if index == baseline || pairs.is_empty() {
+            continue;
+        }
+        let same_images = pairs.iter().all(|(run, other)| {
+            run.correct.len() == pairs[0].0.correct.len()
+                && run.images == pairs[0].0.images
+                && other.images == run.images
+        });
+        let (method, other): (Vec<&[bool]>, Vec<&[bool]>) =
+            pairs.iter().map(|(run, other)| (&run.correct[..], &other.correct[..])).unzip();
+        if method.iter().zip(&other).any(|(a, b)| a.len() != b.len()) {
+            row.remarks.push("it cannot be compared: it was measured on other images than the baseline".into());
+            continue;
+        }
+        let difference = paired_difference(&method, &other, same_images, 0);
+        row.t_interval = seed_interval(&difference.of_seeds);
+        row.difference = Some(difference);
+    }
+}
+
+/// Holm's correction over all rows that were compared, and how many seeds would decide those that are open.
+fn correct_p(rows: &mut [Row]) {
+    let mut compared: Vec<&mut Row> = rows.iter_mut().filter(|row| row.difference.is_some()).collect();
+    let p: Vec<f64> = compared.iter().filter_map(|row| Some(row.difference.as_ref()?.p)).collect();
+    for (row, p) in compared.iter_mut().zip(holm(&p)) {
+        row.p_holm = Some(p);
+        if !row.is_decided()
+            && let Some(difference) = &row.difference
+            && let SeedsNeeded::About(seeds) = seeds_needed(&difference.of_seeds)
+        {
+            row.seeds_to_decide = Some(seeds);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Comparisons as a program sees them; runs are made up where only the order of things matters.
+
+mod searches;
+mod statistics;

@@ -1,0 +1,238 @@
+//! Which runs a comparison makes, with runs that are made up: their figures are functions of their settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coretune::compare::{Axis, CompareError, Comparison, Entry, Event, Order, Request, Tuning, compare};
+use coretune::config::{Configuration, Layers};
+use coretune::engine::Stop;
+use coretune::figures::{EpochFigures, Figures};
+use coretune::run_folder::{PredictionRecord, RunFolder, Summary};
+use coretune_testing::SmallWorld;
+
+/// Runs of the entries with these axes.
+fn request(world: &SmallWorld, entries: &[&str], axes: &[&str], trials: usize) -> Request {
+    let own = [
+        format!("checkpoint.path={:?}", world.checkpoint().display().to_string()),
+        format!("data.dir={:?}", world.data().display().to_string()),
+        "data.img_size=16".into(),
+        "train.batch_size=4".into(),
+        "run.device=cpu".into(),
+        "data.check=off".into(),
+    ];
+    let entry = |text: &str| Entry::parse(text).unwrap();
+    Request {
+        layers: own.iter().fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap()),
+        entries: entries.iter().map(|text| entry(text)).collect(),
+        baseline: entry("cross-entropy"),
+        seeds: 1,
+        budgets: Vec::new(),
+        tuning: Some(Tuning { axes: axes.iter().map(|text| Axis::parse(text).unwrap()).collect(), trials }),
+        jobs: 1,
+        deadline: None,
+        output: world.path("comparison"),
+    }
+}
+
+/// What a run of these settings measures: the negative log-likelihood of validation, and how many of 100 test images
+/// are right.
+type Figure = dyn Fn(&str, f64, f64) -> (f64, usize) + Sync;
+
+/// Writes the folder of a finished run.
+fn make_up(order: &Order<'_>, figure: &Figure) {
+    let config = &order.run.config;
+    let table = config.to_table();
+    let eta = table["method"].get("eta").and_then(toml::Value::as_float).unwrap_or_default();
+    let (nll, right) = figure(config.method.word(), config.train.lr, eta);
+    let folder = RunFolder::create(order.folder).unwrap();
+    folder.write_config(&config.to_toml()).unwrap();
+    let record = |split: &str, index: usize, is_right: bool| PredictionRecord {
+        split: split.into(),
+        image: index.to_string(),
+        label: 1,
+        predicted: i64::from(is_right),
+        confidence: 0.75,
+        nll,
+    };
+    let test = (0..100).map(|index| record("test", index, index < right));
+    folder.write_predictions(&[record("validation", 0, true)].into_iter().chain(test).collect::<Vec<_>>()).unwrap();
+    let summary = Summary {
+        method: config.method.word().into(),
+        model: "resnet18".into(),
+        data: String::new(),
+        seed: config.train.seed,
+        epochs: 1,
+        steps: 1,
+        best: EpochFigures { epoch: 1, figures: Figures::new() },
+        test: None,
+        probe: None,
+        temperature: Some(1.0),
+        images_per_second: 1.0,
+        wall_seconds: 100.0,
+        peak_rss_bytes: 1,
+        coverage: 1.0,
+        versions: BTreeMap::new(),
+    };
+    folder.write_summary(&summary).unwrap();
+}
+
+/// The comparison, and the settings of every run that it made: method, then what was tuned.
+fn carried_out(request: &Request, figure: &Figure) -> (Result<Comparison, CompareError>, Vec<String>) {
+    let made = Mutex::new(Vec::new());
+    let carry_out = |order: &Order<'_>| {
+        let tuned: Vec<String> = order.run.tuned.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        made.lock().unwrap().push(format!("{}{}", order.run.entry.name, tuned.concat()));
+        make_up(order, figure);
+        Ok(())
+    };
+    let comparison = compare(request, &carry_out, &Stop::default(), &mut |_: &Event<'_>| {});
+    (comparison, made.into_inner().unwrap())
+}
+
+/// How far a learning rate is from 0.02 and eta from 2, in factors.
+fn distance(lr: f64, eta: f64) -> f64 {
+    (lr / 0.02).ln().abs() + if eta > 0.0 { (eta / 2.0).ln().abs() } else { 0.0 }
+}
+
+#[test]
+fn the_rate_comes_first_then_own_axes_then_finer_rates_with_what_is_left() {
+    let world = SmallWorld::new(4, 2);
+    let request = request(&world, &["cross-entropy", "core-tuning"], &["lr=0.001,0.01,0.1", "eta=0.5,2"], 6);
+    let (comparison, made) = carried_out(&request, &|_, lr, eta| (distance(lr, eta), 50));
+    let of = |name: &str| -> Vec<&str> {
+        made.iter().filter_map(|run| run.strip_prefix(name)).map(str::trim_start).collect()
+    };
+    let lr = |rates: &[&str]| rates.iter().map(|rate| format!("train.lr={rate}")).collect::<Vec<_>>();
+    assert_eq!(of("cross-entropy"), lr(&["0.001", "0.01", "0.1", "0.00316", "0.0316", "0.0178"]));
+    let eta = |parts: &[(&str, &str)]| {
+        parts.iter().map(|(eta, rate)| format!("method.eta={eta} train.lr={rate}")).collect::<Vec<_>>()
+    };
+    let default = "1.0";
+    assert_eq!(
+        of("core-tuning"),
+        eta(&[
+            (default, "0.001"),
+            (default, "0.01"),
+            (default, "0.1"),
+            ("0.5", "0.01"),
+            ("2.0", "0.01"),
+            ("2.0", "0.00316")
+        ])
+    );
+    let comparison = comparison.unwrap();
+    assert_eq!(comparison.rows[0].settings["train.lr"], "0.0178");
+    assert_eq!(comparison.rows[1].settings["method.eta"], "2.0");
+    assert_eq!(comparison.rows[1].remarks, ["method.eta = 2.0 is the largest value that was tried"]);
+    assert_eq!(comparison.rows[0].trials, 6);
+}
+
+#[test]
+fn a_choice_at_the_edge_of_the_grid_is_reported_and_failed_trials_are_not_chosen() {
+    let world = SmallWorld::new(4, 2);
+    let request = request(&world, &["cross-entropy"], &["lr=0.01,0.1,1"], 3);
+    let carry_out = |order: &Order<'_>| {
+        if order.run.config.train.lr > 0.5 {
+            return Err("the loss is NaN at step 3".to_string());
+        }
+        make_up(order, &|_, lr, _| (1.0 / lr, 50));
+        Ok(())
+    };
+    let row = &compare(&request, &carry_out, &Stop::default(), &mut |_| {}).unwrap().rows[0];
+    assert_eq!(row.settings["train.lr"], "0.1");
+    assert!(row.remarks.iter().any(|remark| remark.contains("trial train.lr=1.0 failed: the loss is NaN")), "{row:?}");
+}
+
+#[test]
+fn a_method_whose_every_trial_fails_is_a_row_that_says_so_and_the_rest_goes_on() {
+    let world = SmallWorld::new(4, 2);
+    let request = request(&world, &["cross-entropy", "bss"], &["lr=0.01,0.1"], 2);
+    let carry_out = |order: &Order<'_>| {
+        if order.run.entry.name == "bss" {
+            return Err("the loss is NaN at step 3".to_string());
+        }
+        make_up(order, &|_, lr, _| (lr, 50));
+        Ok(())
+    };
+    let comparison = compare(&request, &carry_out, &Stop::default(), &mut |_| {}).unwrap();
+    assert!(comparison.rows[0].top1.is_some());
+    let expected = "all 2 trials failed, the first with: the loss is NaN at step 3";
+    assert_eq!((comparison.rows[1].top1.is_none(), &comparison.rows[1].remarks[0][..]), (true, expected));
+}
+
+#[test]
+fn what_has_finished_is_not_repeated_whatever_is_compared_next() {
+    let world = SmallWorld::new(4, 2);
+    let figure: &Figure = &|_, lr, eta| (distance(lr, eta), 50);
+    let first = request(&world, &["cross-entropy"], &["lr=0.01,0.1"], 2);
+    assert_eq!(carried_out(&first, figure).1.len(), 2);
+    let (_, made) = carried_out(&request(&world, &["cross-entropy", "bss"], &["lr=0.01,0.1,1"], 3), figure);
+    assert_eq!(made, ["cross-entropy train.lr=1.0", "bss train.lr=0.01", "bss train.lr=0.1", "bss train.lr=1.0"]);
+    let seeds = Request { seeds: 3, ..first };
+    assert_eq!(carried_out(&seeds, figure).1, ["cross-entropy train.lr=0.01", "cross-entropy train.lr=0.01"]);
+}
+
+#[test]
+fn other_images_or_another_checkpoint_make_other_runs() {
+    let world = SmallWorld::new(4, 2);
+    let figure: &Figure = &|_, _, _| (1.0, 50);
+    let fixed = Request { tuning: None, ..request(&world, &["cross-entropy"], &[], 1) };
+    assert_eq!(carried_out(&fixed, figure).1.len(), 1);
+    assert_eq!(carried_out(&fixed, figure).1.len(), 0);
+    std::fs::copy(world.data().join("train/red/0.ppm"), world.data().join("train/red/9.ppm")).unwrap();
+    assert_eq!(carried_out(&fixed, figure).1.len(), 1);
+}
+
+#[test]
+fn no_run_is_begun_that_would_not_end_before_the_deadline() {
+    let world = SmallWorld::new(4, 2);
+    let fixed = Request { tuning: None, seeds: 2, ..request(&world, &["cross-entropy", "bss"], &[], 1) };
+    // A run takes 100 s as its summary says; the first is estimated from a few steps.
+    let late = Request { deadline: Some(Duration::from_secs(90)), ..fixed.clone() };
+    let (comparison, made) = carried_out(&late, &|_, _, _| (1.0, 50));
+    assert_eq!(made, ["cross-entropy"]);
+    let comparison = comparison.unwrap();
+    assert!(comparison.notes[0].contains("3 runs were not begun"), "{:?}", comparison.notes);
+    assert_eq!(comparison.rows[0].remarks, ["seed 1 has not been run"]);
+    assert_eq!(carried_out(&fixed, &|_, _, _| (1.0, 50)).1.len(), 3);
+}
+
+#[test]
+fn a_comparison_that_is_asked_to_stop_keeps_what_has_finished() {
+    let world = SmallWorld::new(4, 2);
+    let fixed = Request { tuning: None, seeds: 3, ..request(&world, &["cross-entropy"], &[], 1) };
+    let stop = Stop::default();
+    let carry_out = |order: &Order<'_>| {
+        make_up(order, &|_, _, _| (1.0, 50));
+        order.stop.request();
+        Ok(())
+    };
+    let ended = compare(&fixed, &carry_out, &stop, &mut |_| {});
+    assert!(matches!(ended, Err(CompareError::Interrupted { finished: 1 })), "{ended:?}");
+    assert!(Path::new(&fixed.output).join("table.json").is_file());
+    assert_eq!(carried_out(&fixed, &|_, _, _| (1.0, 50)).1.len(), 2);
+}
+
+#[test]
+fn the_recommendation_follows_the_figures() {
+    let verdict = |bss: usize, l2_sp: usize, seeds| {
+        let world = SmallWorld::new(4, 2);
+        let fixed = Request { tuning: None, seeds, ..request(&world, &["cross-entropy", "bss", "l2-sp"], &[], 1) };
+        let right = move |method: &str, _, _| match method {
+            "bss" => (1.0, bss),
+            "l2-sp" => (1.0, l2_sp),
+            _ => (1.0, 60),
+        };
+        let comparison = carried_out(&fixed, &right).0.unwrap();
+        assert_eq!(comparison.verdict.len(), 1);
+        comparison.verdict[0].clone()
+    };
+    let clear = verdict(90, 85, 3);
+    assert!(clear.starts_with("use bss: its top-1 differs from cross-entropy by +30.00 points"), "{clear}");
+    let open = verdict(61, 59, 1);
+    assert!(open.starts_with("use cross-entropy: no other row is better by more than chance"), "{open}");
+    assert!(open.contains("give three or more"), "{open}");
+    let worse = verdict(30, 20, 2);
+    assert!(worse.starts_with("use cross-entropy: every other row is below it, the best of them, bss"), "{worse}");
+}
