@@ -118,7 +118,8 @@ impl Request {
             if tuning.axes[..index].iter().any(|earlier| earlier.key == axis.key) {
                 return Err(CompareError::Axis { axis: axis.key.into(), found: "it is given twice".into() });
             }
-            if !self.entries.iter().any(|entry| is_open(entry, axis)) {
+            let open = self.entries.iter().map(|entry| self.is_open(entry, axis)).collect::<Result<Vec<_>, _>>()?;
+            if !open.contains(&true) {
                 return Err(CompareError::NothingToTune { key: axis.key });
             }
             if axis.key == LR && axis.values.len() > tuning.trials {
@@ -135,7 +136,7 @@ impl Request {
             for &budget in &self.budgets_to_run() {
                 let seed = self.first_seed();
                 self.config(entry, budget, seed, &Point::new())?;
-                for axis in self.open_axes(entry) {
+                for axis in self.open_axes(entry)? {
                     for value in &axis.values {
                         self.config(entry, budget, seed, &Point::from([(axis.key, value.clone())]))?;
                     }
@@ -160,8 +161,23 @@ impl Request {
         seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or_default()
     }
 
-    fn open_axes(&self, entry: &Entry) -> impl Iterator<Item = &Axis> {
-        self.tuning.iter().flat_map(|tuning| &tuning.axes).filter(move |axis| is_open(entry, axis))
+    /// What is tuned for an entry.
+    fn open_axes(&self, entry: &Entry) -> Result<Vec<&Axis>, CompareError> {
+        let mut open = Vec::new();
+        for axis in self.tuning.iter().flat_map(|tuning| &tuning.axes) {
+            if self.is_open(entry, axis)? {
+                open.push(axis);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Whether an entry reads a setting and leaves it open. A method that makes no steps reads none of training.
+    fn is_open(&self, entry: &Entry, axis: &Axis) -> Result<bool, CompareError> {
+        let config = self.config(entry, self.budgets_to_run()[0], self.first_seed(), &Point::new())?;
+        let makes_steps = config.method.build(0.0).is_none_or(|objective| objective.needs().steps);
+        let reads = entry.reads(axis.key) && (makes_steps || !axis.key.starts_with("train."));
+        Ok(reads && !entry.gives(axis.key))
     }
 
     /// What is tuned for an entry; `None` if settings are not chosen.
@@ -175,8 +191,9 @@ impl Request {
             let (section, name) = key.split_once('.')?;
             Some(shown(table.get(section)?.get(name)?))
         };
-        let start = self.open_axes(entry).filter_map(|axis| Some((axis.key, value(axis.key)?))).collect();
-        let (lr, axes): (Vec<Axis>, Vec<Axis>) = self.open_axes(entry).cloned().partition(|axis| axis.key == LR);
+        let open = self.open_axes(entry)?;
+        let start = open.iter().filter_map(|axis| Some((axis.key, value(axis.key)?))).collect();
+        let (lr, axes): (Vec<Axis>, Vec<Axis>) = open.into_iter().cloned().partition(|axis| axis.key == LR);
         Ok(Some(Space { start, lr: lr.into_iter().next(), axes, trials: tuning.trials }))
     }
 
@@ -204,9 +221,4 @@ impl Request {
         config.run.probe = config.method.head_init == HeadInit::LinearProbe;
         Ok(config)
     }
-}
-
-/// Whether an entry reads a setting and leaves it open.
-fn is_open(entry: &Entry, axis: &Axis) -> bool {
-    entry.reads(axis.key) && !entry.gives(axis.key)
 }
