@@ -217,8 +217,9 @@ impl Request {
             layers = layers.assignment(&format!("{key}={value}")).map_err(refused)?;
         }
         let mut config = layers.validate().map_err(refused)?;
-        // Only a classifier that starts from the probe has a use for it here.
-        config.run.probe = config.method.head_init == HeadInit::LinearProbe;
+        // The probe is measured only for what starts from it.
+        let needs_probe = config.method.build(0.0).is_some_and(|objective| objective.needs().probe);
+        config.run.probe = needs_probe || config.method.head_init == HeadInit::LinearProbe;
         Ok(config)
     }
 }
