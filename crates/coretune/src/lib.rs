@@ -109,6 +109,7 @@ pub mod random;
 pub mod report;
 pub mod run_folder;
 pub mod runs;
+pub mod segment;
 pub mod settings;
 pub mod train;
 pub mod transforms;

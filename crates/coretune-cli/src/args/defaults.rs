@@ -68,7 +68,9 @@ fn page() -> String {
     for setting in settings() {
         if let Some(becomes) = setting.becomes {
             let text = |kind| if setting.is_read_by(kind) { becomes(kind) } else { String::new() };
-            let [fine_tuning, pretraining] = [RunKind::FineTuning, RunKind::Pretraining].map(text);
+            let [fine_tuning, pretraining, pixels] =
+                [RunKind::FineTuning, RunKind::Pretraining, RunKind::Segmentation].map(text);
+            let fine_tuning = if fine_tuning.is_empty() { pixels } else { fine_tuning };
             let _ = writeln!(page, "| `{}` | {fine_tuning} | {pretraining} |", setting.key);
         }
     }
@@ -92,9 +94,11 @@ fn default(setting: &Setting) -> String {
         (Some("[]"), Kind::Texts(_) | Kind::Wholes(..)) => "none".into(),
         (Some(text), _) => {
             let in_pretraining = setting.default_in_pretraining.map(|text| format!(", in pretrain `{text}`"));
+            let in_segmentation = setting.default_in_segmentation.map(|text| format!(", in segmentation `{text}`"));
             let of = |method: &&Method| Some(format!(", with {} `{}`", method.word, method.default_of(setting.key)?));
             let of_methods: String = METHODS.iter().filter_map(of).collect();
-            format!("`{text}`{}{of_methods}", in_pretraining.unwrap_or_default())
+            let others = [in_pretraining, in_segmentation].into_iter().flatten().collect::<String>();
+            format!("`{text}`{others}{of_methods}")
         }
     }
 }

@@ -30,6 +30,11 @@ impl Takes {
     pub(crate) fn kind(self) -> RunKind {
         if self == Takes::Pretrain { RunKind::Pretraining } else { RunKind::FineTuning }
     }
+
+    /// The kinds of runs whose settings the command takes, if it trains.
+    fn kinds(self) -> &'static [RunKind] {
+        if self == Takes::Pretrain { &[RunKind::Pretraining] } else { RunKind::LABELLED }
+    }
 }
 
 /// What of the appearance of a setting does not follow from its key.
@@ -163,8 +168,9 @@ const GIVEN_BY_COMPARE: [&str; 5] = ["method.name", "data.per_class", "run.probe
 
 /// Whether the command takes the setting as a flag.
 pub(crate) fn takes(command: Takes, setting: &Setting) -> bool {
+    let reads = |kind: &RunKind| setting.is_read_by(*kind);
     match command {
-        Takes::Fit | Takes::Pretrain => setting.is_read_by(command.kind()),
+        Takes::Fit | Takes::Pretrain => command.kinds().iter().any(reads),
         Takes::Compare => setting.is_read_by(command.kind()) && !GIVEN_BY_COMPARE.contains(&setting.key),
         _ => face(setting).also.contains(&command),
     }

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Measure a frozen checkpoint by kNN and linear probe
     Probe(Probe),
     /// Fine-tune a checkpoint on labelled images
-    Fit(Training),
+    Fit(Fit),
     /// Compare methods on one data set: tuned alike, over seeds, with intervals and a recommendation
     Compare(Compare),
     /// Pre-train a contrastive checkpoint on images without labels
@@ -91,7 +91,18 @@ pub(crate) struct Probe {
     pub(crate) json: bool,
 }
 
-/// `coretune fit`, `coretune pretrain`.
+/// `coretune fit`.
+#[derive(Debug, Args)]
+pub(crate) struct Fit {
+    #[command(flatten)]
+    pub(crate) training: Training,
+    /// Task: classification, segmentation [default: auto (segmentation for images with masks)]
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
+    #[arg(value_parser = ["auto", "classification", "segmentation"])]
+    pub(crate) task: String,
+}
+
+/// What `coretune fit` and `coretune pretrain` share.
 #[derive(Debug, Args)]
 pub(crate) struct Training {
     #[command(flatten)]

@@ -99,8 +99,16 @@ fn default(setting: &Setting, command: Takes) -> String {
         (Some("true"), Kind::Switch) => "default: with".into(),
         (Some("false"), Kind::Switch) if !switched_to(setting) => "default: without".into(),
         (Some("false"), Kind::Switch) => "default: no".into(),
-        (Some(text), _) => format!("default: {text}{}", of_methods(setting, command)),
+        (Some(text), _) => {
+            format!("default: {text}{}{}", of_segmentation(setting, command), of_methods(setting, command))
+        }
     }
+}
+
+/// The default in segmentation, if it differs.
+fn of_segmentation(setting: &Setting, command: Takes) -> String {
+    let own = setting.default_in_segmentation.filter(|_| command == Takes::Fit);
+    own.map_or_else(String::new, |text| format!("; segmentation: {text}"))
 }
 
 /// The methods that have another default, each with it.

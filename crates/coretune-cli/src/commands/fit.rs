@@ -2,20 +2,49 @@
 
 use std::path::Path;
 
-use coretune::config::{Layers, RunConfig};
+use coretune::config::{Layers, RunConfig, RunKind, SegmentationConfig};
+use coretune::data::holds_masks;
 use coretune::evaluate::bootstrap::Comparison;
 use coretune::evaluate::figure::TOP1;
 use coretune::fit::{Finished, Preparation};
-use coretune::run_folder::Summary;
+use coretune::run_folder::{RunFolder, Summary};
+use coretune::runs;
 
 use super::lines;
 use super::training::{self, Shown};
-use crate::args::{Flags, Training};
+use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-pub(crate) fn run(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
-    training::run::<RunConfig>(arguments, flags)
+pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
+    let training = &arguments.training;
+    match kind(arguments, flags)? {
+        RunKind::Segmentation => training::run::<SegmentationConfig>(training, flags),
+        RunKind::FineTuning | RunKind::Pretraining => training::run::<RunConfig>(training, flags),
+    }
+}
+
+/// The kind of run that is asked for: by the task, by the run that is resumed, or by the images.
+fn kind(arguments: &Fit, flags: &Flags) -> Result<RunKind, Failure> {
+    match arguments.task.as_str() {
+        "segmentation" => return Ok(RunKind::Segmentation),
+        "classification" => return Ok(RunKind::FineTuning),
+        _ => {}
+    }
+    let training = &arguments.training;
+    let given = flags.over(training.layers.over(Layers::defaults())?)?;
+    if training.resuming.resume {
+        let root = runs::folder_of::<RunConfig>(&given)?;
+        if runs::is_begun(&root)? {
+            return Ok(RunFolder::open(&root)?.kind()?);
+        }
+    }
+    let Some(dir) = given.get("data.dir").and_then(|dir| dir.as_str()) else { return Ok(RunKind::FineTuning) };
+    // What is wrong with the folder is told when it is opened.
+    let has_masks = given
+        .data_section(Path::new(dir))
+        .is_ok_and(|section| holds_masks(Path::new(dir), &section.options()).unwrap_or(false));
+    Ok(if has_masks { RunKind::Segmentation } else { RunKind::FineTuning })
 }
 
 impl Shown for RunConfig {

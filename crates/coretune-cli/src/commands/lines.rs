@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
-use coretune::config::{HeadInit, Optimizer, RunConfig, Sampler, Setting};
+use coretune::config::{HeadInit, MethodSection, Optimizer, RunConfig, Sampler, Setting, TrainSection};
 use coretune::data::{Description, Omission, SplitDescription};
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
@@ -95,14 +95,18 @@ pub(crate) fn untrained(config: &RunConfig) -> String {
 
 /// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`
 pub(crate) fn method(config: &RunConfig, steps: u64) -> String {
-    let (method, train) = (&config.method, &config.train);
+    let head = match config.method.head_init {
+        HeadInit::Random => "",
+        HeadInit::LinearProbe => "; head from the linear probe",
+    };
+    training((&config.method, head), &config.train, steps)
+}
+
+/// The method, what is said of the head, and the optimisation.
+pub(crate) fn training((method, head): (&MethodSection, &str), train: &TrainSection, steps: u64) -> String {
     let objective = match method.method() {
         Some(known) => objective_line(known, &method.values),
         None => method.word().into(),
-    };
-    let head = match method.head_init {
-        HeadInit::Random => "",
-        HeadInit::LinearProbe => "; head from the linear probe",
     };
     let optimizer = match train.opt {
         Optimizer::Sgd => "SGD",

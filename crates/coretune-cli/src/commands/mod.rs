@@ -15,4 +15,5 @@ pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod reproduce;
+mod segment;
 mod training;

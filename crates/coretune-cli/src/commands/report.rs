@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     let path = arguments.output.clone().unwrap_or_else(|| arguments.runs[0].join(report::PAGE));
     report::check_writable(&path)?;
     let page = match kind {
-        RunKind::FineTuning => of_fine_tuning(&printer, arguments, flags)?,
+        RunKind::FineTuning | RunKind::Segmentation => of_fine_tuning(&printer, arguments, flags)?,
         RunKind::Pretraining => of_pretraining(arguments)?,
     };
     for missing in &page.missing {

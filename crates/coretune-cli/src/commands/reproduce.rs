@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use coretune::config::{PretrainConfig, RunConfig};
+use coretune::config::{PretrainConfig, RunConfig, SegmentationConfig};
 use coretune::run_folder::{RunFolder, RunKind};
 use coretune::runs;
 use coretune::train::StateComparison;
@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     let comparison = match RunFolder::open(&arguments.run)?.kind()? {
         RunKind::FineTuning => repeat::<RunConfig>(&words, &arguments.run, &copy),
         RunKind::Pretraining => repeat::<PretrainConfig>(&words, &arguments.run, &copy),
+        RunKind::Segmentation => repeat::<SegmentationConfig>(&words, &arguments.run, &copy),
     }?;
     printer.json(&comparison)?;
     show(&printer, &comparison)

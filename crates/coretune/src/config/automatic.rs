@@ -95,7 +95,7 @@ pub(super) fn crop_pct_text(_: RunKind) -> String {
 /// A property of the network: that of the checkpoint, or in pre-training without one `new`.
 fn of_network(kind: RunKind, new: &str) -> String {
     match kind {
-        RunKind::FineTuning => "as in the checkpoint".into(),
+        RunKind::FineTuning | RunKind::Segmentation => "as in the checkpoint".into(),
         RunKind::Pretraining => format!("{new}, or as in the checkpoint"),
     }
 }
@@ -149,6 +149,18 @@ pub(super) fn classes_per_batch_text(_: RunKind) -> String {
 
 pub(super) fn images_per_class_text(_: RunKind) -> String {
     "as many as the step has room for".into()
+}
+
+/// Longest side of an automatic crop: that of the usual setting on PASCAL VOC, pixels.
+const LONGEST_CROP: u32 = 513;
+
+/// `segmentation.crop`, where the smaller side of the first training image has so many pixels.
+pub(super) fn crop(smaller_side: u32) -> i64 {
+    i64::from(smaller_side.clamp(16, LONGEST_CROP))
+}
+
+pub(super) fn crop_text(_: RunKind) -> String {
+    format!("smaller side of the first image, at most {LONGEST_CROP}")
 }
 
 /// Fraction of the epochs that is warm-up.

@@ -73,6 +73,8 @@ choice! {
         Cosine = "cosine",
         /// Multiplied by `step_gamma` every `step_epochs`.
         Step = "step",
+        /// A power of the fraction of the steps that is left.
+        Poly = "poly",
         /// Not at all.
         Constant = "constant",
     }
@@ -95,6 +97,14 @@ choice! {
         ValTop1 = "val_top1",
         /// The lowest loss on the validation split.
         ValLoss = "val_loss",
+        /// The highest mean IoU on the validation split, in segmentation.
+        ValMeanIou = "val_mean_iou",
+        /// The highest pixel accuracy on the validation split, in segmentation.
+        ValPixelAccuracy = "val_pixel_accuracy",
+        /// The highest mean pixel accuracy on the validation split, in segmentation.
+        ValMeanPixelAccuracy = "val_mean_pixel_accuracy",
+        /// The highest frequency-weighted IoU on the validation split, in segmentation.
+        ValFrequencyWeightedIou = "val_frequency_weighted_iou",
         /// The last one; no choice is made.
         Last = "last",
     }

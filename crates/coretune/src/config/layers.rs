@@ -157,7 +157,7 @@ impl Layers {
         for &Setting { key, .. } in foreign {
             let Some(origin) = self.origin(key).filter(|origin| **origin != Origin::Default) else { continue };
             if self.get(key) != defaults.get(key) {
-                return Err(ConfigError::OtherRun { origin: origin.clone(), key, kind: kind.other() });
+                return Err(ConfigError::OtherRun { origin: origin.clone(), key, kind: find_kind(key) });
             }
         }
         match read.iter().find(|setting| self.get(setting.key).is_none()) {
@@ -237,6 +237,11 @@ impl Layers {
         self.entries.insert(setting.key, (value, origin));
         Ok(())
     }
+}
+
+/// The kind of run that reads a setting, for one that the present kind does not read.
+fn find_kind(key: &str) -> RunKind {
+    find_setting(key).and_then(|setting| setting.read_by.first().copied()).unwrap_or(RunKind::FineTuning)
 }
 
 /// Whether the value is the word; a list given as text holds it as its only element.

@@ -15,6 +15,7 @@ mod pretrain_config;
 mod recipes;
 mod run_config;
 mod sections;
+mod segmentation_config;
 
 pub use automatic::Input;
 pub use choices::{
@@ -28,7 +29,8 @@ pub use recipes::{RECIPES, Recipe};
 pub use run_config::RunConfig;
 pub use sections::{
     CheckpointSection, DataSection, MethodSection, ModelSection, PretrainCheckpointSection, PretrainSection,
-    RunSection, TrainSection, find_setting, settings,
+    RunSection, SegmentationSection, TrainSection, find_setting, settings,
 };
+pub use segmentation_config::SegmentationConfig;
 
 pub use crate::settings::{Kind, OnResume, Range, RunKind, Setting};

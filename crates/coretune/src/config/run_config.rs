@@ -11,7 +11,6 @@ use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::models::Architecture;
-use crate::objectives::Requirement;
 use crate::settings::RunKind;
 use crate::transforms::default_crop_fraction;
 
@@ -54,7 +53,7 @@ impl RunConfig {
         self.data.check()?;
         self.check_sampler()?;
         self.train.check()?;
-        self.check_requirements()?;
+        self.method.check_requirements(&self.to_table())?;
         refuse_if(self.method.head_init == HeadInit::LinearProbe && !self.run.probe, || ConfigError::Conflict {
             first: "method.head_init".into(),
             second: "run.probe".into(),
@@ -62,22 +61,6 @@ impl RunConfig {
             found: "probe = false".into(),
             hint: "leave out {run.probe=false}, or give {method.head_init=random}".into(),
         })
-    }
-
-    /// The method may need other settings to have certain values.
-    fn check_requirements(&self) -> Result<(), ConfigError> {
-        let table = self.to_table();
-        for Requirement { key, value, because } in self.method.method().map_or(&[][..], |method| method.requires) {
-            let found = key.split_once('.').and_then(|(section, name)| table.get(section)?.get(name));
-            refuse_if(found.and_then(toml::Value::as_str) != Some(value), || ConfigError::Conflict {
-                first: "method.name".into(),
-                second: (*key).into(),
-                expected: format!("{value} with {}: {because}", self.method.word()),
-                found: found.map_or_else(|| "nothing".into(), ToString::to_string),
-                hint: format!("leave out {{{key}}}, or give {{{key}={value}}}").into(),
-            })?;
-        }
-        Ok(())
     }
 
     /// A batch of the balanced sampler is at most as large as the batch asked for.

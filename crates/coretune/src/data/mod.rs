@@ -61,7 +61,7 @@ pub use left_out::{LeftOut, Omission, Reason};
 pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;
 pub use loader::{Batch, Loader, LoaderOptions};
-pub use masks::{ClassPixels, MaskCoding, MaskProblem, Masks, PixelCounts, class_color};
+pub use masks::{ClassPixels, MaskCoding, MaskProblem, Masks, PixelCounts, class_color, holds_masks};
 pub(crate) use on_threads::on_threads;
 pub use options::{DatasetOptions, Layout, MaskOptions};
 pub use role::Role;

@@ -75,7 +75,10 @@ impl Evaluator {
     ) -> Result<(), EvaluateError> {
         self.each_batch(split, &mut |_, _| {}, &mut |batch| {
             let outputs = no_grad(|| forward(&batch.images))?.to_device(Device::Cpu);
-            measure.add(&outputs, &Tensor::from_slice(&batch.labels))
+            match &batch.masks {
+                Some(masks) => measure.add(&outputs, masks),
+                None => measure.add(&outputs, &Tensor::from_slice(&batch.labels)),
+            }
         })
     }
 
@@ -114,7 +117,7 @@ impl Evaluator {
                 return Err(EvaluateError::Interrupted);
             }
             visit(&batch)?;
-            done += batch.labels.len();
+            done += batch.indices.len();
             progress(done, split.len());
         }
         Ok(())

@@ -18,12 +18,13 @@ pub(crate) fn check_images(
     unknown: &[UnknownClass],
     data: &DataSection,
     seed: u64,
-    img_size: i64,
+    img_size: Option<i64>,
     observer: &mut Observer<'_>,
 ) -> Result<(Splits, Report), RunError> {
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
-    let (splits, mut report) = Splits::choose_and_check(dataset, data, seed, Some(img_size as u32), &mut progress)?;
+    let (splits, mut report) =
+        Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
     report.add_unknown(unknown);
     Splits::refuse_unfit(&report, data)?;
     Ok((splits, report))

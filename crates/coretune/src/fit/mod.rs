@@ -20,6 +20,7 @@ mod summary;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
 pub use frozen::{FrozenFigures, RandomFigures};
+pub(crate) use images::check_images;
 pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
 pub use splits::{Splits, ValidationSource};

@@ -74,8 +74,8 @@ pub(super) fn prepare_with(
 ) -> Result<Preparation, RunError> {
     let machine = Machine::choose(&config.run)?;
     let (dataset, unknown) = Dataset::open_known(&config.data.dir, &config.data.options())?;
-    check_usable(&dataset, &config.data, config.train.seed)?;
     check_class_count(&dataset, config)?;
+    check_usable(&dataset, &config.data, config.train.seed)?;
     let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
     let needs = objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
     if needs.probe && !config.run.probe {
@@ -92,7 +92,8 @@ pub(super) fn prepare_with(
     if let Some(projector) = &start.projector {
         config.method.contrast_dim = projector.outputs();
     }
-    let (splits, report) = check_images(&dataset, &unknown, &config.data, config.train.seed, input.img_size, observer)?;
+    let (splits, report) =
+        check_images(&dataset, &unknown, &config.data, config.train.seed, Some(input.img_size), observer)?;
     let findings = report.findings.iter().map(ToString::to_string).collect();
     let unused = (from_checkpoint && !has_projection)
         .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
@@ -156,6 +157,9 @@ pub fn check_usable(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<
 
 /// Refuses a number of classes other than the user expects.
 fn check_class_count(dataset: &Dataset, config: &RunConfig) -> Result<(), RunError> {
+    if dataset.has_masks() {
+        return Err(RunError::HasMasks { path: config.data.dir.clone() });
+    }
     match config.model.num_classes {
         Some(expected) if expected != dataset.classes.len() as i64 => {
             Err(RunError::ClassCount { path: config.data.dir.clone(), expected, found: dataset.classes.len() })

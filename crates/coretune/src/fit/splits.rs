@@ -43,7 +43,7 @@ impl Splits {
     }
 
     /// Applies the labelled budget and sets validation images aside; every choice depends on `seed` alone.
-    pub(super) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
+    pub(crate) fn choose(dataset: &Dataset, data: &DataSection, seed: u64) -> Result<Self, DataError> {
         Splits::without(dataset, data, seed, &Broken::default())
     }
 

@@ -37,6 +37,8 @@ pub struct Backbone {
     precision: Precision,
     /// So many first stages use running averages in training too.
     frozen_norms: usize,
+    /// The weights of so many first stages get no gradient.
+    frozen_stages: usize,
 }
 
 impl Backbone {
@@ -115,6 +117,7 @@ impl Backbone {
                 feature_width,
                 precision,
                 frozen_norms: 0,
+                frozen_stages: 0,
             }
         })
         .map_err(ModelError::from)
@@ -230,6 +233,7 @@ impl Backbone {
             });
         }
         self.freeze_norms(count);
+        self.frozen_stages = self.frozen_stages.max(count);
         for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
             if stage < count && parameter.role == Role::Weight {
                 let _ = parameter.tensor.set_requires_grad(false);
@@ -241,6 +245,19 @@ impl Backbone {
     /// Lets every batch norm use its running averages in training too. Their weights and biases stay trainable.
     pub fn freeze_batch_norm(&mut self) {
         self.freeze_norms(self.stages.len());
+    }
+
+    /// Keeps every weight and statistic as it is, in training too, until it is asked to move again; what was frozen before
+    /// stays frozen.
+    pub fn set_resting(&mut self, resting: bool) {
+        let frozen = self.frozen_norms;
+        let stages = self.stages.iter_mut().skip(frozen);
+        stages.for_each(if resting { Stage::freeze_norms } else { Stage::thaw_norms });
+        for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
+            if stage >= self.frozen_stages && parameter.role == Role::Weight {
+                let _ = parameter.tensor.set_requires_grad(!resting);
+            }
+        }
     }
 
     fn freeze_norms(&mut self, stages: usize) {

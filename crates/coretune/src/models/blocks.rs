@@ -110,11 +110,19 @@ impl Stage {
     }
 
     pub(super) fn freeze_norms(&mut self) {
+        self.each_norm(BatchNorm::freeze);
+    }
+
+    pub(super) fn thaw_norms(&mut self) {
+        self.each_norm(BatchNorm::thaw);
+    }
+
+    fn each_norm(&mut self, change: fn(&mut BatchNorm)) {
         for unit in &mut self.units {
             match unit {
-                Unit::ConvNorm(layer) => layer.norm_mut().freeze(),
+                Unit::ConvNorm(layer) => change(layer.norm_mut()),
                 Unit::MaxPool => {}
-                Unit::Residual(block) => block.norms_mut().for_each(BatchNorm::freeze),
+                Unit::Residual(block) => block.norms_mut().for_each(change),
             }
         }
     }

@@ -126,6 +126,10 @@ impl BatchNorm {
         self.frozen = true;
     }
 
+    pub(super) fn thaw(&mut self) {
+        self.frozen = false;
+    }
+
     /// Whether running averages are used in training too.
     pub(super) fn is_frozen(&self) -> bool {
         self.frozen

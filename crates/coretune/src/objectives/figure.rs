@@ -4,6 +4,8 @@
 pub const CLASSIFICATION: &str = "classification";
 /// M6 of the mixed rows alone, before its weight 1/2, where the rows are positions of maps.
 pub const MIXED_CLASSIFICATION: &str = "mixed_classification";
+/// Cross-entropy of the auxiliary head, before its weight.
+pub const AUXILIARY: &str = "auxiliary";
 /// M5 before its weight eta.
 pub const CONTRASTIVE: &str = "contrastive";
 /// B4 before its weight.

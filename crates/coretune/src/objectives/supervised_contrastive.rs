@@ -22,11 +22,13 @@ pub(super) const METHOD: Method = Method {
 
 pub(super) const ETA: Setting = setting("method.eta", Kind::Number(Range::From(0.0)), "weight of the contrastive loss")
     .default("1.0")
+    .default_in_segmentation("0.1")
     .also_called(&["eta_weight"]);
 
 pub(super) const TEMPERATURE: Setting =
     setting("method.temperature", Kind::Number(Range::AboveUpTo(0.0, 10.0)), "temperature of the contrastive loss")
-        .default("0.07");
+        .default("0.07")
+        .default_in_segmentation("0.1");
 
 #[derive(Deserialize)]
 struct Settings {

@@ -26,8 +26,8 @@ pub enum RunFolderError {
     #[error("{path} has no model yet: checkpoints/{file} does not exist")]
     NoModel { path: PathBuf, file: &'static str, kind: RunKind },
     /// The folder holds a run of another kind.
-    #[error("{path} is a run of {found}, not of {}", found.other())]
-    OtherKind { path: PathBuf, found: RunKind },
+    #[error("{path} is a run of {found}, not of {expected}")]
+    OtherKind { path: PathBuf, found: RunKind, expected: RunKind },
     /// A run lacks what resuming needs.
     #[error("the run in {} cannot be resumed: {found}", path.display())]
     CannotGoOn { path: PathBuf, found: String },
@@ -66,12 +66,18 @@ impl RunFolderError {
                 let (action, path) = (kind.action(), literal(path.display()));
                 format!("the first one is saved after an epoch; {action} {{@resume}} {{run.output={path}}} resumes the run").into()
             }
-            RunFolderError::OtherKind { found: RunKind::Pretraining, path } => {
+            RunFolderError::OtherKind { found: RunKind::Pretraining, path, .. } => {
                 let path = literal(path.display());
                 format!(
                     "{{@probe}} {path} measures its encoder, {{@fit}} {{checkpoint.path={path}}} makes a classifier of it"
                 )
                 .into()
+            }
+            RunFolderError::OtherKind { expected: RunKind::Segmentation, .. } => {
+                "name a run that trained on images with masks".into()
+            }
+            RunFolderError::OtherKind { found: RunKind::Segmentation, .. } => {
+                "this command does not read runs of segmentation".into()
             }
             RunFolderError::OtherKind { found: RunKind::FineTuning, .. } => {
                 "name a run of {@pretrain}; {@fit} resumes this one, {@report} compares it with others".into()

@@ -143,9 +143,20 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::NoModel`] when no epoch has been trained to its end.
     pub fn best_model(&self) -> Result<PathBuf, RunFolderError> {
-        self.expect(RunKind::FineTuning)?;
-        let path = self.best_checkpoint();
-        self.existing(path, "best.safetensors", RunKind::FineTuning)
+        self.best_of(RunKind::FineTuning)
+    }
+
+    /// The segmentation network of the best epoch, where one has been kept.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoModel`] when no epoch has been trained to its end.
+    pub fn best_segmenter(&self) -> Result<PathBuf, RunFolderError> {
+        self.best_of(RunKind::Segmentation)
+    }
+
+    fn best_of(&self, kind: RunKind) -> Result<PathBuf, RunFolderError> {
+        self.expect(kind)?;
+        self.existing(self.best_checkpoint(), "best.safetensors", kind)
     }
 
     /// What kind of run this is, as its configuration says.
@@ -153,8 +164,13 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::Io`] when it cannot be read.
     pub fn kind(&self) -> Result<RunKind, RunFolderError> {
-        let is_of_pretraining = self.read_config()?.lines().any(|line| line.trim() == "[pretrain]");
-        Ok(if is_of_pretraining { RunKind::Pretraining } else { RunKind::FineTuning })
+        let config = self.read_config()?;
+        let has = |section: &str| config.lines().any(|line| line.trim() == section);
+        Ok(match (has("[pretrain]"), has("[segmentation]")) {
+            (true, _) => RunKind::Pretraining,
+            (false, true) => RunKind::Segmentation,
+            (false, false) => RunKind::FineTuning,
+        })
     }
 
     /// Refuses a run of another kind.
@@ -164,7 +180,7 @@ impl RunFolder {
     pub fn expect(&self, kind: RunKind) -> Result<(), RunFolderError> {
         match self.kind()? {
             found if found == kind => Ok(()),
-            found => Err(RunFolderError::OtherKind { path: self.root.clone(), found }),
+            found => Err(RunFolderError::OtherKind { path: self.root.clone(), found, expected: kind }),
         }
     }
 
@@ -175,6 +191,7 @@ impl RunFolder {
     pub fn encoder(&self) -> Result<PathBuf, RunFolderError> {
         match self.kind()? {
             RunKind::FineTuning => self.best_model(),
+            RunKind::Segmentation => self.best_segmenter(),
             kind @ RunKind::Pretraining => self.existing(self.last_checkpoint(), "last.safetensors", kind),
         }
     }

@@ -34,6 +34,6 @@ pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use predictions::PredictionRecord;
 pub use provenance::{MachineRecord, Provenance};
-pub use summary::{PretrainSummary, RunSummary, Summary};
+pub use summary::{PairedDifference, PretrainSummary, RunSummary, SegmentationSummary, Summary};
 
 pub use crate::settings::RunKind;

@@ -99,6 +99,71 @@ impl RunSummary for Summary {
     }
 }
 
+/// The result of a run that segments images. Figures are fractions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentationSummary {
+    /// `segmentation`.
+    pub task: String,
+    /// Fine-tuning method, such as `core-tuning`.
+    pub method: String,
+    /// Backbone, such as `resnet50`.
+    pub model: String,
+    /// Head, such as `deeplabv3`.
+    pub head: String,
+    /// Where the images came from.
+    pub data: String,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Epochs trained.
+    pub epochs: u64,
+    /// Steps made.
+    pub steps: u64,
+    /// The epoch that was kept, with its figures on the validation split: `val_mean_iou`.
+    pub best: EpochFigures,
+    /// Figures of that epoch on the test split; null without one.
+    pub test: Option<Figures>,
+    /// 95 % interval of the mean IoU over the images that were evaluated last: of the test split, or without one of the
+    /// validation split.
+    pub mean_iou_interval: Option<[f64; 2]>,
+    /// IoU of each class on the same images; null for a class without a labelled pixel.
+    pub class_iou: BTreeMap<String, Option<f64>>,
+    /// Figures of the linear probe of the frozen checkpoint on the same split; null when it was not measured.
+    pub probe: Option<Figures>,
+    /// The same of a network with random weights.
+    pub probe_of_random_weights: Option<Figures>,
+    /// Mean IoU minus that of the probe on the same images.
+    pub above_probe: Option<PairedDifference>,
+    /// Training images per second, validation left out.
+    pub images_per_second: f64,
+    /// Time from start to end.
+    pub wall_seconds: f64,
+    /// Most memory the process ever held.
+    pub peak_rss_bytes: u64,
+    /// Fraction of the backbone that came from the checkpoint.
+    pub coverage: f64,
+    /// Versions of coretune and of the libraries that the figures depend on.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// The difference of a figure of two networks on the same images, with its 95 % interval over the images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairedDifference {
+    /// The first minus the second.
+    pub difference: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl RunSummary for SegmentationSummary {
+    const KIND: RunKind = RunKind::Segmentation;
+
+    fn epochs(&self) -> u64 {
+        self.epochs
+    }
+}
+
 impl RunSummary for PretrainSummary {
     const KIND: RunKind = RunKind::Pretraining;
 

@@ -54,6 +54,15 @@ pub enum RunError {
     /// The program brings another method of its own than the run began with.
     #[error("the run began with the method `{began}`, this program brings `{now}`")]
     OtherMethod { began: String, now: String },
+    /// Images without masks were to be segmented.
+    #[error("{path} has no masks")]
+    NoMasks { path: PathBuf },
+    /// Images with masks were to be classified.
+    #[error("{path} has masks, not classes")]
+    HasMasks { path: PathBuf },
+    /// A method that reads more than rows with labels was to train on pixels.
+    #[error("{method} cannot train on pixels: it reads {reads}")]
+    NotForPixels { method: &'static str, reads: &'static str },
     /// The system does not have the memory for a batch.
     #[error("{batch} images of {img_size} x {img_size} pixels at a time do not fit into memory")]
     BatchDoesNotFit {
@@ -154,6 +163,15 @@ impl RunError {
             Self::UnderWay(error) => return error.hint(),
             Self::Read { .. } => return None,
             Self::OneClass { .. } => "a classifier needs two classes or more, each in its own folder".into(),
+            Self::NoMasks { .. } => {
+                "name a folder with a mask for each image, or train on classes: {@task=classification}".into()
+            }
+            Self::HasMasks { .. } => "leave out the task, or give {@task=segmentation}".into(),
+            Self::NotForPixels { .. } => {
+                "methods for pixels: {method.name=core-tuning}, {method.name=scl}, {method.name=cross-entropy}, \
+                 {method.name=l2-sp}"
+                    .into()
+            }
             Self::ClassCount { .. } => {
                 "leave out {model.num_classes} (in a file: model.num_classes = \"auto\"): the data \
                                         says how many there are"

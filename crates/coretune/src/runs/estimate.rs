@@ -176,7 +176,7 @@ pub(crate) fn seconds_per_image(
     for batch in images.epoch(0, 0)?.take(TIMED_STEPS) {
         let batch = batch?;
         make_step(&batch)?;
-        seen += batch.labels.len();
+        seen += batch.indices.len();
         if started.elapsed() > ENOUGH {
             break;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{self, RunConfig, RunSection, TrainSection};
-use crate::models::Model;
+use crate::models::Network;
 use crate::objectives::Objective;
 use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
 
@@ -20,7 +20,7 @@ pub(crate) fn rule(train: &TrainSection) -> Rule {
 }
 
 /// The optimizer over a model's weights, with the pulls of a method that has begun.
-pub(crate) fn optimizer(model: &Model, train: &TrainSection, objective: &dyn Objective) -> Optimizer {
+pub(crate) fn optimizer(model: &dyn Network, train: &TrainSection, objective: &dyn Objective) -> Optimizer {
     let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
     Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad).pulled(objective.pulls())
@@ -36,6 +36,7 @@ pub(crate) fn schedule(train: &TrainSection, steps: u64) -> Schedule {
         decay: match train.sched {
             config::Schedule::Cosine => Decay::Cosine { least: train.min_lr },
             config::Schedule::Step => Decay::Step { every: in_steps(train.step_epochs), factor: train.step_gamma },
+            config::Schedule::Poly => Decay::Poly { power: train.poly_power },
             config::Schedule::Constant => Decay::Constant,
         },
     }

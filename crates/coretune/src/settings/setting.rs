@@ -16,6 +16,8 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// The default in pre-training, if it differs.
     pub default_in_pretraining: Option<&'static str>,
+    /// The default in segmentation, if it differs.
+    pub default_in_segmentation: Option<&'static str>,
     /// What `auto` becomes in a run of this kind, as text.
     pub becomes: Option<fn(RunKind) -> String>,
     /// Whether its value may differ when a run is resumed.
@@ -44,7 +46,8 @@ pub enum OnResume {
 /// The upper bound of [`Kind::Whole`] for integers without one.
 pub const ANY: i64 = i64::MAX;
 
-/// A setting that fine-tuning reads and that must be given; methods of [`Setting`] say otherwise.
+/// A setting that fine-tuning reads, for whole images and for pixels, and that must be given; methods of [`Setting`] say
+/// otherwise.
 pub const fn setting(key: &'static str, kind: Kind, meaning: &'static str) -> Setting {
     Setting {
         key,
@@ -52,11 +55,12 @@ pub const fn setting(key: &'static str, kind: Kind, meaning: &'static str) -> Se
         word: None,
         default: None,
         default_in_pretraining: None,
+        default_in_segmentation: None,
         becomes: None,
         on_resume: OnResume::Ask,
         meaning,
         meaning_in_pretraining: None,
-        read_by: &[RunKind::FineTuning],
+        read_by: RunKind::LABELLED,
         also_called: &[],
     }
 }
@@ -74,6 +78,13 @@ impl Setting {
     #[must_use]
     pub const fn default_in_pretraining(mut self, text: &'static str) -> Self {
         self.default_in_pretraining = Some(text);
+        self
+    }
+
+    /// Its default in segmentation, as text.
+    #[must_use]
+    pub const fn default_in_segmentation(mut self, text: &'static str) -> Self {
+        self.default_in_segmentation = Some(text);
         self
     }
 
@@ -135,7 +146,11 @@ impl Setting {
 impl Setting {
     /// The default as text in a run of this kind; without one the setting must be given.
     pub fn default_for(&self, kind: RunKind) -> Option<&'static str> {
-        let own = if kind == RunKind::Pretraining { self.default_in_pretraining } else { None };
+        let own = match kind {
+            RunKind::FineTuning => None,
+            RunKind::Pretraining => self.default_in_pretraining,
+            RunKind::Segmentation => self.default_in_segmentation,
+        };
         own.or(self.default)
     }
 

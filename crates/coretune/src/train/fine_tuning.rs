@@ -80,7 +80,7 @@ impl Learner for FineTuning {
     }
 
     fn is_frozen(&self, name: &str, role: Role) -> bool {
-        self.frozen.holds(name, role, &self.model)
+        self.frozen.holds(name, role, &self.model.backbone)
     }
 
     fn is_follower(&self, name: &str) -> bool {

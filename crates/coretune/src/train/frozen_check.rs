@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{Event, Observer, TrainError};
 use crate::engine::{EngineError, guard};
-use crate::models::{Model, Parameters, Role};
+use crate::models::{Backbone, Parameters, Role};
 
 /// The parts of a model that a run does not train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,9 +16,9 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    pub(super) fn holds(self, name: &str, role: Role, model: &Model) -> bool {
+    pub(crate) fn holds(self, name: &str, role: Role, backbone: &Backbone) -> bool {
         let Some(name) = name.strip_prefix("backbone.") else { return false };
-        let in_frozen_stage = model.backbone.stage_of(name).is_some_and(|stage| stage < self.stages);
+        let in_frozen_stage = backbone.stage_of(name).is_some_and(|stage| stage < self.stages);
         in_frozen_stage || (self.batch_norm && role == Role::Buffer)
     }
 }
@@ -83,7 +83,7 @@ mod tests {
     use tch::{Device, no_grad};
 
     use super::*;
-    use crate::models::{Architecture, Backbone, Family, Linear, Normalisation, Stem};
+    use crate::models::{Architecture, Family, Linear, Model, Normalisation, Stem};
 
     fn model() -> Model {
         let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
@@ -107,7 +107,7 @@ mod tests {
             nudge(&model, which);
             let mut notes = Vec::new();
             let mut note = |event: &Event| notes.push(format!("{event:?}"));
-            let is_frozen = |name: &str, role| frozen.holds(name, role, &model);
+            let is_frozen = |name: &str, role| frozen.holds(name, role, &model.backbone);
             let parameters = model.parameters();
             let result = before
                 .check_frozen(&parameters, &is_frozen)

@@ -3,7 +3,7 @@
 use coretune_native::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each};
 use tch::{Kind, TchError, Tensor, no_grad};
 
-use crate::models::{Backbone, Model, Role};
+use crate::models::{Backbone, Network, Role};
 use crate::objectives::Pull;
 
 /// The update rule.
@@ -86,13 +86,13 @@ pub struct Optimizer {
 impl Optimizer {
     /// An optimizer with empty memory. `weight_decay` acts on all weights; gradients are scaled so that their joint norm
     /// is at most `clip_norm`.
-    pub fn new(model: &Model, rule: Rule, rates: LayerRates, weight_decay: f64, clip_norm: Option<f64>) -> Self {
-        let parameters = model.parameters();
+    pub fn new(model: &dyn Network, rule: Rule, rates: LayerRates, weight_decay: f64, clip_norm: Option<f64>) -> Self {
+        let parameters = model.tensors("");
         let trained = parameters.iter().filter(|p| p.role == Role::Weight && p.tensor.requires_grad());
         let trained = trained.map(|parameter| Trained {
             name: parameter.name.clone(),
             weight: parameter.tensor.shallow_clone(),
-            rate_factor: rates.of(&parameter.name, &model.backbone),
+            rate_factor: rates.of(&parameter.name, model.backbone()),
         });
         Optimizer::over(trained, rule, weight_decay, clip_norm)
     }

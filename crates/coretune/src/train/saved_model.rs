@@ -60,12 +60,13 @@ impl RecordedInput {
     pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Option<Self>, TrainError> {
         let text = checkpoint.metadata().get(KEY).map_or("", String::as_str);
         let described = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-        let recorded = ["pretrained", "model"].into_iter().find_map(|kind| Self::deserialize(&described[kind]).ok());
+        let recorded =
+            ["pretrained", "model", "segmenter"].into_iter().find_map(|kind| Self::deserialize(&described[kind]).ok());
         recorded.map(|input| input.check(checkpoint.path()).map(|()| input)).transpose()
     }
 
     /// Refuses what cannot be true of a model.
-    fn check(&self, path: &Path) -> Result<(), TrainError> {
+    pub(super) fn check(&self, path: &Path) -> Result<(), TrainError> {
         let refused = |name, expected, found| Err(TrainError::Description { path: path.into(), name, expected, found });
         let RecordedInput { img_size, mean, std } = self;
         if !SIDES.contains(img_size) {
@@ -154,7 +155,11 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
 }
 
 /// Copies tensors of the same names and shapes into a model.
-fn copy_into(parameters: &Parameters, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+pub(super) fn copy_into(
+    parameters: &Parameters,
+    tensors: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), TrainError> {
     for parameter in parameters.iter() {
         copy_named(&parameter.name, &parameter.tensor, tensors, path)?;
     }

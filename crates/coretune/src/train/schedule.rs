@@ -17,6 +17,11 @@ pub enum Decay {
         /// What the rate is multiplied with.
         factor: f64,
     },
+    /// The base rate times a power of the fraction of the steps after warm-up that is left.
+    Poly {
+        /// The power.
+        power: f64,
+    },
     /// Stays at the base rate.
     Constant,
 }
@@ -40,13 +45,17 @@ impl Schedule {
         if step < self.warmup_steps {
             return self.base * (step + 1) as f64 / self.warmup_steps as f64;
         }
+        let done = || {
+            let span = self.total_steps.saturating_sub(self.warmup_steps).max(1);
+            ((step - self.warmup_steps) as f64 / span as f64).min(1.0)
+        };
         match self.decay {
             Decay::Cosine { least } => {
-                let span = self.total_steps.saturating_sub(self.warmup_steps).max(1);
-                let done = ((step - self.warmup_steps) as f64 / span as f64).min(1.0);
+                let done = done();
                 least + (self.base - least) * f64::midpoint(1.0, (PI * done).cos())
             }
             Decay::Step { every, factor } => self.base * factor.powi((step / every.max(1)) as i32),
+            Decay::Poly { power } => self.base * (1.0 - done()).powf(power),
             Decay::Constant => self.base,
         }
     }
@@ -75,6 +84,14 @@ mod tests {
         assert!((schedule.rate(50) - 0.055).abs() < 1e-12);
         assert!((schedule.rate(100) - 0.01).abs() < 1e-12);
         assert!((1..100).all(|step| schedule.rate(step) < schedule.rate(step - 1)));
+    }
+
+    #[test]
+    fn poly_is_a_power_of_what_is_left() {
+        let schedule = schedule(20, Decay::Poly { power: 0.9 });
+        assert!((schedule.rate(20) - 0.1).abs() < 1e-15);
+        assert!((schedule.rate(60) - 0.1 * 0.5f64.powf(0.9)).abs() < 1e-15);
+        assert!(schedule.rate(100).abs() < 1e-15);
     }
 
     #[test]

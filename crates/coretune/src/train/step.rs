@@ -72,7 +72,14 @@ pub struct StepInput<'a> {
 /// # Errors
 /// [`ModelError`] for images or shapes that do not fit and for exceptions of libtorch.
 pub fn step(mut input: StepInput<'_>, optimizer: &mut Optimizer, rate: f64) -> Result<DeviceFigures, ModelError> {
-    let (gradients, figures) = gradients(&mut input, &optimizer.weights())?;
+    let weights = optimizer.weights();
+    let moving: Vec<&Tensor> = weights.iter().copied().filter(|weight| weight.requires_grad()).collect();
+    let (of_moving, figures) = gradients(&mut input, &moving)?;
+    let mut of_moving = of_moving.into_iter();
+    // A weight that rests for a part of the run has no gradient.
+    let of_weight =
+        |weight: &&Tensor| weight.requires_grad().then(|| of_moving.next()).flatten().unwrap_or_else(Tensor::new);
+    let gradients: Vec<Tensor> = weights.iter().map(of_weight).collect();
     update(input.world, optimizer, gradients, rate)?;
     input.objective.updated()?;
     Ok(figures)

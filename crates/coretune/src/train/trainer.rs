@@ -194,7 +194,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             let rate = self.schedule.rate(self.progress.step);
             let figures = self.learner.step(&batch, self.progress.step, rate)?;
             self.progress.step += 1;
-            meter.count(batch.labels.len(), loader.waited());
+            meter.count(batch.indices.len(), loader.waited());
             // The step is under way: time to read the figures of the one before.
             self.report(pending.take(), observer)?;
             let logged = self.progress.step.is_multiple_of(self.plan.log_every) || self.progress.step == last_step;

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::models::Model;
+use crate::models::Network;
 
 /// A second set of weights that follows the trained ones: `a <- d a + (1 - d) w` after every update.
 ///
@@ -22,8 +22,8 @@ struct Entry {
 
 impl WeightAverage {
     /// Starts at the model's present weights; `decay` is d, such as 0.999.
-    pub fn new(model: &Model, decay: f64) -> Self {
-        let parameters = model.parameters();
+    pub fn new(model: &dyn Network, decay: f64) -> Self {
+        let parameters = model.tensors("");
         let entries = parameters.iter().map(|parameter| Entry {
             name: parameter.name.clone(),
             source: parameter.tensor.shallow_clone(),

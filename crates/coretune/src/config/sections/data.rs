@@ -130,6 +130,11 @@ impl DataSection {
     }
 }
 
+/// The runs whose images have a class each.
+const IMAGES: &[RunKind] = &[RunKind::FineTuning];
+/// The runs whose images have masks.
+const MASKS: &[RunKind] = &[RunKind::Segmentation];
+
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("data.dir", Kind::Path("DIR"), "labelled images")
@@ -151,14 +156,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("data.ignore_index", Kind::Wholes(0, 65_535), "values in masks that are ignored, beside 255")
         .default("[]")
-        .on_resume(Fixed),
-    setting("data.first_class", Kind::Whole(0, 1), "value in masks of the first class").default("0").on_resume(Fixed),
+        .on_resume(Fixed)
+        .read_by(MASKS),
+    setting("data.first_class", Kind::Whole(0, 1), "value in masks of the first class")
+        .default("0")
+        .on_resume(Fixed)
+        .read_by(MASKS),
     setting("data.image_column", Kind::Text("NAME"), "column of a table with the paths of the images")
         .auto(|_| "image_path, or another usual name".into())
-        .read_by(RunKind::ALL),
+        .read_by(RunKind::OF_IMAGES),
     setting("data.label_column", Kind::Text("NAME"), "column of a table with the labels")
         .auto(|_| "label, or another usual name".into())
-        .read_by(RunKind::ALL),
+        .read_by(RunKind::OF_IMAGES),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())
         .on_resume(Free)
@@ -173,11 +182,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("data.per_class", Kind::Whole(1, ANY), "training labels to use of each class")
         .off()
         .means_in_pretraining("images to use of each class")
-        .read_by(RunKind::ALL),
-    setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation").off(),
+        .read_by(RunKind::OF_IMAGES),
+    setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation")
+        .off()
+        .read_by(IMAGES),
     setting("data.img_size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto(automatic::img_size_text)
-        .read_by(RunKind::ALL),
+        .read_by(RunKind::OF_IMAGES),
     setting("data.mean", Kind::Colour(Range::Between(0.0, 1.0)), "mean of red, green, blue")
         .auto(automatic::mean_text)
         .read_by(RunKind::ALL),
@@ -193,16 +204,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "fraction of the resized side that evaluation keeps",
     )
     .auto(automatic::crop_pct_text)
-    .read_by(RunKind::ALL),
+    .read_by(RunKind::OF_IMAGES),
     setting("data.augment", Kind::Choice(Augmentation::names), "random transforms in training")
-        .auto(automatic::augment_text),
+        .auto(automatic::augment_text)
+        .read_by(IMAGES),
     setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
         .default(Sampler::Shuffle.name())
-        .on_resume(Fixed),
+        .on_resume(Fixed)
+        .read_by(IMAGES),
     setting("data.classes_per_batch", Kind::Whole(2, ANY), "P of the balanced sampler")
         .auto(automatic::classes_per_batch_text)
-        .on_resume(Fixed),
+        .on_resume(Fixed)
+        .read_by(IMAGES),
     setting("data.images_per_class", Kind::Whole(1, ANY), "K of the balanced sampler")
         .auto(automatic::images_per_class_text)
-        .on_resume(Fixed),
+        .on_resume(Fixed)
+        .read_by(IMAGES),
 ];

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::config::{HeadInit, ProjectionInit};
-use crate::objectives::{Method, Objective, Values};
+use crate::config::error::refuse_if;
+use crate::config::{ConfigError, HeadInit, ProjectionInit};
+use crate::objectives::{Method, Objective, Requirement, Values};
 use crate::settings::OnResume::Fixed;
 use crate::settings::{Kind, RunKind, Setting, custom, setting};
 
@@ -30,6 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("method.name", Kind::Choice(methods), "objective").default("core-tuning").word("custom").on_resume(Fixed),
     setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head")
         .default("256")
+        .default_in_segmentation("128")
         .on_resume(Fixed),
     setting("method.head_init", Kind::Choice(HeadInit::names), "start of the classifier")
         .default(HeadInit::Random.name()),
@@ -39,7 +41,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "start of the projection head; checkpoint: as pre-trained, with its own contrast-dim",
     )
     .default(ProjectionInit::Random.name())
-    .on_resume(Fixed),
+    .on_resume(Fixed)
+    .read_by(&[RunKind::FineTuning]),
 ];
 
 fn methods() -> Vec<&'static str> {
@@ -67,5 +70,20 @@ impl MethodSection {
     pub(in crate::config) fn keep_own_values(&mut self) {
         let method = self.method();
         self.values.retain(|name, _| method.is_some_and(|method| method.reads(&format!("method.{name}"))));
+    }
+
+    /// Refuses settings of `table`, a whole configuration, that must have other values with the method.
+    pub(in crate::config) fn check_requirements(&self, table: &Table) -> Result<(), ConfigError> {
+        for Requirement { key, value, because } in self.method().map_or(&[][..], |method| method.requires) {
+            let found = key.split_once('.').and_then(|(section, name)| table.get(section)?.get(name));
+            refuse_if(found.and_then(toml::Value::as_str) != Some(value), || ConfigError::Conflict {
+                first: "method.name".into(),
+                second: (*key).into(),
+                expected: format!("{value} with {}: {because}", self.word()),
+                found: found.map_or_else(|| "nothing".into(), ToString::to_string),
+                hint: format!("leave out {{{key}}}, or give {{{key}={value}}}").into(),
+            })?;
+        }
+        Ok(())
     }
 }

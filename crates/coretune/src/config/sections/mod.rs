@@ -6,6 +6,7 @@ mod method;
 mod model;
 mod pretrain;
 mod run;
+mod segmentation;
 mod train;
 
 use std::sync::LazyLock;
@@ -16,6 +17,7 @@ pub use method::MethodSection;
 pub use model::ModelSection;
 pub use pretrain::PretrainSection;
 pub use run::RunSection;
+pub use segmentation::SegmentationSection;
 pub use train::TrainSection;
 
 use crate::objectives::Method;
@@ -28,6 +30,7 @@ pub fn settings() -> &'static [&'static Setting] {
         let after = [train::SETTINGS, run::SETTINGS].into_iter().flatten();
         before
             .chain(Method::settings_of(RunKind::FineTuning))
+            .chain(segmentation::SETTINGS)
             .chain(pretrain::SETTINGS)
             .chain(Method::settings_of(RunKind::Pretraining))
             .chain(after)

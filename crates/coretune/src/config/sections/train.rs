@@ -40,6 +40,8 @@ pub struct TrainSection {
     pub step_epochs: f64,
     /// Factor of each step of the schedule `step`.
     pub step_gamma: f64,
+    /// Power of the schedule `poly`.
+    pub poly_power: f64,
     /// Factor on the learning rate for each layer below the head.
     pub layer_decay: f64,
     /// Factor on the learning rate of classifier and projection head.
@@ -114,10 +116,12 @@ impl TrainSection {
 pub(super) const SETTINGS: &[Setting] = &[
     setting("train.epochs", Kind::Whole(1, ANY), "passes over the training images")
         .default("25")
+        .default_in_segmentation("50")
         .default_in_pretraining("200")
         .read_by(RunKind::ALL),
     setting("train.batch_size", Kind::Whole(2, ANY), "images that go through the network at once")
         .default("64")
+        .default_in_segmentation("8")
         .default_in_pretraining("256")
         .on_resume(Fixed)
         .read_by(RunKind::ALL),
@@ -141,6 +145,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("train.lr", Kind::Number(Range::Above(0.0)), "learning rate, not scaled by the batch")
         .default("0.03")
+        .default_in_segmentation("0.01")
         .default_in_pretraining("0.06")
         .read_by(RunKind::ALL)
         .also_called(&["learning_rate"]),
@@ -157,6 +162,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("train.sched", Kind::Choice(Schedule::names), "schedule of lr")
         .default(Schedule::Cosine.name())
+        .default_in_segmentation(Schedule::Poly.name())
         .read_by(RunKind::ALL),
     setting("train.warmup_epochs", Kind::Number(Range::From(0.0)), "epochs of linear warm-up")
         .auto(automatic::warmup_epochs_text)
@@ -172,6 +178,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("0.1")
         .read_by(RunKind::ALL)
         .also_called(&["decay_rate", "lr_gamma"]),
+    setting("train.poly_power", Kind::Number(Range::Above(0.0)), "power of sched poly")
+        .default("0.9")
+        .read_by(RunKind::ALL),
     setting("train.layer_decay", Kind::Number(Range::AboveUpTo(0.0, 1.0)), "factor on lr per layer below the head")
         .default("1.0"),
     setting("train.head_lr_factor", Kind::Number(Range::Above(0.0)), "factor on lr of classifier and projection head")
@@ -195,7 +204,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .off()
         .on_resume(Fixed),
     setting("train.early_stopping", Kind::Whole(1, ANY), "epochs without a better validation before stopping").off(),
-    setting("train.select", Kind::Choice(Select::names), "what makes an epoch the best").default("val_top1"),
+    setting("train.select", Kind::Choice(Select::names), "what makes an epoch the best")
+        .default(Select::ValTop1.name())
+        .default_in_segmentation(Select::ValMeanIou.name()),
     setting("train.seed", Kind::Whole(0, ANY), "seed of every random draw").default("0").read_by(RunKind::ALL),
     setting("train.log_every", Kind::Whole(1, ANY), "steps between lines of metrics.jsonl")
         .default("10")

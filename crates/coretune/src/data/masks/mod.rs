@@ -22,5 +22,6 @@ mod voc;
 
 pub use check::{ClassPixels, MaskProblem, PixelCounts};
 pub use coding::{MaskCoding, class_color};
+pub use open::holds_masks;
 pub(super) use open::read;
 pub use set::Masks;

@@ -37,6 +37,14 @@ pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Opt
     }))
 }
 
+/// Whether the images below `root` have masks; no file is read.
+///
+/// # Errors
+/// [`DataError`] for folders that cannot be listed, and for images with several masks.
+pub fn holds_masks(root: &Path, options: &DatasetOptions) -> Result<bool, DataError> {
+    Ok(pairs::read(root, options)?.is_some())
+}
+
 fn split_of(pairs: Pairs, coding: &Arc<MaskCoding>) -> Result<Split, DataError> {
     Split::with_masks(sources(pairs.images), Masks::new(sources(pairs.masks), coding.clone()))
 }

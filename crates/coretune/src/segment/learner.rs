@@ -1,0 +1,193 @@
+//! A segmentation network being trained.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use super::evaluation::SegmentationEvaluator;
+use super::pixel_rows::PixelRows;
+use crate::data::{Batch, Split};
+use crate::engine::World;
+use crate::evaluate::{EvaluateError, Measure, figure};
+use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
+use crate::losses::labelled_pixels;
+use crate::models::{ModelError, Parameters, Role, Segmenter};
+use crate::objectives::Objective;
+use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
+use crate::train::{
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Frozen, Learner, Observer,
+    Optimizer, PositiveCounts, Progress, SegmenterDescription, StepInput, StepReport, TrainError, WeightAverage,
+    is_method_state, run_parameters, save_segmenter, step,
+};
+
+/// A segmentation network with its objective: trained on masks, validated each epoch, kept where it is the best.
+pub struct Segmentation {
+    /// The network.
+    pub network: Segmenter,
+    /// What is minimised.
+    pub objective: Box<dyn Objective>,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The weights' average, where one is kept: it is what is validated and kept as the best.
+    pub average: Option<WeightAverage>,
+    /// How a batch is taken apart where it does not fit into memory.
+    pub accumulation: Accumulation,
+    /// What is not to be trained.
+    pub frozen: Frozen,
+    /// So many first steps train the heads alone, on the backbone as it is (LP-FT, B11).
+    pub head_alone: u64,
+    /// What makes an epoch the best.
+    pub selection: Selection,
+    /// Seed of the random draws of a step.
+    pub seed: u64,
+    /// K: the most positions of a class in an image that become rows.
+    pub per_class: usize,
+    /// Label smoothing of the cross-entropy of the pixels.
+    pub label_smoothing: f64,
+    /// The images that choose the best epoch.
+    pub validation: Split,
+    /// Evaluates a split.
+    pub evaluator: SegmentationEvaluator,
+    /// The processes that share a step.
+    pub world: World,
+    /// What a file needs to say beside the weights.
+    pub description: SegmenterDescription,
+    /// Whether a step without labelled pixels was reported already.
+    pub unlabelled_reported: bool,
+}
+
+/// Name of the figure: labelled pixels of a step, a fraction.
+const LABELLED: &str = "labelled_fraction";
+
+impl Learner for Segmentation {
+    fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
+        self.network.backbone.set_resting(number < self.head_alone);
+        let masks = batch.masks.as_ref().ok_or(ModelError::MissingHead { layer: "masks" })?;
+        let (labelled, pixels) = (labelled_pixels(masks)?, masks.numel());
+        let draw = (self.seed, number);
+        let rows = PixelRows {
+            network: &self.network,
+            batch,
+            masks,
+            labelled,
+            draw,
+            per_class: self.per_class,
+            label_smoothing: self.label_smoothing,
+            sampled: RefCell::default(),
+        };
+        let input = StepInput {
+            network: &self.network,
+            objective: &mut *self.objective,
+            batch,
+            rows: Some(&rows),
+            draw,
+            accumulation: self.accumulation,
+            world: self.world,
+        };
+        let figures = step(input, &mut self.optimizer, rate)?;
+        if let Some(average) = &mut self.average {
+            average.follow();
+        }
+        let sampled = rows.sampled.into_inner();
+        let positives = PositiveCounts::of(&sampled);
+        Ok(figures
+            .with(LABELLED, labelled as f64 / pixels.max(1) as f64)
+            .with("rows", sampled.len() as f64)
+            .with("positives_per_anchor", positives.per_anchor)
+            .with("anchors_without_positives", positives.anchors_without as f64))
+    }
+
+    fn parameters(&self) -> Parameters {
+        run_parameters(&self.network, &*self.objective)
+    }
+
+    fn is_frozen(&self, name: &str, role: Role) -> bool {
+        let is_of_head = name.starts_with("classifier.") || name.starts_with("aux_classifier.");
+        self.frozen.holds(name, role, &self.network.backbone)
+            || (is_of_head && self.frozen.batch_norm && role == Role::Buffer)
+    }
+
+    fn is_follower(&self, name: &str) -> bool {
+        is_method_state(&*self.objective, name)
+            || self.objective.may_rest(name)
+            || (self.head_alone > 0 && name.starts_with("backbone."))
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let parameters = self.parameters();
+        let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()));
+        let averages = self.average.iter().flat_map(WeightAverage::state);
+        tensors.chain(self.optimizer.state()).chain(averages).collect()
+    }
+
+    fn loaded(&mut self, steps: u64) {
+        self.optimizer.set_updates(steps);
+    }
+
+    fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
+        self.description.metadata(Some(progress))
+    }
+
+    fn note(&mut self, report: &StepReport) -> Option<String> {
+        let is_unlabelled = report.figures.get(LABELLED).is_some_and(|fraction| *fraction == 0.0);
+        if !is_unlabelled || self.unlabelled_reported {
+            return None;
+        }
+        self.unlabelled_reported = true;
+        let step = report.step;
+        Some(format!("step {step} has no labelled pixel: its loss is 0; further such steps are not reported"))
+    }
+
+    fn end_epoch(
+        &mut self,
+        progress: &mut Progress,
+        place: EpochPlace<'_>,
+        _: &mut Observer<'_>,
+    ) -> Result<EpochEnd, TrainError> {
+        // What is validated and kept is the average, if one is kept.
+        self.exchange_average();
+        let validated = self.validate_and_keep(progress, place.folder);
+        self.exchange_average();
+        let EpochFigures { epoch, figures } = match validated {
+            Err(error) => return EpochEnd::of_error(error, "validation"),
+            Ok(validated) => validated,
+        };
+        let (step, seconds) = (progress.step, place.seconds);
+        let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
+        let report = EvaluationReport::of(&record, self.shown(), progress.best.clone());
+        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
+    }
+}
+
+impl Segmentation {
+    fn exchange_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.exchange();
+        }
+    }
+
+    /// The figures of the epoch on the validation split; the best epoch so far is saved.
+    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
+        let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
+        if progress.note(validated.clone(), &self.selection) {
+            save_segmenter(&folder.best_checkpoint(), &self.network, &self.description)?;
+        }
+        Ok(validated)
+    }
+
+    fn validate(&self) -> Result<Figures, TrainError> {
+        let figures = self.evaluator.measure(&self.network, &self.validation)?.figures();
+        match figures.first_not_finite() {
+            Some((name, value)) => Err(EvaluateError::FigureNotFinite { name: name.into(), value }.into()),
+            None => Ok(figures),
+        }
+    }
+
+    /// The figures for a line of progress: the most important one, and the one that selects the best epoch.
+    fn shown(&self) -> Vec<FigureSpec> {
+        let selects = |spec: &FigureSpec| matches!(self.selection, Selection::Figure { name, .. } if name == spec.name);
+        let specs = figure::OF_SEGMENTATION.iter().enumerate();
+        specs.filter(|(place, spec)| *place == 0 || selects(spec)).map(|(_, spec)| *spec).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! A segmentation network on disk that can be used without the run it came from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use super::named_tensors::first_not_finite;
+use super::saved_model::{KEY, RecordedInput, copy_into, tensors_of};
+use super::{Progress, TrainError};
+use crate::checkpoints::{CheckpointError, safetensors_file};
+use crate::models::{
+    Architecture, Backbone, DenseHeadKind, ModelError, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
+    SegmenterHeads,
+};
+
+/// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmenterDescription {
+    /// The backbone.
+    pub architecture: Architecture,
+    /// Pixels between two positions of the last map, at most.
+    pub output_stride: i64,
+    /// What lies between the last map and the logits.
+    pub head: DenseHeadKind,
+    /// Whether an auxiliary head is kept.
+    pub auxiliary: bool,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Mean of red, green, blue, of pixels in [0, 1].
+    pub mean: [f64; 3],
+    /// Their standard deviation.
+    pub std: [f64; 3],
+    /// Height and width of the crops that it was trained on, pixels. Images of any size are segmented.
+    pub img_size: i64,
+    /// Widths of the hidden layer and of the output of the projection head, where it is kept.
+    pub projection: Option<[i64; 2]>,
+}
+
+impl SegmenterDescription {
+    /// A network of this description with random weights.
+    ///
+    /// # Errors
+    /// [`ModelError`] for a network that cannot be built.
+    pub fn build(&self, seed: u64, device: Device) -> Result<Segmenter, ModelError> {
+        let output_stride = OutputStride::of(self.output_stride).unwrap_or_default();
+        let backbone = Backbone::dilated(&self.architecture, output_stride, seed, device)?;
+        let heads = SegmenterHeads {
+            kind: self.head,
+            classes: self.classes.len() as i64,
+            auxiliary: self.auxiliary,
+            dropout: 0.0,
+        };
+        let normalisation = Normalisation { mean: self.mean, std: self.std };
+        let network = Segmenter::new(backbone, &heads, normalisation, seed)?;
+        let Some([hidden, outputs]) = self.projection else { return Ok(network) };
+        let width = network.embedding_width();
+        network.with_projection(ProjectionHead::with_hidden(width, hidden, outputs, seed, device)?)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), TrainError> {
+        RecordedInput { mean: self.mean, std: self.std, img_size: self.img_size }.check(path)?;
+        if OutputStride::of(self.output_stride).is_some() {
+            return Ok(());
+        }
+        let (name, expected, found) = ("output_stride", "8, 16 or 32", self.output_stride.to_string());
+        Err(TrainError::Description { path: path.into(), name, expected, found })
+    }
+
+    /// Metadata of a file; one key with one text, so that the bytes are the same each time.
+    pub(crate) fn metadata(&self, progress: Option<&Progress>) -> BTreeMap<String, String> {
+        let value = serde_json::json!({ "segmenter": self, "progress": progress });
+        BTreeMap::from([("format".to_string(), "pt".to_string()), (KEY.to_string(), value.to_string())])
+    }
+}
+
+/// Writes the weights and the description of a segmentation network.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] when it cannot be written.
+pub fn save_segmenter(path: &Path, network: &Segmenter, description: &SegmenterDescription) -> Result<(), TrainError> {
+    let tensors = tensors_of(&network.tensors(""));
+    Ok(safetensors_file::write_with_digest(path, &description.metadata(None), &tensors)?)
+}
+
+/// Reads a network that [`save_segmenter`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
+///
+/// # Errors
+/// [`TrainError::NotARunCheckpoint`] for a file that describes no segmentation network, and for damaged ones as
+/// [`super::load_model`].
+pub fn load_segmenter(path: &Path, device: Device) -> Result<(Segmenter, SegmenterDescription), TrainError> {
+    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
+    let (metadata, tensors) = safetensors_file::read(path).map_err(|error| match error {
+        CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
+        error => error.into(),
+    })?;
+    let text = metadata.get(KEY).ok_or_else(|| not_ours("it does not say which network it holds".into()))?;
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
+    let description: SegmenterDescription =
+        serde_json::from_value(value["segmenter"].take()).map_err(|error| not_ours(error.to_string()))?;
+    description.check(path)?;
+    let network = description.build(0, device)?;
+    copy_into(&network.tensors(""), &tensors, path)?;
+    match first_not_finite(&network.tensors(""))? {
+        Some(name) => Err(CheckpointError::NotFinite { path: path.into(), name }.into()),
+        None => Ok((network, description)),
+    }
+}
