@@ -96,7 +96,7 @@ pub(crate) struct Probe {
 pub(crate) struct Fit {
     #[command(flatten)]
     pub(crate) training: Training,
-    /// Task: classification, segmentation [default: auto (segmentation for images with masks)]
+    /// Task: classification, segmentation [default: auto (by the data)]
     #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
     #[arg(value_parser = ["auto", "classification", "segmentation"])]
     pub(crate) task: String,

@@ -70,10 +70,9 @@ fn help(setting: &Setting, command: Takes, all: bool) -> String {
     let without = if switched_to(setting) { "" } else { "without " };
     let meaning = capitalised(&format!("{without}{}", setting.meaning_for(command.kind())));
     let text = |default| format!("{meaning}{choices} [{default}]");
-    match automatic(setting, command).map(text).filter(|text| all || text.len() <= LINE) {
-        Some(text) => text,
-        None => text(default(setting, command)),
-    }
+    let short = |text: &String| all || text.len() <= LINE;
+    let whole = automatic(setting, command).unwrap_or_else(|| default(setting, command, true));
+    Some(text(whole)).filter(short).unwrap_or_else(|| text(default(setting, command, false)))
 }
 
 /// Letters of a line of `--help` behind the names of the flags.
@@ -91,7 +90,8 @@ fn capitalised(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn default(setting: &Setting, command: Takes) -> String {
+/// The default; with those of other tasks and methods if `others`.
+fn default(setting: &Setting, command: Takes, others: bool) -> String {
     match (setting.default_for(command.kind()), setting.kind) {
         _ if command == Takes::Evaluate => "default: as in the run".into(),
         (None, _) => "required".into(),
@@ -99,6 +99,7 @@ fn default(setting: &Setting, command: Takes) -> String {
         (Some("true"), Kind::Switch) => "default: with".into(),
         (Some("false"), Kind::Switch) if !switched_to(setting) => "default: without".into(),
         (Some("false"), Kind::Switch) => "default: no".into(),
+        (Some(text), _) if !others => format!("default: {text}"),
         (Some(text), _) => {
             format!("default: {text}{}{}", of_segmentation(setting, command), of_methods(setting, command))
         }

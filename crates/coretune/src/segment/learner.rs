@@ -83,6 +83,7 @@ impl Learner for Segmentation {
             rows: Some(&rows),
             draw,
             accumulation: self.accumulation,
+            class_weights: None,
             world: self.world,
         };
         let figures = step(input, &mut self.optimizer, rate)?;

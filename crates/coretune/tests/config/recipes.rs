@@ -20,7 +20,9 @@ fn every_recipe_is_a_valid_configuration() {
                 let layers = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
                 layers.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
             }
-            RunKind::FineTuning => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
+            RunKind::FineTuning | RunKind::Segmentation => {
+                smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop)
+            }
         }
         .unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));
     }

@@ -199,7 +199,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Choice(ClassWeights::names),
         "weights of the classes in the cross-entropy; balanced: inverse to their images",
     )
-    .default(ClassWeights::Off.name()),
+    .default(ClassWeights::Off.name())
+    .read_by(&[RunKind::FineTuning]),
     setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
         .off()
         .on_resume(Fixed),
