@@ -3,13 +3,15 @@
 //! `cargo run --release --example segmentation_maps CHECKPOINT OUTPUT_STRIDE IMAGES OUTPUT`
 //!
 //! IMAGES is a safetensors file with `images`, u8 `[n, height, width, 3]`. OUTPUT gets the logits at the stride of the head,
-//! those of every pixel and those of the auxiliary head, and every tensor of the network under `network.`.
+//! those of every pixel and those of the auxiliary head, and every tensor of the network under `network.`. Beside it the
+//! network is written as ONNX.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
 use coretune::checkpoints::{Checkpoint, load_segmenter, recognise, safetensors_file, segmentation_heads};
+use coretune::export::{Format, Request, export_segmenter};
 use coretune::models::{Backbone, Mode, Network, Normalisation, OutputStride, Segmenter, upsample};
 use tch::{Device, Tensor, no_grad};
 
@@ -36,7 +38,12 @@ pub(crate) fn compute(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     named.extend(parameters.iter().map(|p| (p.name.clone(), p.tensor.shallow_clone())));
     let named: Vec<(String, Tensor)> =
         named.into_iter().map(|(name, tensor)| (name, tensor.detach().contiguous())).collect();
-    Ok(safetensors_file::write(Path::new(output), &BTreeMap::new(), &named)?)
+    safetensors_file::write(Path::new(output), &BTreeMap::new(), &named)?;
+
+    let graph = Path::new(output).with_extension("onnx");
+    let request = Request { format: Format::Onnx, output: graph, with_projection: false, force: true };
+    export_segmenter(&network, [size[1], size[2]], &BTreeMap::new(), &request)?;
+    Ok(())
 }
 
 /// The network that the checkpoint holds, with its weights.

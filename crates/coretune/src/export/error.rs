@@ -44,6 +44,9 @@ pub enum ExportError {
     /// A projection head was asked for in a graph that ends at the logits.
     #[error("an ONNX file has no projection head: its graph ends at the logits")]
     ProjectionInOnnx,
+    /// A segmentation network in the layout of a script that has none.
+    #[error("a segmentation network has no place in the layout of the published Core-tuning script")]
+    SegmenterInTorch,
     /// More weights than an ONNX file can hold.
     #[error("an ONNX file of {bytes} bytes cannot be read by other programs; their limit is {most}")]
     TooLarge {
@@ -101,6 +104,7 @@ impl ExportError {
             Self::NoFolder { .. } => Some("create the folder first, or name another one: {@output=FILE}".into()),
             Self::NoClassifier { .. } => Some("give {@format=torch} or safetensors".into()),
             Self::NoProjection { .. } | Self::ProjectionInOnnx => Some("leave out {@with-projection}".into()),
+            Self::SegmenterInTorch => Some("give {@format=safetensors} or onnx".into()),
             Self::TooLarge { .. } => Some("give {@format=safetensors}".into()),
             Self::Differs { .. } => {
                 Some("the file was removed; please report this with the output of {@inspect}".into())

@@ -12,6 +12,7 @@ mod onnx;
 mod parity;
 mod pretrained;
 mod request;
+mod segmenter;
 mod source;
 pub mod torch_zip_writer;
 
@@ -29,6 +30,7 @@ use naming::Naming;
 pub use parity::{Parity, ParityImages};
 pub use pretrained::{ExportedEncoder, export_pretrained, is_pretraining};
 pub use request::Request;
+pub use segmenter::{ExportedSegmenter, export_segmenter};
 use source::Source;
 use torch_zip_writer::Object;
 

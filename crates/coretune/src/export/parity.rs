@@ -75,6 +75,12 @@ pub(super) fn images(size: i64) -> Result<Tensor, ExportError> {
     Ok(guard("making the images of a comparison", || Tensor::from_slice(&pixels).view([IMAGES, size, size, 3]))?)
 }
 
+/// Images u8 `[4, height, width, 3]`: the corners of larger squares.
+pub(super) fn images_of([height, width]: [i64; 2]) -> Result<Tensor, ExportError> {
+    let images = images(height.max(width))?;
+    Ok(guard("making the images of a comparison", || images.narrow(1, 0, height).narrow(2, 0, width).contiguous())?)
+}
+
 fn pixels(index: u64, size: usize) -> Vec<u8> {
     let side = 4 << index;
     let across = size.div_ceil(side);
@@ -99,22 +105,12 @@ impl Parity {
         expected: &Tensor,
         found: &Tensor,
     ) -> Result<Self, ExportError> {
-        let differs = |expected, found| ExportError::Differs { format: request.format, expected, found };
-        if found.size() != expected.size() {
-            let (expected, found) = (format!("{:?}", expected.size()), format!("logits {:?}", found.size()));
-            return Err(differs(expected, found));
-        }
-        let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
-        let (max_abs_difference, largest_logit, first_logits) = guard("comparing logits", || {
+        let first_logits = guard("comparing logits", || {
             let row: Vec<f64> = Vec::try_from(expected.get(0).to_kind(Kind::Double)).unwrap_or_default();
-            (largest(&(found - expected)), largest(expected), row.into_iter().take(FIRST).collect())
+            row.into_iter().take(FIRST).collect()
         })?;
-        let relative_difference = max_abs_difference / largest_logit.max(f64::MIN_POSITIVE);
         let tolerance = tolerance(request.format);
-        if relative_difference.is_nan() || relative_difference > tolerance {
-            let found = format!("logits differ by {relative_difference:.1e} of the largest");
-            return Err(differs(format!("at most {tolerance:e}"), found));
-        }
+        let Gap { max_abs_difference, largest_logit, relative_difference } = gap(request.format, expected, found)?;
         Ok(Parity {
             file: request.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             format: request.format,
@@ -132,14 +128,48 @@ impl Parity {
     /// Writes the report, and the images u8 `[n, 3, h, w]` with the model's logits for other programs to check with;
     /// gives the path of the report.
     pub(super) fn write(&self, output: &Path, images: &Tensor, logits: &Tensor) -> Result<PathBuf, ExportError> {
-        let images = guard("arranging the images", || images.permute([0, 3, 1, 2]))?;
-        let tensors = [("images".to_string(), images), ("logits".to_string(), logits.shallow_clone())];
-        safetensors_file::write(tensors_of(output), &BTreeMap::new(), &tensors)?;
+        write_tensors(output, images, logits)?;
         let report = report_of(output);
         write_whole(&report, format!("{:#}\n", serde_json::json!(self)).as_bytes())
             .map_err(ExportError::write(&report))?;
         Ok(report)
     }
+}
+
+/// How far two tensors of logits are from each other.
+pub(super) struct Gap {
+    pub(super) max_abs_difference: f64,
+    pub(super) largest_logit: f64,
+    pub(super) relative_difference: f64,
+}
+
+/// Compares the logits of a model with those of a file.
+///
+/// # Errors
+/// [`ExportError::Differs`] for another shape and above the tolerance.
+pub(super) fn gap(format: Format, expected: &Tensor, found: &Tensor) -> Result<Gap, ExportError> {
+    let differs = |expected, found| ExportError::Differs { format, expected, found };
+    if found.size() != expected.size() {
+        let (expected, found) = (format!("{:?}", expected.size()), format!("logits {:?}", found.size()));
+        return Err(differs(expected, found));
+    }
+    let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    let (max_abs_difference, largest_logit) =
+        guard("comparing logits", || (largest(&(found - expected)), largest(expected)))?;
+    let relative_difference = max_abs_difference / largest_logit.max(f64::MIN_POSITIVE);
+    let tolerance = tolerance(format);
+    if relative_difference.is_nan() || relative_difference > tolerance {
+        let found = format!("logits differ by {relative_difference:.1e} of the largest");
+        return Err(differs(format!("at most {tolerance:e}"), found));
+    }
+    Ok(Gap { max_abs_difference, largest_logit, relative_difference })
+}
+
+/// Writes images u8 `[n, h, w, 3]` as `[n, 3, h, w]` with the model's logits, for other programs to check with.
+pub(super) fn write_tensors(output: &Path, images: &Tensor, logits: &Tensor) -> Result<(), ExportError> {
+    let images = guard("arranging the images", || images.permute([0, 3, 1, 2]))?;
+    let tensors = [("images".to_string(), images), ("logits".to_string(), logits.shallow_clone())];
+    Ok(safetensors_file::write(tensors_of(output), &BTreeMap::new(), &tensors)?)
 }
 
 /// Weights come back bit for bit, and only the order of sums may differ (with the strides of a weight, for which libtorch

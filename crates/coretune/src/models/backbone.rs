@@ -185,6 +185,11 @@ impl Backbone {
         self.architecture.family.has_stems().then(|| output_stride::of_resnet(&self.architecture, self.output_stride))
     }
 
+    /// What [`Backbone::dilated`] was asked for; `None` for a network that keeps its strides.
+    pub fn output_stride(&self) -> Option<OutputStride> {
+        self.output_stride
+    }
+
     /// Whether every batch norm uses its running averages in training too.
     pub fn has_frozen_batch_norm(&self) -> bool {
         self.frozen_norms == self.stages.len()

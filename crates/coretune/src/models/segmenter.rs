@@ -180,7 +180,6 @@ impl Segmenter {
     }
 
     /// The way from normalised images to logits at the stride of the head, taken with other operations than those of tch.
-    #[expect(dead_code, reason = "the export to ONNX takes it")]
     pub(crate) fn trace_logits<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
         let ((), map) = self.backbone.trace_last_maps(images, operations, |_, _| ());
         let embedding = self.head.embed(map, operations);

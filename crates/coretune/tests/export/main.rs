@@ -4,4 +4,5 @@ mod formats;
 mod networks;
 mod refusals;
 mod saved_model;
+mod segmentation;
 mod torch_zip;

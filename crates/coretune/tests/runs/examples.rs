@@ -83,5 +83,6 @@ fn a_program_computes_the_maps_of_a_segmentation_network() {
     let (_, maps) = safetensors_file::read(&output).unwrap();
     assert_eq!(maps["logits"].size(), [1, 3, 5, 4]);
     assert_eq!(maps["pixels"].size(), [1, 3, 40, 32]);
+    assert!(world.path("maps.onnx").is_file());
     assert_eq!(maps["network.classifier.4.bias"], network.head.classifier().bias.as_ref().unwrap().detach());
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::messages::{FLOAT32, GraphProto, NodeProto, TensorProto};
+use super::messages::{FLOAT32, GraphProto, INT64, NodeProto, TensorProto};
 use crate::engine::guard;
 
 /// The graph's outputs by name, for these inputs; else what is wrong with it, as text.
@@ -52,7 +52,8 @@ impl Values {
     }
 
     fn operands(&self, node: &NodeProto) -> Result<Vec<Tensor>, String> {
-        node.input.iter().map(|name| self.get(name)).collect()
+        // An operand that a node does without has no name.
+        node.input.iter().filter(|name| !name.is_empty()).map(|name| self.get(name)).collect()
     }
 
     fn insert(&mut self, name: &str, value: Tensor) {
@@ -76,10 +77,15 @@ impl Values {
 fn tensor(constant: &TensorProto) -> Result<Tensor, String> {
     let raw = constant.raw_data.as_deref().unwrap_or_default();
     let elements = constant.dims.iter().try_fold(1, |product: i64, &extent| product.checked_mul(extent.max(0)));
-    if constant.data_type != FLOAT32 || elements.and_then(|count| count.checked_mul(4)) != Some(raw.len() as i64) {
-        return Err(format!("{} is not an f32 tensor {:?}", constant.name, constant.dims));
+    let (kind, element, bytes) = match constant.data_type {
+        INT64 => (Kind::Int64, "i64", 8),
+        _ => (Kind::Float, "f32", 4),
+    };
+    let known = [FLOAT32, INT64].contains(&constant.data_type);
+    if !known || elements.and_then(|count| count.checked_mul(bytes)) != Some(raw.len() as i64) {
+        return Err(format!("{} is not an {element} tensor {:?}", constant.name, constant.dims));
     }
-    Tensor::f_from_data_size(raw, &constant.dims, Kind::Float).map_err(|error| format!("{}: {error}", constant.name))
+    Tensor::f_from_data_size(raw, &constant.dims, kind).map_err(|error| format!("{}: {error}", constant.name))
 }
 
 fn compute(node: &NodeProto, operands: &[Tensor]) -> Result<Tensor, String> {
@@ -88,7 +94,16 @@ fn compute(node: &NodeProto, operands: &[Tensor]) -> Result<Tensor, String> {
         ("Div", [a, b]) => a / b,
         ("Add", [a, b]) => a + b,
         ("Relu", [x]) => x.relu(),
-        ("Conv", [x, weight]) => convolution(node, x, weight)?,
+        ("Conv", [x, weight]) => convolution(node, x, weight, None)?,
+        ("Conv", [x, weight, bias]) => convolution(node, x, weight, Some(bias))?,
+        ("Shape", [x]) => {
+            let size = x.size();
+            let end = whole(node, "end", size.len() as i64).clamp(0, size.len() as i64) as usize;
+            Tensor::from_slice(&size[(whole(node, "start", 0).max(0) as usize).min(end)..end])
+        }
+        ("Expand", [x, shape]) => x.expand(Vec::<i64>::try_from(shape).map_err(|error| error.to_string())?, false),
+        ("Concat", parts) if !parts.is_empty() => Tensor::cat(parts, whole(node, "axis", 0)),
+        ("Resize", [x, sizes]) => resized(node, x, sizes)?,
         ("BatchNormalization", [x, scale, bias, mean, variance]) => {
             let per_channel = |values: &Tensor| values.view([1, -1, 1, 1]);
             let deviation = (variance + f64::from(number(node, "epsilon", 1e-5))).sqrt();
@@ -109,12 +124,29 @@ fn compute(node: &NodeProto, operands: &[Tensor]) -> Result<Tensor, String> {
     })
 }
 
-fn convolution(node: &NodeProto, x: &Tensor, weight: &Tensor) -> Result<Tensor, String> {
+/// Bilinear resampling, whose pixels are squares: the half-pixel rule.
+fn resized(node: &NodeProto, x: &Tensor, sizes: &Tensor) -> Result<Tensor, String> {
+    for (attribute, expected) in [("mode", "linear"), ("coordinate_transformation_mode", "half_pixel")] {
+        if text(node, attribute) != Some(expected.as_bytes()) {
+            return Err(format!("{} has another {attribute} than {expected}", node.name));
+        }
+    }
+    let sizes = Vec::<i64>::try_from(sizes).map_err(|error| error.to_string())?;
+    match *sizes {
+        [images, channels, height, width] if x.size()[..2] == [images, channels] => {
+            Ok(x.upsample_bilinear2d([height, width], false, None, None))
+        }
+        _ => Err(format!("{} has sizes {sizes:?} for a map {:?}", node.name, x.size())),
+    }
+}
+
+fn convolution(node: &NodeProto, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, String> {
     if pair(node, "kernel_shape")? != weight.size()[2..] {
         return Err(format!("{} has a kernel_shape that differs from that of its weight", node.name));
     }
     let (strides, padding, groups) = (pair(node, "strides")?, padding(node)?, whole(node, "group", 1));
-    Ok(x.convolution(weight, None::<&Tensor>, strides, padding, [1, 1], false, [0, 0], groups))
+    let dilations = if list(node, "dilations").is_empty() { [1, 1] } else { pair(node, "dilations")? };
+    Ok(x.convolution(weight, bias, strides, padding, dilations, false, [0, 0], groups))
 }
 
 fn weight_of_gemm(node: &NodeProto, weight: &Tensor) -> Tensor {
@@ -127,6 +159,10 @@ fn whole(node: &NodeProto, name: &str, default: i64) -> i64 {
 
 fn number(node: &NodeProto, name: &str, default: f32) -> f32 {
     node.attribute.iter().find(|attribute| attribute.name == name).and_then(|found| found.f).unwrap_or(default)
+}
+
+fn text<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [u8]> {
+    node.attribute.iter().find(|attribute| attribute.name == name)?.s.as_deref()
 }
 
 fn list<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {

@@ -1,15 +1,15 @@
 //! Writes a model down as a graph, by walking its layers as the model does.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::messages::{
-    AttributeProto, Dimension, FLOAT32, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorType, TypeProto,
-    ValueInfoProto, attribute,
+    AttributeProto, Dimension, FLOAT32, GraphProto, INT64, NodeProto, TensorProto, TensorShapeProto, TensorType,
+    TypeProto, ValueInfoProto, attribute,
 };
 use crate::checkpoints::safetensors_file::bytes_of;
 use crate::engine::{EngineError, guard};
 use crate::export::source::Source;
-use crate::models::{BatchNorm, Convolution, Dropout, Linear, Operations};
+use crate::models::{BatchNorm, Convolution, Dropout, Linear, Operations, Segmenter};
 
 /// The input: f32 `[batch, 3, h, w]`, red, green, blue in [0, 1].
 pub(super) const IMAGE: &str = "image";
@@ -34,6 +34,23 @@ pub(super) fn of(source: &Source) -> Result<GraphProto, EngineError> {
         initializer: writer.constants.iter().map(constant).collect::<Result<_, _>>()?,
         input: vec![value(IMAGE, vec![fixed(3), fixed(side), fixed(side)])],
         output: vec![value(LOGITS, values()), value(PROBABILITIES, values())],
+    })
+}
+
+/// The graph: (image - mean) / std, backbone, head, and the logits of the pixels of images of this height and width.
+pub(super) fn of_segmenter(network: &Segmenter, size: [i64; 2]) -> Result<GraphProto, EngineError> {
+    let mut writer = GraphWriter::default();
+    let normalised = writer.normalisation(network.normalisation.mean, network.normalisation.std);
+    let logits = network.trace_logits(normalised, &mut writer);
+    writer.upsample(&logits, size);
+
+    let pixels = |channels| vec![fixed(channels), fixed(size[0]), fixed(size[1])];
+    Ok(GraphProto {
+        node: writer.nodes,
+        name: format!("{}_{}", network.head.kind(), network.backbone.architecture().family),
+        initializer: writer.constants.iter().map(constant).collect::<Result<_, _>>()?,
+        input: vec![value(IMAGE, pixels(3))],
+        output: vec![value(LOGITS, pixels(network.classes()))],
     })
 }
 
@@ -76,6 +93,16 @@ impl GraphWriter {
         let bias = classifier.bias.as_ref().map(|bias| self.constant("classifier.bias".into(), bias));
         let inputs: Vec<&str> = [features, &weight].into_iter().chain(bias.as_deref()).collect();
         self.node("Gemm", LOGITS, &inputs, vec![int("transB", 1)]);
+    }
+
+    /// Bilinear, as `models::upsample`: the output `logits`, whatever the number of images.
+    fn upsample(&mut self, logits: &str, size: [i64; 2]) {
+        let size = self.constant("pixels".into(), &Tensor::from_slice(&size));
+        let kept = self.node("Shape", "images_and_classes", &[logits], vec![int("start", 0), int("end", 2)]);
+        let sizes = self.node("Concat", "size", &[&kept, &size], vec![int("axis", 0)]);
+        let how = vec![string("mode", "linear"), string("coordinate_transformation_mode", "half_pixel")];
+        // Between them: a region and scales, which this resampling does without.
+        self.node("Resize", LOGITS, &[logits, "", "", &sizes], how);
     }
 
     fn probabilities(&mut self, temperature: Option<f64>) {
@@ -161,18 +188,20 @@ impl Operations for GraphWriter {
     }
 
     fn pointwise(&mut self, x: &String, layer: &Linear) -> String {
-        let [outputs, inputs] = [layer.outputs(), layer.inputs()];
-        let weight = self.constant("head.weight".into(), &layer.weight.view([outputs, inputs, 1, 1]));
-        let bias = layer.bias.as_ref().map(|bias| self.constant("head.bias".into(), bias));
+        let weight = layer.weight.view([layer.outputs(), layer.inputs(), 1, 1]);
+        let weight = self.constant("classifier.weight".into(), &weight);
+        let bias = layer.bias.as_ref().map(|bias| self.constant("classifier.bias".into(), bias));
         let inputs: Vec<&str> = [x, &weight].into_iter().chain(&bias).map(String::as_str).collect();
-        self.node("Conv", "head", &inputs, vec![ints("kernel_shape", &[1; 2])])
+        let attributes = vec![ints("kernel_shape", &[1; 2]), ints("strides", &[1; 2]), ints("pads", &[0; 4])];
+        self.node("Conv", "classifier", &inputs, attributes)
     }
 }
 
 fn constant((name, tensor): &(String, Tensor)) -> Result<TensorProto, EngineError> {
     let tensor = guard("arranging a weight", || tensor.detach().contiguous())?;
     let raw_data = Some(bytes_of(&tensor)?);
-    Ok(TensorProto { dims: tensor.size(), data_type: FLOAT32, name: name.clone(), raw_data })
+    let data_type = if tensor.kind() == Kind::Int64 { INT64 } else { FLOAT32 };
+    Ok(TensorProto { dims: tensor.size(), data_type, name: name.clone(), raw_data })
 }
 
 /// An f32 value `[batch, ...]`.
@@ -189,6 +218,11 @@ fn fixed(extent: i64) -> Dimension {
 
 fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i: Some(value), r#type: attribute::INT, ..AttributeProto::default() }
+}
+
+fn string(name: &str, value: &str) -> AttributeProto {
+    let s = Some(value.as_bytes().to_vec());
+    AttributeProto { name: name.into(), s, r#type: attribute::STRING, ..AttributeProto::default() }
 }
 
 fn ints(name: &str, values: &[i64]) -> AttributeProto {

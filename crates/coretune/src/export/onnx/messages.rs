@@ -73,6 +73,8 @@ pub(super) struct AttributeProto {
     pub(super) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(super) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(super) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -83,6 +85,7 @@ pub(super) struct AttributeProto {
 pub(super) mod attribute {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
+    pub(crate) const STRING: i32 = 3;
     pub(crate) const INTS: i32 = 7;
 }
 
@@ -101,6 +104,8 @@ pub(super) struct TensorProto {
 
 /// The element type f32, in tensors and in the types of values.
 pub(super) const FLOAT32: i32 = 1;
+/// The element type of whole numbers, in tensors.
+pub(super) const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ValueInfoProto {

@@ -15,8 +15,9 @@ use super::{ExportError, Format};
 use crate::checkpoints::CheckpointError;
 use crate::engine::guard;
 use crate::files;
+use crate::models::Segmenter;
 use graph::{IMAGE, LOGITS, PROBABILITIES};
-use messages::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use messages::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 /// Version of the file format; the one that belongs to [`OPSET`].
 const IR_VERSION: i64 = 8;
@@ -29,12 +30,26 @@ const LARGEST: usize = i32::MAX as usize;
 
 /// Writes the model from pixels in [0, 1] to logits and probabilities.
 pub(super) fn write(path: &Path, source: &Source, metadata: &BTreeMap<String, String>) -> Result<(), ExportError> {
+    write_graph(path, graph::of(source)?, metadata)
+}
+
+/// Writes a segmentation network from pixels in [0, 1] to the logits of each pixel.
+pub(super) fn write_segmenter(
+    path: &Path,
+    network: &Segmenter,
+    size: [i64; 2],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), ExportError> {
+    write_graph(path, graph::of_segmenter(network, size)?, metadata)
+}
+
+fn write_graph(path: &Path, graph: GraphProto, metadata: &BTreeMap<String, String>) -> Result<(), ExportError> {
     let entry = |(key, value): (&String, &String)| StringStringEntryProto { key: key.clone(), value: value.clone() };
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "coretune".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph::of(source)?),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: metadata.iter().filter(|(key, _)| *key != "format").map(entry).collect(),
     };
@@ -48,18 +63,8 @@ pub(super) fn write(path: &Path, source: &Source, metadata: &BTreeMap<String, St
 /// What the file computes of images u8 `[n, h, w, 3]`: its logits `[n, classes]`, once its probabilities have been found
 /// to be their softmax at `temperature`.
 pub(super) fn logits(path: &Path, images: &Tensor, temperature: Option<f64>) -> Result<Tensor, ExportError> {
-    let differs = |found: String| ExportError::Differs {
-        format: Format::Onnx,
-        expected: "a graph from image to logits and probabilities".into(),
-        found,
-    };
-    let bytes =
-        std::fs::read(path).map_err(|source| CheckpointError::File { path: path.into(), doing: "read", source })?;
-    let model = ModelProto::decode(bytes.as_slice()).map_err(|error| differs(error.to_string()))?;
-    drop(bytes);
-    let image = guard("scaling the images", || images.permute([0, 3, 1, 2]).contiguous().to_kind(Kind::Float) / 255.0)?;
-    let graph = model.graph.ok_or_else(|| differs("no graph".into()))?;
-    let mut outputs = evaluate::run(graph, BTreeMap::from([(IMAGE.to_string(), image)])).map_err(differs)?;
+    let differs = differs("a graph from image to logits and probabilities");
+    let mut outputs = outputs(path, images, &differs)?;
     let mut output = |name: &str| outputs.remove(name).ok_or_else(|| differs(format!("no {name}")));
     let (logits, probabilities) = (output(LOGITS)?, output(PROBABILITIES)?);
     let off = guard("checking probabilities", || {
@@ -72,11 +77,36 @@ pub(super) fn logits(path: &Path, images: &Tensor, temperature: Option<f64>) -> 
     Ok(logits)
 }
 
+/// What the file computes of images u8 `[n, h, w, 3]`: the logits of each pixel `[n, classes, h, w]`.
+pub(super) fn pixel_logits(path: &Path, images: &Tensor) -> Result<Tensor, ExportError> {
+    let differs = differs("a graph from image to the logits of each pixel");
+    outputs(path, images, &differs)?.remove(LOGITS).ok_or_else(|| differs(format!("no {LOGITS}")))
+}
+
+fn differs(expected: &'static str) -> impl Fn(String) -> ExportError {
+    move |found| ExportError::Differs { format: Format::Onnx, expected: expected.into(), found }
+}
+
+/// The outputs of the file's graph by name.
+fn outputs(
+    path: &Path,
+    images: &Tensor,
+    differs: &impl Fn(String) -> ExportError,
+) -> Result<BTreeMap<String, Tensor>, ExportError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| CheckpointError::File { path: path.into(), doing: "read", source })?;
+    let model = ModelProto::decode(bytes.as_slice()).map_err(|error| differs(error.to_string()))?;
+    drop(bytes);
+    let image = guard("scaling the images", || images.permute([0, 3, 1, 2]).contiguous().to_kind(Kind::Float) / 255.0)?;
+    let graph = model.graph.ok_or_else(|| differs("no graph".into()))?;
+    evaluate::run(graph, BTreeMap::from([(IMAGE.to_string(), image)])).map_err(differs)
+}
+
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
 
-    use super::messages::{GraphProto, NodeProto};
+    use super::messages::NodeProto;
     use super::*;
     use crate::export::tests::source;
     use crate::export::{metadata, parity};

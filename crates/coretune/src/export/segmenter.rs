@@ -1,0 +1,87 @@
+//! A segmentation network for other programs, compared like every export with what was written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::{Device, Tensor, no_grad};
+
+use super::candidate::{Candidate, check_target};
+use super::{ExportError, Format, Request, onnx, parity};
+use crate::checkpoints::{Checkpoint, load_segmenter, recognise, safetensors_file};
+use crate::models::{Backbone, ModelError, Network, Segmenter, SegmenterHeads};
+
+/// An export of a segmentation network that was written and found to compute the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExportedSegmenter {
+    /// Size of the file.
+    pub bytes: u64,
+    /// Largest difference of two logits of pixels, over the largest logit.
+    pub relative_difference: f64,
+}
+
+/// Writes a network in evaluation mode as `request` asks: safetensors with torchvision's names, or ONNX from images of
+/// `size` (height, width) in [0, 1] to the logits of their pixels. Beside it, `<output>.parity.safetensors` holds the images
+/// of the comparison and their logits.
+///
+/// # Errors
+/// As [`super::export`]; [`ExportError::SegmenterInTorch`] for the format of the published script.
+pub fn export_segmenter(
+    network: &Segmenter,
+    size: [i64; 2],
+    metadata: &BTreeMap<String, String>,
+    request: &Request,
+) -> Result<ExportedSegmenter, ExportError> {
+    check_target(request)?;
+    if request.with_projection && request.format == Format::Onnx {
+        return Err(ExportError::ProjectionInOnnx);
+    }
+    let candidate = Candidate::beside(&request.output);
+    let images = parity::images_of(size)?;
+    let expected = pixel_logits(network, &images)?;
+    let found = match request.format {
+        Format::Safetensors => {
+            safetensors_file::write(candidate.path(), metadata, &tensors(network, request.with_projection))?;
+            pixel_logits(&read_back(network, candidate.path())?, &images)?
+        }
+        Format::Onnx => {
+            onnx::write_segmenter(candidate.path(), network, size, metadata)?;
+            onnx::pixel_logits(candidate.path(), &images)?
+        }
+        Format::Torch => return Err(ExportError::SegmenterInTorch),
+    };
+    let gap = parity::gap(request.format, &expected, &found)?;
+    parity::write_tensors(&request.output, &images, &expected)?;
+    let bytes = candidate.become_file(&request.output)?;
+    Ok(ExportedSegmenter { bytes, relative_difference: gap.relative_difference })
+}
+
+fn pixel_logits(network: &Segmenter, images: &Tensor) -> Result<Tensor, ModelError> {
+    no_grad(|| network.pixel_logits(images)).map(|logits| logits.contiguous())
+}
+
+/// The tensors of the network, those of the projection head only if asked for.
+fn tensors(network: &Segmenter, with_projection: bool) -> Vec<(String, Tensor)> {
+    let all = network.tensors("");
+    let wanted = all.iter().filter(|parameter| with_projection || !parameter.name.starts_with("projection."));
+    wanted.map(|parameter| (parameter.name.clone(), parameter.tensor.detach())).collect()
+}
+
+/// The network that a file holds, of the shape of `network`.
+fn read_back(network: &Segmenter, path: &Path) -> Result<Segmenter, ExportError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let recognised = recognise(&checkpoint, None)?;
+    let architecture = network.backbone.architecture();
+    let backbone = match network.backbone.output_stride() {
+        Some(output_stride) => Backbone::dilated(architecture, output_stride, 0, Device::Cpu)?,
+        None => Backbone::new(architecture, 0, Device::Cpu)?,
+    };
+    let heads = SegmenterHeads {
+        kind: network.head.kind(),
+        classes: network.classes(),
+        auxiliary: network.auxiliary.is_some(),
+        dropout: 0.0,
+    };
+    let read = Segmenter::new(backbone, &heads, network.normalisation, 0)?;
+    load_segmenter(&checkpoint, &recognised, &read, &[])?;
+    Ok(read)
+}

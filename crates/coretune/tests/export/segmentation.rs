@@ -1,0 +1,75 @@
+//! Segmentation networks: the file computes what the network computes.
+
+use std::collections::BTreeMap;
+
+use coretune::checkpoints::safetensors_file;
+use coretune::export::{ExportError, ExportedSegmenter, Format, Request, export_segmenter};
+use coretune::models::{
+    Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
+    SegmenterHeads,
+};
+use tch::{Device, Kind, Tensor, no_grad};
+use tempfile::TempDir;
+
+/// A network whose running averages are far from the identity.
+fn network(kind: DenseHeadKind, family: Family, output_stride: OutputStride) -> Segmenter {
+    let architecture = Architecture { width: 0.125, ..Architecture::published(family) };
+    let backbone = Backbone::dilated(&architecture, output_stride, 1, Device::Cpu).unwrap();
+    let heads = SegmenterHeads { kind, classes: 3, auxiliary: true, dropout: 0.5 };
+    let network = Segmenter::new(backbone, &heads, Normalisation::IMAGENET, 2).unwrap();
+    let images = Tensor::randint(256, [4, 64, 64, 3], (Kind::Uint8, Device::Cpu));
+    for _ in 0..3 {
+        no_grad(|| network.forward(&images, Mode::Train, None, true)).unwrap();
+    }
+    let projection = ProjectionHead::new(network.embedding_width(), 8, 0, Device::Cpu).unwrap();
+    network.with_projection(projection).unwrap()
+}
+
+fn export(network: &Segmenter, folder: &TempDir, format: Format) -> Result<ExportedSegmenter, ExportError> {
+    let output = folder.path().join(format!("network.{}", format.extension()));
+    let request = Request { output, format, with_projection: false, force: true };
+    export_segmenter(network, [72, 56], &BTreeMap::new(), &request)
+}
+
+#[test]
+fn every_head_computes_the_same_as_a_graph_and_from_its_tensors() {
+    let folder = TempDir::new().unwrap();
+    for &kind in DenseHeadKind::ALL {
+        for output_stride in OutputStride::ALL {
+            let network = network(kind, Family::ResNet18, output_stride);
+            for format in [Format::Onnx, Format::Safetensors] {
+                let exported = export(&network, &folder, format).unwrap();
+                assert!(exported.relative_difference <= 1e-5, "{kind} {output_stride:?} {format}: {exported:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn dilated_bottlenecks_compute_the_same_as_a_graph() {
+    let folder = TempDir::new().unwrap();
+    for family in [Family::ResNet50, Family::ResNeXt50] {
+        export(&network(DenseHeadKind::Fcn, family, OutputStride::Eight), &folder, Format::Onnx).unwrap();
+    }
+}
+
+#[test]
+fn the_projection_head_is_dropped_and_the_auxiliary_head_kept() {
+    let folder = TempDir::new().unwrap();
+    export(&network(DenseHeadKind::Fcn, Family::ResNet18, OutputStride::Sixteen), &folder, Format::Safetensors)
+        .unwrap();
+    let (_, tensors) = safetensors_file::read(folder.path().join("network.safetensors")).unwrap();
+    let with = |prefix: &str| tensors.keys().filter(|name| name.starts_with(prefix)).count();
+    assert_eq!((with("projection."), with("classifier."), with("aux_classifier.")), (0, 8, 8));
+    assert_eq!(with("backbone.") + 16, tensors.len());
+    let (_, compared) = safetensors_file::read(folder.path().join("network.safetensors.parity.safetensors")).unwrap();
+    assert_eq!((compared["images"].size(), compared["logits"].size()), (vec![4, 3, 72, 56], vec![4, 3, 72, 56]));
+}
+
+#[test]
+fn the_layout_of_the_published_script_has_no_place_for_it() {
+    let folder = TempDir::new().unwrap();
+    let network = network(DenseHeadKind::Linear, Family::ResNet18, OutputStride::Sixteen);
+    assert!(matches!(export(&network, &folder, Format::Torch), Err(ExportError::SegmenterInTorch)));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
