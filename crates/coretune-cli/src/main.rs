@@ -45,6 +45,7 @@ fn run() -> Result<(), Failure> {
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments, &flags),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),
+        Command::Data(Data::Show(arguments)) => commands::data_show::run(&arguments, &flags),
         Command::Data(Data::Check(arguments)) => commands::data_check::run(&arguments, &flags),
         Command::Data(Data::Fetch(arguments)) => commands::data_fetch::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments, &flags),

@@ -23,6 +23,8 @@ pub(crate) enum Takes {
     Predict,
     /// `coretune data check`.
     DataCheck,
+    /// `coretune data show`.
+    DataShow,
 }
 
 impl Takes {
@@ -61,7 +63,13 @@ const PROBE: Face = Face { also: &[Takes::Probe], ..PLAIN };
 /// Taken by the commands that draw labelled images.
 const DRAWS: Face = Face { also: &[Takes::Probe, Takes::Evaluate], ..PLAIN };
 /// Taken by the commands that open labelled images.
-const OPENS: Face = Face { also: &[Takes::Probe, Takes::Evaluate, Takes::DataCheck], ..PLAIN };
+const OPENS: Face = Face { also: &[Takes::Probe, Takes::Evaluate, Takes::DataCheck, Takes::DataShow], ..PLAIN };
+/// Taken by the commands that show images.
+const SHOWS: Face = Face { also: &[Takes::DataShow], ..PLAIN };
+/// Taken by the commands that make an input of images.
+const INPUT: Face = Face { also: &[Takes::Probe, Takes::DataCheck, Takes::DataShow], ..PLAIN };
+/// Taken by the commands that resample images.
+const RESAMPLES: Face = Face { also: &[Takes::Probe, Takes::DataShow], ..PLAIN };
 /// Taken by the commands that check images.
 const CHECKS: Face = Face { also: &[Takes::Probe, Takes::DataCheck], ..PLAIN };
 /// Taken by the commands that compute.
@@ -107,12 +115,12 @@ const FACES: &[(&str, Face)] = &[
     ("data.label_fraction", DRAWS.common()),
     ("data.per_class", DRAWS.common()),
     ("data.val_per_class", DRAWS.common()),
-    ("data.img_size", CHECKS.common()),
+    ("data.img_size", INPUT.common()),
     ("data.mean", PROBE),
     ("data.std", PROBE),
-    ("data.interpolation", PROBE),
+    ("data.interpolation", RESAMPLES),
     ("data.crop_pct", PROBE),
-    ("data.augment", COMMON),
+    ("data.augment", SHOWS.common()),
     ("method.name", COMMON.flag("method")),
     ("method.pairs", COMMON),
     ("method.eta", COMMON),
@@ -199,6 +207,7 @@ mod tests {
             Takes::Evaluate,
             Takes::Predict,
             Takes::DataCheck,
+            Takes::DataShow,
         ];
         for command in commands {
             let mut names = BTreeSet::new();

@@ -218,6 +218,8 @@ pub(crate) struct Export {
 pub(crate) enum Data {
     /// Find broken images, empty classes, leaks between splits, imbalance
     Check(DataCheck),
+    /// Write a page of images, and masks over them, as training sees them
+    Show(DataShow),
     /// Fetch a public data set, verified, and print the folder to give to --data-dir
     Fetch(DataFetch),
 }
@@ -228,6 +230,30 @@ pub(crate) struct DataCheck {
     /// Labelled images
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune data show`.
+#[derive(Debug, Args)]
+pub(crate) struct DataShow {
+    /// Labelled images
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The page: a name that ends in .png or .jpg
+    #[arg(short, long, value_name = "FILE", default_value = "sheet.png")]
+    pub(crate) output: PathBuf,
+    /// Images on the page
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) images: u32,
+    /// Images of this split: train, val, test
+    #[arg(long, value_name = "NAME", default_value = "train", hide_possible_values = true)]
+    #[arg(value_parser = ["train", "val", "validation", "test"])]
+    pub(crate) split: String,
+    /// Seed of the choice and of the random transforms
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -402,6 +428,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
+        Command::Data(Data::Show(_)) => Some(Takes::DataShow),
         Command::Inspect(_)
         | Command::Reproduce(_)
         | Command::Data(Data::Fetch(_))
@@ -428,6 +455,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
     let command = command.mut_subcommand("data", |data| {
         data.disable_help_subcommand(true)
             .mut_subcommand("check", |check| check.args(settings::arguments(Takes::DataCheck, all)))
+            .mut_subcommand("show", |show| show.args(settings::arguments(Takes::DataShow, all)))
     });
     usage::with_help(command, all)
 }

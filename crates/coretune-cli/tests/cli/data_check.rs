@@ -48,6 +48,27 @@ fn what_stops_a_run_is_said_before_it_and_skip_broken_goes_on() {
 }
 
 #[test]
+fn a_page_of_images_is_written_as_training_sees_them() {
+    let world = World::new();
+    let page = world.path("page.png");
+    let output = coretune(&["data", "show", &world.path("data"), "--output", &page, "--images", "6", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(fs::read(&page).unwrap().starts_with(b"\x89PNG"));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((shown["split"].as_str(), shown["images"].as_array().map(Vec::len)), (Some("train"), Some(6)));
+    for image in shown["images"].as_array().unwrap() {
+        let class = image["class"].as_str().unwrap();
+        assert!(image["image"].as_str().unwrap().contains(&format!("/train/{class}/")), "{image}");
+    }
+    let again = world.path("again.png");
+    coretune(&["data", "show", &world.path("data"), "--output", &again, "--images", "6"]);
+    assert_eq!(fs::read(&page).unwrap(), fs::read(&again).unwrap(), "the seed decides");
+    let refused = coretune(&["data", "show", &world.path("data"), "--output", &world.path("page.txt")]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains(".png or .jpg"), "{}", stderr(&refused));
+}
+
+#[test]
 fn an_empty_class_folder_is_named() {
     let world = World::new();
     fs::create_dir(world.path("data/train/forgotten")).unwrap();

@@ -3,6 +3,7 @@
 mod bad_data;
 mod bad_images;
 mod bad_input;
+mod bad_masks;
 mod compare;
 mod data_check;
 mod data_fetch;

@@ -39,6 +39,14 @@ impl Input {
         if architecture.is_small() { Self::CIFAR } else { Self::IMAGENET }
     }
 
+    /// What a new network takes for images whose smaller side has so many pixels.
+    pub fn of_new_network(smaller_side: u32) -> Self {
+        match stem(smaller_side) {
+            Stem::Small => Self::CIFAR,
+            Stem::Imagenet => Self::IMAGENET,
+        }
+    }
+
     const IMAGENET: Input = Input {
         img_size: 224,
         mean: [0.485, 0.456, 0.406],

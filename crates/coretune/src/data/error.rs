@@ -24,6 +24,9 @@ pub enum DataError {
     /// The operating system refused.
     #[error("{} could not be read", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// A file could not be written.
+    #[error("{} could not be written", path.display())]
+    Written { path: PathBuf, source: io::Error },
     /// No known layout fits.
     #[error("{} is not a data set in a known layout: it holds {found}", path.display())]
     Unrecognised {
