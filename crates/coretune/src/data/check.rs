@@ -206,7 +206,11 @@ pub fn check(
         let mut broken: Vec<usize> = (0..seen.len()).filter(|&index| seen[index].is_err()).collect();
         if let (Some(masks), Depth::Full) = (split.masks(), depth) {
             let sizes: Vec<_> = seen.iter().map(|seen| seen.as_ref().ok().map(|seen| seen.size)).collect();
-            broken.extend(report.add_masks(role, masks::check::check(role, masks, &sizes), skip_broken));
+            broken.extend(report.add_masks(
+                role,
+                masks::check::check(role, split.images(), masks, &sizes),
+                skip_broken,
+            ));
             broken.sort_unstable();
             broken.dedup();
         }

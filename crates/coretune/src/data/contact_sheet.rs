@@ -47,7 +47,7 @@ impl ContactSheet {
         }
         let (width, height) = cells.iter().fold((1, 1), |(w, h), cell| (w.max(cell.width()), h.max(cell.height())));
         // Three to two, as far as whole rows allow.
-        let columns = (cells.len() as f64 * 1.5 * f64::from(height) / f64::from(width)).sqrt().round() as usize;
+        let columns = (cells.len() as f64 * 1.5 * f64::from(height) / f64::from(width)).sqrt().ceil() as usize;
         let columns = columns.clamp(1, cells.len().max(1));
         Ok(ContactSheet { page: page(&cells, columns, (width, height)), shown, columns })
     }

@@ -200,9 +200,18 @@ pub enum DataError {
     /// A mask of another size than its image.
     #[error(
         "{mask} is {width} x {height} pixels, its image {image} {image_width} x {image_height}{}",
-        if (width, height) == (image_height, image_width) { ", turned as its EXIF data says" } else { "" }
+        if *turned { ", turned as its EXIF data says" } else { "" }
     )]
-    MaskSize { mask: String, width: u32, height: u32, image: String, image_width: u32, image_height: u32 },
+    MaskSize {
+        mask: String,
+        width: u32,
+        height: u32,
+        image: String,
+        image_width: u32,
+        image_height: u32,
+        /// Whether EXIF data exchange the width and height of the image.
+        turned: bool,
+    },
     /// Images have several masks.
     #[error("{} {} more than one mask in {}: `{stem}` has {first} and {second}", count, if *count == 1 { "image has" } else { "images have" }, path.display())]
     TwoMasks {

@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use image::RgbImage;
+use image::{ImageReader, RgbImage};
 
 use super::{DataError, decode};
 use crate::files::regular_file;
@@ -155,5 +155,15 @@ impl ImageSource {
             ImageSource::Encoded { bytes, .. } => Cow::Borrowed(bytes),
             ImageSource::Raw(raw) => Cow::Borrowed(&raw.bytes),
         })
+    }
+
+    /// Whether EXIF data of the file exchange its width and height.
+    pub(super) fn is_turned(&self) -> bool {
+        let stored = || {
+            let bytes = self.bytes().ok()?;
+            ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?.into_dimensions().ok()
+        };
+        let shown = || Some(self.load().ok()?.dimensions());
+        stored().zip(shown()).is_some_and(|(stored, shown)| stored != shown)
     }
 }

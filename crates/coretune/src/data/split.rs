@@ -110,8 +110,9 @@ impl Split {
             return Ok((image, Some(mask)));
         }
         let ((width, height), (image_width, image_height)) = (mask.dimensions(), image.dimensions());
+        let turned = self.images[index].is_turned();
         let (mask, image) = (masks.files()[index].to_string(), self.images[index].to_string());
-        Err(DataError::MaskSize { mask, width, height, image, image_width, image_height })
+        Err(DataError::MaskSize { mask, width, height, image, image_width, image_height, turned })
     }
 
     pub(super) fn image(&self, index: usize) -> Result<&ImageSource, DataError> {

@@ -349,7 +349,7 @@ fn values_sizes_and_formats_that_cannot_be_are_refused() {
 
     GrayImage::new(SIZE.1, SIZE.0).save(folder.path().join("trainannot/a.png")).unwrap();
     let error = open(&folder).train.unwrap().load_pair(0).unwrap_err().to_string();
-    assert!(error.contains("is 16 x 24 pixels, its image") && error.contains("EXIF"), "{error}");
+    assert!(error.contains("is 16 x 24 pixels, its image") && !error.contains("EXIF"), "{error}");
 
     fs::remove_file(folder.path().join("trainannot/a.png")).unwrap();
     grey(class_at).save(folder.path().join("trainannot/a.jpg")).unwrap();

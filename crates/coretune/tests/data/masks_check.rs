@@ -95,6 +95,15 @@ fn turn_by_exif(path: &Path) {
 }
 
 #[test]
+fn an_image_that_exif_turns_says_so_when_it_is_read() {
+    let folder = sound();
+    turn_by_exif(&folder.path().join("train/3.jpg"));
+    let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
+    let error = data.train.unwrap().load_pair(3).unwrap_err().to_string();
+    assert!(error.ends_with("3.jpg 16 x 24, turned as its EXIF data says"), "{error}");
+}
+
+#[test]
 fn values_of_no_class_are_found() {
     let folder = sound();
     fs::write(folder.path().join("classes.txt"), "sky\nroad\ncar\n").unwrap();

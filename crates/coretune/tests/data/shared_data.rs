@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coretune::data::{
-    Budget, Dataset, DatasetOptions, Format, Loader, LoaderOptions, ValidationFrom, carve_validation, sampler,
+    Budget, Dataset, DatasetOptions, Format, Loader, LoaderOptions, MaskOptions, Role, ValidationFrom,
+    carve_validation, check, sampler,
 };
-use coretune::transforms::{Augmentation, Interpolation, Transform};
+use coretune::transforms::{Augmentation, Interpolation, SegmentationAugmentation, Transform};
 use tch::Kind;
 
 /// A folder below `../shared` beside the repository, or below `$CORETUNE_SHARED`.
@@ -71,4 +72,36 @@ fn imagenet_folders_have_classes_titles_and_a_validation_split() {
     let options = LoaderOptions { seed: 0, epoch: 0, workers: 2, prefetch: 1, ..LoaderOptions::default() };
     let loader = Loader::new(train, transform, batches[..4].to_vec(), options).unwrap();
     assert_eq!(loader.map(|batch| batch.unwrap().images.size()).collect::<Vec<_>>(), vec![[32, 64, 64, 3]; 4]);
+}
+
+#[test]
+fn camvid_has_the_pixels_that_its_source_names() {
+    let Some(root) = shared("data/camvid320") else { return };
+    let masks = MaskOptions { ignored: vec![11], first_class: 0 };
+    let data = Dataset::open(&root, &DatasetOptions { masks, ..DatasetOptions::default() }).unwrap();
+    assert_eq!((data.format, data.classes.len()), (Format::ImageMasks, 11));
+    let splits = [Role::Train, Role::Validation, Role::Test].map(|role| (role, data.split(role).unwrap()));
+    assert_eq!(splits.map(|(_, split)| split.len()), [367, 101, 233]);
+    assert!(data.left_out.is_empty());
+
+    let report = check::check(&splits, check::Depth::Full, None, false, &mut |_, _| {});
+    assert_eq!(report.stops().count(), 0);
+    let pixels = |class: usize| report.pixels.iter().map(|split| split.classes[class].pixels).sum::<u64>();
+    // SOURCE.md beside the data.
+    let published = [
+        8_513_550, 12_972_927, 530_528, 15_788_330, 3_599_357, 6_022_016, 580_915, 768_517, 2_499_658, 343_811, 287_933,
+    ];
+    assert_eq!(std::array::from_fn(pixels), published);
+    assert_eq!(report.pixels.iter().map(|split| split.ignored).sum::<u64>(), 1_929_258);
+
+    let transform = Arc::new(SegmentationAugmentation::new(160).transform(Interpolation::Bilinear).unwrap());
+    let batches = sampler::shuffle(367, 8, 0, 0, true).unwrap();
+    let options = LoaderOptions { workers: 2, ..LoaderOptions::default() };
+    let loader = Loader::new(data.train.unwrap(), transform, batches[..4].to_vec(), options).unwrap();
+    for batch in loader {
+        let masks = batch.unwrap().masks.unwrap();
+        assert_eq!(masks.size(), [8, 160, 160]);
+        let known = masks.lt(11).logical_or(&masks.eq(255));
+        assert_eq!(known.all().int64_value(&[]), 1);
+    }
 }

@@ -120,12 +120,19 @@ struct Seen {
     is_deep: bool,
 }
 
+/// A mask with its image and the size of that.
+type Pair<'a> = (&'a ImageSource, (&'a ImageSource, &'a Option<(u32, u32)>));
+
 /// Reads every mask of a split whose images have these sizes; of images that cannot be read, the mask is left alone.
-pub(in crate::data) fn check(role: Role, masks: &Masks, sizes: &[Option<(u32, u32)>]) -> Checked {
-    let pairs: Vec<_> = masks.files().iter().zip(sizes).collect();
-    let look = |(file, size): &(&ImageSource, &Option<(u32, u32)>)| look_at(file, **size, masks.coding());
-    let lost =
-        |(file, _): &(&ImageSource, &Option<(u32, u32)>)| Seen::with(MaskProblem::MaskUnreadable, file.to_string());
+pub(in crate::data) fn check(
+    role: Role,
+    images: &[ImageSource],
+    masks: &Masks,
+    sizes: &[Option<(u32, u32)>],
+) -> Checked {
+    let pairs: Vec<_> = masks.files().iter().zip(images.iter().zip(sizes)).collect();
+    let look = |(file, (image, size)): &Pair<'_>| look_at(file, image, **size, masks.coding());
+    let lost = |(file, _): &Pair<'_>| Seen::with(MaskProblem::MaskUnreadable, file.to_string());
     let seen = on_threads(&pairs, processors(), look, lost);
     let pixels = pixels(role, masks.coding(), &seen);
     let of = |problem: MaskProblem| -> Vec<String> {
@@ -176,15 +183,15 @@ fn pixels(split: Role, coding: &MaskCoding, seen: &[Seen]) -> PixelCounts {
     PixelCounts { split, ignored: of(classes.len()).sum(), classes }
 }
 
-fn look_at(file: &ImageSource, image: Option<(u32, u32)>, coding: &MaskCoding) -> Seen {
+fn look_at(file: &ImageSource, image: &ImageSource, size: Option<(u32, u32)>, coding: &MaskCoding) -> Seen {
     let read = || -> Result<Seen, DataError> {
         let stored = decode_mask(&file.bytes()?, file)?;
         let (width, height) = (stored.width, stored.height);
-        match image {
+        match size {
             None => return Ok(Seen { problem: None, counts: Vec::new(), is_deep: false }),
-            Some(image) if image != (width, height) => {
-                let turned = if image == (height, width) { " as its EXIF data turns it" } else { "" };
-                let (wide, high) = image;
+            Some(size) if size != (width, height) => {
+                let turned = if image.is_turned() { " as its EXIF data turns it" } else { "" };
+                let (wide, high) = size;
                 let text = format!("{file} ({width} x {height}, the image {wide} x {high}{turned})");
                 return Ok(Seen::with(MaskProblem::MaskSize, text));
             }
