@@ -1,6 +1,6 @@
 //! Every bad input that the documentation lists, as a user meets it; the page is written from what is seen here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -139,6 +139,95 @@ fn fit_with(world: &World, run: &str, old: &str, new: &str, more: &[&str]) -> Ve
     arguments.into_iter().map(|argument| if argument == world.path(old) { new.into() } else { argument }).collect()
 }
 
+/// The world's checkpoint with other names of its tensors.
+fn renamed(world: &World, file: &str, rename: impl Fn(&str) -> String) -> String {
+    let (metadata, tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    let tensors: Vec<(String, Tensor)> = tensors.into_iter().map(|(name, tensor)| (rename(&name), tensor)).collect();
+    let path = world.path(file);
+    safetensors_file::write(&path, &metadata, &tensors).unwrap();
+    path
+}
+
+/// A folder of Hugging Face with an index of this text beside two shards, which hold the world's checkpoint.
+fn sharded(world: &World, folder: &str, index: &str) -> String {
+    let (_, tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
+    let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
+    let folder = world.path(folder);
+    fs::create_dir(&folder).unwrap();
+    for (shard, part) in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+        .iter()
+        .zip(tensors.chunks(tensors.len().div_ceil(2)))
+    {
+        safetensors_file::write(format!("{folder}/{shard}"), &BTreeMap::new(), part).unwrap();
+    }
+    write(&format!("{folder}/model.safetensors.index.json"), index.as_bytes());
+    folder
+}
+
+/// Checkpoints whose tensors are only parts of weights, or lie in several files, or are of another network.
+fn parts_of_checkpoints(world: &World) -> Vec<Case> {
+    let convolutions = |end: &'static str| {
+        move |name: &str| if name.contains("conv") { name.replace(".weight", end) } else { name.into() }
+    };
+    let of = |file: &str, end: &'static str| inspect(renamed(world, file, convolutions(end)));
+    let vit = [("patch_embed.proj.weight", vec![384, 3, 16, 16]), ("blocks.0.attn.qkv.weight", vec![3, 4])];
+    let vit: Vec<(String, Tensor)> =
+        vit.map(|(name, shape)| (name.into(), Tensor::zeros(&shape[..], (tch::Kind::Float, tch::Device::Cpu)))).into();
+    safetensors_file::write(world.path("vit.safetensors"), &BTreeMap::new(), &vit).unwrap();
+    let index = |folder: &str, map: &str| inspect(sharded(world, folder, &format!("{{\"weight_map\": {{{map}}}}}")));
+    let first = "model-00001-of-00002.safetensors";
+    let shard = sharded(world, "hf-one", "{}") + "/" + first;
+    vec![
+        case(
+            "an adapter that was not merged",
+            of("lora.pth", ".base_layer.weight"),
+            2,
+            &["adapter", "merge_and_unload()"],
+        ),
+        case(
+            "a parametrisation that was not removed",
+            of("parametrised.pth", ".parametrizations.weight.original0"),
+            2,
+            &["parametrisation", "remove_parametrizations("],
+        ),
+        case("weight normalisation", of("weight-norm.pth", ".weight_g"), 2, &["remove_weight_norm("]),
+        case("spectral normalisation", of("spectral-norm.pth", ".weight_orig"), 2, &["remove_spectral_norm("]),
+        case("pruning that is not permanent", of("pruned.pth", ".weight_mask"), 2, &["prune.remove("]),
+        case(
+            "parameters that FSDP keeps flattened",
+            inspect(renamed(world, "flat.pth", |name| name.replace("weight", "_flat_param"))),
+            2,
+            &["FSDP", "FULL_STATE_DICT"],
+        ),
+        case("a Vision Transformer", inspect(world.path("vit.safetensors")), 2, &["Vision Transformer of width 384"]),
+        case(
+            "a shard that is missing",
+            index("hf-missing", r#""a": "x.safetensors""#),
+            2,
+            &["x.safetensors, which is missing"],
+        ),
+        case(
+            "a shard outside the folder",
+            index("hf-outside", r#""a": "../x.safetensors""#),
+            2,
+            &["outside its folder"],
+        ),
+        case(
+            "a tensor that an index lists twice",
+            index("hf-twice", r#""a": "x.safetensors", "a": "y.safetensors""#),
+            2,
+            &["it lists a twice"],
+        ),
+        case("a tensor that its shard lacks", index("hf-lacks", &format!("\"a\": \"{first}\"")), 2, &["lacks a"]),
+        case(
+            "one shard of several",
+            fit_with(world, "r", "resnet.safetensors", &shard, &[]),
+            2,
+            &["missing", "one of several files"],
+        ),
+    ]
+}
+
 fn checkpoints(world: &World) -> Vec<Case> {
     let file = |name: &str, bytes: &[u8]| {
         write(&world.path(name), bytes);
@@ -156,6 +245,19 @@ fn checkpoints(world: &World) -> Vec<Case> {
             2,
             &["web page", "hint"],
         ),
+        case(
+            "a Git LFS pointer for a checkpoint",
+            inspect(file("pointer.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")),
+            2,
+            &["Git LFS pointer", "git lfs pull"],
+        ),
+        case(
+            "an image for a checkpoint",
+            inspect(file("photo.pth", b"\xff\xd8\xff\xe0 JFIF")),
+            2,
+            &["it is a JPEG image"],
+        ),
+        case("a configuration for a checkpoint", inspect(file("config.json", b"{\"depth\": 18}")), 2, &["it is JSON"]),
         case(
             "tensors behind an object of a foreign class",
             inspect(file("foreign.pth", &foreign())),
@@ -280,7 +382,10 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
     // Held until the end, as by a run that is going on.
     let _busy = RunFolder::create(Path::new(&world.path("busy"))).unwrap();
     let cases: Vec<Case> =
-        [checkpoints(&world), data(&world), folders_and_settings(&world)].into_iter().flatten().collect();
+        [checkpoints(&world), parts_of_checkpoints(&world), data(&world), folders_and_settings(&world)]
+            .into_iter()
+            .flatten()
+            .collect();
     let mut page = String::from(PREFACE);
     let mut seen = BTreeSet::new();
     for Case { what, arguments, status, words } in &cases {

@@ -135,6 +135,21 @@ mod tests {
     use super::*;
     use crate::models::Backbone;
 
+    /// `SwAV` published ResNet-50s of two, four and five times the channels in every stage, the stem included.
+    #[test]
+    fn resnet_50_of_two_four_and_five_times_the_width_is_found_again() {
+        for width in [2.0, 4.0, 5.0] {
+            let built = Architecture { family: Family::ResNet50, stem: Stem::Imagenet, width };
+            let backbone = Backbone::outline(&built).unwrap();
+            let shapes: Shapes = backbone.parameters().iter().map(|p| (p.name.clone(), p.tensor.size())).collect();
+            let channels = 64 * width as i64;
+            assert_eq!(shapes["conv1.weight"], [channels, 3, 7, 7]);
+            assert_eq!(shapes["layer1.0.conv2.weight"], [channels, channels, 3, 3]);
+            assert_eq!(shapes["layer4.2.conv3.weight"], [32 * channels, 8 * channels, 1, 1]);
+            assert_eq!(architecture_of(&shapes), Ok(built));
+        }
+    }
+
     /// A network of any width up to two decimals is built again as it was from its shapes.
     #[test]
     fn every_width_is_found_again_from_the_shapes() {

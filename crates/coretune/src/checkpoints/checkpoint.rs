@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 use super::contents::{Container, Contents, OtherObject, TensorInfo};
-use super::{CheckpointError, numpy_archive, safetensors_reader, torch_file};
+use super::{CheckpointError, numpy_archive, safetensors_reader, shards, torch_file};
 use crate::engine::guard;
 use crate::files::{content_of, regular_file};
 use crate::run_folder::RunFolder;
@@ -17,6 +17,8 @@ use crate::run_folder::RunFolder;
 pub struct Checkpoint {
     path: PathBuf,
     contents: Contents,
+    /// Files that hold the tensors, if they are not in `path`.
+    shards: Vec<PathBuf>,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -31,23 +33,27 @@ impl fmt::Debug for Checkpoint {
 
 impl Checkpoint {
     /// Opens a file of any container, recognised by its content; the name does not matter. Of a run folder, the model of
-    /// its best epoch.
+    /// its best epoch; of a folder of Hugging Face, its network, in one file or in the shards that an index names.
     ///
     /// # Errors
     /// [`CheckpointError::RunFolder`], [`CheckpointError::File`], [`CheckpointError::NotACheckpoint`], [`CheckpointError::Damaged`],
-    /// [`CheckpointError::Foreign`], and [`CheckpointError::NoTensors`].
+    /// [`CheckpointError::Foreign`], [`CheckpointError::Index`] and [`CheckpointError::NoTensors`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = &file_of(path.as_ref())?;
-        let contents = match detect(path)? {
-            Container::Safetensors => safetensors_reader::open(path)?,
-            Container::Npz => numpy_archive::open(path)?,
-            torch => torch_file::open(path, torch)?,
+        let (contents, shards) = match detect(path)? {
+            Container::Sharded => shards::open(path, |shard| one_file(shard, detect(shard)?))?,
+            container => (one_file(path, container)?, Vec::new()),
         };
         if contents.tensors.is_empty() {
             let others = contents.others.iter().map(ToString::to_string).collect();
             return Err(CheckpointError::NoTensors { path: path.into(), others });
         }
-        Ok(Checkpoint { path: path.into(), contents })
+        Ok(Checkpoint { path: path.into(), contents, shards })
+    }
+
+    /// Every file that was opened: the checkpoint, or an index and its shards.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.path).chain(&self.shards).map(PathBuf::as_path)
     }
 
     /// The file.
@@ -111,9 +117,25 @@ impl Checkpoint {
     }
 }
 
-/// The file of the encoder if `path` is a run folder, else the path itself.
+/// Names and shapes of a checkpoint in one file.
+fn one_file(path: &Path, container: Container) -> Result<Contents, CheckpointError> {
+    match container {
+        Container::Safetensors => safetensors_reader::open(path),
+        Container::Npz => numpy_archive::open(path),
+        Container::Sharded => {
+            Err(CheckpointError::NotACheckpoint { path: path.into(), found: "it is the index of other files".into() })
+        }
+        torch => torch_file::open(path, torch),
+    }
+}
+
+/// The file of the encoder if `path` is a run folder, that of the network if it is a folder of Hugging Face, else the path
+/// itself.
 fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
-    if RunFolder::holds_run(path) { Ok(RunFolder::open_records(path)?.encoder()?) } else { Ok(path.into()) }
+    if RunFolder::holds_run(path) {
+        return Ok(RunFolder::open_records(path)?.encoder()?);
+    }
+    Ok(shards::in_folder(path).unwrap_or_else(|| path.into()))
 }
 
 /// Bytes of a file that are read to recognise its container; the tar magic ends at byte 262.
@@ -140,6 +162,9 @@ fn detect(path: &Path) -> Result<Container, CheckpointError> {
     }
     if opens_with(&head, &LEGACY_MAGIC) || opens_with(&head, LEGACY_MAGIC_TEXT) {
         return Ok(Container::TorchLegacy);
+    }
+    if is_text(&head) && shards::is_index(path, &head) {
+        return Ok(Container::Sharded);
     }
     match head.first() {
         Some(0x80) => Ok(Container::Pickle),

@@ -22,6 +22,8 @@ pub enum Container {
     Safetensors,
     /// `numpy.savez`.
     Npz,
+    /// Several files under an index of Hugging Face.
+    Sharded,
 }
 
 impl Container {
@@ -34,6 +36,7 @@ impl Container {
             Container::Pickle => "pickle",
             Container::Safetensors => "safetensors",
             Container::Npz => "npz",
+            Container::Sharded => "shards",
         }
     }
 }

@@ -74,6 +74,26 @@ pub enum CheckpointError {
         /// The prefixes of its tensors, with their counts.
         prefixes: Vec<String>,
     },
+    /// The tensors are those of a network of another kind.
+    #[error("{} holds {network}, which is not read", path.display())]
+    OtherNetwork {
+        path: PathBuf,
+        /// With its article.
+        network: String,
+    },
+    /// A tensor is only a part of a weight.
+    #[error("{name} in {} is part of {what}", path.display())]
+    Unmerged {
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+        what: &'static str,
+        /// What makes a weight of it.
+        mend: &'static str,
+    },
+    /// The index of a checkpoint in several files contradicts them or itself.
+    #[error("{} is not a usable index of shards: {message}", path.display())]
+    Index { path: PathBuf, message: String },
     /// Backbones were found under several prefixes and no layout says which one counts.
     #[error("{} contains {} backbones in no known layout: {}", path.display(), prefixes.len(), prefixes.join(", "))]
     Ambiguous { path: PathBuf, prefixes: Vec<String> },
@@ -196,6 +216,12 @@ impl CheckpointError {
             Self::Unrecognised { .. } => {
                 "if it contains a backbone, name the prefix of its tensors: {checkpoint.encoder=PREFIX}".into()
             }
+            Self::OtherNetwork { .. } => {
+                "ResNets (also wide ones and ResNeXt) and the MobileNetV2 for 32x32 are read; many sources publish a ResNet-50 too"
+                    .into()
+            }
+            Self::Unmerged { mend, .. } => format!("{mend}; then torch.save(model.state_dict(), NEW)").into(),
+            Self::Index { .. } => "put all files that the index names beside it, as they were published".into(),
             Self::Ambiguous { prefixes, .. } => {
                 format!("choose one: {}", encoder(prefixes)).into()
             }
@@ -205,6 +231,9 @@ impl CheckpointError {
             Self::NoProjector { .. } => "leave out {method.projection}: the head then starts from random weights".into(),
             Self::DoesNotFit { .. } | Self::Shape { .. } => {
                 "leave out {model.name}, {model.stem} and {model.width}; the checkpoint names its own architecture".into()
+            }
+            Self::Incomplete { path, .. } if is_shard(path) => {
+                "it is one of several files: give their folder, or the index beside them (.index.json)".into()
             }
             Self::Incomplete { missing, .. } => format!(
                 "to start these from random values, name them: {{checkpoint.allow_missing='{}'}}",
@@ -241,6 +270,14 @@ impl CheckpointError {
 /// The setting that takes the first of these encoders.
 fn encoder(names: &[String]) -> String {
     format!("{{checkpoint.encoder={}}}", literal(names.first().map_or("PREFIX", String::as_str)))
+}
+
+/// Whether a file is called like one of several: `model-00001-of-00002.safetensors`.
+fn is_shard(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let number = |text: &str| text.len() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once("-of-")
+        .is_some_and(|(first, count)| number(count) && first.rsplit_once('-').is_some_and(|(_, index)| number(index)))
 }
 
 /// How many missing names an error spells out.

@@ -15,13 +15,17 @@ mod limits;
 mod load;
 mod names;
 mod numpy_archive;
+mod other_networks;
 mod pickle_scan;
 mod projector;
 mod recognise;
 pub mod safetensors_file;
 mod safetensors_reader;
 mod segmentation;
+mod shards;
 mod torch_file;
+mod unique_keys;
+mod unmerged;
 
 pub use checkpoint::Checkpoint;
 pub use contents::{Container, OtherObject, TensorInfo};

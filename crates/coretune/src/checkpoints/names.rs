@@ -3,8 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Components that wrappers put anywhere into a name: `DataParallel` and `torch.compile`.
-const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+/// Components that wrappers put anywhere into a name: `DataParallel` and `DeepSpeed`, `torch.compile`, FSDP (of torch and of
+/// fairscale), activation checkpointing, Lightning Fabric, Opacus.
+const WRAPPERS: [&str; 7] = [
+    "module",
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_fpw_module",
+    "_checkpoint_wrapped_module",
+    "_forward_module",
+    "_module",
+];
 
 /// The name without the components of wrappers: `module.encoder.module.conv1.weight` is `encoder.conv1.weight`.
 pub(super) fn without_wrappers(name: &str) -> String {
@@ -213,7 +222,22 @@ pub(super) const MOBILENET: Spelling = Spelling {
 pub(super) const SPELLINGS: &[Spelling] =
     &[TORCHVISION, CHILDREN, CHILDREN_WITHOUT_POOL, CHILDREN_WITHOUT_RELU, HUGGING_FACE, SIMCLR_V2, MOBILENET];
 
-/// The tensors of a file by their names without wrappers.
+/// The name that torch gives to a tensor of a batch norm with names of TensorFlow or MXNet; `has` says which names are
+/// there. `gamma` and `beta` are the norm's only beside its mean: the scale of a layer is called gamma too.
+fn of_norm(name: &str, has: impl Fn(&str) -> bool) -> Option<String> {
+    let (prefix, last) = name.rsplit_once('.')?;
+    let beside = |other: &str| has(&format!("{prefix}.{other}"));
+    let ours = match last {
+        "gamma" if beside("running_mean") || beside("moving_mean") => "weight",
+        "beta" if beside("running_mean") || beside("moving_mean") => "bias",
+        "moving_mean" if beside("moving_variance") || beside("moving_var") => "running_mean",
+        "moving_variance" | "moving_var" if beside("moving_mean") => "running_var",
+        _ => return None,
+    };
+    Some(format!("{prefix}.{ours}"))
+}
+
+/// The tensors of a file by their names without wrappers, those of norms as torch calls them.
 #[derive(Debug)]
 pub(super) struct Names {
     /// Name without wrappers, and the names in the file that become it.
@@ -222,9 +246,15 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a String>) -> Names {
-        let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut unwrapped: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for name in names {
-            sources.entry(without_wrappers(name)).or_default().push(name.clone());
+            unwrapped.entry(without_wrappers(name)).or_default().push(name.clone());
+        }
+        let has = |name: &str| unwrapped.contains_key(name);
+        let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, originals) in &unwrapped {
+            let ours = of_norm(name, has).unwrap_or_else(|| name.clone());
+            sources.entry(ours).or_default().extend(originals.iter().cloned());
         }
         Names { sources }
     }
@@ -262,6 +292,23 @@ mod tests {
     fn wrappers_are_dropped_wherever_they_stand() {
         assert_eq!(without_wrappers("module.encoder.module.conv1.weight"), "encoder.conv1.weight");
         assert_eq!(without_wrappers("_orig_mod.module.conv1.weight"), "conv1.weight");
+        let nested =
+            "_fsdp_wrapped_module._orig_mod.layer1.0._checkpoint_wrapped_module._fsdp_wrapped_module.conv1.weight";
+        assert_eq!(without_wrappers(nested), "layer1.0.conv1.weight");
+        assert_eq!(without_wrappers("submodule.my_module.weight"), "submodule.my_module.weight");
+    }
+
+    #[test]
+    fn gamma_and_beta_are_of_a_norm_only_beside_its_mean() {
+        let file =
+            ["bn1.gamma", "bn1.beta", "bn1.running_mean", "bn2.gamma", "bn2.moving_mean", "layer1.0.gamma", "x.beta"];
+        let found = |name: &str| of_norm(name, |other| file.contains(&other));
+        assert_eq!(found("bn1.gamma").as_deref(), Some("bn1.weight"));
+        assert_eq!(found("bn1.beta").as_deref(), Some("bn1.bias"));
+        assert_eq!(found("bn2.gamma").as_deref(), Some("bn2.weight"));
+        assert_eq!(found("layer1.0.gamma"), None);
+        assert_eq!(found("x.beta"), None);
+        assert_eq!(found("bn2.moving_mean"), None, "without a variance");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads safetensors files: the header at once, checked by the crate; the values when asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::contents::{Container, Contents, OtherObject, TensorInfo, Values};
 use super::limits::{MOST_DIMENSIONS, clipped};
+use super::unique_keys::UniqueKeys;
 use super::{CheckpointError, Element};
 
 /// Where the tensors of an open file lie.
@@ -45,7 +46,7 @@ struct Header {
     #[serde(rename = "__metadata__", default)]
     metadata: BTreeMap<String, String>,
     #[serde(flatten)]
-    tensors: HashMap<String, Span>,
+    tensors: UniqueKeys<Span>,
 }
 
 pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
@@ -71,7 +72,7 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
     let header: Header = serde_json::from_slice(&text).map_err(|error| damaged(format!("header: {error}")))?;
 
     let mut ordered: Vec<(String, Span)> =
-        header.tensors.iter().map(|(name, span)| (name.clone(), copy_of(span))).collect();
+        header.tensors.0.iter().map(|(name, span)| (name.clone(), copy_of(span))).collect();
     ordered.sort_by_key(|(_, span)| span.data_offsets);
     let is_plain =
         |span: &Span| span.shape.len() <= MOST_DIMENSIONS && span.shape.iter().all(|&e| i64::try_from(e).is_ok());
@@ -88,7 +89,7 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
     let mut tensors = BTreeMap::new();
     let mut others = Vec::new();
     let mut offsets = BTreeMap::new();
-    for (name, span) in header.tensors {
+    for (name, span) in header.tensors.0 {
         match element(span.dtype) {
             Some(element) => {
                 let shape = span.shape.iter().map(|&extent| extent as i64).collect();

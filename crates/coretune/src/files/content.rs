@@ -80,6 +80,7 @@ const BEGINNINGS: &[(&str, Content)] = &[
     ("outs:\n", other("a DVC pointer, not the file it points to (`dvc pull` fetches that)")),
     ("<?xml", other("an XML document")),
     ("{\\rtf", other("an RTF document")),
+    ("{", other("JSON, such as a configuration or an error message")),
 ];
 
 /// What begins with these bytes, if it is known. At least 256 bytes should be given, or the whole file.

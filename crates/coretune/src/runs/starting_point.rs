@@ -10,6 +10,7 @@ use crate::checkpoints::{
 };
 use crate::config::{CheckpointSection, Input, ModelSection};
 use crate::models::{Architecture, Backbone};
+use crate::run_folder::RunFolder;
 use crate::train::RecordedInput;
 
 /// The backbone with the checkpoint's weights, and what is known about it.
@@ -62,7 +63,7 @@ impl StartingPoint {
         let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
         freeze(&mut backbone, model)?;
         let input = input(&checkpoint, &architecture)?;
-        let mut notes: Vec<String> = taken_from_run(&from.path, checkpoint.path()).into_iter().collect();
+        let mut notes: Vec<String> = taken_from_folder(&from.path, checkpoint.path()).into_iter().collect();
         let projector = match head {
             ReadHead::No => None,
             ReadHead::Required => Some(load_projector(&checkpoint, &recognised)?),
@@ -78,15 +79,7 @@ impl StartingPoint {
                 Err(error) => return Err(error.into()),
             },
         };
-        Ok(StartingPoint {
-            architecture,
-            backbone,
-            input,
-            report,
-            hash: file_hash(checkpoint.path())?,
-            projector,
-            notes,
-        })
+        Ok(StartingPoint { architecture, backbone, input, report, hash: hash_of(&checkpoint)?, projector, notes })
     }
 }
 
@@ -116,15 +109,19 @@ fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError>
     Ok(())
 }
 
-/// A note about which file of a run folder is taken, if a run folder was named.
-fn taken_from_run(named: &Path, taken: &Path) -> Option<String> {
-    let (run, file) = (named.display(), taken.display());
-    (named != taken).then(|| format!("{run} is a run folder; its encoder is used: {file}"))
+/// A note about which file of a folder is taken, if a folder was named.
+fn taken_from_folder(named: &Path, taken: &Path) -> Option<String> {
+    let (folder, file) = (named.display(), taken.display());
+    let kind = if RunFolder::holds_run(named) { "run folder; its encoder" } else { "folder; its network" };
+    (named != taken).then(|| format!("{folder} is a {kind} is used: {file}"))
 }
 
-fn file_hash(path: &Path) -> Result<String, RunError> {
+/// The hash of the checkpoint's bytes, of all files one after the other.
+fn hash_of(checkpoint: &Checkpoint) -> Result<String, RunError> {
     let mut hasher = blake3::Hasher::new();
-    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    read.map_err(|source| RunError::Read { path: path.into(), source })?;
+    for path in checkpoint.files() {
+        let read = File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        read.map_err(|source| RunError::Read { path: path.into(), source })?;
+    }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -8,4 +8,6 @@ mod mutations;
 mod real_checkpoint;
 mod safetensors_file;
 mod segmentation;
+mod shards;
 mod shipped_encoder;
+mod wrapped_names;

@@ -20,7 +20,8 @@ use super::{Checkpoint, CheckpointError};
 /// layout's usual one is taken.
 ///
 /// # Errors
-/// [`CheckpointError::Unrecognised`], [`CheckpointError::Ambiguous`], [`CheckpointError::UnknownEncoder`],
+/// [`CheckpointError::Unrecognised`], [`CheckpointError::OtherNetwork`], [`CheckpointError::Unmerged`],
+/// [`CheckpointError::Ambiguous`], [`CheckpointError::UnknownEncoder`],
 /// [`CheckpointError::UnknownArchitecture`], [`CheckpointError::NotATensor`], [`CheckpointError::Duplicate`] and
 /// [`CheckpointError::Mismatched`] when most tensors have another shape than the network's.
 pub fn recognise(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<Recognised, CheckpointError> {
@@ -58,8 +59,5 @@ fn recognise_by_names(checkpoint: &Checkpoint, encoder: Option<&str>) -> Result<
             return search.recognised(None, found, encoder);
         }
     }
-    Err(near_miss.unwrap_or_else(|| CheckpointError::Unrecognised {
-        path: checkpoint.path().into(),
-        prefixes: search.first_components(),
-    }))
+    Err(near_miss.unwrap_or_else(|| search.unrecognised()))
 }

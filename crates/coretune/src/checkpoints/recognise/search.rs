@@ -10,6 +10,8 @@ use super::recognised::Recognised;
 use crate::checkpoints::architecture::{Shapes, architecture_of};
 use crate::checkpoints::layouts::{AVERAGED_CONTAINERS, Layout, is_counter};
 use crate::checkpoints::names::{Names, SPELLINGS, Spelling, without_wrappers};
+use crate::checkpoints::other_networks::other_network;
+use crate::checkpoints::unmerged::{Unmerged, name_of_weight, unmerged};
 use crate::checkpoints::{Checkpoint, CheckpointError};
 use crate::models::Architecture;
 
@@ -90,10 +92,46 @@ impl<'a> Search<'a> {
             .filter(|name| !is_counter(name))
             .filter_map(|name| Some((spelling.target(name)?, format!("{prefix}{name}"))))
             .collect();
+        self.refuse_unmerged(&names)?;
         let architecture = self.architecture(&names, spelling, prefix)?;
         let mismatched = self.check(&architecture, &names, spelling, prefix)?;
         names.retain(|target, _| mismatched.iter().all(|tensor| tensor.target != *target));
         Ok(Some(EncoderInFile { encoder, prefix: prefix.into(), architecture, names, mismatched }))
+    }
+
+    /// Refuses tensors of a backbone that are only parts of weights.
+    fn refuse_unmerged(&self, names: &BTreeMap<String, String>) -> Result<(), CheckpointError> {
+        match names.iter().find_map(|(target, name)| Some((name, unmerged(target)?))) {
+            Some((name, part)) => Err(self.unmerged(self.source(name), part)),
+            None => Ok(()),
+        }
+    }
+
+    fn unmerged(&self, name: &str, Unmerged { what, mend }: Unmerged) -> CheckpointError {
+        CheckpointError::Unmerged { path: self.path().into(), name: name.into(), what, mend }
+    }
+
+    /// Why there is no backbone: another network, or one whose weights are in parts; else where the names start.
+    pub(super) fn unrecognised(&self) -> CheckpointError {
+        let path = self.path().into();
+        let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some(network) = other_network(&names, |name| self.shape(name).to_vec()) {
+            return CheckpointError::OtherNetwork { path, network };
+        }
+        let of_backbone = |name: &str| {
+            let weight = name_of_weight(name);
+            let prefix = |anchor: &str| weight.strip_suffix(anchor).is_some_and(ends_a_component);
+            SPELLINGS
+                .iter()
+                .flat_map(|spelling| spelling.anchors.iter().copied().flatten())
+                .any(|anchor| prefix(anchor))
+        };
+        let is_flat = |name: &str| name.ends_with("flat_param");
+        let part = self.checkpoint.tensors().keys().find_map(|name| {
+            let part = unmerged(name)?;
+            (of_backbone(name) || is_flat(name)).then(|| self.unmerged(name, part))
+        });
+        part.unwrap_or_else(|| CheckpointError::Unrecognised { path, prefixes: self.first_components() })
     }
 
     /// The network that the shapes imply.
@@ -222,7 +260,7 @@ impl<'a> Search<'a> {
     }
 
     /// The first components of all names, with counts, most frequent first.
-    pub(super) fn first_components(&self) -> Vec<String> {
+    fn first_components(&self) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for name in self.checkpoint.tensors().keys() {
             let end = name.match_indices('.').nth(1).map_or(name.len(), |(dot, _)| dot);
