@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coretune::checkpoints::safetensors_file;
-use coretune::config::{Layers, PretrainConfig, RunConfig};
+use coretune::config::{Layers, PretrainConfig, RunConfig, SegmentationConfig};
 use coretune::models::{Architecture, Backbone, Family, Stem};
 use coretune::random::{Purpose, stream};
 use coretune::run_folder::RunKind;
@@ -41,6 +41,19 @@ impl SmallWorld {
     pub fn unlabelled(images: usize) -> Self {
         let world = SmallWorld::empty();
         write_images(&world.data(), images, [128; 3], 0);
+        world
+    }
+
+    /// Images of 32 x 32 pixels with masks: so many in `data/train` and `data/trainannot`, half as many for validation and for
+    /// test. Each shows a blue ground (class 0) with a green (1) and a red rectangle (2) under noise; the mask's first row is
+    /// ignored.
+    pub fn with_masks(train: usize) -> Self {
+        let world = SmallWorld::empty();
+        for (first, split, images) in [(0, "train", train), (500, "val", train / 2), (700, "test", train / 2)] {
+            for index in 0..images {
+                write_scene(&world.data(), split, index, first + index as u64);
+            }
+        }
         world
     }
 
@@ -95,6 +108,24 @@ impl SmallWorld {
         layers.validate_pretraining().expect("a valid configuration")
     }
 
+    /// Two epochs of Core-tuning on pixels, crops of 32 pixels, an FCN head, with `settings` over it.
+    pub fn segmentation(&self, settings: &[&str]) -> SegmentationConfig {
+        let own = [
+            assignment("checkpoint.path", &self.checkpoint()),
+            assignment("data.dir", &self.data()),
+            "segmentation.head=fcn".into(),
+            "segmentation.crop=32".into(),
+            "segmentation.output_stride=8".into(),
+            "train.epochs=2".into(),
+            "train.batch_size=4".into(),
+            "train.log_every=1".into(),
+            "run.device=cpu".into(),
+            "run.threads=1".into(),
+        ];
+        let layers = layers(Layers::defaults_of(RunKind::Segmentation), &own, settings);
+        layers.validate_segmentation().expect("a valid configuration")
+    }
+
     fn write_checkpoint(&self) {
         let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
         let backbone = Backbone::new(&architecture, 7, tch::Device::Cpu).expect("a small network");
@@ -132,4 +163,37 @@ fn noisy(colour: [u8; 3], number: u64) -> Vec<u8> {
             .map(|value| value.saturating_add(random.random_range(0..40)).saturating_sub(20)),
     );
     bytes
+}
+
+/// Side of a scene, pixels.
+const SCENE: usize = 32;
+
+/// An image with its mask: rectangles of 8 x 16 pixels at places that the number decides.
+fn write_scene(data: &Path, split: &str, index: usize, number: u64) {
+    let mut random = stream(number, Purpose::Augmentation, 1, 0);
+    let mut labels = vec![0u8; SCENE * SCENE];
+    for class in [1u8, 2] {
+        let (left, top) = (8 * random.random_range(0..3), 8 * random.random_range(0..3));
+        for y in top..top + SCENE / 2 {
+            for x in left..left + SCENE / 4 {
+                labels[y * SCENE + x] = class;
+            }
+        }
+    }
+    let mut pixels = Vec::with_capacity(3 * labels.len());
+    for &label in &labels {
+        let (_, colour) = CLASSES[usize::from(label)];
+        pixels.extend(colour.map(|value: u8| value.saturating_add(random.random_range(0..40)).saturating_sub(20)));
+    }
+    labels[..SCENE].fill(255);
+    for (folder, name, kind, bytes) in [
+        (split.to_string(), format!("{index}.ppm"), "P6", pixels),
+        (format!("{split}annot"), format!("{index}.pgm"), "P5", labels),
+    ] {
+        let folder = data.join(folder);
+        fs::create_dir_all(&folder).expect("a temporary folder");
+        let mut file = format!("{kind} {SCENE} {SCENE} 255\n").into_bytes();
+        file.extend(bytes);
+        fs::write(folder.join(name), file).expect("a temporary file");
+    }
 }

@@ -128,7 +128,7 @@ fn check_method(objective: &dyn Objective) -> Result<(), RunError> {
         (needs.views > 1, "several views of each image"),
         (needs.preparation > 0, "whole images before the first step"),
         (needs.probe, "the linear probe of whole images"),
-        (!needs.steps, "a probe in place of training"),
+        (!needs.steps, "the linear probe of whole images"),
         (!needs.divisible, "whole images"),
     ];
     match reads.iter().find(|(reads, _)| *reads) {

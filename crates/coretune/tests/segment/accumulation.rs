@@ -1,0 +1,116 @@
+use std::cell::RefCell;
+
+use coretune::data::Batch;
+use coretune::losses::{Focus, labelled_pixels};
+use coretune::models::{
+    Architecture, Backbone, DenseHeadKind, Family, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
+    SegmenterHeads, Stem,
+};
+use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
+use coretune::segment::PixelRows;
+use coretune::train::{Accumulation, StepInput, gradients};
+use tch::{Device, Kind, Tensor};
+
+fn network(kind: DenseHeadKind) -> Segmenter {
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Imagenet, width: 0.25 };
+    let backbone = Backbone::dilated(&architecture, OutputStride::Eight, 3, Device::Cpu).unwrap();
+    let heads = SegmenterHeads { kind, classes: 3, auxiliary: true, dropout: 0.5 };
+    let mut network = Segmenter::new(backbone, &heads, Normalisation::IMAGENET, 3).unwrap();
+    network.freeze_batch_norm();
+    let width = network.embedding_width();
+    network.with_projection(ProjectionHead::with_hidden(width, 32, 16, 3, Device::Cpu).unwrap()).unwrap()
+}
+
+/// Six images of 32 pixels; masks of blocks, every fifth pixel ignored, and all of the last image's.
+fn batch(labelled: bool) -> Batch {
+    tch::manual_seed(5);
+    let images = Tensor::randint(256, [6, 32, 32, 3], (Kind::Uint8, Device::Cpu));
+    let blocks = Tensor::randint(3, [6, 4, 4], (Kind::Uint8, Device::Cpu));
+    let masks = blocks.repeat_interleave_self_int(8, 1, None).repeat_interleave_self_int(8, 2, None);
+    let ignored = Tensor::arange(6 * 32 * 32, (Kind::Int64, Device::Cpu)).remainder(5).eq(0).view([6, 32, 32]);
+    let masks = masks.masked_fill(&ignored, 255);
+    let _ = masks.narrow(0, 5, 1).fill_(255);
+    let masks = if labelled { masks } else { masks.full_like(255) };
+    Batch { images, labels: Vec::new(), masks: Some(masks), indices: vec![4, 0, 9, 2, 7, 1] }
+}
+
+fn gradients_of(
+    network: &Segmenter,
+    objective: &mut dyn Objective,
+    batch: &Batch,
+    accumulation: Accumulation,
+) -> (Vec<Tensor>, f64) {
+    let masks = batch.masks.as_ref().unwrap();
+    let rows = PixelRows {
+        network,
+        batch,
+        masks,
+        labelled: labelled_pixels(masks).unwrap(),
+        draw: (9, 4),
+        per_class: 4,
+        label_smoothing: 0.1,
+        sampled: RefCell::default(),
+    };
+    let parameters = network.tensors("");
+    let weights: Vec<&Tensor> = parameters.iter().map(|entry| &entry.tensor).filter(|w| w.requires_grad()).collect();
+    let mut input = StepInput::new(network, objective, batch, (9, 4)).accumulated(accumulation).with_rows(&rows);
+    let (gradients, figures) = gradients(&mut input, &weights).unwrap();
+    let defined = gradients
+        .into_iter()
+        .zip(&weights)
+        .map(|(gradient, weight)| if gradient.defined() { gradient } else { weight.detach().zeros_like() });
+    (defined.collect(), figures.read().unwrap().0)
+}
+
+fn largest_difference(a: &[Tensor], b: &[Tensor]) -> f64 {
+    let norm = |tensor: &Tensor| tensor.norm().double_value(&[]);
+    let relative = |(a, b): (&Tensor, &Tensor)| norm(&(a - b)) / norm(a).max(1e-6);
+    a.iter().zip(b).map(relative).fold(0.0, f64::max)
+}
+
+fn objectives() -> Vec<Box<dyn Objective>> {
+    let focus = Focus { exponent: 1.0, detached: false };
+    vec![
+        Box::new(CrossEntropy { label_smoothing: 0.1 }),
+        Box::new(SupervisedContrastive { eta: 0.1, temperature: 0.1, label_smoothing: 0.1 }),
+        Box::new(CoreTuning {
+            pairs: PairScheme::Own,
+            eta: 0.1,
+            alpha: 1.0,
+            temperature: 0.1,
+            focus,
+            label_smoothing: 0.1,
+        }),
+    ]
+}
+
+/// Dropout and an auxiliary head included: the zeros are the same in both passes.
+#[test]
+fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
+    let batch = batch(true);
+    for kind in [DenseHeadKind::DeepLabV3, DenseHeadKind::Fcn] {
+        let network = network(kind);
+        for mut objective in objectives() {
+            let (whole, loss) = gradients_of(&network, &mut *objective, &batch, Accumulation::Whole);
+            assert!(loss > 0.1, "{loss}");
+            for part in [1, 2, 4] {
+                let (exact, same) = gradients_of(&network, &mut *objective, &batch, Accumulation::Exact { part });
+                let off = largest_difference(&whole, &exact);
+                assert!(off <= 2e-4, "{} {kind}, parts of {part}: off by {off:e}", objective.name());
+                assert!((loss - same).abs() < 1e-5, "{loss} {same}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_without_labelled_pixels_has_loss_and_gradient_zero() {
+    let (batch, network) = (batch(false), network(DenseHeadKind::Fcn));
+    for mut objective in objectives() {
+        for accumulation in [Accumulation::Whole, Accumulation::Exact { part: 4 }] {
+            let (gradients, loss) = gradients_of(&network, &mut *objective, &batch, accumulation);
+            assert!(loss.abs() == 0.0, "{loss}");
+            assert!(gradients.iter().all(|gradient| gradient.abs().max().double_value(&[]) == 0.0));
+        }
+    }
+}
