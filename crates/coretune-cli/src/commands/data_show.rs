@@ -3,7 +3,7 @@
 use coretune::config::{Input, Layers};
 use coretune::data::{ContactSheet, DataError, Dataset, Role, Split};
 use coretune::train::TrainError;
-use coretune::transforms::{SegmentationAugmentation, Transform};
+use coretune::transforms::Transform;
 use serde::Serialize;
 
 use crate::args::{DataShow as Arguments, Flags};
@@ -40,7 +40,8 @@ struct Color {
 
 pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
-    let data = flags.over(Layers::defaults())?.data_section(&arguments.dir)?;
+    let layers = flags.over(Layers::defaults())?;
+    let (data, segmentation) = (layers.data_section(&arguments.dir)?, layers.segmentation_section());
     let dataset = Dataset::open(&data.dir, &data.options()).map_err(TrainError::from)?;
     let role = match arguments.split.as_str() {
         "train" => Role::Train,
@@ -48,11 +49,12 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         _ => Role::Validation,
     };
     let split = chosen(&dataset, role).map_err(TrainError::from)?;
-    let size = split.load(0).map_err(TrainError::from)?.dimensions();
-    let input = Input::of_new_network(size.0.min(size.1));
+    let (width, height) = split.load(0).map_err(TrainError::from)?.dimensions();
+    let smaller_side = width.min(height);
+    let input = Input::of_new_network(smaller_side);
     let transform = if split.masks().is_some() {
-        let crop = data.img_size.map_or(size.0.min(size.1), |size| size as u32);
-        SegmentationAugmentation::new(crop).transform(data.interpolation)
+        let (crop, mean) = (segmentation.crop_of(smaller_side), data.mean.unwrap_or(input.mean));
+        segmentation.augmentation(crop, mean).transform(data.interpolation)
     } else {
         let size = data.img_size.unwrap_or(input.img_size) as u32;
         Transform::train(data.augment.unwrap_or(input.augment), size, data.interpolation)

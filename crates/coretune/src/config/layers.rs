@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, Origin};
 use super::recipes;
-use super::sections::{DataSection, RunSection, find_setting, settings};
+use super::sections::{DataSection, RunSection, SegmentationSection, find_setting, settings};
 use crate::files::regular_file;
 use crate::objectives::Method;
 use crate::settings::{Refusal, RunKind, Setting};
@@ -193,6 +193,15 @@ impl Layers {
             DataSection { dir: dir.into(), ..section.expect("the table of settings has checked every value") };
         section.check()?;
         Ok(section)
+    }
+
+    /// The section `segmentation` by itself, for commands that show its images.
+    ///
+    /// # Panics
+    /// Never: every value was checked as it was added.
+    pub fn segmentation_section(&self) -> SegmentationSection {
+        let section = self.to_table().remove("segmentation").unwrap_or_else(|| Value::Table(Table::new()));
+        SegmentationSection::deserialize(section).expect("the table of settings has checked every value")
     }
 
     /// Everything so far, as sections of TOML.

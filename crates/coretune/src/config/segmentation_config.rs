@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::automatic::{self, Input};
+use super::automatic::Input;
 use super::choices::{Accumulation, HeadInit};
 use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
@@ -104,7 +104,7 @@ impl SegmentationConfig {
         usual: &Input,
         (num_classes, smaller_side): (i64, u32),
     ) -> (SegmentationConfig, Input) {
-        let crop = self.segmentation.crop.unwrap_or_else(|| automatic::crop(smaller_side));
+        let crop = self.segmentation.crop_of(smaller_side);
         let input = Input {
             img_size: crop,
             mean: self.data.mean.unwrap_or(usual.mean),

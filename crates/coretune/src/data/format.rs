@@ -26,6 +26,8 @@ pub enum Format {
     ImageMasks,
     /// PASCAL VOC: `JPEGImages`, `SegmentationClass`, and lists of names in `ImageSets/Segmentation`.
     Voc,
+    /// Cityscapes: `leftImg8bit/<split>/<city>/*` and `gtFine/<split>/<city>/*`, with the 19 classes that are evaluated.
+    Cityscapes,
 }
 
 impl Serialize for Format {
@@ -44,6 +46,7 @@ impl fmt::Display for Format {
             Format::Idx => "idx",
             Format::ImageMasks => "images and masks",
             Format::Voc => "VOC",
+            Format::Cityscapes => "Cityscapes",
         })
     }
 }

@@ -15,7 +15,6 @@ use crate::models::{
 use crate::objectives::{Needs, Objective};
 use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
 use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages};
-use crate::transforms::SegmentationAugmentation;
 
 /// Width of the hidden layer of the projection head on rows of a map.
 const HIDDEN: i64 = 256;
@@ -199,13 +198,7 @@ impl SegmentationTask {
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let (section, config) = (&self.config.segmentation, &self.config);
-        let augmentation = SegmentationAugmentation {
-            scale: (section.least_scale, section.most_scale),
-            rotation: section.rotation,
-            jitter: section.jitter,
-            beyond: self.input.mean.map(|mean| (255.0 * mean).round() as u8),
-            ..SegmentationAugmentation::new(self.input.img_size as u32)
-        };
+        let augmentation = section.augmentation(self.input.img_size, self.input.mean);
         Ok(TrainingImages {
             split: self.splits.train.clone(),
             sampling: Sampling::Shuffle { batch_size: config.train.effective_batch() },

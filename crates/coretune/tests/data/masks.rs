@@ -179,6 +179,37 @@ fn an_export_of_a_label_tool_in_the_form_of_voc_has_classes_of_its_own() {
 }
 
 #[test]
+fn cityscapes_has_the_classes_that_are_evaluated() {
+    let save_city = |root: &Path, split: &str, kind: &str, mask: &GrayImage| {
+        let name = format!("{split}/ulm/ulm_000000_000019");
+        fs::create_dir_all(root.join(format!("leftImg8bit/{split}/ulm"))).unwrap();
+        image().save(root.join(format!("leftImg8bit/{name}_leftImg8bit.png"))).unwrap();
+        mask.save_with_folder(&root.join(format!("gtFine/{name}_gtFine_{kind}.png")));
+    };
+    // Road, car and what is ignored, by both kinds of numbers.
+    for (kind, numbers) in [("labelTrainIds", [0, 13, 255]), ("labelIds", [7, 26, 4])] {
+        let folder = tempfile::tempdir().unwrap();
+        for split in ["train", "val", "test"] {
+            save_city(folder.path(), split, kind, &grey(|x| numbers[usize::from(class_at(x))]));
+        }
+        let data = open(&folder);
+        assert_eq!((data.format, data.classes.len()), (Format::Cityscapes, 19), "{kind}");
+        assert_eq!((data.classes[0].as_str(), data.classes[13].as_str()), ("road", "car"));
+        let sizes = [&data.train, &data.validation, &data.test].map(|split| split.as_ref().map(Split::len));
+        assert_eq!(sizes, [Some(1), Some(1), None]);
+        let mask = data.train.unwrap().load_pair(0).unwrap().1.unwrap();
+        assert_eq!(mask, grey(|x| [0, 13, 255][usize::from(class_at(x))]), "{kind}");
+    }
+}
+
+#[test]
+fn a_folder_that_holds_a_voc_devkit_holds_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    voc(&folder.path().join("VOCdevkit/VOC2012"));
+    assert!(coretune::data::holds_masks(folder.path(), &DatasetOptions::default()).unwrap());
+}
+
+#[test]
 fn swapped_folders_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {

@@ -6,6 +6,7 @@ use crate::config::automatic;
 use crate::models::DenseHeadKind;
 use crate::settings::OnResume::Fixed;
 use crate::settings::{Kind, Range, RunKind, Setting, auto, setting};
+use crate::transforms::SegmentationAugmentation;
 
 /// The network for pixels, and how images become its crops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,24 @@ pub struct SegmentationSection {
     pub jitter: f64,
     /// Positions of each class and image that become rows of the method.
     pub pixels_per_class: usize,
+}
+
+impl SegmentationSection {
+    /// Height and width of a crop, where the smaller side of the first training image has so many pixels.
+    pub fn crop_of(&self, smaller_side: u32) -> i64 {
+        self.crop.unwrap_or_else(|| automatic::crop(smaller_side))
+    }
+
+    /// How training images and their masks are varied; `mean` is that of red, green and blue.
+    pub fn augmentation(&self, crop: i64, mean: [f64; 3]) -> SegmentationAugmentation {
+        SegmentationAugmentation {
+            scale: (self.least_scale, self.most_scale),
+            rotation: self.rotation,
+            jitter: self.jitter,
+            beyond: mean.map(|mean| (255.0 * mean).round() as u8),
+            ..SegmentationAugmentation::new(crop as u32)
+        }
+    }
 }
 
 const SEGMENTATION: &[RunKind] = &[RunKind::Segmentation];

@@ -9,8 +9,8 @@ pub(super) struct Found {
     pub(super) format: Format,
     /// In the order of [`Role::ALL`](crate::data::Role).
     pub(super) splits: [Option<Pairs>; 3],
-    /// Classes that the layout has by itself, and the colour of ignored pixels.
-    pub(super) usual_classes: Option<(Vec<NamedClass>, [u8; 3])>,
+    /// Classes that the layout has by itself.
+    pub(super) usual_classes: Option<UsualClasses>,
     /// Folders in which a file of classes may lie.
     pub(super) class_folders: Vec<PathBuf>,
     pub(super) left_out: LeftOut,
@@ -21,4 +21,15 @@ pub(super) struct Found {
 pub(super) struct Pairs {
     pub(super) images: Vec<PathBuf>,
     pub(super) masks: Vec<PathBuf>,
+}
+
+/// The classes of a public data set.
+#[derive(Debug)]
+pub(super) struct UsualClasses {
+    /// By number.
+    pub(super) classes: Vec<NamedClass>,
+    /// Numbers among them that are ignored.
+    pub(super) ignored: Vec<u16>,
+    /// The colour of ignored pixels.
+    pub(super) ignored_color: Option<[u8; 3]>,
 }

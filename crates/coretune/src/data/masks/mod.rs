@@ -1,7 +1,7 @@
 //! Images with a mask each: the class of every pixel.
 //!
 //! ```text
-//! pairs, voc   which file is the mask of which image
+//! pairs, voc, cityscapes   which file is the mask of which image
 //! class_file   names and colours of the classes
 //! stored       a mask as its file has it: numbers (grey, or the indices of a palette) or colours
 //! swapped      folders of images and masks that have been exchanged
@@ -10,6 +10,7 @@
 //! ```
 
 pub(super) mod check;
+mod cityscapes;
 mod class_file;
 mod coding;
 mod found;

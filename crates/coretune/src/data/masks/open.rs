@@ -7,7 +7,7 @@ use super::found::{Found, Pairs};
 use super::set::Masks;
 use super::stored::decode_mask;
 use super::swapped::refuse_swapped;
-use super::{MaskCoding, class_file, pairs, voc};
+use super::{MaskCoding, cityscapes, class_file, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
 use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
 
@@ -16,8 +16,7 @@ use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, 
 /// The classes are those of the file of classes; without one they are the numbers up to the largest in the masks of the
 /// training split (of all splits without one), which are read for it.
 pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Dataset>, DataError> {
-    let voc = voc::read(root, options)?;
-    let Some(found) = voc.map_or_else(|| pairs::read(root, options), |voc| Ok(Some(voc)))? else { return Ok(None) };
+    let Some(found) = find(root, options)? else { return Ok(None) };
     if found.splits.iter().all(Option::is_none) {
         return Err(DataError::NoImages { path: root.to_path_buf(), left_out: found.left_out });
     }
@@ -42,7 +41,17 @@ pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Opt
 /// # Errors
 /// [`DataError`] for folders that cannot be listed, and for images with several masks.
 pub fn holds_masks(root: &Path, options: &DatasetOptions) -> Result<bool, DataError> {
-    Ok(pairs::read(root, options)?.is_some())
+    Ok(find(root, options)?.is_some())
+}
+
+/// What the first layout that fits has.
+fn find(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    for read in [voc::read, cityscapes::read, pairs::read] {
+        if let Some(found) = read(root, options)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn split_of(pairs: Pairs, coding: &Arc<MaskCoding>) -> Result<Split, DataError> {
@@ -58,9 +67,10 @@ fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataErr
     if let Some(file) = found.class_folders.iter().find_map(|folder| class_file::find(folder)) {
         return MaskCoding::of_classes(&class_file::read(&file)?, options);
     }
-    if let Some((classes, ignored)) = &found.usual_classes {
-        let mut coding = MaskCoding::of_classes(classes, options)?;
-        coding.ignore_color(*ignored);
+    if let Some(usual) = &found.usual_classes {
+        let ignored = options.ignored.iter().chain(&usual.ignored).copied().collect();
+        let mut coding = MaskCoding::of_classes(&usual.classes, &MaskOptions { ignored, ..*options })?;
+        usual.ignored_color.into_iter().for_each(|color| coding.ignore_color(color));
         return Ok(coding);
     }
     let listed: Vec<&Pairs> = match &found.splits[0] {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::class_file::NamedClass;
 use super::coding::class_color;
-use super::found::{Found, Pairs};
+use super::found::{Found, Pairs, UsualClasses};
 use crate::data::folder::{lines_of, names_in};
 use crate::data::left_out::{LeftOut, Reason};
 use crate::data::role::role_of;
@@ -70,7 +70,11 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     Ok(Some(Found {
         format: Format::Voc,
         splits,
-        usual_classes: Some((classes.collect(), class_color(255))),
+        usual_classes: Some(UsualClasses {
+            classes: classes.collect(),
+            ignored: Vec::new(),
+            ignored_color: Some(class_color(255)),
+        }),
         class_folders: vec![folder, root.to_path_buf()],
         left_out,
     }))
