@@ -179,6 +179,16 @@ fn tables(world: &World) -> Vec<Case> {
             2,
             &["`filename`, `path`", "--image-column NAME"],
         ),
+        case(
+            "a table beside folders of classes",
+            {
+                let place = Place::sound(world, "beside-table");
+                place.file("labels.csv", b"filename,class\ntrain/cat/1.ppm,cat\n");
+                place.check()
+            },
+            2,
+            &["`labels.csv`", "move the table elsewhere"],
+        ),
         case("a table in UTF-16 without its mark", bytes("utf-16.csv", &utf16), 2, &["UTF-16", "save it as UTF-8"]),
         case(
             "a table in another encoding",

@@ -97,6 +97,8 @@ pub(super) struct Columns {
     pub(super) split: Option<usize>,
     /// A column that holds the splits if all its values are names of splits.
     pub(super) maybe_split: Option<usize>,
+    /// Whether both have the names that the documentation asks for, or were named.
+    pub(super) certain: bool,
 }
 
 impl Columns {
@@ -117,7 +119,10 @@ impl Columns {
             [only] if split.is_none() && ![image, label].contains(&only) => Some(only),
             _ => None,
         };
-        Ok(Columns { image, label, split, maybe_split })
+        let is_certain =
+            |column: Column| column.named_in(options).is_some() || !header.called(column.names()[0]).is_empty();
+        let certain = is_certain(Column::Image) && is_certain(Column::Label);
+        Ok(Columns { image, label, split, maybe_split, certain })
     }
 
     /// How many of the two columns the header has, even if one of them is not clear.

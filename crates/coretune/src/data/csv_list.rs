@@ -39,11 +39,25 @@ fn in_folder(folder: &Path, options: &DatasetOptions, left_out: &mut LeftOut) ->
             Err(DataError::NoColumn { .. } | DataError::NoHeader { .. }) if has_ending(only, "tsv") => return Ok(None),
             table => table?,
         };
+        if (has_ending(only, "tsv") || !table.certain) && has_training_folders(folder)? {
+            return Err(DataError::TableOrFolders { path: folder.into(), table: only.clone() });
+        }
         if table.splits.is_some() || !options.names_any() {
             return in_table(table, options, left_out).map(Some);
         }
     }
     by_file_name(folder, &files, options, left_out)
+}
+
+/// Whether a folder with the name of the training split holds folders, as those of classes.
+fn has_training_folders(folder: &Path) -> Result<bool, DataError> {
+    for name in names_in(folder)?.iter().filter(|name| role_of(name) == Some(Role::Train)) {
+        let split = folder.join(name);
+        if split.is_dir() && names_in(&split)?.iter().filter(|class| split.join(class).is_dir()).count() > 1 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The table beside which there is none: of several, the only CSV where no TSV has the name of a split.

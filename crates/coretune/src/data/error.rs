@@ -147,6 +147,9 @@ pub enum DataError {
     /// One column was named for paths and labels.
     #[error("the column `{name}` of {} cannot be both the paths of the images and the labels", path.display())]
     OneColumnForBoth { path: PathBuf, name: String },
+    /// A table lies beside folders of classes.
+    #[error("{} holds the table `{table}` and folders of classes: either could be the data", path.display())]
+    TableOrFolders { path: PathBuf, table: String },
     /// A column was named for data that is not a table.
     #[error("{} is not a table with a column `{name}`: it holds {format}", path.display())]
     ColumnOfNoTable { path: PathBuf, name: String, format: Format },
@@ -354,6 +357,9 @@ impl DataError {
             }
             DataError::NoSuchColumn { .. } | DataError::OneColumnForBoth { .. } => {
                 "name the columns with {data.image_column} and {data.label_column}"
+            }
+            DataError::TableOrFolders { .. } => {
+                "to read the table, name the file instead of its folder; to read the folders, move the table elsewhere"
             }
             DataError::ColumnOfNoTable { .. } => {
                 "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"

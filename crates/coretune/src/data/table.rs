@@ -17,6 +17,8 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     /// The values of the column of splits, if there is one.
     pub(super) splits: Option<Vec<SplitValue>>,
+    /// Whether its columns have the names that the documentation asks for, or were named.
+    pub(super) certain: bool,
 }
 
 pub(super) struct Row {
@@ -61,7 +63,8 @@ impl Table {
             Some(maybe) if source.all_are_splits(maybe, options)? => Some(maybe),
             _ => columns.split,
         };
-        let mut table = Table { path: path.into(), rows: Vec::new(), splits: split.map(|_| Vec::new()) };
+        let (splits, certain) = (split.map(|_| Vec::new()), columns.certain);
+        let mut table = Table { path: path.into(), rows: Vec::new(), splits, certain };
         for record in reader.records() {
             let record = record.map_err(|error| source.broken(&error))?;
             // Spreadsheets end a table with rows of separators alone.

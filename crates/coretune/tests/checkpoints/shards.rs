@@ -7,11 +7,13 @@ use std::path::Path;
 
 use coretune::checkpoints::{Checkpoint, CheckpointError, inspect, load_backbone, recognise, safetensors_file};
 use coretune::models::{Architecture, Family, Stem};
+use coretune::random::{Purpose, stream};
+use coretune_testing::alter;
 use serde_json::json;
 use tch::Tensor;
 use tempfile::TempDir;
 
-use crate::fixture::{assert_values, expected, zeroed};
+use crate::fixture::{assert_values, expected, unpack, zeroed};
 
 const NARROW: Architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 1.0 / 16.0 };
 const INDEX: &str = "model.safetensors.index.json";
@@ -80,6 +82,34 @@ fn a_folder_of_hugging_face_with_one_file_is_read() {
     write_shard(folder.path(), "model.safetensors", &tensors());
     let report = inspect(folder.path(), None).unwrap();
     assert_eq!((report.container, report.file.as_str(), report.coverage), ("safetensors", "model.safetensors", 1.0));
+}
+
+#[test]
+fn shards_of_torch_are_read_too() {
+    let folder = TempDir::new().unwrap();
+    let shard = unpack("hugging_face_base.bin", &folder);
+    let names: Vec<String> = Checkpoint::open(&shard).unwrap().tensors().keys().cloned().collect();
+    let map: Map = names.iter().map(|name| (name.clone(), "hugging_face_base.bin".into())).collect();
+    fs::write(folder.path().join("pytorch_model.bin.index.json"), json!({"weight_map": map}).to_string()).unwrap();
+    let report = inspect(folder.path(), None).unwrap();
+    assert_eq!((report.layout, report.container, report.coverage), ("hugging-face", "shards", 1.0));
+}
+
+#[test]
+fn an_index_altered_at_random_opens_or_is_refused() {
+    let (folder, _) = sharded();
+    let whole = fs::read(folder.path().join(INDEX)).unwrap();
+    for case in 0..200 {
+        let mut random = stream(20_261_128, Purpose::Subset, 0, case);
+        let mut altered = whole.clone();
+        for _ in 0..=case % 3 {
+            alter(&mut altered, &whole, &mut random);
+        }
+        fs::write(folder.path().join(INDEX), &altered).unwrap();
+        if let Ok(checkpoint) = Checkpoint::open(folder.path()) {
+            let _ = recognise(&checkpoint, None);
+        }
+    }
 }
 
 #[test]

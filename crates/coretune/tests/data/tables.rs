@@ -220,6 +220,32 @@ fn a_tsv_of_other_things_beside_image_folders_stays_out_of_the_way() {
 }
 
 #[test]
+fn a_table_beside_folders_of_classes_is_refused_unless_its_columns_have_the_names_of_the_documentation() {
+    let folder = tempdir().unwrap();
+    for (name, colour) in [("train/cat/1.png", 1), ("train/dog/2.png", 2), ("test/cat/3.png", 3)] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, png(colour)).unwrap();
+    }
+    let rows = "train/cat/1.png,cat\ntrain/dog/2.png,dog\n";
+    let open = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        let (of_folder, of_table) = (
+            Dataset::open(folder.path(), &DatasetOptions::default()),
+            Dataset::open(&path, &DatasetOptions::default()),
+        );
+        fs::remove_file(path).unwrap();
+        assert_eq!(of_table.unwrap().train.unwrap().len(), 2, "the table itself: {name}");
+        of_folder.map(|data| data.format)
+    };
+    let unclear = |format: Result<Format, DataError>| matches!(format, Err(DataError::TableOrFolders { .. }));
+    assert!(unclear(open("labels.csv", &format!("filename,class\n{rows}"))));
+    assert!(unclear(open("labels.tsv", &format!("image_path,label\n{rows}").replace(',', "\t"))));
+    assert_eq!(open("labels.csv", &format!("image_path,label\n{rows}")).unwrap(), Format::Csv);
+}
+
+#[test]
 fn a_file_with_a_backslash_in_its_name_is_that_file() {
     let folder = images();
     fs::write(folder.path().join("a\\b.png"), png(3)).unwrap();
