@@ -123,6 +123,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.img_size", INPUT.common()),
     ("data.mean", PROBE),
     ("data.std", PROBE),
+    ("data.bit_depth_range", INPUT),
     ("data.interpolation", RESAMPLES),
     ("data.crop_pct", PROBE),
     ("data.augment", SHOWS.common()),

@@ -230,6 +230,9 @@ pub(crate) struct DataCheck {
     /// Labelled images
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Also find images that resemble each other, by a perceptual hash; --json lists all
+    #[arg(long)]
+    pub(crate) near_duplicates: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

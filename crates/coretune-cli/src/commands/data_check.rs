@@ -24,6 +24,11 @@ struct Page<'a> {
 pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let data = flags.over(Layers::defaults())?.data_section(&arguments.dir)?;
+    if arguments.near_duplicates && data.check != DataCheck::Full {
+        let found =
+            format!("--near-duplicates compares what images show, --data-check {} decodes none", data.check.name());
+        return Err(Failure::refused(found).hint("leave out --data-check"));
+    }
     let (dataset, unknown) =
         Dataset::open_known(&data.dir, &data.options()).map_err(coretune::train::TrainError::from)?;
     let description = dataset.describe();
@@ -34,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         printer.result("left out", omission)?;
     }
     let mut report = match data.check {
+        DataCheck::Full if arguments.near_duplicates => checked(&printer, &dataset, Depth::NearDuplicates, &data),
         DataCheck::Off => Report::default(),
         DataCheck::Quick => checked(&printer, &dataset, Depth::Quick, &data),
         DataCheck::Full => checked(&printer, &dataset, Depth::Full, &data),
@@ -67,11 +73,15 @@ fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSectio
 /// A line for each finding; an error when one of them would stop a run.
 fn show(printer: &Printer, report: &Report, check: DataCheck) -> Result<(), Failure> {
     for finding in &report.findings {
-        let label = if finding.severity == Severity::Stops { "stops" } else { "warning" };
+        let label = match finding.severity {
+            Severity::Stops => "stops",
+            Severity::Warns => "warning",
+            Severity::Notice => "notice",
+        };
         printer.result(label, finding)?;
     }
     match report.stops().count() {
-        0 if report.findings.is_empty() && check != DataCheck::Off => {
+        0 if report.warnings().next().is_none() && check != DataCheck::Off => {
             printer.result("sound", format_args!("no problems in {}", lines::count(report.images, "image")))
         }
         0 => Ok(()),

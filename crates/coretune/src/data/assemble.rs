@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::dataset::positions;
 use super::found::{Found, Listing};
+use super::resemblance::resembled;
 use super::{DataError, Dataset, Format, Role, Split};
 
 /// More classes than any labelled data set has; a label beyond is a mistake, not a reason to make a list.
@@ -22,6 +23,8 @@ pub struct UnknownClass {
     pub class: String,
     /// Its images there.
     pub images: usize,
+    /// The class of training whose name differs only by case, blanks, leading zeros or Unicode form.
+    pub resembles: Option<String>,
 }
 
 /// The data set, without the images of classes that training lacks, and these classes.
@@ -42,7 +45,10 @@ pub(super) fn assemble(root: &Path, found: Found) -> Result<(Dataset, Vec<Unknow
         let Some(listing) = listing else { continue };
         let path = listing.path.clone();
         let (known, others) = known_images(listing, &classes);
-        let of_class = |(class, images)| UnknownClass { split: role, path: path.clone(), class, images };
+        let of_class = |(class, images): (String, usize)| {
+            let resembles = resembled(&class, &classes).cloned();
+            UnknownClass { split: role, path: path.clone(), class, images, resembles }
+        };
         unknown.extend(others.into_iter().map(of_class));
         *split = Some(Split::new(known.images, known.labels, classes.clone())?);
     }

@@ -8,13 +8,20 @@ use image::{ImageError, ImageReader};
 use serde::Serialize;
 
 use super::assemble::UnknownClass;
-use super::decode::{instead_of_image, is_decoded};
+use super::bit_depth::{BitDepthRange, joined};
+use super::decode::{Decoded, instead_of_image, is_decoded};
 use super::masks::{MaskProblem, PixelCounts};
+use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
 use super::on_threads::{on_threads, processors};
+use super::resemblance::alike;
+use super::same_bytes::{Place, repetitions};
 use super::{DataError, ImageSource, Role, Split, masks};
 
 /// Images of the largest class for each of the smallest, above which a split is called imbalanced.
 pub const IMBALANCE: usize = 20;
+
+/// Pixels of the shorter side, below which an image is called tiny.
+pub const TINY: u32 = 8;
 
 /// Paths that a finding names.
 const EXAMPLES: usize = 3;
@@ -25,7 +32,9 @@ const STRETCH: usize = 256;
 /// How closely images are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Every image is decoded, and compared with those of the other splits by its bytes.
+    /// As [`Depth::Full`], and what the images show is compared too, by a perceptual hash.
+    NearDuplicates,
+    /// Every image is decoded, and compared with the others by its bytes.
     Full,
     /// Files are opened and their headers read.
     Quick,
@@ -47,23 +56,39 @@ pub enum Problem {
     ClassNotTested,
     /// Images of one split that lie in another too, byte for byte.
     Shared,
+    /// Images that have another label elsewhere, byte for byte the same.
+    TwoLabels,
+    /// Images that a class of a split holds twice, byte for byte.
+    Repeated,
+    /// Images that resemble others, but are not identical to them.
+    NearDuplicates,
+    /// Classes whose names differ only by case, blanks, leading zeros or Unicode form.
+    AlikeClasses,
     /// Classes of very different size.
     Imbalance,
+    /// Images of 16 bits that use a small part of their range.
+    BitDepth,
     /// Images smaller than the input of the network.
     Small,
+    /// Images of hardly any pixels.
+    Tiny,
+    /// Images whose pixels are all equal.
+    OneColour,
     /// Something about masks.
     #[serde(untagged)]
     Mask(MaskProblem),
 }
 
 /// What a problem means for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing is trained.
     Stops,
     /// The run goes on.
     Warns,
+    /// Worth knowing, and often right; a run does not mention it.
+    Notice,
 }
 
 /// Something that was found.
@@ -95,15 +120,37 @@ pub struct Report {
     /// Pixels of each class in the masks of each split.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pixels: Vec<PixelCounts>,
+    /// With [`Depth::NearDuplicates`], every image that resembles an earlier one, and that one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near_duplicates: Vec<NearDuplicate>,
     /// Positions of the unreadable images of each split, in the order in which the splits were given.
     #[serde(skip)]
     pub broken: Vec<Vec<usize>>,
+}
+
+/// An image that resembles another of its split, or of one that is listed before its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NearDuplicate {
+    /// The split of the image.
+    pub split: Role,
+    /// The image.
+    pub image: String,
+    /// The split of the other image.
+    pub other_split: Role,
+    /// The image that it resembles most.
+    pub other: String,
+    /// Bits in which their hashes differ, of 144.
+    pub distance: u32,
 }
 
 /// What an image showed of itself.
 struct Seen {
     content: Option<blake3::Hash>,
     size: (u32, u32),
+    one_colour: bool,
+    /// The least and the greatest value of an image of 16 bits.
+    values: Option<(u16, u16)>,
+    look: Option<Hash>,
 }
 
 impl Problem {
@@ -122,7 +169,7 @@ impl Report {
     pub fn add_unknown(&mut self, unknown: &[UnknownClass]) {
         for role in Role::ALL {
             let classes = unknown.iter().filter(|class| class.split == role);
-            let named = classes.map(|class| format!("{} ({})", class.class, images(class.images))).collect();
+            let named = classes.map(in_words).collect();
             self.findings.extend(finding(Problem::UnknownClass, Severity::Stops, role, named, ""));
         }
         self.sort();
@@ -165,9 +212,34 @@ impl Report {
         checked.broken
     }
 
+    /// Adds which images resemble each other, within and between splits.
+    fn add_near_duplicates(&mut self, splits: &[(Role, &Split)], looks: &[Look]) {
+        let name = |(split, index): Place| splits[split].1.images()[index].to_string();
+        let named = likenesses(looks).into_iter().map(|likeness| NearDuplicate {
+            split: splits[likeness.image.0].0,
+            image: name(likeness.image),
+            other_split: splits[likeness.other.0].0,
+            other: name(likeness.other),
+            distance: likeness.distance,
+        });
+        self.near_duplicates = named.collect();
+        for (split, other) in Role::ALL.into_iter().flat_map(|split| Role::ALL.map(|other| (split, other))) {
+            let pairs = self.near_duplicates.iter().filter(|near| (near.split, near.other_split) == (split, other));
+            let named = pairs.map(|near| format!("{} and {}", near.image, near.other)).collect();
+            let severity = if split == other { Severity::Notice } else { Severity::Warns };
+            let measure = if split == other { "others".into() } else { format!("images of {other}") };
+            self.findings.extend(finding(Problem::NearDuplicates, severity, split, named, &measure));
+        }
+    }
+
     /// Those that stop first, then by problem.
     fn sort(&mut self) {
-        self.findings.sort_by_key(|finding| (finding.severity == Severity::Warns, finding.problem));
+        self.findings.sort_by_key(|finding| (finding.severity, finding.problem));
+    }
+
+    /// The findings that a run reports.
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Warns)
     }
 
     /// The findings that stop a run.
@@ -189,11 +261,19 @@ pub fn check(
     let mut report = Report { images: total, ..Report::default() };
     let mut done = 0;
     let mut seen_before: Vec<(Role, HashMap<blake3::Hash, usize>)> = Vec::new();
+    let mut all_contents = Vec::new();
+    let looks = (depth == Depth::NearDuplicates).then(Looks::new);
+    let mut all_looks = Vec::new();
     for &(role, split) in splits {
         let mut seen = Vec::with_capacity(split.len());
         for stretch in split.images().chunks(STRETCH) {
             let lost = |image: &ImageSource| Err(DataError::Worker { message: image.to_string() });
-            seen.extend(on_threads(stretch, processors(), |image| look_at(image, depth), lost));
+            seen.extend(on_threads(
+                stretch,
+                processors(),
+                |image| look_at(image, depth, split.bit_depth(), looks.as_ref()),
+                lost,
+            ));
             done += stretch.len();
             progress(done, total);
         }
@@ -201,10 +281,11 @@ pub fn check(
         report.unreadable.extend_from_slice(&errors);
         let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
         report.findings.extend(finding(Problem::Unreadable, severity, role, errors, ""));
-        report.findings.extend(small(role, split, &seen, img_size));
+        report.findings.extend(bit_depth(role, split, &seen));
+        report.findings.extend(sizes(role, split, &seen, img_size));
         report.findings.extend(shared(role, split, &seen, &seen_before));
         let mut broken: Vec<usize> = (0..seen.len()).filter(|&index| seen[index].is_err()).collect();
-        if let (Some(masks), Depth::Full) = (split.masks(), depth) {
+        if let (Some(masks), Depth::Full | Depth::NearDuplicates) = (split.masks(), depth) {
             let sizes: Vec<_> = seen.iter().map(|seen| seen.as_ref().ok().map(|seen| seen.size)).collect();
             broken.extend(report.add_masks(
                 role,
@@ -216,20 +297,40 @@ pub fn check(
         }
         report.findings.extend(classes(role, split, &broken));
         report.broken.push(broken);
-        let contents = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.as_ref().ok()?.content?, index)));
-        seen_before.push((role, contents.collect()));
+        let number = all_contents.len();
+        all_looks.extend(seen.iter().enumerate().filter_map(|(index, seen)| {
+            let Seen { content, look, .. } = seen.as_ref().ok()?;
+            Some(Look { place: (number, index), content: (*content)?, hash: (*look)? })
+        }));
+        let contents: Vec<_> = seen.iter().map(|seen| seen.as_ref().ok()?.content).collect();
+        let known = contents.iter().enumerate().filter_map(|(index, content)| Some(((*content)?, index)));
+        seen_before.push((role, known.collect()));
+        all_contents.push(contents);
     }
+    report.findings.extend(same_bytes(splits, &all_contents));
+    report.add_near_duplicates(splits, &all_looks);
     report.sort();
     report
 }
 
-fn look_at(image: &ImageSource, depth: Depth) -> Result<Seen, DataError> {
+fn look_at(image: &ImageSource, depth: Depth, range: BitDepthRange, looks: Option<&Looks>) -> Result<Seen, DataError> {
     match depth {
-        Depth::Quick => Ok(Seen { content: None, size: size_in_header(image)? }),
-        Depth::Full => {
+        Depth::Quick => {
+            Ok(Seen { content: None, size: size_in_header(image)?, one_colour: false, values: None, look: None })
+        }
+        Depth::Full | Depth::NearDuplicates => {
             let bytes = image.bytes()?;
-            let size = image.decode(&bytes)?.dimensions();
-            Ok(Seen { content: Some(blake3::hash(&bytes)), size })
+            let Decoded { pixels, values } = image.decode(&bytes, range)?;
+            let first = pixels.get_pixel(0, 0);
+            let one_colour = pixels.pixels().all(|pixel| pixel == first);
+            Ok(Seen {
+                content: Some(blake3::hash(&bytes)),
+                size: pixels.dimensions(),
+                one_colour,
+                values,
+                // All images of one colour have the same hash.
+                look: looks.filter(|_| !one_colour).map(|looks| looks.of(&pixels)),
+            })
         }
     }
 }
@@ -259,14 +360,78 @@ fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataError> {
     }
 }
 
-fn small(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: Option<u32>) -> Option<Finding> {
-    let least = img_size?;
-    let pairs = split.images().iter().zip(seen);
-    let below = pairs.filter_map(|(image, seen)| {
-        let (width, height) = seen.as_ref().ok()?.size;
-        (width.min(height) < least).then(|| format!("{image} ({width} x {height})"))
-    });
-    finding(Problem::Small, Severity::Warns, role, below.collect(), &format!("{least} x {least} pixels"))
+/// Images of 16 bits that together use less than half of the values that are told apart.
+fn bit_depth(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Option<Finding> {
+    let values = |seen: &Result<Seen, DataError>| seen.as_ref().ok()?.values;
+    let (low, high) = seen.iter().map(values).fold(None, joined)?;
+    let range = split.bit_depth();
+    let width = |(low, high): (u16, u16)| u32::from(high.saturating_sub(low)) + 1;
+    let used = width((low.max(range.low()), high.min(range.high())));
+    if 2 * used > width((range.low(), range.high())) {
+        return None;
+    }
+    let deep = split.images().iter().zip(seen).filter(|(_, seen)| values(seen).is_some());
+    let named = deep.map(|(image, _)| image.to_string()).collect();
+    let measure = format!("{low} to {high} of {} to {}", range.low(), range.high());
+    finding(Problem::BitDepth, Severity::Warns, role, named, &measure)
+}
+
+/// What the sizes and the pixels of the images say, each image named once.
+fn sizes(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: Option<u32>) -> Vec<Finding> {
+    let (mut below, mut tiny, mut one_colour) = (Vec::new(), Vec::new(), Vec::new());
+    for (image, seen) in split.images().iter().zip(seen) {
+        let Ok(Seen { size: (width, height), one_colour: plain, .. }) = seen else { continue };
+        let shorter = *width.min(height);
+        let named = || format!("{image} ({width} x {height})");
+        if img_size.is_some_and(|least| shorter < least) {
+            below.push(named());
+        }
+        if shorter < TINY {
+            tiny.push(named());
+        } else if *plain {
+            one_colour.push(image.to_string());
+        }
+    }
+    let input = img_size.map(|least| format!("{least} x {least} pixels")).unwrap_or_default();
+    let least = format!("{TINY} x {TINY} pixels");
+    [
+        finding(Problem::Small, Severity::Warns, role, below, &input),
+        finding(Problem::Tiny, Severity::Notice, role, tiny, &least),
+        finding(Problem::OneColour, Severity::Notice, role, one_colour, ""),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Images that are identical to others but for the label, and those that a class holds twice.
+fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>]) -> Vec<Finding> {
+    let all: Vec<&Split> = splits.iter().map(|(_, split)| *split).collect();
+    let repetitions = repetitions(&all, contents);
+    let image = |(split, image): Place| &all[split].images()[image];
+    let labelled = |place: Place| {
+        let (split, index) = place;
+        format!("{} ({})", image(place), all[split].classes()[all[split].labels()[index] as usize])
+    };
+    let of_split = |(number, (role, _)): (usize, &(Role, &Split))| {
+        let own = repetitions.iter().filter(move |repetition| repetition.image.0 == number);
+        let two_labels = own.clone().filter_map(|one| Some((one.image, one.other_label?)));
+        let repeated = own.filter(|one| one.other_label.is_none()).filter_map(|one| Some((one.image, one.same_class?)));
+        let two_labels = two_labels.map(|(one, other)| format!("{} and {}", labelled(one), labelled(other))).collect();
+        let repeated = repeated.map(|(one, other)| format!("{} and {}", image(one), image(other))).collect();
+        [
+            finding(Problem::TwoLabels, Severity::Warns, *role, two_labels, ""),
+            finding(Problem::Repeated, Severity::Notice, *role, repeated, ""),
+        ]
+    };
+    splits.iter().enumerate().flat_map(of_split).flatten().collect()
+}
+
+/// `Cat (2 images, resembles cat)`
+fn in_words(class: &UnknownClass) -> String {
+    let UnknownClass { class, images: count, resembles, .. } = class;
+    let resembles = resembles.as_ref().map(|other| format!(", resembles {other}")).unwrap_or_default();
+    format!("{class} ({}{resembles})", images(*count))
 }
 
 /// Images that an earlier split has too.
@@ -318,7 +483,10 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     };
     let imbalanced = if least > 0 && most > IMBALANCE * least { vec![name(least), name(most)] } else { Vec::new() };
     let measure = format!("{IMBALANCE} to 1");
+    let alike = if role == Role::Train { alike(split.classes()) } else { Vec::new() };
+    let alike = alike.into_iter().map(|(name, other)| format!("`{name}` and `{other}`")).collect();
     [
+        finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
         finding(problem, severity, role, empty, ""),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
     ]
@@ -353,9 +521,28 @@ impl fmt::Display for Finding {
             Problem::UnknownClass => write!(f, "{classes} of {split} without training images")?,
             Problem::ClassNotTested => write!(f, "{classes} of train without images in {split}")?,
             Problem::Shared => write!(f, "{images} {are} identical to images of {measure}")?,
+            Problem::TwoLabels => write!(f, "{images} {are} identical to images with another label")?,
+            Problem::Repeated => write!(f, "{images} {are} identical to others with the same label")?,
+            Problem::NearDuplicates => {
+                let resemble = if *count == 1 { "resembles" } else { "resemble" };
+                write!(f, "{images} {resemble} {measure} (up to {NEAR} of {HASH_BITS} bits differ)")?;
+            }
+            Problem::AlikeClasses => {
+                let differ = if *count == 1 { "differs" } else { "differ" };
+                write!(
+                    f,
+                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros or Unicode form"
+                )?;
+            }
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
+            Problem::BitDepth => {
+                let have = if *count == 1 { "has" } else { "have" };
+                write!(f, "{images} {have} 16 bits and only the values {measure}")?;
+            }
             Problem::Mask(problem) => problem.write(f, *count, *split, measure)?,
             Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
+            Problem::Tiny => write!(f, "{images} {are} smaller than {measure}")?,
+            Problem::OneColour => write!(f, "{images} {are} of one colour")?,
         }
         write!(f, ": {}", examples.join(", "))?;
         match count.saturating_sub(examples.len()) {

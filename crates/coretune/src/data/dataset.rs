@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::left_out::LeftOut;
-use super::{DataError, Format, Masks, Role, Split};
+use super::resemblance::resembled;
+use super::{BitDepth, BitDepthRange, DataError, Format, Masks, Role, Split};
 
 /// Images and labels of up to three splits over one list of classes.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Dataset {
             }
             let origin = "classes of the run";
             let labels = number_by_name(split.labels(), &self.classes, &classes, (&self.root, role, origin))?;
-            Split::new(split.images().to_vec(), labels, classes.clone()).map(Some)
+            Ok(Some(Split::new(split.images().to_vec(), labels, classes.clone())?.with_bit_depth(split.bit_depth())))
         };
         let title = |class: &String| {
             let known = self.classes.iter().position(|name| name == class);
@@ -79,7 +80,24 @@ impl Dataset {
     fn masks_with_classes(&self, split: &Split, masks: &Masks, classes: &Arc<[String]>) -> Result<Split, DataError> {
         let coding = masks.coding().with_classes(classes);
         let other = |unknown| DataError::OtherClasses { path: self.root.clone(), unknown, known: classes.to_vec() };
-        Split::with_masks(split.images().to_vec(), masks.with_coding(Arc::new(coding.map_err(other)?)))
+        let masks = masks.with_coding(Arc::new(coding.map_err(other)?));
+        Ok(Split::with_masks(split.images().to_vec(), masks)?.with_bit_depth(split.bit_depth()))
+    }
+
+    /// The same images, read with these values of 16-bit images as black and white.
+    pub(super) fn with_bit_depth(self, bit_depth: BitDepth) -> Result<Self, DataError> {
+        let range = match bit_depth {
+            BitDepth::Range(range) => range,
+            BitDepth::Measured => self.train.as_ref().map(Split::measure_bit_depth).transpose()?.unwrap_or_default(),
+        };
+        let with = |split: Option<Split>| split.map(|split| split.with_bit_depth(range));
+        Ok(Dataset { train: with(self.train), validation: with(self.validation), test: with(self.test), ..self })
+    }
+
+    /// The values of 16-bit images that become black and white.
+    pub fn bit_depth(&self) -> BitDepthRange {
+        let first = Role::ALL.into_iter().find_map(|role| self.split(role));
+        first.map(Split::bit_depth).unwrap_or_default()
     }
 
     /// The same images without their masks, all of one class, `images`; itself if it has none.
@@ -134,7 +152,8 @@ fn number_by_name(
     let numbers = positions(names, classes);
     let unknown = |label: i64| {
         let (class, known) = (names[label as usize].clone(), classes.len());
-        DataError::UnknownClass { path: path.to_path_buf(), split, class, known, origin }
+        let resembles = resembled(&class, classes).cloned();
+        DataError::UnknownClass { path: path.to_path_buf(), split, class, known, origin, resembles }
     };
     labels.iter().map(|&label| numbers[label as usize].ok_or_else(|| unknown(label))).collect()
 }

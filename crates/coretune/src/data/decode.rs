@@ -10,6 +10,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DataError;
+use super::bit_depth::{BitDepthRange, joined};
 use super::jpeg_scans::Scans;
 use crate::files::{Content, content_of};
 
@@ -30,8 +31,19 @@ const MEMORY_LIMIT: u64 = PIXEL_LIMIT * 8;
 /// [`DataError::Decode`] when the format is unknown or the file broken; [`DataError::TooManyPixels`] above
 /// [`PIXEL_LIMIT`], before memory for the pixels is taken.
 pub fn decode(bytes: &[u8], image: &impl Display) -> Result<RgbImage, DataError> {
+    Ok(decode_over(bytes, image, BitDepthRange::FULL)?.pixels)
+}
+
+/// An image, and of one of 16 bits the least and the greatest value.
+pub(super) struct Decoded {
+    pub(super) pixels: RgbImage,
+    pub(super) values: Option<(u16, u16)>,
+}
+
+/// [`decode`], with the values of 16-bit images that become black and white.
+pub(super) fn decode_over(bytes: &[u8], image: &impl Display, range: BitDepthRange) -> Result<Decoded, DataError> {
     // The decoders are other people's code fed with other people's files: a panic is one more broken file.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(bytes)));
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(bytes, range)));
     let decoded = decoded.unwrap_or_else(|_| Err(Failure::Message("the decoder failed".to_string())));
     decoded.map_err(|failure| match failure {
         Failure::Message(message) => DataError::Decode { image: image.to_string(), message },
@@ -52,13 +64,13 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-fn decode_by_format(bytes: &[u8]) -> Result<RgbImage, Failure> {
+fn decode_by_format(bytes: &[u8], range: BitDepthRange) -> Result<Decoded, Failure> {
     if bytes.is_empty() {
         return Err(Failure::Message("it is empty".to_string()));
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
-        Ok(format) if format.reading_enabled() => decode_other(bytes, format),
+        Ok(ImageFormat::Jpeg) => Ok(Decoded { pixels: decode_jpeg(bytes)?, values: None }),
+        Ok(format) if format.reading_enabled() => decode_other(bytes, format, range),
         _ => Err(Failure::Message(instead_of_image(bytes))),
     }
 }
@@ -161,42 +173,66 @@ fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result
     }
 }
 
-fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<RgbImage, Failure> {
+/// Whether an image file has 16 bits for each value, by its header.
+pub(super) fn has_16_bits(bytes: &[u8]) -> bool {
+    use ColorType::{L16, La16, Rgb16, Rgba16};
+    use ImageFormat::{Png, Pnm, Tiff};
+    let Ok(format @ (Png | Pnm | Tiff)) = image::guess_format(bytes) else { return false };
+    // As in `decode_over`.
+    let color = catch_unwind(|| Some(reader(bytes, format).into_decoder().ok()?.color_type()));
+    matches!(color, Ok(Some(L16 | La16 | Rgb16 | Rgba16)))
+}
+
+fn reader(bytes: &[u8], format: ImageFormat) -> ImageReader<Cursor<&[u8]>> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MEMORY_LIMIT);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    reader
+}
+
+fn decode_other(bytes: &[u8], format: ImageFormat, range: BitDepthRange) -> Result<Decoded, Failure> {
+    let mut decoder = reader(bytes, format).into_decoder()?;
     let (width, height) = decoder.dimensions();
     check_size(u64::from(width), u64::from(height))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples)?;
-    Ok(upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation))
+    let (samples, color, values) = match color {
+        ColorType::L16 => (bytes_of(&samples, range), ColorType::L8, extremes::<1>(&samples, 1)),
+        ColorType::La16 => (bytes_of(&samples, range), ColorType::La8, extremes::<2>(&samples, 1)),
+        ColorType::Rgb16 => (bytes_of(&samples, range), ColorType::Rgb8, extremes::<3>(&samples, 3)),
+        ColorType::Rgba16 => (bytes_of(&samples, range), ColorType::Rgba8, extremes::<4>(&samples, 3)),
+        color => (samples, color, None),
+    };
+    Ok(Decoded { pixels: upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation), values })
 }
 
-/// Samples of `color` as 8-bit RGB.
+/// 8-bit samples of `color` as RGB.
 fn rgb_samples(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>, Failure> {
     Ok(match color {
         ColorType::Rgb8 => samples,
         ColorType::L8 => repeat_grey(&samples),
         ColorType::La8 => samples.as_chunks().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
         ColorType::Rgba8 => samples.as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
-        ColorType::L16 => rgb_samples(upper_bytes(&samples), ColorType::L8)?,
-        ColorType::La16 => rgb_samples(upper_bytes(&samples), ColorType::La8)?,
-        ColorType::Rgb16 => upper_bytes(&samples),
-        ColorType::Rgba16 => rgb_samples(upper_bytes(&samples), ColorType::Rgba8)?,
         other => return Err(Failure::Message(format!("its pixels are of type {other:?}, which is not supported"))),
     })
 }
 
-fn repeat_grey(grey: &[u8]) -> Vec<u8> {
-    grey.iter().flat_map(|&value| [value; 3]).collect()
+/// Samples of 16 bits as bytes.
+fn bytes_of(samples: &[u8], range: BitDepthRange) -> Vec<u8> {
+    samples.as_chunks().0.iter().map(|&pair| range.to_byte(u16::from_ne_bytes(pair))).collect()
 }
 
-fn upper_bytes(samples: &[u8]) -> Vec<u8> {
-    samples.as_chunks().0.iter().map(|&pair| (u16::from_ne_bytes(pair) >> 8) as u8).collect()
+/// The least and the greatest of the first `channels` of every `N` samples of 16 bits: alpha is not among them.
+fn extremes<const N: usize>(samples: &[u8], channels: usize) -> Option<(u16, u16)> {
+    let values = samples.as_chunks::<2>().0.as_chunks::<N>().0.iter().flat_map(|pixel| &pixel[..channels]);
+    values.map(|&pair| u16::from_ne_bytes(pair)).fold(None, |known, value| joined(known, Some((value, value))))
+}
+
+fn repeat_grey(grey: &[u8]) -> Vec<u8> {
+    grey.iter().flat_map(|&value| [value; 3]).collect()
 }
 
 fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<RgbImage, Failure> {

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::left_out::LeftOut;
 use super::listed::listed;
+use super::resemblance::resembled;
 use super::role::role_of;
 use super::{Column, Format, Role};
 use crate::engine::EngineError;
@@ -101,6 +102,8 @@ pub enum DataError {
         known: usize,
         /// Where the known ones are from, in words.
         origin: &'static str,
+        /// The known class whose name differs only by case, blanks, leading zeros or Unicode form.
+        resembles: Option<String>,
     },
     /// The data has classes that a run does not know.
     #[error(
@@ -365,7 +368,23 @@ impl DataError {
                 "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"
             }
             DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
+            DataError::UnknownClass { resembles: Some(other), .. } => {
+                return Some(Hint::new(format!(
+                    "did you mean {}? Give the class one name in all splits",
+                    literal(other)
+                )));
+            }
             DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
+            DataError::OtherClasses { unknown, known, .. }
+                if unknown.iter().any(|name| resembled(name, known).is_some()) =>
+            {
+                let pairs = unknown.iter().filter_map(|name| Some((name, resembled(name, known)?)));
+                let pairs: Vec<String> = pairs.map(|(name, other)| format!("{name} resembles {other}")).collect();
+                return Some(Hint::new(format!(
+                    "{}; rename the classes as the run has them",
+                    literal(pairs.join(", "))
+                )));
+            }
             DataError::OtherClasses { .. } => {
                 "use data whose classes have the same names; config.toml of the run names its data"
             }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use image::{ImageReader, RgbImage};
 
-use super::{DataError, decode};
+use super::DataError;
+use super::bit_depth::BitDepthRange;
+use super::decode::{Decoded, decode_over, has_16_bits};
 use crate::files::regular_file;
 
 /// Where an image comes from; cheap to clone.
@@ -125,24 +127,42 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 impl ImageSource {
-    /// Reads and decodes to 8-bit RGB; see [`decode()`] for what happens to other colour types.
+    /// Reads and decodes to 8-bit RGB; see [`decode()`](super::decode()) for what happens to other colour types.
     ///
     /// # Errors
     /// [`DataError::NotFound`], [`DataError::Read`], [`DataError::Decode`] or [`DataError::TooManyPixels`], each naming
     /// the file or row.
     pub fn load(&self) -> Result<RgbImage, DataError> {
-        self.decode(&self.bytes()?)
+        self.load_over(BitDepthRange::FULL)
     }
 
-    /// [`Self::load`] from its [`Self::bytes`].
-    pub(super) fn decode(&self, bytes: &[u8]) -> Result<RgbImage, DataError> {
+    /// [`Self::load`], with the values of 16-bit images that become black and white.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`].
+    pub fn load_over(&self, range: BitDepthRange) -> Result<RgbImage, DataError> {
+        Ok(self.decode(&self.bytes()?, range)?.pixels)
+    }
+
+    /// [`Self::load_over`] from its [`Self::bytes`].
+    pub(super) fn decode(&self, bytes: &[u8], range: BitDepthRange) -> Result<Decoded, DataError> {
         match self {
-            ImageSource::Raw(raw) => raw.to_rgb().ok_or_else(|| DataError::Decode {
-                image: self.to_string(),
-                message: "its length does not match its size".to_string(),
-            }),
-            ImageSource::File(_) | ImageSource::Encoded { .. } => decode(bytes, self),
+            ImageSource::Raw(raw) => {
+                let pixels = raw.to_rgb().ok_or_else(|| DataError::Decode {
+                    image: self.to_string(),
+                    message: "its length does not match its size".to_string(),
+                });
+                Ok(Decoded { pixels: pixels?, values: None })
+            }
+            ImageSource::File(_) | ImageSource::Encoded { .. } => decode_over(bytes, self, range),
         }
+    }
+
+    /// The least and the greatest value of an image of 16 bits that can be read.
+    pub(super) fn values_of_16_bits(&self) -> Option<(u16, u16)> {
+        let bytes = self.bytes().ok()?;
+        let is_deep = !matches!(self, ImageSource::Raw(_)) && has_16_bits(&bytes);
+        if is_deep { self.decode(&bytes, BitDepthRange::FULL).ok()?.values } else { None }
     }
 
     /// The bytes as stored: of the file, or of the pixels.

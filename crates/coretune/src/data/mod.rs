@@ -10,6 +10,7 @@
 //! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
 
 mod assemble;
+mod bit_depth;
 mod budget;
 pub mod check;
 mod cifar;
@@ -35,11 +36,14 @@ mod left_out;
 mod listed;
 mod loader;
 mod masks;
+mod near_duplicates;
 mod on_threads;
 mod open;
 mod options;
 mod parquet_file;
+mod resemblance;
 mod role;
+mod same_bytes;
 pub mod sampler;
 mod split;
 mod split_names;
@@ -48,6 +52,7 @@ mod table_text;
 mod walk;
 
 pub use assemble::UnknownClass;
+pub use bit_depth::BitDepthRange;
 pub(crate) use budget::{Broken, carve_validation_without};
 pub use budget::{Budget, ValidationFrom, carve_validation};
 pub use column::Column;
@@ -65,6 +70,6 @@ pub(crate) use loader::stack_images;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use masks::{ClassPixels, MaskCoding, MaskProblem, Masks, PixelCounts, class_color, holds_masks, overlay};
 pub(crate) use on_threads::on_threads;
-pub use options::{DatasetOptions, Layout, MaskOptions};
+pub use options::{BitDepth, DatasetOptions, Layout, MaskOptions};
 pub use role::Role;
 pub use split::Split;

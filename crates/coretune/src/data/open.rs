@@ -18,7 +18,8 @@ use crate::files::{content_of, regular_file};
 type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
 
 impl Dataset {
-    /// Recognises what lies at `path` and lists it; no image is decoded. The forms are those of [`Format`].
+    /// Recognises what lies at `path` and lists it. The forms are those of [`Format`]. No image is decoded, but for
+    /// [`BitDepth::Measured`](super::BitDepth::Measured).
     ///
     /// The classes are those of the training split (of all splits where there is none); a class of another split that
     /// training lacks is an error.
@@ -30,10 +31,10 @@ impl Dataset {
         let (dataset, unknown) = Dataset::open_known(path, options)?;
         match unknown.into_iter().next() {
             None => Ok(dataset),
-            Some(UnknownClass { path, split, class, .. }) => {
+            Some(UnknownClass { path, split, class, resembles, .. }) => {
                 let (known, has_train) = (dataset.classes.len(), dataset.train.is_some());
                 let origin = if has_train { "classes of train" } else { "known classes" };
-                Err(DataError::UnknownClass { path, split, class, known, origin })
+                Err(DataError::UnknownClass { path, split, class, known, origin, resembles })
             }
         }
     }
@@ -47,7 +48,11 @@ impl Dataset {
         path: impl AsRef<Path>,
         options: &DatasetOptions,
     ) -> Result<(Self, Vec<UnknownClass>), DataError> {
-        let path = path.as_ref();
+        let (dataset, unknown) = Dataset::list(path.as_ref(), options)?;
+        Ok((dataset.with_bit_depth(options.bit_depth)?, unknown))
+    }
+
+    fn list(path: &Path, options: &DatasetOptions) -> Result<(Self, Vec<UnknownClass>), DataError> {
         std::fs::metadata(path).map_err(DataError::read(path))?;
         let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];
         if let Some(dataset) = masks::read(path, options)? {
@@ -80,7 +85,7 @@ impl Dataset {
         let images: Vec<ImageSource> = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         let classes: Arc<[String]> = Arc::from(["images".to_string()]);
         let labels = vec![0; images.len()];
-        Ok(Dataset {
+        let dataset = Dataset {
             root: path.to_path_buf(),
             format: Format::ImageFolder,
             titles: classes.clone(),
@@ -89,7 +94,8 @@ impl Dataset {
             validation: None,
             test: None,
             left_out,
-        })
+        };
+        dataset.with_bit_depth(options.bit_depth)
     }
 }
 

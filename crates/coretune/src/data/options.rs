@@ -1,3 +1,4 @@
+use super::BitDepthRange;
 use crate::settings::choice;
 
 choice! {
@@ -32,6 +33,23 @@ pub struct DatasetOptions {
     pub image_column: Option<String>,
     /// Column of a table with the labels.
     pub label_column: Option<String>,
+    /// The values of 16-bit images that become black and white.
+    pub bit_depth: BitDepth,
+}
+
+/// Which values of 16-bit images become black and white.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BitDepth {
+    /// These.
+    Range(BitDepthRange),
+    /// The least and the greatest of the training images, which are read for it.
+    Measured,
+}
+
+impl Default for BitDepth {
+    fn default() -> Self {
+        BitDepth::Range(BitDepthRange::FULL)
+    }
 }
 
 /// What the numbers in masks mean where no file says it.

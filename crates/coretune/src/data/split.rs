@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use image::{GrayImage, RgbImage};
 
+use super::bit_depth::{BitDepthRange, joined};
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, Masks};
@@ -13,6 +14,7 @@ pub struct Split {
     images: Arc<[ImageSource]>,
     targets: Targets,
     classes: Arc<[String]>,
+    bit_depth: BitDepthRange,
 }
 
 /// What belongs to the images of a split.
@@ -38,7 +40,8 @@ impl Split {
             let (expected, found) = (format!("0 to {}", classes.len().saturating_sub(1)), label.to_string());
             return Err(DataError::Argument { name: "label", expected, found });
         }
-        Ok(Split { images: images.into(), targets: Targets::Classes(labels.into()), classes })
+        let targets = Targets::Classes(labels.into());
+        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL })
     }
 
     /// Pairs `images` with `masks`, whose coding says the classes.
@@ -51,7 +54,34 @@ impl Split {
             return Err(DataError::Argument { name: "number of masks", expected, found });
         }
         let classes = masks.coding().classes().clone();
-        Ok(Split { images: images.into(), targets: Targets::Masks(masks), classes })
+        let targets = Targets::Masks(masks);
+        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL })
+    }
+
+    /// The same images, read with these values of 16-bit images as black and white.
+    #[must_use]
+    pub fn with_bit_depth(self, bit_depth: BitDepthRange) -> Self {
+        Split { bit_depth, ..self }
+    }
+
+    /// The values of 16-bit images that become black and white.
+    pub fn bit_depth(&self) -> BitDepthRange {
+        self.bit_depth
+    }
+
+    /// From the least to the greatest value of the 16-bit images, all values without such images. Images that cannot be
+    /// read are left to the check of the data.
+    ///
+    /// # Errors
+    /// [`DataError::Worker`] when a thread ended without a result.
+    pub fn measure_bit_depth(&self) -> Result<BitDepthRange, DataError> {
+        let values = |image: &ImageSource| Ok(image.values_of_16_bits());
+        let lost = |image: &ImageSource| Err(DataError::Worker { message: image.to_string() });
+        let mut range = None;
+        for values in on_threads(&self.images, processors(), values, lost) {
+            range = joined(range, values?);
+        }
+        Ok(range.map_or(BitDepthRange::FULL, |(low, high)| BitDepthRange::new(low, high)))
     }
 
     /// Number of images.
@@ -95,7 +125,7 @@ impl Split {
     /// # Errors
     /// [`DataError::Index`] beyond the end, otherwise those of [`ImageSource::load`].
     pub fn load(&self, index: usize) -> Result<RgbImage, DataError> {
-        self.image(index)?.load()
+        self.image(index)?.load_over(self.bit_depth)
     }
 
     /// Reads and decodes image `index` and its mask, which has the size of the image; `None` without masks.
@@ -130,7 +160,7 @@ impl Split {
             Targets::Classes(labels) => Targets::Classes(indices.iter().map(|&index| labels[index]).collect()),
             Targets::Masks(masks) => Targets::Masks(masks.subset(indices)),
         };
-        Ok(Split { images, targets, classes: self.classes.clone() })
+        Ok(Split { images, targets, classes: self.classes.clone(), bit_depth: self.bit_depth })
     }
 
     /// All images but those at these positions.
@@ -168,7 +198,7 @@ impl Split {
         members
     }
 
-    /// BLAKE3 of the stored bytes and the labels (or the masks and what their values mean) in order, in hexadecimal: equal for equal content wherever it lies.
+    /// BLAKE3 of the stored bytes and the labels (or the masks and what their values mean) in order, in hexadecimal: equal for equal content wherever it lies. [`Self::bit_depth`] counts too, if it is not the full range.
     ///
     /// Reads every file once, on as many threads as there are processors.
     ///
@@ -188,6 +218,10 @@ impl Split {
                 }
                 hasher.update(&masks.coding().fingerprint());
             }
+        }
+        if !self.bit_depth.is_full() {
+            let [low, high] = <[u16; 2]>::from(self.bit_depth).map(u16::to_le_bytes);
+            hasher.update(&low).update(&high);
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

@@ -25,6 +25,9 @@ pub(super) fn of(source: &Source) -> BTreeMap<String, String> {
         ("interpolation", text(&description.interpolation)),
         ("coretune_version", text(&env!("CARGO_PKG_VERSION"))),
     ]);
+    if let Some(range) = description.bit_depth_range {
+        entries.insert("bit_depth_range", text(&range));
+    }
     if let Some(temperature) = source.temperature {
         entries.insert("temperature", text(&temperature));
     }

@@ -156,6 +156,7 @@ mod tests {
             img_size: 32,
             crop_pct: 1.0,
             interpolation: Interpolation::Bilinear,
+            bit_depth_range: None,
             classifier_bias: false,
             projection_width: None,
         };

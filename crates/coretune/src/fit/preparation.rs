@@ -88,13 +88,14 @@ pub(super) fn prepare_with(
     let start = StartingPoint::load(&config.checkpoint, network, head, &machine)?;
 
     let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
+    config.data.bit_depth_range = Some(dataset.bit_depth());
     machine.record(&mut config.run);
     if let Some(projector) = &start.projector {
         config.method.contrast_dim = projector.outputs();
     }
     let (splits, report) =
         check_images(&dataset, &unknown, &config.data, config.train.seed, Some(input.img_size), observer)?;
-    let findings = report.findings.iter().map(ToString::to_string).collect();
+    let findings = report.warnings().map(ToString::to_string).collect();
     let unused = (from_checkpoint && !has_projection)
         .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
     let notes =
@@ -201,6 +202,7 @@ impl Task {
             img_size: self.input.img_size,
             crop_pct: self.input.crop_pct,
             interpolation: self.input.interpolation,
+            bit_depth_range: self.config.data.bit_depth_range.filter(|range| !range.is_full()),
             classifier_bias: model.classifier.bias.is_some(),
             projection_width: model.projection.as_ref().map(ProjectionHead::outputs),
         }

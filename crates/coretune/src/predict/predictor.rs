@@ -74,7 +74,11 @@ impl Predictor {
         }
         Ok(Predictor {
             model,
-            reader: Reader { transform: transform.map_err(TrainError::from)?, workers: options.workers.max(1) },
+            reader: Reader {
+                transform: transform.map_err(TrainError::from)?,
+                bit_depth: description.bit_depth_range.unwrap_or_default(),
+                workers: options.workers.max(1),
+            },
             temperature: fitted.filter(|_| options.calibrated).unwrap_or(1.0),
             options: Options { top_k: options.top_k.clamp(1, description.classes.len().max(1)), ..options },
             classes: description.classes,

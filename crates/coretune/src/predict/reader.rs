@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::data::{DataError, ImageSource, on_threads};
+use crate::data::{BitDepthRange, DataError, ImageSource, on_threads};
 use crate::random::{Purpose, stream};
 use crate::transforms::Transform;
 
@@ -13,6 +13,7 @@ use crate::transforms::Transform;
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) transform: Transform,
+    pub(super) bit_depth: BitDepthRange,
     pub(super) workers: usize,
 }
 
@@ -25,7 +26,7 @@ impl Reader {
 
     fn read_one(&self, file: &Path) -> Result<RgbImage, DataError> {
         let source = ImageSource::File(Arc::from(file));
-        let image = source.load()?;
+        let image = source.load_over(self.bit_depth)?;
         // The steps of evaluation take no number from the stream.
         let drawn = self.transform.draw(image.dimensions(), &mut stream(0, Purpose::Augmentation, 0, 0));
         let drawn = drawn.map_err(|error| DataError::Transform { image: source.to_string(), source: error })?;

@@ -71,6 +71,7 @@ impl PretrainTask {
         let network = start.as_ref().map(|start| (start.architecture, start.input));
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len(), network);
         Backbone::outline(&architecture)?.check_trainable()?;
+        config.data.bit_depth_range = Some(dataset.bit_depth());
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
         notes.extend(start.iter_mut().flat_map(|start| mem::take(&mut start.notes)));

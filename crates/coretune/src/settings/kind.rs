@@ -68,6 +68,8 @@ pub enum Kind {
     Choice(fn() -> Vec<&'static str>),
     /// Three numbers, for red, green and blue.
     Colour(Range),
+    /// Two integers from the first to the second, both included, in ascending order.
+    Interval(i64, i64),
     /// Any number of texts.
     Texts(&'static str),
     /// Any number of integers from the first to the second, both included.
@@ -97,6 +99,7 @@ impl Kind {
             Kind::Choice(_) => "NAME",
             Kind::Colour(_) => "R,G,B",
             Kind::Wholes(..) => "N[,N]",
+            Kind::Interval(..) => "LOW,HIGH",
         }
     }
 
@@ -114,7 +117,8 @@ impl Kind {
             },
             Kind::Whole(..) | Kind::Switch => as_toml().unwrap_or_else(bare),
             Kind::Number(_) => as_toml().or_else(|| text.parse().ok().map(Value::Float)).unwrap_or_else(bare),
-            Kind::Colour(_) | Kind::Texts(_) | Kind::Wholes(..) => as_toml()
+            Kind::Interval(..) if !text.contains(',') => bare(),
+            Kind::Colour(_) | Kind::Interval(..) | Kind::Texts(_) | Kind::Wholes(..) => as_toml()
                 .filter(Value::is_array)
                 .unwrap_or_else(|| Value::Array(text.split(',').map(|part| self.parse_part(part.trim())).collect())),
         }
@@ -124,7 +128,7 @@ impl Kind {
     fn parse_part(self, text: &str) -> Value {
         let number = match self {
             Kind::Colour(_) => text.parse().ok().map(Value::Float),
-            Kind::Wholes(..) => text.parse().ok().map(Value::Integer),
+            Kind::Interval(..) | Kind::Wholes(..) => text.parse().ok().map(Value::Integer),
             _ => None,
         };
         number.unwrap_or_else(|| Value::String(text.to_string()))
@@ -153,6 +157,12 @@ impl Kind {
                 .map(|part| Kind::Number(range).check(part))
                 .collect::<Result<_, _>>()
                 .map(Value::Array),
+            (Kind::Interval(low, high), Value::Array(parts)) if parts.len() == 2 => match parts[..] {
+                [Value::Integer(first), Value::Integer(second)] => {
+                    check_that_interval(low <= first && first < second && second <= high, first, second)
+                }
+                _ => Err(Refusal::Type { found: "a list of other values".into() }),
+            },
             (Kind::Texts(_), Value::Array(parts)) if parts.iter().all(Value::is_str) => Ok(Value::Array(parts)),
             (Kind::Wholes(low, high), Value::Array(parts)) => {
                 let checked = parts.into_iter().map(|part| Kind::Whole(low, high).check(part));
@@ -173,6 +183,7 @@ impl Kind {
             Kind::Switch => "true or false".into(),
             Kind::Choice(names) => one_of(&names()),
             Kind::Colour(range) => format!("three numbers, each {range}"),
+            Kind::Interval(low, high) => format!("two integers from {low} to {high}, the smaller one first"),
             Kind::Texts(_) => "a list of strings".into(),
             Kind::Wholes(low, high) => format!("integers from {low} to {high}"),
         }
@@ -181,6 +192,11 @@ impl Kind {
 
 fn check_that(accepted: bool, value: Value) -> Result<Value, Refusal> {
     if accepted { Ok(value) } else { Err(Refusal::Range { found: describe(&value) }) }
+}
+
+fn check_that_interval(accepted: bool, first: i64, second: i64) -> Result<Value, Refusal> {
+    let found = format!("{first},{second}");
+    if accepted { Ok(Value::Array(vec![first.into(), second.into()])) } else { Err(Refusal::Range { found }) }
 }
 
 fn check_word(accepted: bool, word: String) -> Result<Value, Refusal> {
@@ -235,6 +251,14 @@ mod tests {
         assert_eq!(numbers.check(numbers.parse("11,300")), expected);
         assert_eq!(numbers.check(numbers.parse("11")), Ok(Value::Array(vec![Value::Integer(11)])));
         assert!(numbers.check(numbers.parse("11,301")).is_err() && numbers.check(numbers.parse("void")).is_err());
+        let interval = Kind::Interval(0, 65_535);
+        let expected = Ok(Value::Array(vec![Value::Integer(0), Value::Integer(4095)]));
+        assert_eq!(interval.check(interval.parse("0,4095")), expected);
+        assert_eq!(interval.check(interval.parse("[0, 4095]")), expected);
+        assert_eq!(interval.parse("auto"), Value::String("auto".into()));
+        for bad in ["5,5", "9,3", "0,70000", "-1,3", "7", "1,2,3", "a,b", "0.5,3"] {
+            assert!(interval.check(interval.parse(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 use super::TrainError;
 use super::named_tensors::{check_named, copy_named, first_not_finite};
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
+use crate::data::BitDepthRange;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
 use crate::transforms::Interpolation;
 
@@ -32,6 +33,9 @@ pub struct ModelDescription {
     pub crop_pct: f64,
     /// Resampling.
     pub interpolation: Interpolation,
+    /// Values of 16-bit images that become black and white, unless all are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_depth_range: Option<BitDepthRange>,
     /// Whether the classifier has a bias.
     pub classifier_bias: bool,
     /// Width of the projections, where the projection head is kept.

@@ -23,7 +23,9 @@ fn sound() -> tempfile::TempDir {
 
 fn write(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    RgbImage::from_pixel(width, height, Rgb(colour)).save(path).unwrap();
+    let mut image = RgbImage::from_pixel(width, height, Rgb(colour));
+    image.put_pixel(0, 0, Rgb([255; 3]));
+    image.save(path).unwrap();
 }
 
 fn report(folder: &Path, depth: Depth, img_size: Option<u32>, skip_broken: bool) -> Report {
@@ -136,4 +138,116 @@ fn very_uneven_classes_and_small_images_warn_with_their_measure() {
     assert!(imbalance.to_string().contains("20 to 1: b (4 images), a (95 images)"), "{imbalance}");
     assert_eq!((small.problem, small.count), (Problem::Small, 1));
     assert!(small.to_string().contains("wide.png (100 x 8)"), "{small}");
+}
+
+#[test]
+fn the_same_bytes_with_two_labels_warn_and_twice_with_one_label_are_a_notice() {
+    let folder = sound();
+    let copy = |from: &str, to: &str| fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+    copy("train/a/0.png", "train/b/same.png");
+    copy("train/a/1.png", "train/a/again.png");
+    let found = report(folder.path(), Depth::Full, None, false);
+    let [two_labels, repeated] = &found.findings[..] else { panic!("{:?}", found.findings) };
+    assert_eq!((two_labels.problem, two_labels.severity), (Problem::TwoLabels, Severity::Warns));
+    let root = folder.path().display();
+    assert_eq!(
+        two_labels.to_string(),
+        format!(
+            "1 image of train is identical to images with another label: {root}/train/b/same.png (b) and \
+             {root}/train/a/0.png (a)"
+        )
+    );
+    assert_eq!((repeated.problem, repeated.severity, repeated.count), (Problem::Repeated, Severity::Notice, 1));
+    assert!(repeated.to_string().contains("a/again.png and "), "{repeated}");
+    assert_eq!(found.warnings().count(), 1);
+}
+
+#[test]
+fn an_image_with_another_label_in_another_split_is_reported_as_both() {
+    let folder = sound();
+    fs::copy(folder.path().join("train/a/0.png"), folder.path().join("test/b/same.png")).unwrap();
+    let found = report(folder.path(), Depth::Full, None, false);
+    let problems: Vec<_> = found.findings.iter().map(|finding| (finding.problem, finding.split)).collect();
+    assert_eq!(problems, [(Problem::Shared, Role::Test), (Problem::TwoLabels, Role::Test)]);
+}
+
+#[test]
+fn class_names_that_are_alike_warn_and_are_named_between_splits() {
+    let folder = sound();
+    write(&folder.path().join("train/A/0.png"), (12, 10), [1, 2, 3]);
+    write(&folder.path().join("test/A/0.png"), (12, 10), [1, 2, 4]);
+    let found = report(folder.path(), Depth::Quick, None, false);
+    let sentence =
+        "1 class of train differs from another only by case, blanks, leading zeros or Unicode form: `a` and `A`";
+    assert_eq!((only(&found).problem, only(&found).to_string()), (Problem::AlikeClasses, sentence.to_string()));
+
+    fs::rename(folder.path().join("test/a"), folder.path().join("test/ a")).unwrap();
+    let (_, unknown) = Dataset::open_known(folder.path(), &DatasetOptions::default()).unwrap();
+    let [class] = &unknown[..] else { panic!("{unknown:?}") };
+    assert_eq!((&*class.class, class.resembles.as_deref()), (" a", Some("A")));
+    let mut report = Report::default();
+    report.add_unknown(&unknown);
+    assert_eq!(only(&report).to_string(), "1 class of test without training images:  a (2 images, resembles A)");
+}
+
+#[test]
+fn images_of_one_colour_and_of_few_pixels_are_notices() {
+    let folder = sound();
+    RgbImage::from_pixel(9, 9, Rgb([1, 2, 3])).save(folder.path().join("train/a/flat.png")).unwrap();
+    write(&folder.path().join("train/b/dot.png"), (30, 7), [3, 2, 1]);
+    write(&folder.path().join("test/b/pixel.png"), (1, 1), [3, 2, 1]);
+    let found = report(folder.path(), Depth::Full, None, false);
+    let sentences: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+    let expected = [
+        "1 image of train is smaller than 8 x 8 pixels: ROOT/train/b/dot.png (30 x 7)",
+        "1 image of test is smaller than 8 x 8 pixels: ROOT/test/b/pixel.png (1 x 1)",
+        "1 image of train is of one colour: ROOT/train/a/flat.png",
+    ];
+    assert_eq!(sentences, expected.map(|text| text.replace("ROOT", &folder.path().display().to_string())));
+    assert!(found.findings.iter().all(|finding| finding.severity == Severity::Notice));
+}
+
+/// A scene of waves that depends on `turn`, as a photo of this size, brightness and encoding.
+fn photo(path: &Path, turn: f64, side: u32, brightness: f64) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixel = |x: u32, y: u32| {
+        let [x, y] = [x, y].map(|value| 6.0 * f64::from(value) / f64::from(side));
+        let value = brightness * (120.0 + 100.0 * (x * turn).sin() * (y + turn * x).cos());
+        Rgb([value as u8, (0.8 * value) as u8, 90])
+    };
+    RgbImage::from_fn(side, side, pixel).save(path).unwrap();
+}
+
+#[test]
+fn near_duplicates_are_found_on_request_within_and_between_splits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (turn, name) in ["train/a/0", "train/a/1", "train/b/0", "train/b/1", "test/a/0", "test/b/0"].iter().enumerate()
+    {
+        photo(&path(&format!("{name}.png")), 0.7 + 0.6 * turn as f64, 64, 1.0);
+    }
+    photo(&path("train/b/smaller.jpg"), 0.7, 48, 1.0);
+    photo(&path("test/b/darker.jpg"), 1.9, 64, 0.7);
+    // Identical files are reported as such, and not once more.
+    fs::copy(path("train/b/1.png"), path("test/b/same.png")).unwrap();
+    assert!(report(folder.path(), Depth::Full, None, false).near_duplicates.is_empty());
+    let found = report(folder.path(), Depth::NearDuplicates, None, false);
+    let near: Vec<_> = found.near_duplicates.iter().map(|near| (near.split, &*near.image, &*near.other)).collect();
+    let [smaller, first, darker, third] =
+        ["train/b/smaller.jpg", "train/a/0.png", "test/b/darker.jpg", "train/b/0.png"]
+            .map(|name| path(name).display().to_string());
+    assert_eq!(near, [(Role::Train, &*smaller, &*first), (Role::Test, &*darker, &*third)]);
+    let of_near = found.findings.iter().filter(|finding| finding.problem == Problem::NearDuplicates);
+    let sentences: Vec<_> = of_near.map(|finding| (finding.severity, finding.to_string())).collect();
+    let expected = [
+        (
+            Severity::Warns,
+            format!("1 image of test resembles images of train (up to 15 of 144 bits differ): {darker} and {third}"),
+        ),
+        (
+            Severity::Notice,
+            format!("1 image of train resembles others (up to 15 of 144 bits differ): {smaller} and {first}"),
+        ),
+    ];
+    assert_eq!(sentences, expected);
 }

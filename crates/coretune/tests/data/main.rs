@@ -1,5 +1,6 @@
 //! Data sets, decoding and the loader.
 
+mod bit_depth;
 mod check;
 mod damage;
 mod decoding;

@@ -28,7 +28,8 @@ fn save(folder: &TempDir, name: &str, image: impl Into<DynamicImage>) {
 fn sound() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..6 {
-        save(&folder, &format!("train/{index}.jpg"), RgbImage::from_pixel(SIZE.0, SIZE.1, Rgb([index * 9, 7, 7])));
+        let image = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb([index * 9, 5 * x as u8, 7 * y as u8]));
+        save(&folder, &format!("train/{index}.jpg"), image);
         save(&folder, &format!("trainannot/{index}.png"), striped());
     }
     folder

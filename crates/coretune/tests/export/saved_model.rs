@@ -18,6 +18,7 @@ pub(crate) fn described(architecture: Architecture) -> ModelDescription {
         img_size: 32,
         crop_pct: 0.875,
         interpolation: Interpolation::Bicubic,
+        bit_depth_range: None,
         classifier_bias: false,
         projection_width: None,
     }

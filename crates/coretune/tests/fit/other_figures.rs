@@ -103,6 +103,7 @@ fn trainer<'a>(
             img_size: 16,
             crop_pct: 1.0,
             interpolation: Interpolation::Bilinear,
+            bit_depth_range: None,
             classifier_bias: false,
             projection_width: None,
         },

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
-use crate::data::{Budget, DatasetOptions, Layout, MaskOptions};
+use crate::data::{BitDepth, BitDepthRange, Budget, DatasetOptions, Layout, MaskOptions};
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::{Augmentation, Interpolation};
@@ -61,6 +61,9 @@ pub struct DataSection {
     /// Standard deviation of red, green, blue.
     #[serde(with = "auto")]
     pub std: Option<[f64; 3]>,
+    /// Values of 16-bit images that become black and white; `None`: the least and the greatest of the training images.
+    #[serde(with = "auto")]
+    pub bit_depth_range: Option<BitDepthRange>,
     /// Resampling.
     pub interpolation: Interpolation,
     /// Share of the resized side that evaluation keeps.
@@ -126,6 +129,7 @@ impl DataSection {
             masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },
             image_column: self.image_column.clone(),
             label_column: self.label_column.clone(),
+            bit_depth: self.bit_depth_range.map_or(BitDepth::Measured, BitDepth::Range),
         }
     }
 }
@@ -194,6 +198,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("data.std", Kind::Colour(Range::AboveUpTo(0.0, 1.0)), "standard deviation of red, green, blue")
         .auto(automatic::std_text)
+        .read_by(RunKind::ALL),
+    setting("data.bit_depth_range", Kind::Interval(0, 65_535), "values of 16-bit images that become black and white")
+        .word("auto")
+        .default("0,65535")
+        .becomes(|_| "the least and the greatest of the training images".into())
         .read_by(RunKind::ALL),
     setting("data.interpolation", Kind::Choice(Interpolation::names), "resampling of images")
         .default(Interpolation::Bilinear.name())
