@@ -306,7 +306,7 @@ pub(crate) struct Predict {
 /// `coretune report`.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Run folders
+    /// Run folders, or the folder of a comparison
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
     /// The page [default: report.html in the first run folder]

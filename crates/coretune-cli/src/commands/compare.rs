@@ -10,6 +10,7 @@ use std::{env, io, thread};
 use coretune::compare::{self, Axis, Comparison, Entry, Event, Order, PlannedRun, Request, Tuning, all_entries};
 use coretune::config::Layers;
 use coretune::engine::Stop;
+use coretune::report;
 
 use super::lines;
 use crate::args::{Compare, Flags};
@@ -29,6 +30,8 @@ pub(crate) fn run(arguments: &Compare, flags: &Flags) -> Result<(), Failure> {
     let comparison = compare::compare(&request, &|order| in_own_process(&program, order), &stop, &mut see);
     progress.clear();
     let comparison = comparison?;
+    let page = arguments.output.join(report::PAGE);
+    super::report::write_comparison(&comparison, &arguments.output, &page)?;
     printer.json(&comparison)?;
     show(&printer, &comparison, arguments)
 }
@@ -88,7 +91,8 @@ fn show(printer: &Printer, comparison: &Comparison, arguments: &Compare) -> Resu
         printer.result("verdict", sentence)?;
     }
     let table = arguments.output.join("table.md");
-    printer.result("tables", format_args!("{}, .csv, .json, .tex", lines::quoted(&table)))
+    printer.result("tables", format_args!("{}, .csv, .json, .tex", lines::quoted(&table)))?;
+    printer.result("report", lines::quoted(&arguments.output.join(report::PAGE)))
 }
 
 /// Carries a run out as `coretune fit` in a process of its own, so that a crash ends this run only, its memory is its

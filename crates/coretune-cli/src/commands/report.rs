@@ -1,7 +1,8 @@
-//! `coretune report RUN...`: a page about one run or several.
+//! `coretune report RUN...`: a page about one run or several, or about a comparison of methods.
 
 use std::path::Path;
 
+use coretune::compare::Comparison;
 use coretune::config::Layers;
 use coretune::report::{self, Source};
 use coretune::run_folder::{RunFolder, RunKind};
@@ -13,6 +14,9 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
+    if Comparison::is_in(&arguments.runs[0]) {
+        return of_comparison(&printer, arguments);
+    }
     let kind = kind(&arguments.runs[0])?;
     let path = arguments.output.clone().unwrap_or_else(|| arguments.runs[0].join(report::PAGE));
     report::check_writable(&path)?;
@@ -26,6 +30,25 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     report::write(&path, &page.html).map_err(|error| Failure::from(error).on_the_way())?;
     printer.json(&serde_json::json!({ "report": path, "missing": page.missing }))?;
     printer.result("report", path.display())
+}
+
+/// The page about a comparison of methods.
+fn of_comparison(printer: &Printer, arguments: &Report) -> Result<(), Failure> {
+    let [folder] = &arguments.runs[..] else {
+        return Err(Failure::refused("a comparison of methods has a page of its own").hint("name its folder alone"));
+    };
+    let comparison = Comparison::read(folder)?;
+    let path = arguments.output.clone().unwrap_or_else(|| folder.join(report::PAGE));
+    write_comparison(&comparison, folder, &path)?;
+    printer.json(&serde_json::json!({ "report": path, "missing": [] }))?;
+    printer.result("report", path.display())
+}
+
+/// Writes the page about a comparison of methods.
+pub(super) fn write_comparison(comparison: &Comparison, folder: &Path, path: &Path) -> Result<(), Failure> {
+    report::check_writable(path)?;
+    let page = report::comparison_report(comparison, folder)?;
+    report::write(path, &page).map_err(|error| Failure::from(error).on_the_way())
 }
 
 fn of_fine_tuning(printer: &Printer, arguments: &Report, flags: &Flags) -> Result<report::Report, Failure> {

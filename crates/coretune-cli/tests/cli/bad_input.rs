@@ -12,7 +12,7 @@ use coretune::run_folder::RunFolder;
 use tch::Tensor;
 
 use super::world::World;
-use super::{bad_data, bad_images, bad_masks, coretune, stderr, stdout};
+use super::{bad_data, bad_images, bad_masks, compare, coretune, stderr, stdout};
 
 const PREFACE: &str = "\
 # Bad input
@@ -346,6 +346,22 @@ fn folders_and_settings(world: &World) -> Vec<Case> {
     ]
 }
 
+fn comparisons(world: &World) -> Vec<Case> {
+    let compare = |output: &str, more: &[&str]| compare::arguments(world, output, more);
+    let trials = ["--tune", "lr=0.01,0.03,0.1", "--trials", "2"];
+    vec![
+        case(
+            "a comparison that chooses settings on the test images",
+            compare("p", &["--val-split", "test"]),
+            2,
+            &["on the test images", "hint"],
+        ),
+        case("a comparison of an unknown method", compare("q", &["--methods", "core"]), 2, &["core", "hint"]),
+        case("a grid with more values than trials", compare("r", &trials), 2, &["3 values", "hint"]),
+        case("a comparison in a folder of other files", compare("taken", &["--fixed"]), 2, &["taken", "hint"]),
+    ]
+}
+
 /// A limit on the size of a file refuses a write as a full disk does.
 fn on_a_full_disk(arguments: &[String]) -> Output {
     let limited = "ulimit -f 200; trap '' XFSZ; exec \"$@\"";
@@ -381,11 +397,14 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
     let world = World::new();
     // Held until the end, as by a run that is going on.
     let _busy = RunFolder::create(Path::new(&world.path("busy"))).unwrap();
-    let cases: Vec<Case> =
-        [checkpoints(&world), parts_of_checkpoints(&world), data(&world), folders_and_settings(&world)]
-            .into_iter()
-            .flatten()
-            .collect();
+    let cases = [
+        checkpoints(&world),
+        parts_of_checkpoints(&world),
+        data(&world),
+        folders_and_settings(&world),
+        comparisons(&world),
+    ];
+    let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let mut page = String::from(PREFACE);
     let mut seen = BTreeSet::new();
     for Case { what, arguments, status, words } in &cases {

@@ -10,7 +10,7 @@ use super::world::World;
 use super::{coretune, stderr, stdout};
 
 /// `coretune compare` of runs of one epoch into the folder `output`, with more arguments.
-fn arguments(world: &World, output: &str, more: &[&str]) -> Vec<String> {
+pub(super) fn arguments(world: &World, output: &str, more: &[&str]) -> Vec<String> {
     let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("data"), world.path(output));
     let own = ["compare", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output];
     let short = ["--batch-size", "8", "--img-size", "16", "--device", "cpu", "--epochs", "1", "--data-check", "off"];
@@ -75,6 +75,15 @@ fn every_command_of_the_page_works() {
         let run = Command::new(env!("CARGO_BIN_EXE_coretune")).args(&arguments).current_dir(&folder).output().unwrap();
         assert_eq!(run.status.code(), Some(0), "coretune {command}: {}{}", stdout(&run), stderr(&run));
     }
+    let page = fs::read_to_string(folder.join("budgets/report.html")).unwrap();
+    for figure in ["Accuracy against labels", "Accuracy against cost", "with 4 labels per class"] {
+        assert!(page.contains(figure), "{figure}");
+    }
+    let budgets = folder.join("budgets").display().to_string();
+    assert!(coretune(&["report", &budgets]).status.success());
+    let again = fs::read_to_string(folder.join("budgets/report.html")).unwrap();
+    // The footer names the folder as it was given.
+    assert!(again.split("<footer").next() == page.split("<footer").next(), "the page of report is another one");
 }
 
 /// Starts a comparison, and kills it with this signal once `begun` runs have been begun in its folder.

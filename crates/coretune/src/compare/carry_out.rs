@@ -209,15 +209,15 @@ impl Queue<'_> {
 
     /// The next run to begin that would end before the deadline.
     fn next(&mut self) -> Result<Option<PlannedRun>, CompareError> {
-        let runs: Vec<PlannedRun> =
-            self.plan.next_runs()?.into_iter().filter(|run| !self.taken.contains(&run.identity)).collect();
+        let mut runs = self.plan.next_runs()?;
+        runs.retain(|run| !self.taken.contains(&run.identity));
         let all = runs.len();
         let left = self.plan.request.deadline.map(|deadline| deadline.saturating_sub(self.started.elapsed()));
         let fits = |run: &PlannedRun| {
             let expected = expected_seconds(run, &self.known).or(self.estimate).unwrap_or_default();
             left.is_none_or(|left| expected < left.as_secs_f64())
         };
-        let next = runs.into_iter().find(fits);
+        let next = runs.iter().find(|run| fits(run)).map(|run| PlannedRun::clone(run));
         self.late = if next.is_none() { all } else { 0 };
         Ok(next)
     }
@@ -232,7 +232,7 @@ impl Queue<'_> {
             return Ok(());
         }
         observer(&Event::Finished(&run, took));
-        if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)? {
+        if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)?.as_deref() {
             self.known.push((run, measured.seconds.max(took.as_secs_f64())));
         }
         Ok(())

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::identity::{Inputs, identity, runs_folder};
 use super::measured::Measured;
-use super::tuning::{Choice, Point, Step, next_step};
+use super::tuning::{Choice, Point, Space, Step, next_step};
 use super::{CompareError, Entry, Request};
 use crate::config::{Input, RunConfig};
 use crate::models::Architecture;
@@ -49,7 +50,7 @@ pub(super) enum Outcome {
 /// The search for the settings of a row.
 pub(super) enum Chosen {
     /// Runs that have to end first.
-    Open(Vec<PlannedRun>),
+    Open(Vec<Rc<PlannedRun>>),
     Settings(Choice),
     /// Every trial failed, the first as this sentence says.
     Failed(String),
@@ -60,12 +61,21 @@ pub(super) struct Plan<'a> {
     pub(super) request: &'a Request,
     found: Found,
     /// By identity; `None`: it has not ended.
-    outcomes: RefCell<HashMap<String, Option<Outcome>>>,
+    outcomes: RefCell<HashMap<String, Option<Rc<Outcome>>>>,
+    /// Runs and spaces that were made before: every step of the plan asks for all of them.
+    runs: RefCell<HashMap<RunKey, Rc<PlannedRun>>>,
+    spaces: RefCell<HashMap<RowKey, Option<Rc<Space>>>>,
 }
+
+/// The name of an entry, and a budget.
+type RowKey = (String, Option<usize>);
+
+/// A row, a seed, and settings.
+type RunKey = (RowKey, u64, Point);
 
 impl<'a> Plan<'a> {
     pub(super) fn new(request: &'a Request, found: Found) -> Self {
-        Plan { request, found, outcomes: RefCell::default() }
+        Plan { request, found, outcomes: RefCell::default(), runs: RefCell::default(), spaces: RefCell::default() }
     }
 
     /// The folder of a run.
@@ -75,6 +85,22 @@ impl<'a> Plan<'a> {
 
     /// The run of an entry with these settings.
     pub(super) fn run(
+        &self,
+        entry: &Entry,
+        budget: Option<usize>,
+        seed: u64,
+        point: &Point,
+    ) -> Result<Rc<PlannedRun>, CompareError> {
+        let key = ((entry.name.clone(), budget), seed, point.clone());
+        if let Some(known) = self.runs.borrow().get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let run = Rc::new(self.resolved_run(entry, budget, seed, point)?);
+        self.runs.borrow_mut().insert(key, Rc::clone(&run));
+        Ok(run)
+    }
+
+    fn resolved_run(
         &self,
         entry: &Entry,
         budget: Option<usize>,
@@ -92,14 +118,30 @@ impl<'a> Plan<'a> {
         Ok(PlannedRun { identity, entry: entry.clone(), budget, seed, tuned, config })
     }
 
+    fn space(&self, entry: &Entry, budget: Option<usize>) -> Result<Option<Rc<Space>>, CompareError> {
+        let key = (entry.name.clone(), budget);
+        if let Some(known) = self.spaces.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let space = self.request.space(entry, budget)?.map(Rc::new);
+        self.spaces.borrow_mut().insert(key, space.clone());
+        Ok(space)
+    }
+
     /// How a run has ended, from its folder if this is not known yet.
-    pub(super) fn outcome(&self, identity: &str) -> Result<Option<Outcome>, CompareError> {
+    pub(super) fn outcome(&self, identity: &str) -> Result<Option<Rc<Outcome>>, CompareError> {
         if let Some(known) = self.outcomes.borrow().get(identity) {
             return Ok(known.clone());
         }
-        let outcome = Measured::read(&self.folder(identity))?.map(Outcome::Finished);
+        let outcome = Measured::read(&self.folder(identity))?.map(|measured| Rc::new(Outcome::Finished(measured)));
         self.outcomes.borrow_mut().insert(identity.into(), outcome.clone());
         Ok(outcome)
+    }
+
+    /// How many runs of the comparison have finished.
+    pub(super) fn finished(&self) -> usize {
+        let outcomes = self.outcomes.borrow();
+        outcomes.values().flatten().filter(|outcome| matches!(***outcome, Outcome::Finished(_))).count()
     }
 
     /// Records that a run has ended: it finished, or it failed with a sentence.
@@ -110,14 +152,14 @@ impl<'a> Plan<'a> {
             failure => failure,
         };
         if let Some(sentence) = &failure {
-            self.outcomes.borrow_mut().insert(identity.into(), Some(Outcome::Failed(sentence.clone())));
+            self.outcomes.borrow_mut().insert(identity.into(), Some(Rc::new(Outcome::Failed(sentence.clone()))));
         }
         Ok(failure)
     }
 
     /// The settings of a row, or the runs that have to end before they are known.
     pub(super) fn chosen(&self, entry: &Entry, budget: Option<usize>) -> Result<Chosen, CompareError> {
-        let Some(space) = self.request.space(entry, budget)? else {
+        let Some(space) = self.space(entry, budget)? else {
             return Ok(Chosen::Settings(Choice { point: Point::new(), tried: Vec::new(), edges: Vec::new() }));
         };
         let seed = self.request.seeds_to_run()[0];
@@ -125,15 +167,15 @@ impl<'a> Plan<'a> {
         let failure = RefCell::new(None);
         let score = |point: &Point| {
             let outcome = self.run(entry, budget, seed, point).and_then(|run| self.outcome(&run.identity));
-            match outcome {
+            match outcome.as_ref().map(Option::as_deref) {
                 Ok(Some(Outcome::Finished(measured))) => Some(measured.validation_nll),
                 Ok(Some(Outcome::Failed(sentence))) => {
-                    failure.borrow_mut().get_or_insert(sentence);
+                    failure.borrow_mut().get_or_insert_with(|| sentence.clone());
                     Some(f64::INFINITY)
                 }
                 Ok(None) => None,
-                Err(met) => {
-                    error.borrow_mut().get_or_insert(met);
+                Err(_) => {
+                    error.replace(outcome.err());
                     Some(f64::INFINITY)
                 }
             }
@@ -156,7 +198,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Every run that can be begun or resumed now: trials first, then seed after seed, in the order of the rows.
-    pub(super) fn next_runs(&self) -> Result<Vec<PlannedRun>, CompareError> {
+    pub(super) fn next_runs(&self) -> Result<Vec<Rc<PlannedRun>>, CompareError> {
         let mut runs = Vec::new();
         let mut settled = Vec::new();
         for budget in self.request.budgets_to_run() {
@@ -173,7 +215,7 @@ impl<'a> Plan<'a> {
                 runs.push(self.run(entry, *budget, seed, point)?);
             }
         }
-        let mut next: Vec<PlannedRun> = Vec::new();
+        let mut next: Vec<Rc<PlannedRun>> = Vec::new();
         for run in runs {
             let is_new = next.iter().all(|known| known.identity != run.identity);
             if is_new && self.outcome(&run.identity)?.is_none() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::statistics::{Difference, deviation, mean};
 use crate::evaluate::bootstrap::Interval;
@@ -12,7 +12,7 @@ use crate::evaluate::calibration::Bin;
 pub(super) const SIGNIFICANT: f64 = 0.05;
 
 /// The result of a comparison.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Where the images came from.
     pub data: String,
@@ -37,7 +37,7 @@ pub struct Comparison {
 }
 
 /// A method at a labelled budget.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The method with its settings, as it was given.
     pub method: String,
@@ -78,7 +78,7 @@ pub struct Row {
 }
 
 /// A figure over seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Mean over seeds.
     pub mean: f64,

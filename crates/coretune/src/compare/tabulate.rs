@@ -21,11 +21,11 @@ struct Gathered {
 /// The table from all runs that have ended; `late` runs were left out because of the deadline.
 pub(super) fn tabulate(plan: &Plan<'_>, late: usize) -> Result<Comparison, CompareError> {
     let request = plan.request;
-    let (mut rows, mut all, mut finished) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
     for budget in request.budgets_to_run() {
         let mut of_budget = Vec::new();
         for entry in &request.entries {
-            of_budget.push(gather(plan, entry, budget, &mut finished)?);
+            of_budget.push(gather(plan, entry, budget)?);
         }
         let baseline = request.entries.iter().position(|entry| *entry == request.baseline);
         compare_with_baseline(&mut of_budget, baseline.unwrap_or_default());
@@ -49,7 +49,7 @@ pub(super) fn tabulate(plan: &Plan<'_>, late: usize) -> Result<Comparison, Compa
         verdict: verdict.collect(),
         notes: notes(&all, late),
         rows,
-        runs: finished,
+        runs: plan.finished(),
     })
 }
 
@@ -75,41 +75,31 @@ fn notes(all: &[Measured], late: usize) -> Vec<String> {
 }
 
 /// The row of an entry at a budget, not yet compared with the baseline.
-fn gather(
-    plan: &Plan<'_>,
-    entry: &Entry,
-    budget: Option<usize>,
-    finished: &mut usize,
-) -> Result<Gathered, CompareError> {
+fn gather(plan: &Plan<'_>, entry: &Entry, budget: Option<usize>) -> Result<Gathered, CompareError> {
     let mut row = Row::empty(entry, budget);
     let mut runs = Vec::new();
     match plan.chosen(entry, budget)? {
         Chosen::Open(_) => row.remarks.push("its settings are not chosen yet".into()),
         Chosen::Failed(sentence) => row.remarks.push(sentence),
         Chosen::Settings(choice) => {
-            *finished += add_trials(&mut row, plan, entry, &choice)?;
+            add_trials(&mut row, plan, entry, &choice)?;
             runs = add_runs(&mut row, plan, entry, &choice.point)?;
         }
     }
-    *finished += runs.len();
     row.fill(&runs);
     Ok(Gathered { row, runs })
 }
 
-/// Adds what was chosen, and the cost and failures of the trials that were not; gives how many of them have finished.
-fn add_trials(row: &mut Row, plan: &Plan<'_>, entry: &Entry, choice: &Choice) -> Result<usize, CompareError> {
+/// Adds what was chosen, and the cost and failures of the trials that were not.
+fn add_trials(row: &mut Row, plan: &Plan<'_>, entry: &Entry, choice: &Choice) -> Result<(), CompareError> {
     let Choice { point, tried, edges } = choice;
     let first_seed = plan.request.seeds_to_run()[0];
-    let mut finished = 0;
     row.trials = tried.len();
     row.remarks.extend(edges.iter().cloned());
     row.settings = point.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
     for point in tried.iter().filter(|tried| *tried != point) {
-        match plan.outcome(&plan.run(entry, row.labels_per_class, first_seed, point)?.identity)? {
-            Some(Outcome::Finished(measured)) => {
-                row.total_seconds += measured.seconds;
-                finished += 1;
-            }
+        match plan.outcome(&plan.run(entry, row.labels_per_class, first_seed, point)?.identity)?.as_deref() {
+            Some(Outcome::Finished(measured)) => row.total_seconds += measured.seconds,
             Some(Outcome::Failed(sentence)) => {
                 let settings: Vec<String> = point.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 row.remarks.push(format!("the trial {} failed: {sentence}", settings.join(" ")));
@@ -117,7 +107,7 @@ fn add_trials(row: &mut Row, plan: &Plan<'_>, entry: &Entry, choice: &Choice) ->
             None => {}
         }
     }
-    Ok(finished)
+    Ok(())
 }
 
 /// The finished runs of a row with the settings that were chosen, by seed.
@@ -129,11 +119,11 @@ fn add_runs(
 ) -> Result<Vec<(u64, Measured)>, CompareError> {
     let mut runs = Vec::new();
     for seed in plan.request.seeds_to_run() {
-        let identity = plan.run(entry, row.labels_per_class, seed, point)?.identity;
-        match plan.outcome(&identity)? {
+        let run = plan.run(entry, row.labels_per_class, seed, point)?;
+        match plan.outcome(&run.identity)?.as_deref() {
             Some(Outcome::Finished(measured)) => {
-                runs.push((seed, measured));
-                row.runs.push(identity);
+                runs.push((seed, measured.clone()));
+                row.runs.push(run.identity.clone());
             }
             Some(Outcome::Failed(sentence)) => row.remarks.push(format!("seed {seed} failed: {sentence}")),
             None => row.remarks.push(format!("seed {seed} has not been run")),

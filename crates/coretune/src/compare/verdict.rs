@@ -21,13 +21,13 @@ pub(super) fn verdict(rows: &[&Row], baseline: &str) -> String {
         None => format!("{at}use {baseline}: nothing else has finished a run."),
         Some(best) if best.is_decided() => {
             format!(
-                "{at}use {baseline}: every other row is below it, the best of them, {}, at {}.",
+                "{at}use {baseline}: every other row is below it; the best of them is {}: {}.",
                 best.method,
                 evidence(best, baseline)
             )
         }
         Some(best) => format!(
-            "{at}use {baseline}: no other row is better by more than chance; the best of them is {}, where {}; {}.",
+            "{at}use {baseline}: no other row is better by more than chance; the best of them is {}: {}; {}.",
             best.method,
             evidence(best, baseline),
             what_would_decide(best)

@@ -6,7 +6,7 @@
 
 use rand::RngExt;
 use rand_distr::{Binomial, Distribution};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
 use crate::engine::EngineError;
@@ -16,7 +16,7 @@ use crate::random::{self, Purpose, Stream};
 pub const RESAMPLES: usize = 2000;
 
 /// The central 95 % of a bootstrap distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// 2.5 % quantile.
     pub low: f64,

@@ -1,6 +1,6 @@
 //! Calibration (E4): does a confidence of 0.8 mean being right 8 times in 10?
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{EvaluateError, Logits, argmax, labelled_matrix};
@@ -13,7 +13,7 @@ pub const BINS: usize = 15;
 pub const TEMPERATURES: (f64, f64) = (0.01, 100.0);
 
 /// One bin of the reliability diagram: low < confidence <= high.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     /// Lower edge, outside.
     pub low: f64,

@@ -9,7 +9,7 @@
 //! | figures as SVG | `charts` |
 //! | the page | `page` |
 //!
-//! The page of a pre-training run is made from its records alone.
+//! The page of a pre-training run is made from its records alone, that of a comparison of methods from its table.
 //!
 //! If data or checkpoint are gone, the page is made from the records and says what is missing and why. The run folder is
 //! not changed and no clock is read: the same run gives the same bytes.
@@ -31,6 +31,7 @@ pub use error::ReportError;
 pub use run::Missing;
 pub use source::Source;
 
+use crate::compare::Comparison;
 use crate::files::{self, PartialFile};
 use crate::run_folder::{PretrainSummary, Summary};
 use crate::train::Observer;
@@ -72,6 +73,14 @@ pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report,
 /// [`ReportError::RunFolder`] when a folder holds no pre-training run or a damaged record.
 pub fn pretraining_report(folders: &[&Path]) -> Result<String, ReportError> {
     page::pretraining_page(&records::read_all::<PretrainSummary>(folders)?)
+}
+
+/// The page about a comparison of methods, as HTML: its table and figures. `folder` is the folder of the comparison.
+///
+/// # Errors
+/// [`ReportError::Figure`] when a figure cannot be drawn.
+pub fn comparison_report(comparison: &Comparison, folder: &Path) -> Result<String, ReportError> {
+    page::methods_page(comparison, folder)
 }
 
 /// Checks that a page can be written to `path`, before anything is computed.

@@ -109,6 +109,7 @@ fn the_rate_comes_first_then_own_axes_then_finer_rates_with_what_is_left() {
         ])
     );
     let comparison = comparison.unwrap();
+    assert_eq!(Comparison::read(&request.output).unwrap(), comparison);
     assert_eq!(comparison.rows[0].settings["train.lr"], "0.0178");
     assert_eq!(comparison.rows[1].settings["method.eta"], "2.0");
     assert_eq!(comparison.rows[1].remarks, ["method.eta = 2.0 is the largest value that was tried"]);
@@ -221,5 +222,8 @@ fn the_recommendation_follows_the_figures() {
     assert!(open.starts_with("use cross-entropy: no other row is better by more than chance"), "{open}");
     assert!(open.contains("give three or more"), "{open}");
     let worse = verdict(30, 20, 2);
-    assert!(worse.starts_with("use cross-entropy: every other row is below it, the best of them, bss"), "{worse}");
+    assert!(
+        worse.starts_with("use cross-entropy: every other row is below it; the best of them is bss: its top-1"),
+        "{worse}"
+    );
 }

@@ -27,7 +27,7 @@ impl Columns {
             ("difference", true, |row| row.difference.as_ref().map_or(NONE.into(), |d| points(d.mean))),
             ("95 % interval", true, |row| interval(row.difference.as_ref().map(|difference| difference.interval))),
             ("t over seeds", few_seeds, |row| interval(row.t_interval)),
-            ("p (Holm)", true, |row| row.p_holm.map_or(NONE.into(), p_text)),
+            ("p (Holm)", true, |row| row.p_holm.map_or(NONE.into(), |p| p_text(p).trim_start_matches("= ").into())),
             ("ECE %", true, |row| spread(row.ece.as_ref(), 100.0, 1)),
             ("s/run", true, |row| row.seconds.map_or(NONE.into(), |seconds| format!("{seconds:.1}"))),
             ("GB", true, |row| row.memory_bytes.map_or(NONE.into(), |bytes| format!("{:.2}", bytes as f64 / 1e9))),
@@ -40,8 +40,25 @@ impl Columns {
     }
 }
 
-/// The remarks of all rows, each with the row that it is about.
-pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
+impl Comparison {
+    /// The headings of the columns that people read, and the cells of each row.
+    pub fn cells(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let Columns { headings, rows } = Columns::of(self);
+        (headings, rows)
+    }
+
+    /// The remarks of all rows, each with the row that it is about.
+    pub fn remarks(&self) -> Vec<String> {
+        remarks(self)
+    }
+
+    /// What the table is of.
+    pub fn caption(&self) -> String {
+        caption(self)
+    }
+}
+
+fn remarks(comparison: &Comparison) -> Vec<String> {
     let of_row = |row: &Row| {
         let budget = row.labels_per_class.map(|labels| format!(" at {labels} labels per class")).unwrap_or_default();
         let name = format!("{}{budget}", row.method);
@@ -50,8 +67,7 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     comparison.rows.iter().flat_map(of_row).collect()
 }
 
-/// What the table is of.
-pub(super) fn caption(comparison: &Comparison) -> String {
+fn caption(comparison: &Comparison) -> String {
     format!(
         "Top-1 on {} {} images, mean and standard deviation over seeds; difference to {} in points, paired by seed and \
          image, with the interval of {} bootstrap draws.",

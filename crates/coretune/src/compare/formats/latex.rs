@@ -1,6 +1,6 @@
 //! The table as LaTeX, without packages.
 
-use super::columns::{Columns, caption};
+use super::columns::Columns;
 use crate::compare::Comparison;
 
 /// A `table` environment.
@@ -15,7 +15,7 @@ pub(super) fn latex(comparison: &Comparison) -> String {
     for row in rows {
         text += &line(&mut row.into_iter());
     }
-    text + &format!("\\hline\n\\end{{tabular}}\n\\caption{{{}}}\n\\end{{table}}\n", escaped(&caption(comparison)))
+    text + &format!("\\hline\n\\end{{tabular}}\n\\caption{{{}}}\n\\end{{table}}\n", escaped(&comparison.caption()))
 }
 
 fn escaped(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! The table for a terminal.
 
-use super::columns::{Columns, remarks};
+use super::columns::Columns;
 use crate::compare::Comparison;
 
 impl Comparison {
@@ -22,7 +22,7 @@ fn text(comparison: &Comparison) -> String {
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
-    for remark in remarks(comparison) {
+    for remark in comparison.remarks() {
         text.extend(["  ", &remark, "\n"]);
     }
     text

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 use rand_distr::{Binomial, Distribution};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::mean;
 use crate::evaluate::bootstrap::{Interval, interval_of};
@@ -20,7 +20,7 @@ pub const DRAWS: usize = 10_000;
 pub const SEEDS_TO_DRAW: usize = 5;
 
 /// The difference of two methods over seeds and images.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Accuracy of the method minus that of the baseline, the mean over seeds; a fraction.
     pub mean: f64,

@@ -34,6 +34,25 @@ const BELOW: u32 = 50;
 
 /// Curves in one figure; several have a legend above them.
 pub(in super::super) fn lines(axes: &Axes<'_>, curves: &[Line]) -> Result<Drawing, ReportError> {
+    drawn(axes, curves, number)
+}
+
+/// As [`lines`], with a logarithmic x axis; x has to be above 0.
+pub(in super::super) fn lines_over_log(axes: &Axes<'_>, curves: &[Line]) -> Result<Drawing, ReportError> {
+    let logarithmic = |curve: &Line| Line {
+        name: curve.name.clone(),
+        points: curve.points.iter().map(|(x, y)| (x.log10(), *y)).collect(),
+    };
+    let curves: Vec<Line> = curves.iter().map(logarithmic).collect();
+    // Two digits: the marks of such an axis fall where they fall.
+    drawn(axes, &curves, |exponent| {
+        let value = 10f64.powf(exponent);
+        number(format!("{value:.1e}").parse().unwrap_or(value))
+    })
+}
+
+/// The figure, with `x_text` for the numbers of the x axis.
+fn drawn(axes: &Axes<'_>, curves: &[Line], x_text: fn(f64) -> String) -> Result<Drawing, ReportError> {
     let names: Vec<String> = curves.iter().map(|curve| curve.name.clone()).collect();
     let (width, height) = if axes.square { (440, 410) } else { (500, 300) };
     let legend = Legend::new(&names, width - LEFT - 8);
@@ -44,11 +63,11 @@ pub(in super::super) fn lines(axes: &Axes<'_>, curves: &[Line]) -> Result<Drawin
             legend.draw(root, LEFT + 8, sample)?;
         }
         let (_, below) = root.split_vertically(units(above));
-        plot(&below, axes, &curves)
+        plot(&below, axes, &curves, x_text)
     })
 }
 
-fn plot(root: &Area<'_>, axes: &Axes<'_>, curves: &[Vec<(f64, f64)>]) -> Drawn<()> {
+fn plot(root: &Area<'_>, axes: &Axes<'_>, curves: &[Vec<(f64, f64)>], x_text: fn(f64) -> String) -> Drawn<()> {
     let along = |pick: fn(&(f64, f64)) -> f64| curves.iter().flatten().map(pick);
     let (x, y) = if axes.square {
         (0.0..1.0, 0.0..1.0)
@@ -73,7 +92,7 @@ fn plot(root: &Area<'_>, axes: &Axes<'_>, curves: &[Vec<(f64, f64)>]) -> Drawn<(
         .axis_style(stroke(BLACK.mix(0.5), 1))
         .bold_line_style(stroke(BLACK.mix(0.12), 1))
         .light_line_style(TRANSPARENT)
-        .x_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value| x_text(*value))
         .y_label_formatter(&|value| number(*value))
         .draw()?;
     if axes.square {
@@ -168,6 +187,18 @@ mod tests {
             let axes = Axes { x: "step", y: "loss", square: false };
             lines(&axes, &[Line { name: "one".into(), points }]).unwrap();
         }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_the_numbers_themselves() {
+        let axes = Axes { x: "labels", y: "top-1", square: false };
+        let points = vec![(1.0, 0.1), (100.0, 0.2)];
+        let drawing = lines_over_log(&axes, &[Line { name: "one".into(), points }]).unwrap();
+        assert!(
+            drawing.content.contains(">1</text>") && drawing.content.contains(">100</text>"),
+            "{}",
+            drawing.content
+        );
     }
 
     #[test]

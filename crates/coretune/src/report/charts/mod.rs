@@ -10,5 +10,5 @@ mod scatter;
 
 pub(super) use canvas::Drawing;
 pub(super) use confusion::{MOST_CLASSES, confusion};
-pub(super) use lines::{Axes, Line, lines};
+pub(super) use lines::{Axes, Line, lines, lines_over_log};
 pub(super) use scatter::{MOST_NAMED, scatter};

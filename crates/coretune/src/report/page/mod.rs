@@ -5,6 +5,7 @@
 mod comparison;
 mod curves;
 mod images;
+mod methods;
 mod outcome;
 mod pretraining;
 mod section;
@@ -18,6 +19,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::ReportError;
 use super::records::Records;
 use super::run::Run;
+use crate::compare::Comparison;
 use crate::run_folder::PretrainSummary;
 use section::Section;
 
@@ -42,6 +44,11 @@ pub(super) fn pretraining_page(runs: &[Records<PretrainSummary>]) -> Result<Stri
         _ => pretraining::side_by_side(runs)?,
     };
     Ok(document(&runs.iter().map(|run| (run.name.as_str(), run.folder.as_path())).collect::<Vec<_>>(), &body))
+}
+
+/// The whole file about a comparison of methods in this folder.
+pub(super) fn methods_page(comparison: &Comparison, folder: &Path) -> Result<String, ReportError> {
+    Ok(document(&[("comparison of methods", folder)], &methods::methods(comparison)?))
 }
 
 /// The file around `body`, with the names and folders of the runs.

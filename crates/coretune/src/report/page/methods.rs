@@ -1,0 +1,107 @@
+//! The page about a comparison of methods.
+
+use maud::{Markup, html};
+
+use super::super::ReportError;
+use super::super::charts::{Axes, Drawing, Line, lines, lines_over_log};
+use super::section::{chart, table};
+use crate::compare::{Comparison, Row};
+
+/// Verdict, table, remarks and figures.
+pub(super) fn methods(comparison: &Comparison) -> Result<Markup, ReportError> {
+    let (headings, rows) = comparison.cells();
+    let below: Vec<String> = comparison.notes.iter().cloned().chain(comparison.remarks()).collect();
+    Ok(html! {
+        h1 { "Comparison of methods" }
+        p { (comparison.data) ", from " (comparison.checkpoint) "." }
+        @for sentence in &comparison.verdict { p.verdict { (sentence) } }
+        (table("Methods", &headings, &rows))
+        p.quiet { (comparison.caption()) }
+        @for sentence in &below { p.missing { (sentence) } }
+        h2 { "Accuracy" }
+        div.figures {
+            @if let Some(drawing) = accuracy_against_labels(comparison)? {
+                (chart(&drawing, "Accuracy against labels", &html! { "Mean top-1 over seeds at each labelled budget." }))
+            }
+            @if let Some(drawing) = accuracy_against_cost(comparison)? {
+                @let caption = html! { "Mean top-1 over seeds against the mean time of a run; a point for each labelled budget." };
+                (chart(&drawing, "Accuracy against cost", &caption))
+            }
+        }
+        h2 { "Calibration" }
+        div.figures { @for figure in &calibration(comparison)? { (figure) } }
+    })
+}
+
+/// A curve for each method over the labelled budgets; none with a single budget.
+fn accuracy_against_labels(comparison: &Comparison) -> Result<Option<Drawing>, ReportError> {
+    let curves = curves(comparison, |row| row.labels_per_class.map(|labels| labels as f64));
+    if curves.iter().all(|curve| curve.points.len() < 2) {
+        return Ok(None);
+    }
+    let axes = Axes { x: "labels per class", y: &top1(comparison), square: false };
+    lines_over_log(&axes, &curves).map(Some)
+}
+
+/// A point for each row; none before a run has finished.
+fn accuracy_against_cost(comparison: &Comparison) -> Result<Option<Drawing>, ReportError> {
+    let curves = curves(comparison, |row| row.seconds.filter(|seconds| *seconds > 0.0));
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let axes = Axes { x: "seconds of a run", y: &top1(comparison), square: false };
+    lines_over_log(&axes, &curves).map(Some)
+}
+
+fn top1(comparison: &Comparison) -> String {
+    format!("{} top-1, %", comparison.split)
+}
+
+/// Top-1 of each method over a figure of its rows.
+fn curves(comparison: &Comparison, x: impl Fn(&Row) -> Option<f64>) -> Vec<Line> {
+    let of_method = |name: &str| {
+        let rows = comparison.rows.iter().filter(|row| row.method == name);
+        let points = rows.filter_map(|row| Some((x(row)?, 100.0 * row.top1.as_ref()?.mean)));
+        Line { name: name.into(), points: points.collect() }
+    };
+    let curves = names(comparison).into_iter().map(of_method);
+    curves.filter(|curve| !curve.points.is_empty()).collect()
+}
+
+/// Names of the methods, in the order of the table.
+fn names(comparison: &Comparison) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for row in &comparison.rows {
+        if !names.contains(&row.method.as_str()) {
+            names.push(&row.method);
+        }
+    }
+    names
+}
+
+/// A reliability diagram of all methods for each budget.
+fn calibration(comparison: &Comparison) -> Result<Vec<Markup>, ReportError> {
+    let mut budgets: Vec<Option<usize>> = comparison.rows.iter().map(|row| row.labels_per_class).collect();
+    budgets.dedup();
+    let mut figures = Vec::new();
+    for budget in budgets {
+        let rows = comparison.rows.iter().filter(|row| row.labels_per_class == budget && !row.calibration.is_empty());
+        let curves: Vec<Line> = rows.map(reliability).collect();
+        if curves.is_empty() {
+            continue;
+        }
+        let drawing = lines(&Axes { x: "confidence", y: "accuracy", square: true }, &curves)?;
+        let at = budget.map(|labels| format!(" with {labels} labels per class")).unwrap_or_default();
+        let caption = html! {
+            "Accuracy in 15 bins of confidence after temperature scaling" (at)
+            ", images of all seeds; on the dashed line confidence equals accuracy."
+        };
+        figures.push(chart(&drawing, "Reliability diagram", &caption));
+    }
+    Ok(figures)
+}
+
+fn reliability(row: &Row) -> Line {
+    let filled = row.calibration.iter().filter(|bin| bin.images > 0);
+    Line { name: row.method.clone(), points: filled.map(|bin| (bin.confidence, bin.accuracy)).collect() }
+}
