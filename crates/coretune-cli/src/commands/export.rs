@@ -1,6 +1,6 @@
 //! `coretune export RUN --output FILE`: a trained model for other programs.
 
-use coretune::export::{self, Exported, ExportedEncoder, Format, Request};
+use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Request};
 
 use super::lines;
 use crate::args::Export;
@@ -18,6 +18,9 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     };
     if export::is_pretraining(&arguments.run)? {
         return tell_encoder(&printer, &export::export_pretrained(&arguments.run, &request)?);
+    }
+    if export::is_segmentation(&arguments.run)? {
+        return tell_segmenter(&printer, &request, &export::export_segmentation(&arguments.run, &request)?);
     }
     let exported = export::export(&arguments.run, &request)?;
     for note in &exported.notes {
@@ -37,6 +40,19 @@ fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
         format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
     printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
     printer.result("kept in", lines::quoted(&exported.parity_file))
+}
+
+/// The network of a segmentation run, and how far the file is from it.
+fn tell_segmenter(printer: &Printer, request: &Request, exported: &ExportedSegmenter) -> Result<(), Failure> {
+    let ExportedSegmenter { bytes, relative_difference } = exported;
+    printer.json(&serde_json::json!({
+        "file": request.output, "format": request.format, "bytes": bytes, "relative_difference": relative_difference,
+    }))?;
+    let megabytes = *bytes as f64 / 1e6;
+    let file = lines::quoted(&request.output);
+    printer.result("exported", format_args!("{file}   {}, {megabytes:.1} MB", request.format))?;
+    let compared = "logits of the pixels of random images differ by";
+    printer.result("read back", format_args!("{compared} {relative_difference:.1e} of the largest"))
 }
 
 /// The encoder of a pre-training run, and what it was recognised as.

@@ -34,7 +34,7 @@ pub(super) fn of(source: &Source) -> BTreeMap<String, String> {
     entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-fn text(value: &impl Serialize) -> String {
+pub(super) fn text(value: &impl Serialize) -> String {
     match serde_json::json!(value) {
         Value::String(text) => text,
         other => other.to_string(),

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use tch::{Device, Tensor, no_grad};
 
-use super::candidate::{Candidate, check_target};
+use super::candidate::{Candidate, check_is_not, check_target};
+use super::metadata::text;
 use super::{ExportError, Format, Request, onnx, parity};
 use crate::checkpoints::{Checkpoint, load_segmenter, recognise, safetensors_file};
 use crate::models::{Backbone, ModelError, Network, Segmenter, SegmenterHeads};
+use crate::run_folder::{RunFolder, RunKind};
+use crate::train::{METADATA_KEY, SegmenterDescription, load_segmenter as load_our_segmenter};
 
 /// An export of a segmentation network that was written and found to compute the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +20,54 @@ pub struct ExportedSegmenter {
     pub bytes: u64,
     /// Largest difference of two logits of pixels, over the largest logit.
     pub relative_difference: f64,
+}
+
+/// Whether `run` is a folder of a segmentation run, or a file of its network.
+///
+/// # Errors
+/// [`ExportError::RunFolder`] when the configuration of the folder cannot be read.
+pub fn is_segmentation(run: &Path) -> Result<bool, ExportError> {
+    if run.is_dir() {
+        return Ok(RunFolder::holds_run(run) && RunFolder::open_records(run)?.kind()? == RunKind::Segmentation);
+    }
+    let described = |checkpoint: Checkpoint| checkpoint.metadata().get(METADATA_KEY).cloned();
+    let text = Checkpoint::open(run).ok().and_then(described).unwrap_or_default();
+    Ok(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["segmenter"].is_object()))
+}
+
+/// Writes the network of a segmentation run, a run folder (its best epoch) or a file of ours, by [`export_segmenter`]: a
+/// graph is for images of the size of the run's crops.
+///
+/// # Errors
+/// As [`export_segmenter`], and what keeps the network from being read.
+pub fn export_segmentation(run: &Path, request: &Request) -> Result<ExportedSegmenter, ExportError> {
+    check_target(request)?;
+    let file = if run.is_file() { run.to_path_buf() } else { RunFolder::open(run)?.best_segmenter()? };
+    check_is_not(&file, &request.output)?;
+    let (network, description) = load_our_segmenter(&file, Device::Cpu)?;
+    if request.with_projection && network.projection.is_none() {
+        return Err(ExportError::NoProjection { path: file });
+    }
+    export_segmenter(&network, [description.img_size; 2], &metadata(&description), request)
+}
+
+/// What a program needs to know beside the weights.
+fn metadata(description: &SegmenterDescription) -> BTreeMap<String, String> {
+    let architecture = &description.architecture;
+    let entries = [
+        ("format", text(&"pt")),
+        ("architecture", text(&architecture.family.name())),
+        ("stem", text(&architecture.stem)),
+        ("width", text(&architecture.width)),
+        ("output_stride", text(&description.output_stride)),
+        ("head", text(&description.head)),
+        ("classes", text(&description.classes)),
+        ("mean", text(&description.mean)),
+        ("std", text(&description.std)),
+        ("img_size", text(&description.img_size)),
+        ("coretune_version", text(&env!("CARGO_PKG_VERSION"))),
+    ];
+    entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 /// Writes a network in evaluation mode as `request` asks: safetensors with torchvision's names, or ONNX from images of

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use coretune::checkpoints::safetensors_file;
-use coretune::export::{ExportError, ExportedSegmenter, Format, Request, export_segmenter};
+use coretune::checkpoints::{Checkpoint, safetensors_file};
+use coretune::export::{
+    ExportError, ExportedSegmenter, Format, Request, export_segmentation, export_segmenter, is_segmentation,
+};
 use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
 };
+use coretune::train::{SegmenterDescription, save_segmenter};
 use tch::{Device, Kind, Tensor, no_grad};
 use tempfile::TempDir;
 
@@ -64,6 +67,39 @@ fn the_projection_head_is_dropped_and_the_auxiliary_head_kept() {
     assert_eq!(with("backbone.") + 16, tensors.len());
     let (_, compared) = safetensors_file::read(folder.path().join("network.safetensors.parity.safetensors")).unwrap();
     assert_eq!((compared["images"].size(), compared["logits"].size()), (vec![4, 3, 72, 56], vec![4, 3, 72, 56]));
+}
+
+#[test]
+fn a_saved_network_is_exported_with_its_description() {
+    let folder = TempDir::new().unwrap();
+    let network = network(DenseHeadKind::DeepLabV3, Family::ResNet18, OutputStride::Sixteen);
+    let description = SegmenterDescription {
+        architecture: *network.backbone.architecture(),
+        output_stride: 16,
+        head: DenseHeadKind::DeepLabV3,
+        auxiliary: true,
+        classes: ["road", "sky", "tree"].map(String::from).to_vec(),
+        mean: network.normalisation.mean,
+        std: network.normalisation.std,
+        img_size: 48,
+        projection: Some([256, 8]),
+    };
+    let saved = folder.path().join("best.safetensors");
+    save_segmenter(&saved, &network, &description).unwrap();
+    assert!(is_segmentation(&saved).unwrap());
+    let request = |format: Format, with_projection| {
+        let output = folder.path().join(format!("network.{}", format.extension()));
+        Request { output, format, with_projection, force: true }
+    };
+    export_segmentation(&saved, &request(Format::Onnx, false)).unwrap();
+    export_segmentation(&saved, &request(Format::Safetensors, true)).unwrap();
+    let checkpoint = Checkpoint::open(folder.path().join("network.safetensors")).unwrap();
+    assert_eq!(checkpoint.metadata()["classes"], r#"["road","sky","tree"]"#);
+    assert_eq!(checkpoint.metadata()["output_stride"], "16");
+    assert!(checkpoint.tensors().contains_key("projection.2.weight"));
+    assert!(!is_segmentation(checkpoint.path()).unwrap(), "it is a checkpoint for others");
+    let over_itself = Request { output: saved.clone(), ..request(Format::Safetensors, false) };
+    assert!(matches!(export_segmentation(&saved, &over_itself), Err(ExportError::Target { .. })));
 }
 
 #[test]
