@@ -62,7 +62,9 @@ const LABELLED: &str = "labelled_fraction";
 
 impl Learner for Segmentation {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
-        self.network.backbone.set_resting(number < self.head_alone);
+        if self.head_alone > 0 {
+            self.network.backbone.set_resting(number < self.head_alone);
+        }
         let masks = batch.masks.as_ref().ok_or(ModelError::MissingHead { layer: "masks" })?;
         let (labelled, pixels) = (labelled_pixels(masks)?, masks.numel());
         let draw = (self.seed, number);

@@ -8,6 +8,8 @@ use crate::checkpoints::LoadReport;
 use crate::config::{HeadInit, Input, SegmentationConfig};
 use crate::data::{Dataset, Description};
 use crate::engine::{Precision, Stop, World};
+use crate::evaluate::figure;
+use crate::figures::Selection;
 use crate::fit::{Splits, check_images};
 use crate::models::{
     Architecture, Backbone, DenseHeadKind, Network, Normalisation, ProjectionHead, Segmenter, SegmenterHeads,
@@ -75,6 +77,7 @@ impl SegmentationPreparation {
         let built = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
         let objective = built.ok_or(RunError::NoObjective)?;
         check_method(&*objective)?;
+        Selection::from_word(config.train.select.name(), &figure::OF_SEGMENTATION)?;
         let from = (&config.model, config.train.seed);
         let start = StartingPoint::load(&config.checkpoint, from, ReadHead::No, &machine)?;
 

@@ -63,10 +63,9 @@ impl PixelProbe {
     }
 }
 
-/// Rows of a split: f at labelled positions, the same of the mirrored image, and their classes.
-struct PositionRows {
-    as_it_is: Tensor,
-    mirrored: Tensor,
+/// Rows of a split: f at labelled positions of each view (the image, and its mirror image), and their classes.
+struct PositionRows<const VIEWS: usize> {
+    views: [Tensor; VIEWS],
     labels: Vec<i64>,
 }
 
@@ -96,11 +95,11 @@ impl SegmentationTask {
         };
         observer(&Event::Stage(stages[0]));
         let network = self.network_with(backbone, DenseHeadKind::Linear, false)?;
-        let train = self.position_rows(&network, &self.splits.train, observer)?;
-        let validation = self.position_rows(&network, &self.splits.validation, observer)?;
+        let train = self.position_rows::<2>(&network, &self.splits.train, observer)?;
+        let validation = self.position_rows::<1>(&network, &self.splits.validation, observer)?;
         observer(&Event::Stage(stages[1]));
-        let training = Training { views: &[&train.as_it_is, &train.mirrored], labels: &train.labels };
-        let chosen_by = (&validation.as_it_is, &validation.labels[..]);
+        let training = Training { views: &train.views.each_ref(), labels: &train.labels };
+        let chosen_by = (&validation.views[0], &validation.labels[..]);
         let probe = linear_probe(training, chosen_by, self.classes.len() as i64, &Settings::default())?;
         network.head.classifier().copy_values(&probe.classifier(self.device)?)?;
         let (_, images) = self.splits.evaluation_split();
@@ -111,47 +110,54 @@ impl SegmentationTask {
     }
 
     /// The rows of a split in the order of its images; nothing is cropped or scaled.
-    fn position_rows(
+    fn position_rows<const VIEWS: usize>(
         &self,
         network: &Segmenter,
         split: &Split,
         observer: &mut Observer<'_>,
-    ) -> Result<PositionRows, RunError> {
+    ) -> Result<PositionRows<VIEWS>, RunError> {
         let options = LoaderOptions { workers: self.config.workers(), ..LoaderOptions::default() };
         let transform = std::sync::Arc::new(Transform::new(Vec::new())?);
         let each = MOST_POSITIONS.div_ceil(split.len().max(1));
-        let (mut views, mut labels) = ([Vec::new(), Vec::new()], Vec::new());
+        let (mut views, mut labels) = ([const { Vec::new() }; VIEWS], Vec::new());
         for batch in Loader::new(split.clone(), transform, sampler::sequential(split.len(), 1)?, options)? {
             if self.stop.is_requested() {
                 return Err(EvaluateError::Interrupted.into());
             }
             let batch = batch?;
-            let ([as_it_is, mirrored], of_batch) = self.rows_of(network, &batch, each)?;
-            views[0].push(as_it_is);
-            views[1].push(mirrored);
+            let (rows, of_batch) = self.rows_of::<VIEWS>(network, &batch, each)?;
+            views.iter_mut().zip(rows).for_each(|(view, rows)| view.push(rows));
             labels.extend(of_batch);
             observer(&Event::Progress { done: batch.indices[0] + 1, total: split.len() });
         }
-        let [as_it_is, mirrored] = guard("joining rows of maps", || views.map(|parts| Tensor::cat(&parts, 0)))?;
-        Ok(PositionRows { as_it_is, mirrored, labels })
+        let views = guard("joining rows of maps", || views.map(|parts| Tensor::cat(&parts, 0)))?;
+        Ok(PositionRows { views, labels })
     }
 
-    /// The rows of one image, at most `each`, of it and of its mirror image; on the host.
-    fn rows_of(&self, network: &Segmenter, batch: &Batch, each: usize) -> Result<([Tensor; 2], Vec<i64>), RunError> {
+    /// The rows of one image, at most `each`, of it and, with two views, of its mirror image; on the host.
+    fn rows_of<const VIEWS: usize>(
+        &self,
+        network: &Segmenter,
+        batch: &Batch,
+        each: usize,
+    ) -> Result<([Tensor; VIEWS], Vec<i64>), RunError> {
         let masks = batch.masks.as_ref().ok_or_else(|| RunError::NoMasks { path: self.config.data.dir.clone() })?;
-        let map = |images: &Tensor| -> Result<Tensor, RunError> {
-            Ok(no_grad(|| network.forward(images, Mode::Evaluate, None, false))?.embedding)
+        let images = match VIEWS {
+            1 => batch.images.shallow_clone(),
+            _ => Tensor::cat(&[&batch.images, &batch.images.flip([2i64])], 0),
         };
-        let (plain, mirrored) = (map(&batch.images)?, map(&batch.images.flip([2i64]))?);
-        let size = plain.size();
+        let maps = no_grad(|| network.forward(&images, Mode::Evaluate, None, false))?.embedding;
+        let size = maps.size();
         let all = MapLabels::nearest(masks, (size[2], size[3]))?.labels;
         let places = self.places(&all, batch.indices[0], each);
         let labels = places.iter().map(|&place| all[place as usize]).collect();
         let rows = guard("taking rows of a map", || {
             let taken = Tensor::from_slice(&places);
-            // The mirrored map is turned back, so that both have one order of positions.
-            [plain, mirrored.flip([3i64])].map(|map| {
-                let rows = map.permute([0, 2, 3, 1]).reshape([-1, size[1]]).to_device(Device::Cpu);
+            std::array::from_fn(|view| {
+                let map = maps.get(view as i64);
+                // The mirrored map is turned back, so that both have one order of positions.
+                let map = if view == 0 { map } else { map.flip([2i64]) };
+                let rows = map.permute([1, 2, 0]).reshape([-1, size[1]]).to_device(Device::Cpu);
                 rows.to_kind(Kind::Float).index_select(0, &taken)
             })
         })?;

@@ -31,4 +31,9 @@ fn another_number_of_classes_and_a_figure_of_another_task_are_refused() {
         prepared.err().expect("refused").to_string()
     };
     assert!(refused(&["model.num_classes=5"]).contains("3 classes, expected 5"));
+    let of_classification = refused(&["train.select=val_top1"]);
+    assert!(
+        of_classification.contains("val_top1") && of_classification.contains("val_mean_iou"),
+        "{of_classification}"
+    );
 }
