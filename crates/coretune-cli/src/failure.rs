@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use coretune::average::AverageError;
 use coretune::checkpoints::CheckpointError;
 use coretune::compare::CompareError;
 use coretune::config::ConfigError;
@@ -178,6 +179,20 @@ impl From<ExportError> for Failure {
 impl From<RunFolderError> for Failure {
     fn from(error: RunFolderError) -> Self {
         Failure::because(Status::Refused, &error, error.hint().as_ref())
+    }
+}
+
+impl From<AverageError> for Failure {
+    fn from(error: AverageError) -> Self {
+        match error {
+            AverageError::RunFolder(error) => error.into(),
+            AverageError::Run(error) => error.into(),
+            AverageError::Train(error) => error.into(),
+            error => {
+                let failure = Failure::because(Status::Refused, &error, error.hint().as_ref());
+                error.details().into_iter().fold(failure, |failure, (name, text)| failure.detail(name, text))
+            }
+        }
     }
 }
 

@@ -89,6 +89,7 @@
 //! | | training: step, schedule, optimizer, the loop | [`train`] `step.rs`, `schedule.rs`, `optimizer.rs`, `trainer.rs` | `tests/fit` |
 //! | E1, E3, E4, E7 | accuracy, geometry, calibration, probes | [`evaluate`] | `tests/evaluate`, `tests/goldens` |
 
+pub mod average;
 pub mod checkpoints;
 pub mod compare;
 pub mod config;

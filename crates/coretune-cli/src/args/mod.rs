@@ -7,6 +7,8 @@
 mod defaults;
 mod face;
 #[cfg(test)]
+mod methods_page;
+#[cfg(test)]
 mod reference;
 mod settings;
 mod spelling;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use coretune::average::Recipe;
 use coretune::config::{ConfigError, Layers, Setting};
 
 use self::face::Takes;
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Export a trained model to other programs, and check the file
     Export(Export),
+    /// Average the weights of runs that began alike
+    Average(Average),
     /// Write an HTML page about one run, or several side by side
     Report(Report),
     /// Print completions for a shell
@@ -303,6 +308,23 @@ pub(crate) struct Predict {
     pub(crate) uncalibrated: bool,
 }
 
+/// `coretune average`.
+#[derive(Debug, Args)]
+pub(crate) struct Average {
+    /// Run folders, of one checkpoint and one start of the classifier
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The folder of the average
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) output: PathBuf,
+    /// Weights of the runs: uniform; greedy: while the validation loss falls; interpolate: between two (WiSE-FT)
+    #[arg(long, value_name = "NAME", default_value = "uniform", value_parser = Recipe::names())]
+    pub(crate) recipe: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `coretune report`.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
@@ -428,7 +450,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Fit(_) => Some(Takes::Fit),
         Command::Compare(_) => Some(Takes::Compare),
         Command::Pretrain(_) => Some(Takes::Pretrain),
-        Command::Evaluate(_) | Command::Report(_) => Some(Takes::Evaluate),
+        Command::Evaluate(_) | Command::Report(_) | Command::Average(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
         Command::Data(Data::Show(_)) => Some(Takes::DataShow),
@@ -450,6 +472,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
         ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),
+        ("average", Takes::Evaluate),
         ("report", Takes::Evaluate),
     ];
     let command = taking.into_iter().fold(CommandLine::command(), |command, (name, takes)| {

@@ -64,7 +64,7 @@ fn valued(argument: Arg, setting: &'static Setting, alone: Option<&'static str>)
 fn help(setting: &Setting, command: Takes, all: bool) -> String {
     const FEW: usize = 3;
     let choices = match setting.kind {
-        Kind::Choice(names) if all || names().len() <= FEW => format!(": {}", names().join(", ")),
+        Kind::Choice(names) if all || names().len() <= FEW || is_method(setting) => format!(": {}", names().join(", ")),
         _ => String::new(),
     };
     let without = if switched_to(setting) { "" } else { "without " };
@@ -73,6 +73,11 @@ fn help(setting: &Setting, command: Takes, all: bool) -> String {
     let short = |text: &String| all || text.len() <= LINE;
     let whole = automatic(setting, command).unwrap_or_else(|| default(setting, command, true));
     Some(text(whole)).filter(short).unwrap_or_else(|| text(default(setting, command, false)))
+}
+
+/// Whether the setting names the method: its names are in every help.
+fn is_method(setting: &Setting) -> bool {
+    ["method.name", "pretrain.method"].contains(&setting.key)
 }
 
 /// Letters of a line of `--help` behind the names of the flags.

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod average;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data_check;

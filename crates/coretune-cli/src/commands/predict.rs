@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use coretune::config::Layers;
+use coretune::config::{Layers, Origin};
 use coretune::files::PartialFile;
+use coretune::models::TestViews;
 use coretune::predict::{self, Options, Predictor, Rows};
 use coretune::train::Event;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
         top_k: arguments.top_k.into(),
         batch_size: batch as usize,
         workers: machine.reading_threads(),
+        tta: given(&layers),
         calibrated: !arguments.uncalibrated,
     };
     let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
@@ -47,6 +49,13 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// The views that a flag names, if one does.
+fn given(layers: &Layers) -> Option<TestViews> {
+    let is_default = layers.origin("data.tta").is_none_or(|origin| *origin == Origin::Default);
+    let word = layers.get("data.tta").and_then(toml::Value::as_str).filter(|_| !is_default);
+    word.and_then(|word| word.parse().ok())
 }
 
 /// The inputs, with the lines of stdin in place of `-`.

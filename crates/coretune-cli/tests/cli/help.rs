@@ -1,6 +1,6 @@
 use super::{coretune, stderr, stdout};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "inspect",
     "probe",
     "fit",
@@ -9,12 +9,13 @@ const COMMANDS: [&str; 11] = [
     "evaluate",
     "predict",
     "export",
+    "average",
     "report",
     "completions",
     "man",
 ];
 /// Commands that take settings as flags.
-const TAKING: [&str; 5] = ["probe", "fit", "pretrain", "evaluate", "report"];
+const TAKING: [&str; 6] = ["probe", "fit", "pretrain", "evaluate", "average", "report"];
 
 /// The long flags that the whole help of a command lists, with their dashes.
 fn flags_of(command: &str) -> Vec<String> {

@@ -83,6 +83,9 @@ pub enum ConfigError {
     /// A value of the right type that the setting does not take.
     #[error("{key} is out of range")]
     Range { origin: Origin, key: &'static str, expected: String, found: String },
+    /// A text that is none of the forms which the setting takes.
+    #[error("{key} does not take this value")]
+    Form { key: &'static str, expected: String, found: String },
     /// A word that the setting does not take.
     #[error("{key} does not take this word")]
     Choice {
@@ -147,6 +150,7 @@ impl ConfigError {
             Self::Type { expected, found, .. }
             | Self::Range { expected, found, .. }
             | Self::Choice { expected, found, .. }
+            | Self::Form { expected, found, .. }
             | Self::Conflict { expected, found, .. } => {
                 vec![("expected", expected.clone()), ("found", found.clone())]
             }

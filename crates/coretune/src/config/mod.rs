@@ -16,6 +16,7 @@ mod recipes;
 mod run_config;
 mod sections;
 mod segmentation_config;
+mod trainable;
 
 pub use automatic::Input;
 pub use choices::{
@@ -32,5 +33,7 @@ pub use sections::{
     RunSection, SegmentationSection, TrainSection, find_setting, settings,
 };
 pub use segmentation_config::SegmentationConfig;
+
+pub use trainable::Trainable;
 
 pub use crate::settings::{Kind, OnResume, Range, RunKind, Setting};

@@ -51,6 +51,7 @@ impl RunConfig {
     /// Refuses settings that are each in range and do not go together.
     fn check(&self) -> Result<(), ConfigError> {
         self.data.check()?;
+        self.model.check()?;
         self.check_sampler()?;
         self.train.check()?;
         self.method.check_requirements(&self.to_table())?;

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::{EvaluateError, Measure, classification};
 use crate::data::{Batch, Loader, LoaderOptions, Split, sampler};
 use crate::engine::{Stop, World, guard};
-use crate::models::{Mode, Model, Network};
+use crate::models::{Mode, Model, Network, TestViews};
 use crate::transforms::Transform;
 
 /// How images reach a model that is only evaluated.
@@ -56,7 +56,19 @@ impl Evaluator {
         split: &Split,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Outputs, EvaluateError> {
-        let mut forward = |images: &Tensor| Ok([model.features(images, Mode::Evaluate)?]);
+        self.outputs_of_views(model, TestViews::Plain, split, progress)
+    }
+
+    /// [`Evaluator::outputs`], with the features of several views of each image averaged.
+    pub fn outputs_of_views(
+        &self,
+        model: &Model,
+        views: TestViews,
+        split: &Split,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Outputs, EvaluateError> {
+        let of = |images: &Tensor| -> Result<Tensor, EvaluateError> { Ok(model.features(images, Mode::Evaluate)?) };
+        let mut forward = |images: &Tensor| Ok([views.features(images, of)?]);
         let [features] = self.features(split, progress, &mut forward)?;
         let logits = no_grad(|| {
             guard("computing logits", || {

@@ -16,9 +16,10 @@ use crate::evaluate::features::{Evaluator, Outputs};
 use crate::evaluate::figure;
 use crate::evaluate::geometry::{Geometry, geometry};
 use crate::figures::Figures;
+use crate::models::Model;
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{Machine, RunError};
-use crate::train::{Event, Observer, load_model, unfinished};
+use crate::train::{Event, ModelDescription, Observer, load_model, unfinished};
 use crate::transforms::Transform;
 
 /// Figures of a model on a split.
@@ -62,7 +63,7 @@ pub struct Calibrated {
 }
 
 /// E1, E3 and E4 of these outputs; `temperature` was fitted on the validation split, `seed` draws the interval.
-pub(super) fn evaluate_outputs(outputs: &Outputs, temperature: Option<f64>, seed: u64) -> Result<Evaluation, RunError> {
+pub(crate) fn evaluate_outputs(outputs: &Outputs, temperature: Option<f64>, seed: u64) -> Result<Evaluation, RunError> {
     let Outputs { features, logits, labels } = outputs;
     let ece = |temperature| expected_calibration_error(logits, labels, temperature);
     let nll = |temperature| negative_log_likelihood(logits, labels, temperature);
@@ -147,17 +148,58 @@ pub fn run_outputs(
     model.backbone.set_precision(machine.precision);
     let mut notes = machine.notes;
     notes.extend(unfinished(&folder)?);
-    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
-    notes.extend(without_images(&dataset, &description.classes));
-    let dataset = dataset.with_classes(description.classes[..].into())?;
     for note in notes {
         observer(&Event::Note(note));
     }
+    let (role, images) = images_of(&description, config, role, observer)?;
+    observer(&Event::Stage("evaluation"));
+    let outputs = outputs_on(&model, &description, config, &images, observer)?;
+    let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
+    let (class_names, seed) = (description.classes, config.train.seed);
+    Ok(RunOutputs { role, images, class_names, outputs, temperature, seed })
+}
+
+/// Features and logits of a model on a split of the data that `config` names.
+///
+/// # Errors
+/// As [`evaluate_run`].
+pub(crate) fn model_outputs(
+    (model, description): (&Model, &ModelDescription),
+    config: &RunConfig,
+    role: Role,
+    observer: &mut Observer<'_>,
+) -> Result<Outputs, RunError> {
+    let (_, images) = images_of(description, config, Some(role), observer)?;
+    outputs_on(model, description, config, &images, observer)
+}
+
+/// The images of `role`, else of the test split, else of the validation split, with the classes of the model.
+fn images_of(
+    description: &ModelDescription,
+    config: &RunConfig,
+    role: Option<Role>,
+    observer: &mut Observer<'_>,
+) -> Result<(Role, Split), RunError> {
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+    if let Some(note) = without_images(&dataset, &description.classes) {
+        observer(&Event::Note(note));
+    }
+    let dataset = dataset.with_classes(description.classes[..].into())?;
     let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
     let (images, report) = split_of(&dataset, role, config)?;
     for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
         observer(&Event::Note(finding.to_string()));
     }
+    Ok((role, images))
+}
+
+fn outputs_on(
+    model: &Model,
+    description: &ModelDescription,
+    config: &RunConfig,
+    images: &Split,
+    observer: &mut Observer<'_>,
+) -> Result<Outputs, RunError> {
     let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
     let evaluator = Evaluator {
         transform: Arc::new(transform),
@@ -166,11 +208,8 @@ pub fn run_outputs(
         stop: Stop::default(),
         world: World::Alone,
     };
-    observer(&Event::Stage("evaluation"));
-    let outputs = evaluator.outputs(&model, &images, &mut |done, total| observer(&Event::Progress { done, total }))?;
-    let temperature = folder.read_summary()?.and_then(|summary: Summary| summary.temperature);
-    let (class_names, seed) = (description.classes, config.train.seed);
-    Ok(RunOutputs { role, images, class_names, outputs, temperature, seed })
+    let mut progress = |done, total| observer(&Event::Progress { done, total });
+    Ok(evaluator.outputs_of_views(model, config.data.tta, images, &mut progress)?)
 }
 
 /// A note about classes of the run that the data does not have, if any.

@@ -14,7 +14,7 @@ use crate::evaluate::figure;
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::figures::Figures;
-use crate::models::{Backbone, Mode};
+use crate::models::{Backbone, Mode, TestViews};
 use crate::runs::RunError;
 use crate::train::{Event, Measurement, Observer};
 
@@ -138,13 +138,33 @@ impl Task {
     ) -> Result<ProbeFeatures, RunError> {
         let [train, train_mirrored] =
             self.split_features(backbone, keep, &self.splits.train, [View::AsItIs, View::Mirrored], observer)?;
-        let mut plain = |split: &Split| self.split_features(backbone, keep, split, [View::AsItIs], observer);
-        let [validation] = plain(&self.splits.validation)?;
-        let [evaluation] = match &self.splits.test {
-            Some(test) => plain(test)?,
-            None => [validation.shallow_clone()],
+        let validation = self.features_of_views(backbone, keep, &self.splits.validation, observer)?;
+        let evaluation = match &self.splits.test {
+            Some(test) => self.features_of_views(backbone, keep, test, observer)?,
+            None => validation.shallow_clone(),
         };
         Ok(ProbeFeatures { train, train_mirrored, validation, evaluation })
+    }
+
+    /// Features of a split that is evaluated, the mean over its test views.
+    fn features_of_views(
+        &self,
+        backbone: &Backbone,
+        keep: Keep,
+        split: &Split,
+        observer: &mut Observer<'_>,
+    ) -> Result<Tensor, RunError> {
+        match self.config.data.tta {
+            TestViews::Plain => {
+                let [features] = self.split_features(backbone, keep, split, [View::AsItIs], observer)?;
+                Ok(features)
+            }
+            TestViews::Flip => {
+                let views = [View::AsItIs, View::Mirrored];
+                let [features, mirrored] = self.split_features(backbone, keep, split, views, observer)?;
+                Ok(guard("averaging views", || (features + mirrored) / 2.0)?)
+            }
+        }
     }
 
     /// Features of these views of a split, from the cache if it has them.

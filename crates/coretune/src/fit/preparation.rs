@@ -125,7 +125,9 @@ pub(super) fn prepare_with(
 fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let validation = config.data.val_per_class.is_some() && splits.validation_source == ValidationSource::OwnSplit;
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
+    let warmup = config.train.model_ema_warmup && config.train.model_ema.is_none();
     let notes = [
+        (warmup, "train.model_ema_warmup is not used: no average of the weights is kept (train.model_ema)"),
         (validation, "data.val_per_class is not used: the data has a validation split of its own"),
         (
             accumulation,

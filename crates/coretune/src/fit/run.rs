@@ -16,10 +16,8 @@ use crate::models::{Backbone, Linear, Model};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
-use crate::train::{
-    Event, FineTuning, Frozen, Observer, Plan, TrainError, Trainer, TrainingImages, WeightAverage, load_model,
-};
-use crate::transforms::Transform;
+use crate::train::{Event, FineTuning, Frozen, Observer, Plan, TrainError, Trainer, TrainingImages, load_model};
+use crate::transforms::{AutoAugment, RandAugment, RandomErasing, Step, Transform, TrivialAugment};
 
 /// A finished run.
 #[derive(Debug)]
@@ -69,14 +67,14 @@ impl Preparation {
         observer(&Event::Stage("evaluation of the best epoch"));
         let (mut best, _) = load_model(&folder.best_checkpoint(), task.device)?;
         best.backbone.set_precision(task.precision);
-        let evaluator = task.evaluator()?;
-        let validation = evaluator.outputs(&best, &task.splits.validation, &mut |_, _| {})?;
+        let (evaluator, views) = (task.evaluator()?, task.config.data.tta);
+        let validation = evaluator.outputs_of_views(&best, views, &task.splits.validation, &mut |_, _| {})?;
         let temperature = fit_temperature(&validation.logits, &validation.labels)?;
         let mut progress = |done, total| observer(&Event::Progress { done, total });
         let mut predictions = prediction_records("validation", &task.splits.validation, &validation, temperature)?;
         let outputs = match &task.splits.test {
             Some(test) => {
-                let outputs = evaluator.outputs(&best, test, &mut progress)?;
+                let outputs = evaluator.outputs_of_views(&best, views, test, &mut progress)?;
                 predictions.extend(prediction_records("test", test, &outputs, temperature)?);
                 outputs
             }
@@ -144,7 +142,7 @@ impl Task {
         Ok(FineTuning {
             description: self.description(&model),
             optimizer: training_plan::optimizer(&model, train, &*objective),
-            average: train.model_ema.map(|decay| WeightAverage::new(&model, decay)),
+            average: training_plan::average(&model, train),
             accumulation: training_plan::accumulation(train),
             class_weights: self.class_weight_tensor(),
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
@@ -153,6 +151,7 @@ impl Task {
             seed: train.seed,
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,
+            test_views: self.config.data.tta,
             world: World::Alone,
             model,
             objective,
@@ -181,8 +180,24 @@ impl Task {
         if self.trains { Ok(self.training_images()?.steps_per_epoch()?) } else { Ok(0) }
     }
 
+    /// What is done to a training image after crop and flip.
+    fn more_steps(&self) -> Vec<Step> {
+        let data = &self.config.data;
+        let (operations, magnitude) = (data.rand_augment_ops, data.rand_augment_magnitude);
+        let operation = match data.auto_augment {
+            AutoAugment::None => None,
+            AutoAugment::Trivial => Some(Step::TrivialAugment(TrivialAugment {})),
+            AutoAugment::Rand => Some(Step::RandAugment(RandAugment { operations, magnitude })),
+        };
+        let fill = self.input.mean.map(|mean| (255.0 * mean).round() as u8);
+        let erasing = RandomErasing { probability: data.random_erasing, fill };
+        let erasing = (data.random_erasing > 0.0).then_some(Step::RandomErasing(erasing));
+        operation.into_iter().chain(erasing).collect()
+    }
+
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
+        let transform = transform.followed_by(self.more_steps())?;
         Ok(TrainingImages {
             split: self.splits.train.clone(),
             sampling: training_plan::sampling(&self.config),

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::architecture::Architecture;
 use super::blocks::Stage;
 use super::builder::{Builder, Values};
-use super::layers::Mode;
+use super::layers::{BatchNorm, Mode};
 use super::operations::{Operations, Run};
 use super::output_stride::{self, OutputStride};
 use super::parameters::{Parameters, Role};
@@ -35,10 +35,17 @@ pub struct Backbone {
     stages: Vec<Stage>,
     feature_width: i64,
     precision: Precision,
-    /// So many first stages use running averages in training too.
-    frozen_norms: usize,
-    /// The weights of so many first stages get no gradient.
-    frozen_stages: usize,
+    /// What was trained before the backbone came to rest, if it rests.
+    rest: Option<Trained>,
+}
+
+/// What of a backbone is trained.
+#[derive(Debug)]
+struct Trained {
+    /// Of each parameter, in their order.
+    weights: Vec<bool>,
+    /// Whether the statistics of each batch norm follow the batches.
+    norms: Vec<bool>,
 }
 
 impl Backbone {
@@ -108,17 +115,7 @@ impl Backbone {
             let (parameters, stage_of) = builder.finish();
             let architecture = *architecture;
             let precision = Precision::F32;
-            Backbone {
-                architecture,
-                output_stride,
-                parameters,
-                stage_of,
-                stages,
-                feature_width,
-                precision,
-                frozen_norms: 0,
-                frozen_stages: 0,
-            }
+            Backbone { architecture, output_stride, parameters, stage_of, stages, feature_width, precision, rest: None }
         })
         .map_err(ModelError::from)
     }
@@ -131,7 +128,8 @@ impl Backbone {
         // Not `zeroed`: its depthwise convolutions have other strides, by which libtorch chooses other kernels.
         let mut copy = Backbone::build(&self.architecture, self.output_stride, Values::Random(0), self.device())?;
         copy.set_precision(self.precision);
-        copy.freeze_norms(self.frozen_norms);
+        let frozen = self.stages.iter().flat_map(Stage::norms).map(BatchNorm::is_frozen);
+        copy.norms_mut().zip(frozen).filter(|(_, frozen)| *frozen).for_each(|(norm, _)| norm.freeze());
         copy.copy_from(self)?;
         engine::guard("freezing the copy", || {
             for parameter in copy.parameters.iter().filter(|parameter| parameter.role == Role::Weight) {
@@ -192,7 +190,7 @@ impl Backbone {
 
     /// Whether every batch norm uses its running averages in training too.
     pub fn has_frozen_batch_norm(&self) -> bool {
-        self.frozen_norms == self.stages.len()
+        self.stages.iter().flat_map(Stage::norms).all(BatchNorm::is_frozen)
     }
 
     /// Width D of the pooled features.
@@ -238,7 +236,6 @@ impl Backbone {
             });
         }
         self.freeze_norms(count);
-        self.frozen_stages = self.frozen_stages.max(count);
         for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
             if stage < count && parameter.role == Role::Weight {
                 let _ = parameter.tensor.set_requires_grad(false);
@@ -255,19 +252,56 @@ impl Backbone {
     /// Keeps every weight and statistic as it is, in training too, until it is asked to move again; what was frozen before
     /// stays frozen.
     pub fn set_resting(&mut self, resting: bool) {
-        let frozen = self.frozen_norms;
-        let stages = self.stages.iter_mut().skip(frozen);
-        stages.for_each(if resting { Stage::freeze_norms } else { Stage::thaw_norms });
-        for (parameter, &stage) in self.parameters.iter().zip(&self.stage_of) {
-            if stage >= self.frozen_stages && parameter.role == Role::Weight {
-                let _ = parameter.tensor.set_requires_grad(!resting);
+        if resting && self.rest.is_none() {
+            let weights = self.parameters.iter().map(|parameter| parameter.tensor.requires_grad()).collect();
+            let norms = self.stages.iter().flat_map(Stage::norms).map(|norm| !norm.is_frozen()).collect();
+            self.rest = Some(Trained { weights, norms });
+            self.train_only(|_| false);
+        } else if !resting && let Some(Trained { weights, norms }) = self.rest.take() {
+            for (parameter, trained) in self.parameters.iter().zip(weights) {
+                let _ = parameter.tensor.set_requires_grad(trained);
             }
+            self.norms_mut().zip(norms).filter(|(_, moves)| *moves).for_each(|(norm, _)| norm.thaw());
         }
     }
 
     fn freeze_norms(&mut self, stages: usize) {
-        self.stages[..stages].iter_mut().for_each(Stage::freeze_norms);
-        self.frozen_norms = self.frozen_norms.max(stages);
+        self.stages[..stages].iter_mut().flat_map(Stage::norms_mut).for_each(BatchNorm::freeze);
+    }
+
+    fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
+        self.stages.iter_mut().flat_map(Stage::norms_mut)
+    }
+
+    /// Freezes every weight whose name `is_trained` does not pick, and the running averages of the batch norms of which
+    /// it picks neither weight nor bias.
+    pub fn train_only(&mut self, is_trained: impl Fn(&str) -> bool) {
+        let weights = self.parameters.iter().filter(|parameter| parameter.role == Role::Weight);
+        for parameter in weights.filter(|parameter| !is_trained(&parameter.name)) {
+            let _ = parameter.tensor.set_requires_grad(false);
+        }
+        let rests = |norm: &&mut BatchNorm| !norm.weight.requires_grad() && !norm.bias.requires_grad();
+        self.norms_mut().filter(rests).for_each(BatchNorm::freeze);
+    }
+
+    /// Whether this is the weight or the bias of a batch norm.
+    pub fn is_of_norm(&self, parameter_name: &str) -> bool {
+        let norm = parameter_name.rsplit_once('.').map(|(layer, _)| format!("{layer}.running_mean"));
+        norm.is_some_and(|statistic| self.parameters.get(&statistic).is_some())
+    }
+
+    /// Whether training leaves the tensor of this name as it is: a weight without gradient, or a statistic of a frozen
+    /// batch norm.
+    pub fn is_frozen(&self, parameter_name: &str) -> bool {
+        match self.parameters.get(parameter_name) {
+            None => false,
+            Some(weight) if weight.role == Role::Weight => !weight.tensor.requires_grad(),
+            Some(_) => {
+                let layer = parameter_name.rsplit_once('.').map(|(layer, _)| layer);
+                let mut norms = self.stages.iter().flat_map(Stage::norms);
+                norms.any(|norm| Some(norm.name.as_str()) == layer && norm.is_frozen())
+            }
+        }
     }
 
     /// Pooled features f32 `[n, D]` of normalised images f32 `[n, 3, h, w]` in channels-last layout.

@@ -72,6 +72,14 @@ impl Residual {
         if self.relu { operations.relu(y) } else { y }
     }
 
+    fn norms(&self) -> impl Iterator<Item = &BatchNorm> {
+        let around = match &self.around {
+            Around::Projection(projection) => Some(projection),
+            Around::Nothing | Around::Identity => None,
+        };
+        self.body.iter().chain(around).map(|layer| &layer.norm)
+    }
+
     fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
         let around = match &mut self.around {
             Around::Projection(projection) => Some(projection),
@@ -109,21 +117,23 @@ impl Stage {
         })
     }
 
-    pub(super) fn freeze_norms(&mut self) {
-        self.each_norm(BatchNorm::freeze);
-    }
-
-    pub(super) fn thaw_norms(&mut self) {
-        self.each_norm(BatchNorm::thaw);
-    }
-
-    fn each_norm(&mut self, change: fn(&mut BatchNorm)) {
-        for unit in &mut self.units {
+    pub(super) fn norms_mut(&mut self) -> impl Iterator<Item = &mut BatchNorm> {
+        self.units.iter_mut().flat_map(|unit| -> Vec<&mut BatchNorm> {
             match unit {
-                Unit::ConvNorm(layer) => change(layer.norm_mut()),
-                Unit::MaxPool => {}
-                Unit::Residual(block) => block.norms_mut().for_each(change),
+                Unit::ConvNorm(layer) => vec![layer.norm_mut()],
+                Unit::MaxPool => Vec::new(),
+                Unit::Residual(block) => block.norms_mut().collect(),
             }
-        }
+        })
+    }
+
+    pub(super) fn norms(&self) -> impl Iterator<Item = &BatchNorm> {
+        self.units.iter().flat_map(|unit| -> Vec<&BatchNorm> {
+            match unit {
+                Unit::ConvNorm(layer) => vec![&layer.norm],
+                Unit::MaxPool => Vec::new(),
+                Unit::Residual(block) => block.norms().collect(),
+            }
+        })
     }
 }

@@ -20,6 +20,7 @@ mod output_stride;
 mod parameters;
 pub(crate) mod resnet;
 mod segmenter;
+mod test_views;
 
 pub use architecture::{Architecture, Family, Stem};
 pub use backbone::Backbone;
@@ -38,3 +39,4 @@ pub(crate) use operations::Operations;
 pub use output_stride::OutputStride;
 pub use parameters::{Parameter, Parameters, Role};
 pub use segmenter::{DenseOutput, Segmenter, SegmenterHeads, upsample};
+pub use test_views::TestViews;

@@ -8,10 +8,10 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::PredictError;
 use super::reader::Reader;
-use crate::config::RunSection;
+use crate::config::{Layers, RunSection};
 use crate::data::{DataError, stack_images};
 use crate::engine::{guard, shape};
-use crate::models::{Mode, Model};
+use crate::models::{Mode, Model, Network, TestViews};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::Machine;
 use crate::train::{Event, Observer, TrainError, load_model, unfinished};
@@ -26,6 +26,8 @@ pub struct Options {
     pub batch_size: usize,
     /// Threads that read images.
     pub workers: usize,
+    /// Views of an image whose features are averaged; `None`: as the run was evaluated.
+    pub tta: Option<TestViews>,
     /// Whether probabilities are calibrated with the temperature that the run has fitted on its validation images (E4).
     pub calibrated: bool,
 }
@@ -36,6 +38,7 @@ pub struct Predictor {
     model: Model,
     classes: Vec<String>,
     reader: Reader,
+    views: TestViews,
     temperature: f64,
     options: Options,
     /// What the user should know.
@@ -64,7 +67,9 @@ impl Predictor {
     /// Opens a run (its best epoch) or one of our model files.
     pub fn open(run: &Path, machine: &RunSection, options: Options) -> Result<Self, PredictError> {
         let Machine { device, precision, mut notes } = Machine::choose(machine)?;
-        let (file, fitted) = if run.is_file() { (run.to_path_buf(), None) } else { best_epoch(run, &mut notes)? };
+        let of_file = run.is_file();
+        let (file, fitted) = if of_file { (run.to_path_buf(), None) } else { best_epoch(run, &mut notes)? };
+        let of_run = if of_file { TestViews::Plain } else { views_of(run) };
         let (mut model, description) = load_model(&file, device)?;
         model.backbone.set_precision(precision);
         let transform =
@@ -79,6 +84,7 @@ impl Predictor {
                 bit_depth: description.bit_depth_range.unwrap_or_default(),
                 workers: options.workers.max(1),
             },
+            views: options.tta.unwrap_or(of_run),
             temperature: fitted.filter(|_| options.calibrated).unwrap_or(1.0),
             options: Options { top_k: options.top_k.clamp(1, description.classes.len().max(1)), ..options },
             classes: description.classes,
@@ -147,8 +153,10 @@ impl Predictor {
 
     /// softmax(logits / T) of images u8 `[n, h, w, 3]`, row by row.
     fn probabilities(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, TrainError> {
-        let logits = no_grad(|| self.model.logits(images, Mode::Evaluate))?;
+        let of = |images: &Tensor| self.model.features(images, Mode::Evaluate);
+        let features = no_grad(|| self.views.features(images, of))?;
         Ok(guard("computing probabilities", || {
+            let logits = no_grad(|| self.model.classifier.forward(&features));
             let probabilities = (logits.to_kind(Kind::Double) / self.temperature).softmax(1, Kind::Double);
             Vec::<Vec<f64>>::try_from(probabilities.to_device(tch::Device::Cpu)).expect("a matrix of f64")
         })?)
@@ -162,6 +170,14 @@ impl Predictor {
         let ranked = |class: usize| Ranked { label: self.classes[class].clone(), probability: probabilities[class] };
         order.into_iter().map(ranked).collect()
     }
+}
+
+/// The views with which the run was evaluated; the image alone if its configuration cannot be read, which predictions do
+/// not need.
+fn views_of(run: &Path) -> TestViews {
+    let layers = RunFolder::open(run).ok().and_then(|folder| Layers::defaults().file(&folder.config()).ok());
+    let word = layers.as_ref().and_then(|layers| layers.get("data.tta")?.as_str()?.parse().ok());
+    word.unwrap_or(TestViews::Plain)
 }
 
 /// The best epoch of a run, and the temperature fitted for it; a note where the run has not finished.

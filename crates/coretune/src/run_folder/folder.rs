@@ -21,6 +21,8 @@ const CHANGES_ARE: &str = "list of changed settings";
 const METRICS_ARE: &str = "list of metrics";
 const PREDICTIONS_ARE: &str = "list of predictions";
 const PROVENANCE_IS: &str = "provenance of a run";
+/// What an average of runs was made of.
+const AVERAGE: &str = "average.json";
 const SUMMARY_IS: &str = "summary of a run";
 
 /// The folder of one run.
@@ -360,6 +362,11 @@ impl RunFolder {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Saves what an average was made of, in `average.json`.
+    pub fn write_average(&self, record: &serde_json::Value) -> Result<(), RunFolderError> {
+        self.write_json(AVERAGE, "the record of an average", record)
     }
 
     /// Writes `metrics.csv` and the `TensorBoard` events from `metrics.jsonl`; the same metrics give the same bytes.

@@ -42,6 +42,13 @@ pub enum RunError {
     /// The classifier should start from a probe that was not measured.
     #[error("the classifier cannot start from the linear probe: it was not measured")]
     NoProbe,
+    /// A part of the backbone to be trained that it does not have.
+    #[error("{given} is not a part of the backbone, whose stages are {}", names.join(", "))]
+    NotTrainable {
+        given: String,
+        /// Names of the stages.
+        names: Vec<String>,
+    },
     /// The method reads the linear probe, which is turned off.
     #[error("{method} needs the linear probe, which is not measured")]
     MethodNeedsProbe { method: String },
@@ -182,6 +189,9 @@ impl RunError {
                 "{pretrain.probe_epochs=off} trains without evaluating the features; or add a test split".into()
             }
             Self::NoProbe => "leave out {run.probe=false}, or give {method.head_init=random}".into(),
+            Self::NotTrainable { names, .. } => {
+                format!("{{model.trainable}} takes all, norms, head, last:1 to last:{}, or names", names.len()).into()
+            }
             Self::MethodNeedsProbe { .. } => "leave out {run.probe=false}".into(),
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
             Self::OtherMethod { began, .. } => {

@@ -8,8 +8,8 @@ use crate::checkpoints::{
     Checkpoint, CheckpointError, LoadReport, NamePattern, Projector, check_coverage, load_backbone, load_projector,
     recognise,
 };
-use crate::config::{CheckpointSection, Input, ModelSection};
-use crate::models::{Architecture, Backbone};
+use crate::config::{CheckpointSection, Input, ModelSection, Trainable};
+use crate::models::{Architecture, Backbone, Role};
 use crate::run_folder::RunFolder;
 use crate::train::RecordedInput;
 
@@ -101,8 +101,40 @@ fn input(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Input, 
     })
 }
 
+/// Names of the weights that `picks` picks.
+fn trained_names(backbone: &Backbone, picks: impl Fn(&str) -> bool) -> Vec<String> {
+    let weights = backbone.parameters().iter().filter(|parameter| parameter.role == Role::Weight);
+    weights.filter(|weight| picks(&weight.name)).map(|weight| weight.name.clone()).collect()
+}
+
+fn names_of(backbone: &Backbone) -> Vec<String> {
+    backbone.stage_names().into_iter().map(String::from).collect()
+}
+
 fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError> {
     backbone.freeze_stages(model.frozen_stages as usize)?;
+    let stages = backbone.stage_names().len();
+    match model.trained() {
+        Trainable::All => {}
+        Trainable::Head => backbone.freeze_stages(stages)?,
+        Trainable::Last(trained) => match stages.checked_sub(trained) {
+            Some(frozen) => backbone.freeze_stages(frozen)?,
+            None => return Err(RunError::NotTrainable { given: model.trainable.clone(), names: names_of(backbone) }),
+        },
+        Trainable::Norms => {
+            let norms: Vec<String> = trained_names(backbone, |name| backbone.is_of_norm(name));
+            backbone.train_only(|name| norms.iter().any(|norm| norm == name));
+            backbone.freeze_batch_norm();
+        }
+        Trainable::Named(patterns) => {
+            for pattern in &patterns {
+                if trained_names(backbone, |name| Trainable::fits(std::slice::from_ref(pattern), name)).is_empty() {
+                    return Err(RunError::NotTrainable { given: pattern.clone(), names: names_of(backbone) });
+                }
+            }
+            backbone.train_only(|name| Trainable::fits(&patterns, name));
+        }
+    }
     if model.freeze_batch_norm {
         backbone.freeze_batch_norm();
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{self, RunConfig, RunSection, TrainSection};
 use crate::models::Network;
 use crate::objectives::Objective;
-use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule};
+use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule, WeightAverage};
 
 /// As in `SimCLR`.
 const LARS_TRUST: f64 = 1e-3;
@@ -24,6 +24,12 @@ pub(crate) fn optimizer(model: &dyn Network, train: &TrainSection, objective: &d
     let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
     Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad).pulled(objective.pulls())
+}
+
+/// The average of the weights, if one is kept.
+pub(crate) fn average(model: &dyn Network, train: &TrainSection) -> Option<WeightAverage> {
+    let average = WeightAverage::new(model, train.model_ema?);
+    Some(if train.model_ema_warmup { average.bias_corrected() } else { average })
 }
 
 /// The learning rate over a run whose epochs have `steps` steps.

@@ -17,7 +17,7 @@ use crate::engine::{Stop, World, guard};
 use crate::evaluate::features::Evaluator;
 use crate::evaluate::{EvaluateError, NewMeasure};
 use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
-use crate::models::{Mode, Model, Network, Parameters, Role};
+use crate::models::{Mode, Model, Network, Parameters, Role, TestViews};
 use crate::objectives::Objective;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
 
@@ -47,6 +47,8 @@ pub struct FineTuning {
     pub validation: Split,
     /// Evaluates a split.
     pub evaluator: Evaluator,
+    /// Views of a validation image whose features are averaged.
+    pub test_views: TestViews,
     /// The processes that share a step.
     pub world: World,
     /// What a file needs to say beside the weights.
@@ -80,7 +82,9 @@ impl Learner for FineTuning {
     }
 
     fn is_frozen(&self, name: &str, role: Role) -> bool {
+        let in_backbone = name.strip_prefix("backbone.");
         self.frozen.holds(name, role, &self.model.backbone)
+            || in_backbone.is_some_and(|name| self.model.backbone.is_frozen(name))
     }
 
     fn is_follower(&self, name: &str) -> bool {
@@ -96,6 +100,9 @@ impl Learner for FineTuning {
 
     fn loaded(&mut self, steps: u64) {
         self.optimizer.set_updates(steps);
+        if let Some(average) = &mut self.average {
+            average.set_updates(steps);
+        }
     }
 
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
@@ -168,7 +175,7 @@ impl FineTuning {
         let model = &self.model;
         let mut measure = (self.measure)();
         self.evaluator.measure(&self.validation, &mut *measure, &mut |images| {
-            let features = model.features(images, Mode::Evaluate)?;
+            let features = self.test_views.features(images, |images| model.features(images, Mode::Evaluate))?;
             Ok(guard("computing logits", || model.classifier.forward(&features.to_kind(Kind::Float)))?)
         })?;
         let figures = measure.figures();

@@ -165,6 +165,9 @@ impl Optimizer {
         for group in self.groups() {
             let is_in = |(slot, gradient): &(&Slot, &Tensor)| gradient.defined() && slot.group() == group;
             let moved: Vec<(&Slot, &Tensor)> = self.slots.iter().zip(&*gradients).filter(is_in).collect();
+            if moved.is_empty() {
+                continue;
+            }
             let weights: Vec<&Tensor> = moved.iter().map(|(slot, _)| &slot.weight).collect();
             let momenta: Vec<&Tensor> = moved.iter().map(|(slot, _)| &slot.moments[0]).collect();
             let gradients: Vec<&Tensor> = moved.iter().map(|(_, gradient)| *gradient).collect();

@@ -148,7 +148,7 @@ pub fn adjust_hue(mut image: RgbImage, turn: f64) -> RgbImage {
 }
 
 /// from + factor (to - from), cut to 0..255 and towards zero.
-fn blend(from: u8, to: u8, factor: f32) -> u8 {
+pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     // The cast saturates, which is the cut.
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }

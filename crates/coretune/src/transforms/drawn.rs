@@ -2,13 +2,13 @@ use image::imageops::flip_horizontal;
 use image::{GrayImage, RgbImage};
 
 use super::{
-    ColorChange, Interpolation, Region, RotationInterpolation, Window, gaussian_blur, grayscale, horizontal_flip,
-    resample, resample_mask, rotate, rotate_mask,
+    Affine, ColorChange, Interpolation, Rectangle, Region, RotationInterpolation, Tone, Window, gaussian_blur,
+    grayscale, horizontal_flip, resample, resample_mask, rotate, rotate_mask,
 };
 
 /// One change of one image, with the numbers that were drawn for it: what a [`Step`](super::Step) does to this image.
 ///
-/// The cases that move pixels (`Resample`, `Crop`, `HorizontalFlip`, `Rotate`) hold all of their geometry, so that
+/// The cases that move pixels (`Resample`, `Crop`, `HorizontalFlip`, `Rotate`, `Affine`) or erase them hold all of their geometry, so that
 /// a mask can follow ([`apply_to_mask`](Self::apply_to_mask)); the others change values only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Drawn {
@@ -38,6 +38,22 @@ pub enum Drawn {
     },
     /// Changes brightness, contrast, saturation or hue.
     Color(ColorChange),
+    /// Moves pixels by an affine map.
+    Affine {
+        /// Where each pixel comes from.
+        affine: Affine,
+        /// Colour of what comes in.
+        fill: [u8; 3],
+    },
+    /// Changes the values of pixels or channels alike, or the sharpness.
+    Tone(Tone),
+    /// Fills a rectangle.
+    Erase {
+        /// The rectangle.
+        part: Rectangle,
+        /// Its colour.
+        fill: [u8; 3],
+    },
     /// Replaces the channels by their luma.
     Grayscale,
     /// Blurs with a Gaussian.
@@ -54,9 +70,14 @@ impl Drawn {
     pub fn result_size(&self, size: (u32, u32)) -> (u32, u32) {
         match *self {
             Drawn::Resample { width, height, .. } | Drawn::Crop(Window { width, height, .. }) => (width, height),
-            Drawn::HorizontalFlip | Drawn::Rotate { .. } | Drawn::Color(_) | Drawn::Grayscale | Drawn::Blur { .. } => {
-                size
-            }
+            Drawn::HorizontalFlip
+            | Drawn::Rotate { .. }
+            | Drawn::Affine { .. }
+            | Drawn::Color(_)
+            | Drawn::Tone(_)
+            | Drawn::Erase { .. }
+            | Drawn::Grayscale
+            | Drawn::Blur { .. } => size,
         }
     }
 
@@ -64,7 +85,7 @@ impl Drawn {
     ///
     /// # Panics
     /// When a region leaves the image: the numbers were drawn for an image of another size.
-    pub fn apply(&self, image: RgbImage) -> RgbImage {
+    pub fn apply(&self, mut image: RgbImage) -> RgbImage {
         match *self {
             Drawn::Resample { region, width, height, interpolation } => {
                 resample(image, region, width, height, interpolation)
@@ -72,7 +93,13 @@ impl Drawn {
             Drawn::Crop(window) => window.cut(image),
             Drawn::HorizontalFlip => horizontal_flip(image),
             Drawn::Rotate { degrees, interpolation, fill } => rotate(&image, degrees, interpolation, fill),
+            Drawn::Affine { affine, fill } => affine.apply(&image, fill),
             Drawn::Color(change) => change.apply(image),
+            Drawn::Tone(tone) => tone.apply(image),
+            Drawn::Erase { part, fill } => {
+                part.fill(&mut image, fill);
+                image
+            }
             Drawn::Grayscale => grayscale(image),
             Drawn::Blur { kernel, sigma } => gaussian_blur(&image, kernel, sigma),
         }
@@ -83,13 +110,18 @@ impl Drawn {
     ///
     /// # Panics
     /// As [`apply`](Self::apply).
-    pub fn apply_to_mask(&self, mask: GrayImage) -> GrayImage {
+    pub fn apply_to_mask(&self, mut mask: GrayImage) -> GrayImage {
         match *self {
             Drawn::Resample { region, width, height, .. } => resample_mask(mask, region, width, height),
             Drawn::Crop(window) => window.cut_mask(&mask),
             Drawn::HorizontalFlip => flip_horizontal(&mask),
             Drawn::Rotate { degrees, .. } => rotate_mask(&mask, degrees),
-            Drawn::Color(_) | Drawn::Grayscale | Drawn::Blur { .. } => mask,
+            Drawn::Affine { affine, .. } => affine.apply_to_mask(&mask),
+            Drawn::Erase { part, .. } => {
+                part.ignore(&mut mask);
+                mask
+            }
+            Drawn::Color(_) | Drawn::Tone(_) | Drawn::Grayscale | Drawn::Blur { .. } => mask,
         }
     }
 }

@@ -16,6 +16,8 @@
 //!
 //! [`Stream`]: crate::random::Stream
 
+mod affine;
+mod auto_augment;
 mod center_crop;
 mod color_jitter;
 mod drawn;
@@ -26,6 +28,7 @@ mod horizontal_flip;
 mod ignored;
 mod limits;
 mod random_crop;
+mod random_erasing;
 mod random_resized_crop;
 mod random_scale;
 mod recipe;
@@ -33,8 +36,11 @@ mod region;
 mod resize;
 mod rotation;
 mod step;
+mod tone;
 mod window;
 
+pub use affine::Affine;
+pub use auto_augment::{AutoAugment, RandAugment, TrivialAugment};
 pub use center_crop::CenterCrop;
 pub use color_jitter::{ColorChange, ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
 pub use drawn::Drawn;
@@ -45,6 +51,7 @@ pub use horizontal_flip::{RandomHorizontalFlip, horizontal_flip};
 pub use ignored::IGNORED;
 pub use limits::SIDE_LIMIT;
 pub use random_crop::RandomCrop;
+pub use random_erasing::{RandomErasing, Rectangle};
 pub use random_resized_crop::RandomResizedCrop;
 pub use random_scale::RandomScale;
 pub use recipe::{Augmentation, ContrastiveView, SegmentationAugmentation, default_crop_fraction};
@@ -52,4 +59,5 @@ pub use region::Region;
 pub use resize::{Interpolation, Resize, ResizeTo, resample, resample_mask};
 pub use rotation::{RandomRotation, RotationInterpolation, rotate, rotate_mask};
 pub use step::{Step, Transform};
+pub use tone::{Tone, adjust_sharpness};
 pub use window::{PaddingMode, Window};

@@ -2,8 +2,9 @@ use image::{GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CenterCrop, ColorJitter, Drawn, GaussianBlur, RandomCrop, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop,
-    RandomRotation, RandomScale, Region, Resize, TransformError,
+    CenterCrop, ColorJitter, Drawn, GaussianBlur, RandAugment, RandomCrop, RandomErasing, RandomGrayscale,
+    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, Region, Resize, TransformError,
+    TrivialAugment,
 };
 use crate::random::Stream;
 
@@ -31,6 +32,12 @@ pub enum Step {
     RandomGrayscale(RandomGrayscale),
     /// See [`GaussianBlur`].
     GaussianBlur(GaussianBlur),
+    /// See [`TrivialAugment`].
+    TrivialAugment(TrivialAugment),
+    /// See [`RandAugment`].
+    RandAugment(RandAugment),
+    /// See [`RandomErasing`].
+    RandomErasing(RandomErasing),
 }
 
 impl Step {
@@ -46,6 +53,9 @@ impl Step {
             Step::ColorJitter(step) => step.check(),
             Step::RandomGrayscale(step) => step.check(),
             Step::GaussianBlur(step) => step.check(),
+            Step::TrivialAugment(_) => Ok(()),
+            Step::RandAugment(step) => step.check(),
+            Step::RandomErasing(step) => step.check(),
         }
     }
 
@@ -78,6 +88,11 @@ impl Step {
             Step::GaussianBlur(step) => {
                 drawn.extend(step.draw(stream).map(|sigma| Drawn::Blur { kernel: step.kernel, sigma }));
             }
+            Step::TrivialAugment(step) => drawn.extend(step.draw(stream)),
+            Step::RandAugment(step) => drawn.extend(step.draw(size, stream)),
+            Step::RandomErasing(step) => {
+                drawn.extend(step.draw(size, stream).map(|part| Drawn::Erase { part, fill: step.fill }));
+            }
         }
         Ok(())
     }
@@ -98,6 +113,15 @@ impl Transform {
     pub fn new(steps: Vec<Step>) -> Result<Self, TransformError> {
         steps.iter().try_for_each(Step::check)?;
         Ok(Transform { steps })
+    }
+
+    /// The same steps and more after them.
+    ///
+    /// # Errors
+    /// As [`Transform::new`].
+    pub fn followed_by(mut self, steps: impl IntoIterator<Item = Step>) -> Result<Self, TransformError> {
+        self.steps.extend(steps);
+        Transform::new(self.steps)
     }
 
     /// The steps in order.

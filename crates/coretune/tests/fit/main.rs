@@ -1,5 +1,7 @@
 //! The main job from end to end, on a data set and a checkpoint made on the spot.
 
+mod average;
 mod other_figures;
 mod resume;
 mod session;
+mod trainable;

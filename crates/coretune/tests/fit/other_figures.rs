@@ -88,6 +88,7 @@ fn trainer<'a>(
         seed: 0,
         validation,
         world: World::Alone,
+        test_views: coretune::models::TestViews::Plain,
         evaluator: Evaluator {
             transform: Arc::clone(&transform),
             batch_size: 5,

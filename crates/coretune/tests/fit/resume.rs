@@ -72,6 +72,7 @@ fn stopped_after_any_step_it_ends_with_the_same_bytes_and_metrics() {
     for (name, settings) in [
         ("core-tuning", vec!["run.probe=false"]),
         ("average", vec!["run.probe=false", "train.model_ema=0.9", "train.opt=adamw", "train.lr=0.001"]),
+        ("corrected average", vec!["run.probe=false", "train.model_ema=0.9", "train.model_ema_warmup=true"]),
         ("balanced", vec!["data.sampler=balanced", "train.batch_size=6", "data.images_per_class=2", "method.name=scl"]),
         ("lp-ft", vec!["method.name=cross-entropy", "method.head_init=linear-probe", "train.log_every=2"]),
     ] {

@@ -31,6 +31,9 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
         ("delta", vec!["method.name=delta", "method.delta_images=8"]),
         ("dr-tune", vec!["method.name=dr-tune", "method.dr_tune_bank=32"]),
         ("linear-probe", vec!["method.name=linear-probe"]),
+        ("trivial", vec!["data.auto_augment=trivial", "data.random_erasing=0.5", "run.probe=true"]),
+        ("rand", vec!["data.auto_augment=rand"]),
+        ("flip", vec!["method.name=linear-probe", "data.tta=flip"]),
         ("rifle", vec!["method.name=rifle"]),
         ("bi-tuning", vec!["method.name=bi-tuning"]),
         ("coin", vec!["method.name=coin"]),
@@ -56,7 +59,11 @@ fn the_linear_probe_is_a_run_without_steps_whose_figures_are_the_probes() {
     let world = SmallWorld::new(12, 4);
     // A batch that the images do not fill is of no matter.
     let config = world.config(&["method.name=linear-probe", "train.batch_size=64"]);
+    let flipped = fit(&world, "flipped", &world.config(&["method.name=linear-probe", "data.tta=flip"]));
+    assert!(flipped.against_probe.as_ref().unwrap().difference.abs() < 1e-9, "the probe sees the same views");
     let finished = fit(&world, "run", &config);
+    let moved = flipped.test.unwrap().calibration.nll - finished.test.as_ref().unwrap().calibration.nll;
+    assert!(moved.abs() > 1e-6, "the mirror image changes the logits");
     let (summary, test) = (&finished.summary, finished.test.as_ref().unwrap());
     assert_eq!((summary.method.as_str(), summary.steps), ("linear-probe", 0));
     let probe = summary.probe.as_ref().unwrap().get("linear_top1").unwrap();

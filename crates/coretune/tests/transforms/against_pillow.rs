@@ -2,9 +2,9 @@
 
 use coretune::random::{Purpose, Stream, stream};
 use coretune::transforms::{
-    CenterCrop, Interpolation, PaddingMode, Region, Resize, ResizeTo, RotationInterpolation, Step, Transform, Window,
-    adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, gaussian_blur, grayscale, horizontal_flip,
-    resample, rotate,
+    Affine, CenterCrop, Interpolation, PaddingMode, Region, Resize, ResizeTo, RotationInterpolation, Step, Tone,
+    Transform, Window, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, adjust_sharpness,
+    gaussian_blur, grayscale, horizontal_flip, resample, rotate,
 };
 use image::RgbImage;
 
@@ -126,5 +126,32 @@ fn blur_equals_torchvision_within_one_grey_level() {
     let source = fixture("source");
     for sigma in ["0.4", "1.7"] {
         assert_within_one_level(&gaussian_blur(&source, 9, sigma.parse().unwrap()), &format!("blur_9_{sigma}"));
+    }
+}
+
+#[test]
+fn shears_and_translations_equal_torchvision_on_pillow_images() {
+    let source = fixture("source");
+    for slope in [0.297, -0.99] {
+        assert_equal(&Affine::shear_x(slope).apply(&source, [0; 3]), &format!("shear_x_{slope}"));
+        assert_equal(&Affine::shear_y(slope).apply(&source, [0; 3]), &format!("shear_y_{slope}"));
+    }
+    assert_equal(&Affine::translation(13, 0).apply(&source, [0; 3]), "translate_x_13");
+    assert_equal(&Affine::translation(0, -9).apply(&source, [0; 3]), "translate_y_-9");
+}
+
+#[test]
+fn changes_of_tone_equal_pillow() {
+    let (colours, dim) = (fixture("colours"), fixture("dim"));
+    for bits in [2, 5] {
+        assert_equal(&Tone::Posterize(bits).apply(colours.clone()), &format!("posterize_{bits}"));
+    }
+    for threshold in [0.0, 93.5] {
+        assert_equal(&Tone::Solarize(threshold).apply(colours.clone()), &format!("solarize_{threshold:?}"));
+    }
+    assert_equal(&Tone::AutoContrast.apply(dim.clone()), "autocontrast");
+    assert_equal(&Tone::Equalize.apply(dim), "equalize");
+    for factor in [0.01, 1.9] {
+        assert_within_one_level(&adjust_sharpness(&fixture("source"), factor), &format!("sharpness_{factor}"));
     }
 }

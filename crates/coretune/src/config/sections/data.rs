@@ -8,9 +8,10 @@ use crate::config::automatic;
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, DataCheck, Sampler};
 use crate::data::{BitDepth, BitDepthRange, Budget, DatasetOptions, Layout, MaskOptions};
+use crate::models::TestViews;
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
-use crate::transforms::{Augmentation, Interpolation};
+use crate::transforms::{Augmentation, AutoAugment, Interpolation};
 
 /// The labelled images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,16 @@ pub struct DataSection {
     /// Random transforms in training.
     #[serde(with = "auto")]
     pub augment: Option<Augmentation>,
+    /// Random operations on training images after crop and flip.
+    pub auto_augment: AutoAugment,
+    /// Operations of `RandAugment`.
+    pub rand_augment_ops: u32,
+    /// Magnitude of `RandAugment`.
+    pub rand_augment_magnitude: u32,
+    /// Probability that a rectangle of a training image is erased.
+    pub random_erasing: f64,
+    /// Views of an evaluated image whose features are averaged.
+    pub tta: TestViews,
     /// How batches are drawn.
     pub sampler: Sampler,
     /// P of the balanced sampler.
@@ -214,6 +225,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .auto(automatic::crop_pct_text)
     .read_by(RunKind::OF_IMAGES),
+    setting(
+        "data.auto_augment",
+        Kind::Choice(AutoAugment::names),
+        "operations on training images, after crop and flip",
+    )
+    .default(AutoAugment::None.name()),
+    setting("data.rand_augment_ops", Kind::Whole(0, 14), "operations of auto-augment rand").default("2"),
+    setting("data.rand_augment_magnitude", Kind::Whole(0, 30), "magnitude of auto-augment rand").default("9"),
+    setting(
+        "data.random_erasing",
+        Kind::Number(Range::Between(0.0, 1.0)),
+        "probability that a rectangle of a training image is erased",
+    )
+    .default("0.0"),
+    setting("data.tta", Kind::Choice(TestViews::names), "views averaged in evaluation, of the probe too")
+        .default(TestViews::Plain.name()),
     setting("data.augment", Kind::Choice(Augmentation::names), "random transforms in training")
         .auto(automatic::augment_text)
         .read_by(IMAGES),

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::automatic;
+use crate::config::error::refuse_if;
+use crate::config::{ConfigError, Trainable};
 use crate::models::{Family, Stem};
 use crate::settings::OnResume::Fixed;
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, setting};
@@ -22,10 +24,35 @@ pub struct ModelSection {
     /// Outputs of the classifier.
     #[serde(with = "auto")]
     pub num_classes: Option<i64>,
+    /// What [`crate::config::Trainable::of`] reads: which weights of the backbone are trained.
+    pub trainable: String,
     /// First stages kept as they are: 0 none, 1 the stem.
     pub frozen_stages: i64,
     /// Whether batch norm keeps its pre-trained weights and statistics.
     pub freeze_batch_norm: bool,
+}
+
+impl ModelSection {
+    /// Which weights of the backbone are trained.
+    pub fn trained(&self) -> Trainable {
+        Trainable::of(&self.trainable).unwrap_or(Trainable::All)
+    }
+
+    /// Refuses a text that names no part of a backbone, and two settings that name one each.
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
+        refuse_if(Trainable::of(&self.trainable).is_none(), || ConfigError::Form {
+            key: "model.trainable",
+            expected: "all, norms, head, last:N of 1 stage or more, or names of tensors with * and commas".into(),
+            found: self.trainable.clone(),
+        })?;
+        refuse_if(self.trained() != Trainable::All && self.frozen_stages > 0, || ConfigError::Conflict {
+            first: "model.trainable".into(),
+            second: "model.frozen_stages".into(),
+            expected: "one of them".into(),
+            found: format!("{} and {}", self.trainable, self.frozen_stages),
+            hint: "leave out {model.frozen_stages}".into(),
+        })
+    }
 }
 
 /// The settings of the section, in the order in which they are shown.
@@ -45,9 +72,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("model.num_classes", Kind::Whole(2, ANY), "classes of the classifier")
         .auto(|_| "those of the data".into())
         .on_resume(Fixed),
-    setting("model.frozen_stages", Kind::Whole(0, 99), "first stages kept as they are (1: the stem)")
-        .default("0")
-        .on_resume(Fixed),
+    setting(
+        "model.trainable",
+        Kind::Text("all|norms|last:N|head|NAMES"),
+        "what of the backbone is trained: all, norms (statistics stay), last:N stages, head (nothing), or names with *",
+    )
+    .default("all")
+    .on_resume(Fixed),
+    setting(
+        "model.frozen_stages",
+        Kind::Whole(0, 99),
+        "first stages kept as they are (1: the stem); as trainable last:N, counted from the other end",
+    )
+    .default("0")
+    .on_resume(Fixed),
     setting("model.freeze_batch_norm", Kind::Switch, "keep batch norm as pre-trained")
         .default("false")
         .on_resume(Fixed),

@@ -56,6 +56,8 @@ pub struct TrainSection {
     /// Decay of the weight average.
     #[serde(with = "off")]
     pub model_ema: Option<f64>,
+    /// Whether the average leaves out the weights before the first update.
+    pub model_ema_warmup: bool,
     /// Epochs without a better validation figure before training stops.
     #[serde(with = "off")]
     pub early_stopping: Option<usize>,
@@ -204,6 +206,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
         .off()
         .on_resume(Fixed),
+    setting(
+        "train.model_ema_warmup",
+        Kind::Switch,
+        "bias-corrected average: without the weights before the first step",
+    )
+    .default("false")
+    .on_resume(Fixed),
     setting("train.early_stopping", Kind::Whole(1, ANY), "epochs without a better validation before stopping").off(),
     setting("train.select", Kind::Choice(Select::names), "what makes an epoch the best")
         .default(Select::ValTop1.name())
