@@ -1,9 +1,10 @@
-//! `coretune evaluate RUN`: figures of a finished run on a split (E1, E3, E4).
+//! `coretune evaluate RUN`: figures of a finished run on a split (E1 to E4).
 
 use coretune::config::Layers;
 use coretune::data::Role;
 use coretune::fit::{self, Evaluation, RunEvaluation};
 use coretune::run_folder::{RunFolder, RunKind};
+use coretune::segment::{SegmentationEvaluation, evaluate_segmentation};
 
 use super::lines;
 use crate::args::{Evaluate, Flags};
@@ -19,6 +20,9 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         _ => Role::Validation,
     };
     let folder = RunFolder::open(&arguments.run)?;
+    if folder.kind()? == RunKind::Segmentation {
+        return of_segmentation(&printer, arguments, role, flags);
+    }
     folder.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
     let config = flags.over(Layers::defaults().file(&folder.config())?.without("run"))?.validate()?;
@@ -28,6 +32,39 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
     let evaluation = evaluation?;
     printer.json(&evaluation)?;
     tell(&printer, &evaluation)
+}
+
+/// The same of a run that segments images (E2).
+fn of_segmentation(printer: &Printer, arguments: &Evaluate, role: Role, flags: &Flags) -> Result<(), Failure> {
+    let folder = RunFolder::open(&arguments.run)?;
+    let layers = Layers::defaults_of(RunKind::Segmentation).file(&folder.config())?.without("run");
+    let config = flags.over(layers)?.validate_segmentation()?;
+    let mut progress = Progress::new(printer.clone());
+    let evaluation = evaluate_segmentation(&arguments.run, &config, role, &mut |event| progress.see(event));
+    progress.clear();
+    let evaluation = evaluation?;
+    printer.json(&evaluation)?;
+    printer.result("split", format_args!("{}, {}", evaluation.split, lines::count(evaluation.images, "image")))?;
+    let (iou, interval) = (evaluation.figures.mean_iou, lines::interval(&evaluation.mean_iou_interval));
+    printer.result("mean IoU", format_args!("{} ({interval})", lines::percent(iou)))?;
+    printer.result("weighted", lines::percent(evaluation.figures.frequency_weighted_iou))?;
+    let [pixels, mean] =
+        [evaluation.figures.pixel_accuracy, evaluation.figures.mean_pixel_accuracy].map(lines::percent);
+    printer.result("accuracy", format_args!("{pixels} of the pixels, {mean} as a mean over classes"))?;
+    pixel_table(printer, &evaluation)
+}
+
+/// A line for each class: labelled pixels, IoU, accuracy.
+fn pixel_table(printer: &Printer, evaluation: &SegmentationEvaluation) -> Result<(), Failure> {
+    let names = evaluation.classes.iter().map(|class| class.name.chars().count());
+    let width = names.chain([5]).max().unwrap_or(5);
+    printer.line(&format!("\n{:width$}       pixels      IoU  accuracy", "class"))?;
+    let shown = |figure: Option<f64>| figure.map_or("-".to_string(), |figure| format!("{:.1} %", 100.0 * figure));
+    for class in &evaluation.classes {
+        let (iou, accuracy) = (shown(class.iou), shown(class.accuracy));
+        printer.line(&format!("{:width$}  {:>11}  {iou:>7}  {accuracy:>8}", class.name, class.pixels))?;
+    }
+    Ok(())
 }
 
 fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {

@@ -1,0 +1,121 @@
+//! A finished run, evaluated again.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::SegmentationEvaluator;
+use crate::config::SegmentationConfig;
+use crate::data::{Dataset, Role, Split};
+use crate::engine::Stop;
+use crate::evaluate::bootstrap::Interval;
+use crate::evaluate::segmentation::{ClassPixels, PixelFigures, SegmentationMeasure, mean_iou_interval};
+use crate::evaluate::{EvaluateError, Measure, figure};
+use crate::fit::Splits;
+use crate::run_folder::RunFolder;
+use crate::runs::{Machine, RunError};
+use crate::train::{Event, Observer, load_segmenter, unfinished};
+
+/// A segmentation run, evaluated on a split (E2).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SegmentationEvaluation {
+    /// The run folder.
+    pub run: PathBuf,
+    /// The split that was evaluated.
+    pub split: String,
+    /// Images of the split.
+    pub images: usize,
+    /// Accuracy and intersection over union.
+    #[serde(flatten)]
+    pub figures: PixelFigures,
+    /// 95 % bootstrap interval of the mean IoU over the images.
+    pub mean_iou_interval: Interval,
+    /// Mean cross-entropy of the labelled pixels, nats.
+    pub loss: Option<f64>,
+    /// The figures of each class, in the order of the confusion matrix.
+    pub classes: Vec<ClassEvaluation>,
+    /// `confusion[truth][predicted]` counts pixels.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// Figures of one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassEvaluation {
+    /// Its name.
+    pub name: String,
+    /// Intersection over union; null for a class without a labelled pixel.
+    pub iou: Option<f64>,
+    /// Fraction of its pixels that were found; null for a class without a labelled pixel.
+    pub accuracy: Option<f64>,
+    /// Its labelled pixels.
+    pub pixels: u64,
+}
+
+/// Evaluates the best checkpoint of a run on every image of a split, each at its own size.
+///
+/// `config` is the run's own with the user's changes; the data must have the classes of the run.
+///
+/// # Errors
+/// What is wrong with the run, the machine or the data.
+pub fn evaluate_segmentation(
+    run: &Path,
+    config: &SegmentationConfig,
+    role: Role,
+    observer: &mut Observer<'_>,
+) -> Result<SegmentationEvaluation, RunError> {
+    let folder = RunFolder::open(run)?;
+    let machine = Machine::choose(&config.run)?;
+    let (mut network, description) = load_segmenter(&folder.best_segmenter()?, machine.device)?;
+    network.backbone.set_precision(machine.precision);
+    for note in machine.notes.into_iter().chain(unfinished(&folder)?) {
+        observer(&Event::Note(note));
+    }
+    let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+    if !dataset.has_masks() {
+        return Err(RunError::NoMasks { path: config.data.dir.clone() });
+    }
+    let dataset = dataset.with_classes(description.classes[..].into())?;
+    let split = split_of(&dataset, role, config)?;
+    observer(&Event::Stage("evaluation"));
+    let evaluator = SegmentationEvaluator::new(config.workers(), Stop::default())?;
+    let measured = evaluator.measure(&network, &split)?;
+    of_measure(run, role, &description.classes, &measured, config.train.seed)
+}
+
+/// The images of a role: those that the run would use.
+fn split_of(dataset: &Dataset, role: Role, config: &SegmentationConfig) -> Result<Split, RunError> {
+    let splits = Splits::choose(dataset, &config.data, config.train.seed)?;
+    match role {
+        Role::Train => Ok(splits.train),
+        Role::Validation => Ok(splits.validation),
+        Role::Test => splits.test.ok_or_else(|| RunError::NoTestSplit { path: config.data.dir.clone() }),
+    }
+}
+
+fn of_measure(
+    run: &Path,
+    role: Role,
+    names: &[String],
+    measured: &SegmentationMeasure,
+    seed: u64,
+) -> Result<SegmentationEvaluation, RunError> {
+    let confusion = measured.confusion();
+    let images = measured.images().len();
+    let empty = || EvaluateError::Empty { tensor: "labelled pixels", found: vec![images as i64] };
+    let of_class = |(name, class): (&String, ClassPixels)| ClassEvaluation {
+        name: name.clone(),
+        iou: class.iou(),
+        accuracy: class.accuracy(),
+        pixels: class.truth,
+    };
+    Ok(SegmentationEvaluation {
+        run: run.into(),
+        split: role.to_string(),
+        images,
+        figures: confusion.figures().ok_or_else(empty)?,
+        mean_iou_interval: mean_iou_interval(measured.images(), seed)?,
+        loss: measured.figures().get(figure::LOSS.name),
+        classes: names.iter().zip(confusion.of_classes()).map(of_class).collect(),
+        confusion: confusion.rows(),
+    })
+}
