@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Fetch public data sets, and check labelled images before training
     #[command(subcommand)]
     Data(Data),
-    /// Classify images
+    /// Classify images, or map the classes of their pixels
     Predict(Predict),
     /// Export a trained model to other programs, and check the file
     Export(Export),
@@ -306,6 +306,12 @@ pub(crate) struct Predict {
     /// Do not calibrate the probabilities [default: calibrate with the run's temperature]
     #[arg(long)]
     pub(crate) uncalibrated: bool,
+    /// Segmentation: new folder for the masks, PNG with the number of the class of each pixel
+    #[arg(long, value_name = "DIR")]
+    pub(crate) masks: Option<PathBuf>,
+    /// Segmentation: new folder for the images with the colours of the classes over them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) overlays: Option<PathBuf>,
 }
 
 /// `coretune average`.

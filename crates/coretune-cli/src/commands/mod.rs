@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 mod lines;
 pub(crate) mod man;
 pub(crate) mod predict;
+mod predict_masks;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;

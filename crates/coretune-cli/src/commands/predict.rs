@@ -8,9 +8,10 @@ use coretune::config::{Layers, Origin};
 use coretune::files::PartialFile;
 use coretune::models::TestViews;
 use coretune::predict::{self, Options, Predictor, Rows};
-use coretune::train::Event;
+use coretune::run_folder::{RunFolder, RunKind};
+use coretune::train::{Event, describes_segmenter};
 
-use super::lines;
+use super::{lines, predict_masks};
 use crate::args::{Flags, Predict};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -21,6 +22,14 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(false);
     let layers = flags.over(Layers::defaults())?;
     let machine = layers.run_section();
+    if segments(&arguments.run)? {
+        return predict_masks::run(&printer, arguments, &machine);
+    }
+    if arguments.masks.is_some() || arguments.overlays.is_some() {
+        let run = lines::quoted(&arguments.run);
+        return Err(Failure::refused(format!("{run} classifies whole images, so it gives no masks"))
+            .hint("leave out --masks and --overlays, or give a run of coretune fit --task segmentation"));
+    }
     let batch = layers.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
     let options = Options {
         top_k: arguments.top_k.into(),
@@ -34,18 +43,28 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     for note in &predictor.notes {
         printer.say("note", note);
     }
-    let broken = match &arguments.output {
-        None => write_rows(&printer, &predictor, &files, arguments, io::stdout().lock())?,
-        Some(path) => write_file(&printer, &predictor, &files, arguments, path)?,
-    };
+    let broken = write_to(&printer, arguments.output.as_deref(), &mut |sink| {
+        write_rows(&printer, &predictor, &files, arguments, sink)
+    })?;
+    judge(&printer, broken, files.len())
+}
+
+/// Whether a run folder, or a model file, segments images.
+fn segments(run: &Path) -> Result<bool, Failure> {
+    if run.is_file() {
+        return Ok(describes_segmenter(run)?);
+    }
+    Ok(RunFolder::open(run)?.kind()? == RunKind::Segmentation)
+}
+
+/// Fails if no image could be read, and warns if some could not.
+pub(super) fn judge(printer: &Printer, broken: usize, images: usize) -> Result<(), Failure> {
     match broken {
         0 => Ok(()),
-        _ if broken == files.len() => Err(Failure::failed("no image could be read").hint("the rows say why")),
+        _ if broken == images => Err(Failure::failed("no image could be read").hint("the rows say why")),
         _ => {
-            printer.warn(format_args!(
-                "{broken} of {} could not be read: their rows say why",
-                lines::count(files.len(), "image")
-            ));
+            let images = lines::count(images, "image");
+            printer.warn(format_args!("{broken} of {images} could not be read: their rows say why"));
             Ok(())
         }
     }
@@ -59,7 +78,7 @@ fn given(layers: &Layers) -> Option<TestViews> {
 }
 
 /// The inputs, with the lines of stdin in place of `-`.
-fn with_stdin(inputs: &[OsString]) -> Result<Vec<OsString>, Failure> {
+pub(super) fn with_stdin(inputs: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let mut all = Vec::new();
     for input in inputs {
         if input != "-" {
@@ -84,14 +103,13 @@ fn from_bytes(bytes: Vec<u8>) -> OsString {
     std::os::unix::ffi::OsStringExt::from_vec(bytes)
 }
 
-/// Writes the table to a file, which is whole or not there.
-fn write_file(
+/// Writes the table to stdout, or to a new file, which is whole or not there; gives what `write` does.
+pub(super) fn write_to(
     printer: &Printer,
-    predictor: &Predictor,
-    files: &[PathBuf],
-    arguments: &Predict,
-    path: &Path,
+    path: Option<&Path>,
+    write: &mut dyn FnMut(&mut dyn Write) -> Result<usize, Failure>,
 ) -> Result<usize, Failure> {
+    let Some(path) = path else { return write(&mut io::stdout().lock()) };
     if path.exists() {
         return Err(
             Failure::refused(format!("{} exists already", path.display())).hint("name another file: --output FILE")
@@ -103,7 +121,7 @@ fn write_file(
         ..Failure::refused(format!("{} cannot be written", path.display())).detail("cause", error.to_string())
     };
     let mut sink = BufWriter::new(partial.create().map_err(refused)?);
-    let broken = write_rows(printer, predictor, files, arguments, &mut sink)?;
+    let broken = write(&mut sink)?;
     sink.into_inner().map_err(io::IntoInnerError::into_error)?;
     partial.keep()?;
     printer.say("written", lines::quoted(path));

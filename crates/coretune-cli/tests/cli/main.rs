@@ -19,6 +19,7 @@ mod report;
 mod resume;
 mod run;
 mod runs_of_0_1_0;
+mod segmentation;
 mod world;
 
 use std::process::{Command, Output};

@@ -1,3 +1,6 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use thiserror::Error;
 
 use crate::data::DataError;
@@ -29,6 +32,15 @@ pub enum PredictError {
         /// What is wrong with it.
         message: String,
     },
+    /// A folder for results holds files already.
+    #[error("the folder {} for the results is not empty", folder.display())]
+    FolderInUse { folder: PathBuf },
+    /// The results of two images would have one name.
+    #[error(
+        "{} and {} would both be written to {}",
+        first.display(), second.display(), Path::new(name).display()
+    )]
+    SameName { name: OsString, first: PathBuf, second: PathBuf },
     /// The rows cannot be written.
     #[error("the predictions cannot be written")]
     Write(#[from] std::io::Error),
@@ -45,6 +57,8 @@ impl PredictError {
                 "give image files, folders, patterns such as 'photos/*.jpg', or - for a list of paths on stdin".into(),
             ),
             Self::Pattern { .. } => Some("* matches any characters, ? one character, [ab] one of these".into()),
+            Self::FolderInUse { .. } => Some("name a folder that is empty or does not exist".into()),
+            Self::SameName { .. } => Some("predict the images of one folder at a time".into()),
             Self::Write(error) => storage_hint(error.kind()),
         }
     }
@@ -53,7 +67,12 @@ impl PredictError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Model(error) => error.is_refusal(),
-            Self::Machine(_) | Self::Input(_) | Self::NoImages { .. } | Self::Pattern { .. } => true,
+            Self::Machine(_)
+            | Self::Input(_)
+            | Self::NoImages { .. }
+            | Self::Pattern { .. }
+            | Self::FolderInUse { .. }
+            | Self::SameName { .. } => true,
             Self::Write(_) => false,
         }
     }

@@ -1,7 +1,6 @@
 //! A trained model that looks at images.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use image::RgbImage;
 use tch::{Kind, Tensor, no_grad};
@@ -107,33 +106,15 @@ impl Predictor {
         take: &mut dyn FnMut(Prediction) -> Result<(), PredictError>,
         observer: &mut Observer<'_>,
     ) -> Result<(), PredictError> {
-        let reader = &self.reader;
-        let mut batches = files.chunks(self.options.batch_size.max(1));
         let mut done = 0;
-        let mut current = batches.next().map(|batch| (batch, reader.read(batch)));
-        while let Some((batch, images)) = current.take() {
-            // The next batch is read while this one is looked at.
-            let (predictions, next) = thread::scope(|scope| {
-                let next = batches.next().map(|batch| (batch, scope.spawn(move || reader.read(batch))));
-                let predictions = self.look_at(images);
-                let joined = next.map(|(batch, thread)| (batch, thread.join()));
-                (predictions, joined)
-            });
-            for (path, outcome) in batch.iter().zip(predictions?) {
+        self.reader.visit(files, self.options.batch_size, &mut |batch, images| {
+            for (path, outcome) in batch.iter().zip(self.look_at(images)?) {
                 take(Prediction { path: path.clone(), outcome })?;
             }
             done += batch.len();
             observer(&Event::Progress { done, total: files.len() });
-            current = match next {
-                None => None,
-                Some((batch, Ok(images))) => Some((batch, images)),
-                Some((batch, Err(_))) => {
-                    let lost = |path: &PathBuf| Err(DataError::Worker { message: path.display().to_string() });
-                    Some((batch, batch.iter().map(lost).collect()))
-                }
-            };
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The likeliest classes of each image that could be read.

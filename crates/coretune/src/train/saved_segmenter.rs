@@ -9,7 +9,7 @@ use tch::Device;
 use super::named_tensors::first_not_finite;
 use super::saved_model::{KEY, RecordedInput, copy_into, tensors_of};
 use super::{Progress, TrainError};
-use crate::checkpoints::{CheckpointError, safetensors_file};
+use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::models::{
     Architecture, Backbone, DenseHeadKind, ModelError, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
@@ -82,6 +82,17 @@ impl SegmenterDescription {
 pub fn save_segmenter(path: &Path, network: &Segmenter, description: &SegmenterDescription) -> Result<(), TrainError> {
     let tensors = tensors_of(&network.tensors(""));
     Ok(safetensors_file::write_with_digest(path, &description.metadata(None), &tensors)?)
+}
+
+/// Whether a file of coretune describes a segmentation network; its weights are not read.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] when it is no checkpoint, or cannot be read.
+pub fn describes_segmenter(path: &Path) -> Result<bool, TrainError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let text = checkpoint.metadata().get(KEY).map_or("", String::as_str);
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    Ok(value.get("segmenter").is_some())
 }
 
 /// Reads a network that [`save_segmenter`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.

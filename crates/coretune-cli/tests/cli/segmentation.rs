@@ -1,0 +1,109 @@
+//! A run that segments images, used as a user would: trained, evaluated, and applied to files.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::world::World;
+use super::{coretune, stderr, stdout};
+
+/// A grey or coloured image of 32 x 32 pixels whose right part begins at a column of its own.
+fn halves(magic: &str, number: usize, left: &[u8], right: &[u8]) -> Vec<u8> {
+    let edge = 8 + 2 * number;
+    let mut file = format!("{magic} 32 32 255\n").into_bytes();
+    file.extend((0..32 * 32).flat_map(|at| if at % 32 < edge { left } else { right }));
+    file
+}
+
+/// A world with a finished run in `run`: two classes, dark on the left and light on the right.
+fn trained() -> World {
+    let world = World::new();
+    for (split, first, last) in [("train", 0, 8), ("val", 8, 10), ("test", 10, 12)] {
+        let (images, masks) = (world.path(&format!("masked/{split}")), world.path(&format!("masked/{split}annot")));
+        for folder in [&images, &masks] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        for number in first..last {
+            fs::write(format!("{images}/{number}.ppm"), halves("P6", number, &[40; 3], &[220; 3])).unwrap();
+            fs::write(format!("{masks}/{number}.pgm"), halves("P5", number, &[0], &[1])).unwrap();
+        }
+    }
+    let (checkpoint, data, output) =
+        (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
+    let fit = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "linear"];
+    let short = ["--epochs", "6", "--batch-size", "4", "--crop", "32", "--lr", "0.05", "--device", "cpu", "--no-probe"];
+    let run = coretune(&[&fit[..], &short[..]].concat());
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    world
+}
+
+fn json(output: &std::process::Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_run_is_evaluated_and_its_masks_are_what_evaluation_counts() {
+    let world = trained();
+    let run = world.path("run");
+    let summary: Value = serde_json::from_slice(&fs::read(format!("{run}/summary.json")).unwrap()).unwrap();
+    let evaluation = json(&coretune(&["evaluate", &run, "--json"]));
+    assert_eq!(evaluation["mean_iou"], summary["test"]["mean_iou"]);
+    assert_eq!(evaluation["classes"].as_array().unwrap().len(), 2);
+    let table = coretune(&["evaluate", &run, "--split", "train"]);
+    assert!(stdout(&table).contains("mean IoU"), "{}", stdout(&table));
+
+    let (masks, overlays, images) = (world.path("masks"), world.path("overlays"), world.path("masked/test"));
+    let rows = coretune(&["predict", &run, &images, "--masks", &masks, "--overlays", &overlays]);
+    assert_eq!(rows.status.code(), Some(0), "{}", stderr(&rows));
+    let mut right = 0;
+    for (number, row) in (10..12).zip(stdout(&rows).lines().skip(1)) {
+        let mut reader = png::Decoder::new(fs::File::open(format!("{masks}/{number}.png")).map(std::io::BufReader::new).unwrap())
+            .read_info()
+            .unwrap();
+        assert_eq!(reader.info().color_type, png::ColorType::Indexed);
+        let mut mask = vec![0; 32 * 32];
+        reader.next_frame(&mut mask).unwrap();
+        let edge = 8 + 2 * number;
+        right += (0..32 * 32).filter(|at| mask[*at] == u8::from(at % 32 >= edge)).count();
+        let light = mask.iter().filter(|&&class| class == 1).count() as f64 / 1024.0;
+        assert!(row.ends_with(&format!(",32,32,{:.6},{light:.6}", 1.0 - light)), "{row}");
+        assert!(Path::new(&format!("{overlays}/{number}.png")).exists());
+    }
+    assert_eq!(evaluation["pixel_accuracy"].as_f64().unwrap(), right as f64 / 2048.0);
+    assert!(right > 1400, "{right} of 2048 pixels are right");
+}
+
+#[test]
+fn a_broken_image_is_a_row_and_folders_for_masks_are_new() {
+    let world = trained();
+    let (run, image, broken) = (world.path("run"), world.path("masked/test/10.ppm"), world.path("broken.ppm"));
+    fs::write(&broken, b"P6 32 32 255\n").unwrap();
+    let rows = coretune(&["predict", &run, &image, &broken, "--format", "jsonl"]);
+    assert_eq!(rows.status.code(), Some(0), "{}", stderr(&rows));
+    let lines: Vec<Value> = stdout(&rows).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["areas"].as_object().unwrap().len(), 2);
+    assert!(lines[1]["error"].as_str().unwrap().contains("broken.ppm"), "{}", lines[1]);
+    assert!(stderr(&rows).contains("1 of 2 images could not be read"), "{}", stderr(&rows));
+
+    let used = coretune(&["predict", &run, &image, "--masks", &world.path("masked/test")]);
+    assert_eq!(used.status.code(), Some(2));
+    assert!(stderr(&used).contains("is not empty"), "{}", stderr(&used));
+    let other = world.path("masked/train/../test/10.ppm");
+    let twice = coretune(&["predict", &run, &image, &other, "--masks", &world.path("twice")]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(stderr(&twice).contains("would both be written to 10.png"), "{}", stderr(&twice));
+}
+
+#[test]
+fn a_run_that_classifies_gives_no_masks() {
+    let world = World::new();
+    let arguments = world.fit("run", &["--no-probe"]);
+    let run = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let (run, image) = (world.path("run"), world.path("data/test/dark/0.ppm"));
+    let masks = coretune(&["predict", &run, &image, "--masks", &world.path("masks")]);
+    assert_eq!(masks.status.code(), Some(2));
+    assert!(stderr(&masks).contains("classifies whole images"), "{}", stderr(&masks));
+}
