@@ -29,8 +29,7 @@ fn trained() -> World {
             fs::write(format!("{masks}/{number}.pgm"), halves("P5", number, &[0], &[1])).unwrap();
         }
     }
-    let (checkpoint, data, output) =
-        (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
     let fit = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "linear"];
     let short = ["--epochs", "6", "--batch-size", "4", "--crop", "32", "--lr", "0.05", "--device", "cpu", "--no-probe"];
     let run = coretune(&[&fit[..], &short[..]].concat());
@@ -59,9 +58,10 @@ fn a_run_is_evaluated_and_its_masks_are_what_evaluation_counts() {
     assert_eq!(rows.status.code(), Some(0), "{}", stderr(&rows));
     let mut right = 0;
     for (number, row) in (10..12).zip(stdout(&rows).lines().skip(1)) {
-        let mut reader = png::Decoder::new(fs::File::open(format!("{masks}/{number}.png")).map(std::io::BufReader::new).unwrap())
-            .read_info()
-            .unwrap();
+        let mut reader =
+            png::Decoder::new(fs::File::open(format!("{masks}/{number}.png")).map(std::io::BufReader::new).unwrap())
+                .read_info()
+                .unwrap();
         assert_eq!(reader.info().color_type, png::ColorType::Indexed);
         let mut mask = vec![0; 32 * 32];
         reader.next_frame(&mut mask).unwrap();

@@ -4,14 +4,18 @@ use toml::Value;
 
 use super::{TrainError, saved_progress};
 use crate::config::Layers;
-use crate::run_folder::{RunFolder, Summary};
+use crate::run_folder::{RunFolder, RunKind, SegmentationSummary, Summary};
 
 /// That the run has not finished, and which epoch its model is from; none for a run that has.
 ///
 /// # Errors
 /// [`TrainError::RunFolder`] when the summary cannot be read.
 pub fn unfinished(folder: &RunFolder) -> Result<Option<String>, TrainError> {
-    if folder.read_summary::<Summary>()?.is_some() {
+    let is_finished = match folder.kind()? {
+        RunKind::Segmentation => folder.read_summary::<SegmentationSummary>()?.is_some(),
+        RunKind::FineTuning | RunKind::Pretraining => folder.read_summary::<Summary>()?.is_some(),
+    };
+    if is_finished {
         return Ok(None);
     }
     let sentence = match (best_epoch(folder), planned_epochs(folder)) {
@@ -29,6 +33,6 @@ fn best_epoch(folder: &RunFolder) -> Option<u64> {
 }
 
 fn planned_epochs(folder: &RunFolder) -> Option<i64> {
-    let config = Layers::defaults().file(&folder.config()).ok()?;
+    let config = Layers::defaults_of(folder.kind().ok()?).file(&folder.config()).ok()?;
     config.get("train.epochs").and_then(Value::as_integer)
 }
