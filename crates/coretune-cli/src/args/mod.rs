@@ -16,6 +16,7 @@ mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -194,6 +195,20 @@ pub(crate) struct Evaluate {
     pub(crate) json: bool,
 }
 
+/// Height and width of images, written as `320x240`: width first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) [i64; 2]);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.parse().ok().filter(|side| (16..=8192).contains(side));
+        let sides = text.split_once('x').and_then(|(width, height)| Some([side(height)?, side(width)?]));
+        sides.map(Size).ok_or_else(|| "expected width and height of 16 to 8192 pixels, such as 320x240".into())
+    }
+}
+
 /// `coretune export`.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -216,6 +231,9 @@ pub(crate) struct Export {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Segmentation in ONNX: size of the images, pixels [default: that of the training crops]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
 }
 
 /// `coretune data`.

@@ -3,7 +3,7 @@
 use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Request};
 
 use super::lines;
-use crate::args::Export;
+use crate::args::{Export, Size};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -20,7 +20,13 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
         return tell_encoder(&printer, &export::export_pretrained(&arguments.run, &request)?);
     }
     if export::is_segmentation(&arguments.run)? {
-        return tell_segmenter(&printer, &request, &export::export_segmentation(&arguments.run, &request)?);
+        let size = arguments.size.map(|Size(size)| size);
+        return tell_segmenter(&printer, &request, &export::export_segmentation(&arguments.run, size, &request)?);
+    }
+    if arguments.size.is_some() {
+        let run = lines::quoted(&arguments.run);
+        return Err(Failure::refused(format!("{run} classifies images of one size, so --size does not apply"))
+            .hint("leave out --size"));
     }
     let exported = export::export(&arguments.run, &request)?;
     for note in &exported.notes {

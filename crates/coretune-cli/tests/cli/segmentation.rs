@@ -16,8 +16,8 @@ fn halves(magic: &str, number: usize, left: &[u8], right: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A world with a finished run in `run`: two classes, dark on the left and light on the right.
-fn trained() -> World {
+/// Two classes, dark on the left and light on the right, in the folder `masked`.
+fn masked() -> World {
     let world = World::new();
     for (split, first, last) in [("train", 0, 8), ("val", 8, 10), ("test", 10, 12)] {
         let (images, masks) = (world.path(&format!("masked/{split}")), world.path(&format!("masked/{split}annot")));
@@ -29,6 +29,12 @@ fn trained() -> World {
             fs::write(format!("{masks}/{number}.pgm"), halves("P5", number, &[0], &[1])).unwrap();
         }
     }
+    world
+}
+
+/// A world with a finished run in `run`.
+fn trained() -> World {
+    let world = masked();
     let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
     let fit = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "linear"];
     let short = ["--epochs", "6", "--batch-size", "4", "--crop", "32", "--lr", "0.05", "--device", "cpu", "--no-probe"];
@@ -106,4 +112,35 @@ fn a_run_that_classifies_gives_no_masks() {
     let masks = coretune(&["predict", &run, &image, "--masks", &world.path("masks")]);
     assert_eq!(masks.status.code(), Some(2));
     assert!(stderr(&masks).contains("classifies whole images"), "{}", stderr(&masks));
+}
+
+/// The commands of `docs/segmentation.md`, in their order, with smaller numbers.
+#[test]
+fn every_command_of_the_page_works_in_its_order() {
+    let world = masked();
+    let folder = world.path("");
+    let place = |name: &str| Path::new(&folder).join(name);
+    fs::rename(place("masked"), place("street")).unwrap();
+    fs::rename(place("resnet.safetensors"), place("moco.pth")).unwrap();
+    fs::create_dir(place("photos")).unwrap();
+    fs::copy(place("street/test/10.ppm"), place("photos/10.ppm")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/segmentation.md");
+    let page = fs::read_to_string(page).unwrap();
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    coretune ")).collect();
+    assert!(commands.len() >= 7, "the page has {} commands", commands.len());
+    for command in commands {
+        let mut arguments: Vec<&str> = command.split_whitespace().take_while(|word| *word != "#").collect();
+        if arguments[0] == "fit" {
+            arguments.extend(["--epochs", "1", "--batch-size", "4", "--crop", "32", "--no-probe"]);
+        }
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_coretune"))
+            .args(&arguments)
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "coretune {}: {}", arguments.join(" "), stderr(&run));
+    }
+    for file in ["sheet.png", "masks/10.png", "overlays/10.png", "areas.csv", "street.safetensors", "street.onnx"] {
+        assert!(place(file).is_file(), "{file}");
+    }
 }

@@ -36,11 +36,15 @@ pub fn is_segmentation(run: &Path) -> Result<bool, ExportError> {
 }
 
 /// Writes the network of a segmentation run, a run folder (its best epoch) or a file of ours, by [`export_segmenter`]: a
-/// graph is for images of the size of the run's crops.
+/// graph is for images of `size` (height, width), by default that of the run's crops.
 ///
 /// # Errors
 /// As [`export_segmenter`], and what keeps the network from being read.
-pub fn export_segmentation(run: &Path, request: &Request) -> Result<ExportedSegmenter, ExportError> {
+pub fn export_segmentation(
+    run: &Path,
+    size: Option<[i64; 2]>,
+    request: &Request,
+) -> Result<ExportedSegmenter, ExportError> {
     check_target(request)?;
     let file = if run.is_file() { run.to_path_buf() } else { RunFolder::open(run)?.best_segmenter()? };
     check_is_not(&file, &request.output)?;
@@ -48,7 +52,8 @@ pub fn export_segmentation(run: &Path, request: &Request) -> Result<ExportedSegm
     if request.with_projection && network.projection.is_none() {
         return Err(ExportError::NoProjection { path: file });
     }
-    export_segmenter(&network, [description.img_size; 2], &metadata(&description), request)
+    let size = size.unwrap_or([description.img_size; 2]);
+    export_segmenter(&network, size, &metadata(&description), request)
 }
 
 /// What a program needs to know beside the weights.

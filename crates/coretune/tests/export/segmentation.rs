@@ -91,15 +91,15 @@ fn a_saved_network_is_exported_with_its_description() {
         let output = folder.path().join(format!("network.{}", format.extension()));
         Request { output, format, with_projection, force: true }
     };
-    export_segmentation(&saved, &request(Format::Onnx, false)).unwrap();
-    export_segmentation(&saved, &request(Format::Safetensors, true)).unwrap();
+    export_segmentation(&saved, None, &request(Format::Onnx, false)).unwrap();
+    export_segmentation(&saved, None, &request(Format::Safetensors, true)).unwrap();
     let checkpoint = Checkpoint::open(folder.path().join("network.safetensors")).unwrap();
     assert_eq!(checkpoint.metadata()["classes"], r#"["road","sky","tree"]"#);
     assert_eq!(checkpoint.metadata()["output_stride"], "16");
     assert!(checkpoint.tensors().contains_key("projection.2.weight"));
     assert!(!is_segmentation(checkpoint.path()).unwrap(), "it is a checkpoint for others");
     let over_itself = Request { output: saved.clone(), ..request(Format::Safetensors, false) };
-    assert!(matches!(export_segmentation(&saved, &over_itself), Err(ExportError::Target { .. })));
+    assert!(matches!(export_segmentation(&saved, None, &over_itself), Err(ExportError::Target { .. })));
 }
 
 #[test]
