@@ -160,6 +160,6 @@ fn colors(world: &World) -> Vec<Case> {
             2,
             &["has colours, and no file says", "classes.txt"],
         ),
-        case("a file of classes with a colour that is none", wrong, 2, &["line 2: found `road,128,0,256`"]),
+        case("a file of classes with an invalid colour", wrong, 2, &["line 2: found `road,128,0,256`"]),
     ]
 }

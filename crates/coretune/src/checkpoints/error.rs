@@ -78,7 +78,7 @@ pub enum CheckpointError {
     #[error("{} holds {network}, which is not read", path.display())]
     OtherNetwork {
         path: PathBuf,
-        /// With its article.
+        /// Such as `a Vision Transformer`.
         network: String,
     },
     /// A tensor is only a part of a weight.

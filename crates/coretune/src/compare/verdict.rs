@@ -10,7 +10,7 @@ pub(super) fn verdict(rows: &[&Row], baseline: &str) -> String {
     let at = budget.map(|labels| format!("With {labels} labels per class: ")).unwrap_or_default();
     let compared = || rows.iter().copied().filter(|row| row.difference.is_some());
     if rows.iter().all(|row| row.method != baseline || row.top1.is_none()) {
-        return format!("{at}nothing can be said, since {baseline}, the baseline, has not finished a run.");
+        return format!("{at}there is no verdict, since {baseline}, the baseline, has not finished a run.");
     }
     let ahead = |row: &&Row| row.difference.as_ref().is_some_and(|difference| difference.mean > 0.0);
     let better = compared().filter(ahead).filter(|row| row.is_decided());

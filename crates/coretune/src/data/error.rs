@@ -135,7 +135,7 @@ pub enum DataError {
     #[error("{} begins without the names of its columns: `{line}`", path.display())]
     NoHeader {
         path: PathBuf,
-        /// Its first line.
+        /// What the file begins with.
         line: String,
     },
     /// A table lacks one of the two columns, or it has an unusual name.

@@ -25,7 +25,7 @@ pub(super) fn find(folder: &Path) -> Option<PathBuf> {
 /// `name:r,g,b:parts:actions`. Lines that begin with `#` and a header are left out.
 ///
 /// # Errors
-/// [`DataError::Line`] for a colour that is none, and for names and colours that occur twice; [`DataError::Malformed`]
+/// [`DataError::Line`] for an invalid colour, and for names and colours that occur twice; [`DataError::Malformed`]
 /// without classes, or when only some have colours.
 pub(super) fn read(path: &Path) -> Result<Vec<NamedClass>, DataError> {
     let text = std::fs::read(path).map_err(DataError::read(path))?;
