@@ -216,12 +216,16 @@ impl Training {
     }
 }
 
-/// The loss, with the terms that add up to it if there are two: the contrastive one with its weight.
+/// The loss, with the terms that add up to it if there are several: mixed rows of pixels with their weight 1/2, and what is
+/// left, the contrastive one with its weight.
 fn loss(step: &StepReport) -> String {
     let loss = step.loss;
     match step.figures.get(figure::CLASSIFICATION) {
         Some(class) if step.figures.contains_key(figure::CONTRASTIVE) => {
-            format!("loss {loss:.2} = class {class:.2} + contrast {:.2}", loss - class)
+            let mixed = step.figures.get(figure::MIXED_CLASSIFICATION).map(|mixed| 0.5 * mixed);
+            let rest = loss - class - mixed.unwrap_or_default();
+            let mixed = mixed.map_or_else(String::new, |mixed| format!(" + mixed {mixed:.2}"));
+            format!("loss {loss:.2} = class {class:.2}{mixed} + contrast {rest:.2}")
         }
         _ => format!("loss {loss:.2}"),
     }
