@@ -54,7 +54,7 @@ impl Place {
 }
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    [splits(world), left_out(world), tables(world), unusable(world)].into_iter().flatten().collect()
+    [splits(world), left_out(world), tables(world), not_tables(world), unusable(world)].into_iter().flatten().collect()
 }
 
 fn splits(world: &World) -> Vec<Case> {
@@ -196,13 +196,6 @@ fn tables(world: &World) -> Vec<Case> {
             2,
             &["line 2", "save it as UTF-8"],
         ),
-        case("a web page for a table", bytes("page.csv", b"<!DOCTYPE html><html>404"), 2, &["it is a web page"]),
-        case(
-            "an Excel workbook",
-            bytes("book.csv", b"PK\x03\x04 ... xl/workbook.xml\0"),
-            2,
-            &["it is an Excel workbook"],
-        ),
         case(
             "a path of Windows with its drive",
             of("drive.csv", "image_path,label", "C:\\images\\5.ppm,cat"),
@@ -235,6 +228,31 @@ fn tables(world: &World) -> Vec<Case> {
             },
             2,
             &["it holds image folders", "leave out --image-column"],
+        ),
+    ]
+}
+
+/// Files that are not the tables that their names promise.
+fn not_tables(world: &World) -> Vec<Case> {
+    let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);
+    vec![
+        case("a web page for a table", bytes("page.csv", b"<!DOCTYPE html><html>404"), 2, &["it is a web page"]),
+        case(
+            "a Git LFS pointer for a parquet file",
+            {
+                let place = Place::new(world, "pointer-parquet");
+                let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+                place.file("train-00000-of-00001.parquet", pointer);
+                place.check()
+            },
+            2,
+            &["holds no images: it is a Git LFS pointer"],
+        ),
+        case(
+            "an Excel workbook",
+            bytes("book.csv", b"PK\x03\x04 ... xl/workbook.xml\0"),
+            2,
+            &["it is an Excel workbook"],
         ),
     ]
 }

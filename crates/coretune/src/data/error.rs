@@ -128,6 +128,9 @@ pub enum DataError {
     /// A table is in an encoding that is not read.
     #[error("{} is not a table in UTF-8: {found}", path.display())]
     TableEncoding { path: PathBuf, found: String },
+    /// A file that should hold images is a web page, a pointer or the like.
+    #[error("{} holds no images: {found}", path.display())]
+    NotData { path: PathBuf, found: String },
     /// A file with the name of a table is something else.
     #[error("{} is not a table: {found}", path.display())]
     NotATable { path: PathBuf, found: String },
@@ -351,6 +354,7 @@ impl DataError {
             DataError::NotATable { .. } => {
                 "a table is text in UTF-8 with the columns image_path,label; was the download complete?"
             }
+            DataError::NotData { .. } => "was the download complete?",
             DataError::NoHeader { .. } => "put a line image_path,label in front, in the order of the columns",
             DataError::NoColumn { column: Column::Image, .. } => {
                 "name it: {data.image_column=NAME}, and {data.label_column=NAME} if the labels have an unusual name too"

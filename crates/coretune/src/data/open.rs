@@ -12,7 +12,7 @@ use super::{
     DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder, masks,
     parquet_file,
 };
-use crate::files::{content_of, regular_file};
+use crate::files::{Content, content_of, regular_file};
 
 /// Lists what lies at a path, or says with `None` that it is of another form.
 type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
@@ -59,7 +59,7 @@ impl Dataset {
             return Ok((dataset, Vec::new()));
         }
         for read in readers {
-            if let Some(found) = read(path, options)? {
+            if let Some(found) = read(path, options).map_err(called_what_it_is)? {
                 refuse_columns_without_table(path, &found, options)?;
                 let (dataset, unknown) = assemble(path, found)?;
                 if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
@@ -99,6 +99,21 @@ impl Dataset {
     }
 }
 
+/// The error of a file that cannot be read, or that it is a web page, a pointer or the like.
+fn called_what_it_is(error: DataError) -> DataError {
+    let (DataError::Malformed { path, .. } | DataError::Read { path, .. }) = &error else { return error };
+    match content_of_file(path).filter(|content| content.is_placeholder()) {
+        Some(content) => DataError::NotData { path: path.clone(), found: format!("it is {}", content.name) },
+        None => error,
+    }
+}
+
+fn content_of_file(path: &Path) -> Option<Content> {
+    let mut head = Vec::new();
+    regular_file::open(path).and_then(|file| file.take(512).read_to_end(&mut head)).ok()?;
+    content_of(&head)
+}
+
 /// Refuses the name of a column for data that has no columns to choose from.
 fn refuse_columns_without_table(path: &Path, found: &Found, options: &DatasetOptions) -> Result<(), DataError> {
     match options.named_column() {
@@ -129,10 +144,7 @@ fn is_table(name: &str) -> bool {
 /// The first entries of a folder, or that it is a file, for a message.
 fn contents(path: &Path) -> Result<String, DataError> {
     if !path.is_dir() {
-        let mut head = Vec::new();
-        let read = regular_file::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
-        let content = read.ok().and_then(|_| content_of(&head));
-        let what = content.map_or(String::new(), |content| format!(": it is {}", content.name));
+        let what = content_of_file(path).map_or(String::new(), |content| format!(": it is {}", content.name));
         return Ok(format!("a single file{what}"));
     }
     Ok(listed(&names_in(path)?))

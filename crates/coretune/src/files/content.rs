@@ -12,11 +12,17 @@ pub(crate) struct Content {
 enum Kind {
     /// An image that another program has to convert.
     ImageNotRead,
+    /// What a download or a copy leaves where data should be.
+    Placeholder,
     Other,
 }
 
 const fn image(name: &'static str) -> Content {
     Content { name, kind: Kind::ImageNotRead }
+}
+
+const fn placeholder(name: &'static str) -> Content {
+    Content { name, kind: Kind::Placeholder }
 }
 
 const fn other(name: &'static str) -> Content {
@@ -66,19 +72,25 @@ const SIGNATURES: &[(&[u8], Content)] = &[
 
 /// First characters of a text, in lower case, and what begins with them.
 const BEGINNINGS: &[(&str, Content)] = &[
-    ("<!doctype html", other("a web page")),
-    ("<html", other("a web page")),
-    ("<head", other("a web page")),
-    ("<body", other("a web page")),
-    ("<script", other("a web page")),
+    ("<!doctype html", placeholder("a web page")),
+    ("<html", placeholder("a web page")),
+    ("<head", placeholder("a web page")),
+    ("<body", placeholder("a web page")),
+    ("<script", placeholder("a web page")),
     ("<!doctype svg", image("an SVG drawing")),
     ("<svg", image("an SVG drawing")),
-    ("<!doctype", other("a web page")),
-    ("version https://git-lfs", other("a Git LFS pointer, not the file it points to (`git lfs pull` fetches that)")),
-    ("version https://hawser", other("a Git LFS pointer, not the file it points to (`git lfs pull` fetches that)")),
-    ("/annex/objects/", other("a git-annex pointer, not the file it points to (`git annex get` fetches that)")),
-    ("outs:\n", other("a DVC pointer, not the file it points to (`dvc pull` fetches that)")),
-    ("<?xml", other("an XML document")),
+    ("<!doctype", placeholder("a web page")),
+    (
+        "version https://git-lfs",
+        placeholder("a Git LFS pointer, not the file it points to (`git lfs pull` fetches that)"),
+    ),
+    (
+        "version https://hawser",
+        placeholder("a Git LFS pointer, not the file it points to (`git lfs pull` fetches that)"),
+    ),
+    ("/annex/objects/", placeholder("a git-annex pointer, not the file it points to (`git annex get` fetches that)")),
+    ("outs:\n", placeholder("a DVC pointer, not the file it points to (`dvc pull` fetches that)")),
+    ("<?xml", placeholder("an XML document")),
     ("{\\rtf", other("an RTF document")),
     ("{", other("JSON, such as a configuration or an error message")),
 ];
@@ -86,11 +98,9 @@ const BEGINNINGS: &[(&str, Content)] = &[
 /// What begins with these bytes, if it is known. At least 256 bytes should be given, or the whole file.
 pub(crate) fn content_of(head: &[u8]) -> Option<Content> {
     let by_signature = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature));
-    by_signature
-        .map(|(_, content)| *content)
-        .or_else(|| in_container(head))
-        .or_else(|| text(head))
-        .or_else(|| (head.len() >= 16 && head.iter().all(|&byte| byte == 0)).then_some(other("filled with zeros")))
+    by_signature.map(|(_, content)| *content).or_else(|| in_container(head)).or_else(|| text(head)).or_else(|| {
+        (head.len() >= 16 && head.iter().all(|&byte| byte == 0)).then_some(placeholder("filled with zeros"))
+    })
 }
 
 /// What follows the frame that several formats share.
@@ -135,7 +145,7 @@ fn text(head: &[u8]) -> Option<Content> {
     }
     if let Some((_, after)) = rest.strip_prefix("<?xml").and_then(|prolog| prolog.split_once("?>")) {
         let inner = text_of_xml(after.trim_start());
-        return Some(inner.unwrap_or(other("an XML document")));
+        return Some(inner.unwrap_or(placeholder("an XML document")));
     }
     BEGINNINGS.iter().find(|(beginning, _)| rest.starts_with(beginning)).map(|(_, content)| *content)
 }
@@ -143,7 +153,7 @@ fn text(head: &[u8]) -> Option<Content> {
 /// What the first element of an XML document says.
 fn text_of_xml(rest: &str) -> Option<Content> {
     if rest.starts_with("<error") {
-        return Some(other("an error message of a server, in XML"));
+        return Some(placeholder("an error message of a server, in XML"));
     }
     // Other declarations and comments may stand before the drawing.
     if rest.contains("<svg") {
@@ -153,6 +163,11 @@ fn text_of_xml(rest: &str) -> Option<Content> {
 }
 
 impl Content {
+    /// Whether it is what a download or a copy leaves where data should be, and data in no format.
+    pub(crate) fn is_placeholder(self) -> bool {
+        self.kind == Kind::Placeholder
+    }
+
     /// As a sentence about a file that should be an image: `it is a HEIC image: convert it to JPEG or PNG`.
     pub(crate) fn instead_of_image(self) -> String {
         let advice = if self.kind == Kind::ImageNotRead { ": convert it to JPEG or PNG" } else { "" };

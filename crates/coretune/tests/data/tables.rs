@@ -272,6 +272,22 @@ fn a_single_file_of_another_kind_is_called_what_it_is() {
 }
 
 #[test]
+fn files_of_every_format_that_are_pages_or_pointers_are_called_that() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    let page = b"<!DOCTYPE html><html><body>404</body></html>";
+    for name in ["train-00000-of-00001.parquet", "train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"] {
+        for (bytes, found) in [(&pointer[..], "it is a Git LFS pointer"), (page, "it is a web page")] {
+            let folder = tempdir().unwrap();
+            fs::write(folder.path().join(name), bytes).unwrap();
+            fs::write(folder.path().join("train-labels-idx1-ubyte"), bytes).unwrap();
+            let error = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap_err();
+            assert!(matches!(error, DataError::NotData { .. }), "{name}: {error}");
+            assert!(error.to_string().contains(found) && error.hint().is_some(), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
 fn files_with_the_ending_of_an_image_are_called_what_they_are() {
     let folder = images();
     let heic = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic\0\0\0\0";
