@@ -191,6 +191,9 @@ pub enum DataError {
         "images and masks are swapped: the image {image} has the few values of a mask, its mask {mask} is a photograph"
     )]
     SwappedMasks { image: String, mask: String },
+    /// Masks without a pixel of a class.
+    #[error("no pixel of the masks is labelled, all are ignored (number of masks: {masks}, the first: {first})")]
+    NothingLabelled { first: String, masks: usize },
     /// A mask in colours that no file explains.
     #[error("{mask} has colours, and no file says which classes they are")]
     MaskColors { mask: String },
@@ -435,6 +438,10 @@ impl DataError {
             }
             DataError::MaskSize { .. } => {
                 "a mask needs the size of its image as it is shown: turn or scale one of the two files"
+            }
+            DataError::NothingLabelled { .. } => {
+                "255 is ignored unless a file of classes gives it a colour, with a line such as `object,255,255,255`; \
+                 other values are ignored by {data.ignore_index=N}"
             }
             DataError::SwappedMasks { .. } => "exchange the names of the two folders",
             DataError::TwoMasks { .. } => "keep one mask for each image",

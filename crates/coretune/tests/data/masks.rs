@@ -385,7 +385,12 @@ fn values_sizes_and_formats_that_cannot_be_are_refused() {
     fs::remove_file(folder.path().join("trainannot/a.png")).unwrap();
     grey(class_at).save(folder.path().join("trainannot/a.jpg")).unwrap();
     let error = open_with(&folder, MaskOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("number of classes"), "{error}");
+    assert!(error.contains("a.jpg is a JPEG or WebP, whose compression changes"), "{error}");
+
+    fs::remove_file(folder.path().join("trainannot/a.jpg")).unwrap();
+    grey(|_| 255).save(folder.path().join("trainannot/a.png")).unwrap();
+    let error = open_with(&folder, MaskOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("no pixel of the masks is labelled, all are ignored (number of masks: 1"), "{error}");
 }
 
 #[test]

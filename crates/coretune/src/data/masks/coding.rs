@@ -51,8 +51,8 @@ impl MaskCoding {
     ///
     /// # Errors
     /// [`DataError::Argument`] when no class or more than 255 would result.
-    pub(super) fn of_numbers(largest: Option<u16>, options: &MaskOptions) -> Result<Self, DataError> {
-        let numbers = largest.map_or(0..0, |largest| options.first_class..largest.saturating_add(1));
+    pub(super) fn of_numbers(largest: u16, options: &MaskOptions) -> Result<Self, DataError> {
+        let numbers = options.first_class..largest.saturating_add(1);
         let classes = numbers.map(|number| NamedClass { name: number.to_string(), color: None }).collect::<Vec<_>>();
         MaskCoding::of_classes(&classes, options)
     }

@@ -10,6 +10,7 @@ use super::swapped::refuse_swapped;
 use super::{MaskCoding, cityscapes, class_file, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
 use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
+use crate::transforms::IGNORED;
 
 /// The images and masks below `root`; `None` if it holds data of another form.
 ///
@@ -81,18 +82,25 @@ fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataErr
     MaskCoding::of_numbers(largest_number(&masks, options)?, options)
 }
 
-/// The largest number in masks that is not ignored. Masks that cannot be read are left to the check of the data.
-fn largest_number(masks: &[ImageSource], options: &MaskOptions) -> Result<Option<u16>, DataError> {
-    let ignored: Vec<u16> = options.ignored.iter().copied().chain([255]).collect();
+/// The largest number in masks that is not ignored. Single masks that cannot be read are left to the check of the data.
+fn largest_number(masks: &[ImageSource], options: &MaskOptions) -> Result<u16, DataError> {
+    let ignored: Vec<u16> = options.ignored.iter().copied().chain([IGNORED.into()]).collect();
     let largest = |mask: &ImageSource| -> Result<Option<u16>, DataError> {
-        let Ok(stored) = mask.bytes().and_then(|bytes| decode_mask(&bytes, mask)) else { return Ok(None) };
-        let stored = stored.without_equal_channels();
+        let stored = decode_mask(&mask.bytes()?, mask)?.without_equal_channels();
         if stored.has_colors() {
             return Err(DataError::MaskColors { mask: mask.to_string() });
         }
         Ok(stored.largest(&ignored))
     };
     let lost = |mask: &ImageSource| Err(DataError::Worker { message: mask.to_string() });
-    let all = on_threads(masks, processors(), largest, lost);
-    Ok(all.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max())
+    let (mut most, mut error) = (None, None);
+    for largest in on_threads(masks, processors(), largest, lost) {
+        match largest {
+            Ok(largest) => most = most.max(largest),
+            Err(colors @ DataError::MaskColors { .. }) => return Err(colors),
+            Err(other) => error = error.or(Some(other)),
+        }
+    }
+    let first = masks.first().map(ToString::to_string).unwrap_or_default();
+    most.ok_or_else(|| error.unwrap_or(DataError::NothingLabelled { first, masks: masks.len() }))
 }
