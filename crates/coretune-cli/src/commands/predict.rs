@@ -22,8 +22,9 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(false);
     let layers = flags.over(Layers::defaults())?;
     let machine = layers.run_section();
+    let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
     if segments(&arguments.run)? {
-        return predict_masks::run(&printer, arguments, &machine);
+        return predict_masks::run(&printer, arguments, &machine, &files);
     }
     if arguments.masks.is_some() || arguments.overlays.is_some() {
         let run = lines::quoted(&arguments.run);
@@ -38,7 +39,6 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
         tta: given(&layers),
         calibrated: !arguments.uncalibrated,
     };
-    let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
     let predictor = Predictor::open(&arguments.run, &machine, options)?;
     for note in &predictor.notes {
         printer.say("note", note);
@@ -78,7 +78,7 @@ fn given(layers: &Layers) -> Option<TestViews> {
 }
 
 /// The inputs, with the lines of stdin in place of `-`.
-pub(super) fn with_stdin(inputs: &[OsString]) -> Result<Vec<OsString>, Failure> {
+fn with_stdin(inputs: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let mut all = Vec::new();
     for input in inputs {
         if input != "-" {

@@ -4,22 +4,26 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use coretune::config::RunSection;
-use coretune::predict::{self, AreaRows, MaskFiles, MaskPrediction, MaskPredictor, PredictError};
+use coretune::predict::{AreaRows, MaskFiles, MaskPrediction, MaskPredictor, PredictError};
 use coretune::train::Event;
 
-use super::predict::{judge, with_stdin, write_to};
+use super::predict::{judge, write_to};
 use crate::args::Predict;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::Progress;
 
-pub(super) fn run(printer: &Printer, arguments: &Predict, machine: &RunSection) -> Result<(), Failure> {
-    let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
+pub(super) fn run(
+    printer: &Printer,
+    arguments: &Predict,
+    machine: &RunSection,
+    files: &[PathBuf],
+) -> Result<(), Failure> {
     let predictor = MaskPredictor::open(&arguments.run, machine, machine.reading_threads())?;
     for note in &predictor.notes {
         printer.say("note", note);
     }
-    let folder = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| MaskFiles::create(folder, &files)).transpose();
+    let folder = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| MaskFiles::create(folder, files)).transpose();
     let (masks, overlays) = (folder(&arguments.masks)?, folder(&arguments.overlays)?);
     let keep = |prediction: &MaskPrediction| -> Result<(), PredictError> {
         let Ok(segmented) = &prediction.outcome else { return Ok(()) };
@@ -32,7 +36,7 @@ pub(super) fn run(printer: &Printer, arguments: &Predict, machine: &RunSection) 
         Ok(())
     };
     let broken = write_to(printer, arguments.output.as_deref(), &mut |sink| {
-        write_rows(printer, &predictor, &files, arguments, &keep, sink)
+        write_rows(printer, &predictor, files, arguments, &keep, sink)
     })?;
     judge(printer, broken, files.len())
 }
