@@ -125,6 +125,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.std", PROBE),
     ("data.bit_depth_range", INPUT),
     ("data.interpolation", RESAMPLES),
+    ("data.resize_mode", RESAMPLES),
     ("data.crop_pct", PROBE),
     ("data.augment", SHOWS.common()),
     ("data.tta", COMPUTES),

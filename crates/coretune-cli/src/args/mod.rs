@@ -190,6 +190,9 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME", default_value = "test", hide_possible_values = true)]
     #[arg(value_parser = ["train", "val", "validation", "test"])]
     pub(crate) split: String,
+    /// New file for the logits of every image, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logits: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

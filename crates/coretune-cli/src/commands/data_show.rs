@@ -3,7 +3,7 @@
 use coretune::config::{Input, Layers};
 use coretune::data::{ContactSheet, DataError, Dataset, Role, Split};
 use coretune::train::TrainError;
-use coretune::transforms::Transform;
+use coretune::transforms::{Framing, mean_color};
 use serde::Serialize;
 
 use crate::args::{DataShow as Arguments, Flags};
@@ -57,7 +57,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         segmentation.augmentation(crop, mean).transform(data.interpolation)
     } else {
         let size = data.img_size.unwrap_or(input.img_size) as u32;
-        Transform::train(data.augment.unwrap_or(input.augment), size, data.interpolation)
+        let fill = mean_color(data.mean.unwrap_or(input.mean));
+        let framing = Framing { size, mode: data.resize_mode, fill, interpolation: data.interpolation };
+        framing.train(data.augment.unwrap_or(input.augment))
     };
     let transform = transform.map_err(TrainError::from)?;
     let sheet =

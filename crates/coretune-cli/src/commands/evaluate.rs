@@ -2,6 +2,7 @@
 
 use coretune::config::Layers;
 use coretune::data::Role;
+use coretune::files::write_whole;
 use coretune::fit::{self, Evaluation, RunEvaluation};
 use coretune::run_folder::{RunFolder, RunKind};
 use coretune::segment::{SegmentationEvaluation, evaluate_segmentation};
@@ -19,6 +20,11 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         "test" => Role::Test,
         _ => Role::Validation,
     };
+    if let Some(path) = arguments.logits.as_ref().filter(|path| path.exists()) {
+        return Err(
+            Failure::refused(format!("{} exists already", path.display())).hint("name another file: --logits FILE")
+        );
+    }
     let folder = RunFolder::open(&arguments.run)?;
     if folder.kind()? == RunKind::Segmentation {
         return of_segmentation(&printer, arguments, role, flags);
@@ -27,9 +33,14 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
     // Device, precision and threads are this machine's, not those of the run.
     let config = flags.over(Layers::defaults().file(&folder.config())?.without("run"))?.validate()?;
     let mut progress = Progress::new(printer.clone());
-    let evaluation = fit::evaluate_run(&arguments.run, &config, role, &mut |event| progress.see(event));
+    let outputs = fit::run_outputs(&arguments.run, &config, Some(role), &mut |event| progress.see(event));
     progress.clear();
-    let evaluation = evaluation?;
+    let outputs = outputs?;
+    if let Some(path) = &arguments.logits {
+        write_whole(path, &outputs.logits_table()?)?;
+        printer.say("logits", lines::quoted(path));
+    }
+    let evaluation = outputs.evaluation(&arguments.run)?;
     printer.json(&evaluation)?;
     tell(&printer, &evaluation)
 }

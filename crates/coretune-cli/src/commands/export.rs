@@ -1,6 +1,7 @@
 //! `coretune export RUN --output FILE`: a trained model for other programs.
 
-use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Request};
+use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Parity, Request};
+use serde::Serialize;
 
 use super::lines;
 use crate::args::{Export, Size};
@@ -32,8 +33,17 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     for note in &exported.notes {
         printer.warn(note);
     }
-    printer.json(&exported.parity)?;
+    let preprocess = exported.metadata.get("preprocess").map_or("", String::as_str);
+    printer.json(&Reported { parity: &exported.parity, preprocess })?;
     tell(&printer, &exported)
+}
+
+/// The comparison, and how an image becomes the input.
+#[derive(Serialize)]
+struct Reported<'a> {
+    #[serde(flatten)]
+    parity: &'a Parity,
+    preprocess: &'a str,
 }
 
 fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
@@ -45,7 +55,10 @@ fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
     let compared =
         format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
     printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
-    printer.result("kept in", lines::quoted(&exported.parity_file))
+    printer.result("kept in", lines::quoted(&exported.parity_file))?;
+    let preprocess = exported.metadata.get("preprocess").map_or("", String::as_str);
+    printer.result("preprocess", "how an image file becomes the input, in Python (also in the file's metadata):")?;
+    printer.line(&format!("\n{preprocess}"))
 }
 
 /// The network of a segmentation run, and how far the file is from it.

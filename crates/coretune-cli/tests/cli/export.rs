@@ -49,6 +49,38 @@ fn a_run_is_exported_to_every_format_and_says_how_far_it_is_from_the_model() {
 }
 
 #[test]
+fn an_export_says_in_python_how_an_image_becomes_the_input() {
+    let world = World::new();
+    let arguments = world.fit("run", &["--no-probe", "--resize-mode", "letterbox", "--mean", "0.5,0.25,0.1"]);
+    let fitted = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(fitted.status.code(), Some(0), "{}", stderr(&fitted));
+    let text = stdout(&export(&world, "a.safetensors", &[]));
+    for part in ["preprocess ", "def preprocess(path):", "(16, 16), (128, 64, 26))", "numpy.float32([0.5, 0.25, 0.1])"]
+    {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let json: Value = serde_json::from_str(&stdout(&export(&world, "a.onnx", &["--json"]))).unwrap();
+    let code = json["preprocess"].as_str().unwrap();
+    assert!(code.contains("the graph normalises") && json["relative_difference"].as_f64().is_some(), "{json}");
+    let (metadata, _) = safetensors_file::read(world.path("a.safetensors")).unwrap();
+    assert_eq!((metadata["resize_mode"].as_str(), metadata["fill"].as_str()), ("letterbox", "[128,64,26]"));
+    assert!(text.contains(&metadata["preprocess"]));
+}
+
+#[test]
+fn evaluate_writes_the_logits_of_every_image_into_a_new_file() {
+    let world = finished();
+    let (run, file) = (world.path("run"), world.path("logits.csv"));
+    let evaluate = || coretune(&["evaluate", &run, "--logits", &file]);
+    assert_eq!(evaluate().status.code(), Some(0));
+    let table = fs::read_to_string(&file).unwrap();
+    assert!(table.starts_with("image,class,dark,light\n") && table.lines().count() == 9, "{table}");
+    let again = evaluate();
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
+}
+
+#[test]
 fn the_export_is_a_checkpoint_for_this_program_too() {
     let world = finished();
     export(&world, "a.pth", &[]);

@@ -10,7 +10,7 @@ use std::thread;
 
 use crate::models::{Architecture, Family, Stem};
 use crate::settings::RunKind;
-use crate::transforms::{Augmentation, Interpolation, default_crop_fraction};
+use crate::transforms::{Augmentation, Framing, Interpolation, ResizeMode, default_crop_fraction, mean_color};
 
 /// Longest side of images that count as small, pixels.
 const SMALL: u32 = 64;
@@ -28,6 +28,8 @@ pub struct Input {
     pub crop_pct: f64,
     /// Resampling.
     pub interpolation: Interpolation,
+    /// What happens to images that are not square.
+    pub resize_mode: ResizeMode,
     /// Random transforms in training.
     pub augment: Augmentation,
 }
@@ -47,12 +49,19 @@ impl Input {
         }
     }
 
+    /// How an image becomes a square.
+    pub fn framing(&self) -> Framing {
+        let Input { img_size, mean, interpolation, resize_mode, .. } = *self;
+        Framing { size: img_size as u32, mode: resize_mode, fill: mean_color(mean), interpolation }
+    }
+
     const IMAGENET: Input = Input {
         img_size: 224,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
         crop_pct: 0.875,
         interpolation: Interpolation::Bilinear,
+        resize_mode: ResizeMode::Crop,
         augment: Augmentation::ResizedCropFlip,
     };
 
@@ -62,6 +71,7 @@ impl Input {
         std: [0.2023, 0.1994, 0.2010],
         crop_pct: 1.0,
         interpolation: Interpolation::Bilinear,
+        resize_mode: ResizeMode::Crop,
         augment: Augmentation::PadCropFlip,
     };
 }
@@ -97,7 +107,8 @@ pub(super) fn augment_text(_: RunKind) -> String {
 
 /// `data.crop_pct`.
 pub(super) fn crop_pct_text(_: RunKind) -> String {
-    format!("{} up to {SMALL} pixels, else {}", default_crop_fraction(SMALL), default_crop_fraction(SMALL + 1))
+    let [small, large] = [SMALL, SMALL + 1].map(default_crop_fraction);
+    format!("{small} up to {SMALL} pixels and where no side is cut, else {large}")
 }
 
 /// A property of the network: that of the checkpoint, or in pre-training without one `new`.

@@ -17,7 +17,7 @@ use super::sections::{
 use crate::models::Architecture;
 use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;
-use crate::transforms::{ContrastiveView, default_crop_fraction};
+use crate::transforms::ContrastiveView;
 
 /// The configuration of a pre-training run: sections shared with fine-tuning, of which it reads only the keys whose
 /// settings say so, and its own.
@@ -92,8 +92,9 @@ impl PretrainConfig {
             img_size,
             mean: self.data.mean.unwrap_or(usual.mean),
             std: self.data.std.unwrap_or(usual.std),
-            crop_pct: self.data.crop_pct.unwrap_or_else(|| default_crop_fraction(img_size as u32)),
+            crop_pct: self.data.crop_pct.unwrap_or_else(|| self.data.resize_mode.crop_fraction(img_size as u32)),
             interpolation: self.data.interpolation,
+            resize_mode: self.data.resize_mode,
             ..usual
         };
         let mut resolved = self.clone();

@@ -12,7 +12,6 @@ use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::models::Architecture;
 use crate::settings::RunKind;
-use crate::transforms::default_crop_fraction;
 
 /// The configuration of a fine-tuning run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,8 +91,9 @@ impl RunConfig {
             img_size,
             mean: data.mean.unwrap_or(usual.mean),
             std: data.std.unwrap_or(usual.std),
-            crop_pct: data.crop_pct.unwrap_or_else(|| default_crop_fraction(img_size as u32)),
+            crop_pct: data.crop_pct.unwrap_or_else(|| data.resize_mode.crop_fraction(img_size as u32)),
             interpolation: data.interpolation,
+            resize_mode: data.resize_mode,
             augment: data.augment.unwrap_or(usual.augment),
         };
         let mut resolved = self.clone();

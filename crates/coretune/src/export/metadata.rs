@@ -6,9 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::source::Source;
+use super::{Format, preprocessing};
+use crate::train::TrainError;
+use crate::transforms::ResizeMode;
 
 /// Texts as they are, everything else as JSON.
-pub(super) fn of(source: &Source) -> BTreeMap<String, String> {
+///
+/// # Errors
+/// Those of [`preprocessing::recipe`].
+pub(super) fn of(source: &Source, format: Format) -> Result<BTreeMap<String, String>, TrainError> {
     let description = &source.description;
     let architecture = &description.architecture;
     let mut entries = BTreeMap::from([
@@ -23,15 +29,20 @@ pub(super) fn of(source: &Source) -> BTreeMap<String, String> {
         ("img_size", text(&description.img_size)),
         ("crop_pct", text(&description.crop_pct)),
         ("interpolation", text(&description.interpolation)),
+        ("resize_mode", text(&description.resize_mode)),
+        ("preprocess", preprocessing::recipe(description, format)?),
         ("coretune_version", text(&env!("CARGO_PKG_VERSION"))),
     ]);
     if let Some(range) = description.bit_depth_range {
         entries.insert("bit_depth_range", text(&range));
     }
+    if description.resize_mode == ResizeMode::Letterbox {
+        entries.insert("fill", text(&description.framing().fill));
+    }
     if let Some(temperature) = source.temperature {
         entries.insert("temperature", text(&temperature));
     }
-    entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+    Ok(entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect())
 }
 
 pub(super) fn text(value: &impl Serialize) -> String {

@@ -10,6 +10,7 @@ mod metadata;
 mod naming;
 mod onnx;
 mod parity;
+mod preprocessing;
 mod pretrained;
 mod request;
 mod segmenter;
@@ -45,7 +46,7 @@ pub struct Exported {
     pub parity: Parity,
     /// `<output>.parity.json`.
     pub parity_file: PathBuf,
-    /// What is stored beside the weights, by name.
+    /// What is stored beside the weights, by name; `preprocess` is the Python function that prepares an image.
     pub metadata: BTreeMap<String, String>,
     /// What the user should know.
     pub notes: Vec<String>,
@@ -61,7 +62,7 @@ pub fn export(run: &Path, request: &Request) -> Result<Exported, ExportError> {
     let source = Source::open(run)?;
     candidate::check_is_not(&source.file, &request.output)?;
     let naming = naming(&source, request)?;
-    let metadata = metadata::of(&source);
+    let metadata = metadata::of(&source, request.format)?;
 
     let candidate = Candidate::beside(&request.output);
     write(candidate.path(), &source, request.format, &naming, &metadata)?;
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
     use crate::models::{Architecture, Family, Stem};
     use crate::train::ModelDescription;
-    use crate::transforms::Interpolation;
+    use crate::transforms::{Interpolation, ResizeMode};
 
     pub(super) fn source(seed: u64) -> Source {
         let description = ModelDescription {
@@ -157,6 +158,7 @@ mod tests {
             crop_pct: 1.0,
             interpolation: Interpolation::Bilinear,
             bit_depth_range: None,
+            resize_mode: ResizeMode::Crop,
             classifier_bias: false,
             projection_width: None,
         };
@@ -171,7 +173,7 @@ mod tests {
         let path = folder.path().join("file");
         let request = Request { format, output: path.clone(), with_projection: false, force: false };
         let naming = naming(meant, &request)?;
-        write(&path, written, format, &naming, &metadata::of(written))?;
+        write(&path, written, format, &naming, &metadata::of(written, format)?)?;
         let images = parity::images(32)?;
         let found = read_back(&path, meant, format, &naming, &images)?;
         Parity::compare(meant, &request, &path, &meant.logits(&images)?, &found)

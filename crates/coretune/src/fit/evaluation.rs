@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use tch::Kind;
 
 use super::splits::Splits;
 use crate::config::RunConfig;
 use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
-use crate::engine::{Stop, World};
+use crate::engine::{Stop, World, guard};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
 use crate::evaluate::features::{Evaluator, Outputs};
@@ -19,8 +20,7 @@ use crate::figures::Figures;
 use crate::models::Model;
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{Machine, RunError};
-use crate::train::{Event, ModelDescription, Observer, load_model, unfinished};
-use crate::transforms::Transform;
+use crate::train::{Event, ModelDescription, Observer, TrainError, load_model, unfinished};
 
 /// Figures of a model on a split.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,6 +112,37 @@ pub struct RunOutputs {
 }
 
 impl RunOutputs {
+    /// E1, E3 and E4 of the outputs of the run in this folder.
+    pub fn evaluation(&self, run: &Path) -> Result<RunEvaluation, RunError> {
+        let (split, class_names) = (self.role.to_string(), self.class_names.clone());
+        Ok(RunEvaluation { run: run.into(), split, class_names, figures: self.figures()? })
+    }
+
+    /// A table of CSV: `image`, `class`, and the logit of each class under its name.
+    ///
+    /// # Panics
+    /// Never: it is written to memory.
+    pub fn logits_table(&self) -> Result<Vec<u8>, RunError> {
+        let classes = self.class_names.len();
+        let mut logits = vec![0.0; self.images.len() * classes];
+        guard("reading the logits", || {
+            let values = self.outputs.logits.to_kind(Kind::Double).contiguous();
+            values.copy_data(&mut logits, self.images.len() * classes);
+        })
+        .map_err(TrainError::from)?;
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let head = ["image", "class"].into_iter().chain(self.class_names.iter().map(String::as_str));
+        table.write_record(head).expect("memory takes every row");
+        for ((image, &label), logits) in
+            self.images.images().iter().zip(&self.outputs.labels).zip(logits.chunks(classes))
+        {
+            let labelled = [image.to_string(), self.class_names[label as usize].clone()];
+            let row = labelled.into_iter().chain(logits.iter().map(ToString::to_string));
+            table.write_record(row).expect("memory takes every row");
+        }
+        Ok(table.into_inner().expect("memory takes every row"))
+    }
+
     /// E1, E3 and E4 of the outputs.
     pub fn figures(&self) -> Result<Evaluation, RunError> {
         evaluate_outputs(&self.outputs, self.temperature, self.seed)
@@ -127,9 +158,7 @@ pub fn evaluate_run(
     role: Role,
     observer: &mut Observer<'_>,
 ) -> Result<RunEvaluation, RunError> {
-    let outputs = run_outputs(run, config, Some(role), observer)?;
-    let figures = outputs.figures()?;
-    Ok(RunEvaluation { run: run.into(), split: role.to_string(), class_names: outputs.class_names, figures })
+    run_outputs(run, config, Some(role), observer)?.evaluation(run)
 }
 
 /// Evaluates the best checkpoint of a run on every image of a split: that of `role`, else the test split, else the
@@ -200,7 +229,7 @@ fn outputs_on(
     images: &Split,
     observer: &mut Observer<'_>,
 ) -> Result<Outputs, RunError> {
-    let transform = Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation)?;
+    let transform = description.evaluation_transform()?;
     let evaluator = Evaluator {
         transform: Arc::new(transform),
         batch_size: config.evaluation_batch(),

@@ -200,7 +200,7 @@ impl Task {
     /// The name under which the features of one view of a split are kept; `data` is the split's content hash.
     fn feature_key(&self, data: &str, view: View) -> Result<String, RunError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
-        let transform = self.evaluation_transform()?;
+        let transform = self.input.framing().probe(self.input.crop_pct)?;
         // Tensors that the checkpoint lacks are drawn from the seed.
         let drawn = (!self.report.missing.is_empty()).then_some((&self.report.missing, self.config.train.seed));
         let origin = Origin {
@@ -229,7 +229,7 @@ impl Task {
             })?)
         };
         let mut progress = |done, total| observer(&Event::Progress { done, total });
-        Ok(self.evaluator()?.features(split, &mut progress, &mut forward)?)
+        Ok(self.probing_evaluator()?.features(split, &mut progress, &mut forward)?)
     }
 }
 

@@ -183,10 +183,15 @@ impl Task {
         })
     }
 
+    /// How images are evaluated through the frozen checkpoint.
+    pub(super) fn probing_evaluator(&self) -> Result<Evaluator, RunError> {
+        let transform = self.input.framing().probe(self.input.crop_pct)?;
+        Ok(Evaluator { transform: Arc::new(transform), ..self.evaluator()? })
+    }
+
     /// What is done to an image that is evaluated.
     pub(super) fn evaluation_transform(&self) -> Result<Transform, RunError> {
-        let size = self.input.img_size as u32;
-        Ok(Transform::evaluate(size, self.input.crop_pct, self.input.interpolation)?)
+        Ok(self.input.framing().evaluate(self.input.crop_pct)?)
     }
 
     /// Normalisation of the model.
@@ -205,6 +210,7 @@ impl Task {
             crop_pct: self.input.crop_pct,
             interpolation: self.input.interpolation,
             bit_depth_range: self.config.data.bit_depth_range.filter(|range| !range.is_full()),
+            resize_mode: self.input.resize_mode,
             classifier_bias: model.classifier.bias.is_some(),
             projection_width: model.projection.as_ref().map(ProjectionHead::outputs),
         }

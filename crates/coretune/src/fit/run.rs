@@ -17,7 +17,7 @@ use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
 use crate::train::{Event, FineTuning, Frozen, Observer, Plan, TrainError, Trainer, TrainingImages, load_model};
-use crate::transforms::{AutoAugment, RandAugment, RandomErasing, Step, Transform, TrivialAugment};
+use crate::transforms::{AutoAugment, RandAugment, RandomErasing, Step, TrivialAugment};
 
 /// A finished run.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Task {
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
-        let transform = Transform::train(self.input.augment, self.input.img_size as u32, self.input.interpolation)?;
+        let transform = self.input.framing().train(self.input.augment)?;
         let transform = transform.followed_by(self.more_steps())?;
         Ok(TrainingImages {
             split: self.splits.train.clone(),

@@ -14,7 +14,6 @@ use crate::models::{Mode, Model, Network, TestViews};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::Machine;
 use crate::train::{Event, Observer, TrainError, load_model, unfinished};
-use crate::transforms::Transform;
 
 /// How predictions are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +70,7 @@ impl Predictor {
         let of_run = if of_file { TestViews::Plain } else { views_of(run) };
         let (mut model, description) = load_model(&file, device)?;
         model.backbone.set_precision(precision);
-        let transform =
-            Transform::evaluate(description.img_size as u32, description.crop_pct, description.interpolation);
+        let transform = description.evaluation_transform();
         if options.calibrated && fitted.is_none() {
             notes.push("probabilities are not calibrated: no temperature was fitted for this model".into());
         }

@@ -17,6 +17,7 @@ use crate::train::{
     Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Event, Learner, METADATA_KEY,
     Observer, Optimizer, Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
 };
+use crate::transforms::ResizeMode;
 
 /// What a file says of a pre-trained encoder beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct PretrainedDescription {
     pub std: [f64; 3],
     /// Height and width of the input, pixels.
     pub img_size: i64,
+    /// What happened to images that are not square.
+    #[serde(default)]
+    pub resize_mode: ResizeMode,
 }
 
 /// An encoder with its method and optimizer, and what is measured of it meanwhile.

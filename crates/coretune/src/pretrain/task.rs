@@ -182,6 +182,7 @@ impl PretrainTask {
                 mean: input.mean,
                 std: input.std,
                 img_size: input.img_size,
+                resize_mode: input.resize_mode,
             },
             collapse_reported: false,
             seed: train.seed,
@@ -231,7 +232,7 @@ impl PretrainTask {
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
-        let view = self.config.view().steps(self.input.img_size as u32, self.input.interpolation);
+        let view = self.input.framing().view(&self.config.view());
         Ok(TrainingImages {
             split: self.images.clone(),
             sampling: Sampling::Shuffle { batch_size: self.config.train.batch_size },
@@ -245,9 +246,8 @@ impl PretrainTask {
 
     fn evaluator(&self) -> Result<Evaluator, RunError> {
         const BATCH: usize = 128;
-        let Input { img_size, crop_pct, interpolation, .. } = self.input;
         Ok(Evaluator {
-            transform: Arc::new(Transform::evaluate(img_size as u32, crop_pct, interpolation)?),
+            transform: Arc::new(self.input.framing().evaluate(self.input.crop_pct)?),
             batch_size: self.config.train.batch_size.min(BATCH),
             workers: self.config.run.reading_threads(),
             stop: self.stop.clone(),

@@ -11,7 +11,7 @@ use super::named_tensors::{check_named, copy_named, first_not_finite};
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::data::BitDepthRange;
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
-use crate::transforms::Interpolation;
+use crate::transforms::{Framing, Interpolation, ResizeMode, Transform, TransformError, mean_color};
 
 /// Key of the metadata under which the description is stored.
 pub(crate) const KEY: &str = safetensors_file::DESCRIPTION;
@@ -36,6 +36,9 @@ pub struct ModelDescription {
     /// Values of 16-bit images that become black and white, unless all are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_depth_range: Option<BitDepthRange>,
+    /// What happens to images that are not square.
+    #[serde(default)]
+    pub resize_mode: ResizeMode,
     /// Whether the classifier has a bias.
     pub classifier_bias: bool,
     /// Width of the projections, where the projection head is kept.
@@ -87,6 +90,20 @@ impl RecordedInput {
 }
 
 impl ModelDescription {
+    /// How an image becomes a square.
+    pub fn framing(&self) -> Framing {
+        let ModelDescription { img_size, resize_mode, mean, interpolation, .. } = *self;
+        Framing { size: img_size as u32, mode: resize_mode, fill: mean_color(mean), interpolation }
+    }
+
+    /// What is done to an image that the model evaluates.
+    ///
+    /// # Errors
+    /// [`TransformError::Setting`] when the size or the crop is out of range.
+    pub fn evaluation_transform(&self) -> Result<Transform, TransformError> {
+        self.framing().evaluate(self.crop_pct)
+    }
+
     fn input(&self) -> RecordedInput {
         RecordedInput { mean: self.mean, std: self.std, img_size: self.img_size }
     }

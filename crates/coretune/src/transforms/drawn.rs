@@ -3,17 +3,28 @@ use image::{GrayImage, RgbImage};
 
 use super::{
     Affine, ColorChange, Interpolation, Rectangle, Region, RotationInterpolation, Tone, Window, gaussian_blur,
-    grayscale, horizontal_flip, resample, resample_mask, rotate, rotate_mask,
+    grayscale, horizontal_flip, resample, resample_as_pillow, resample_mask, rotate, rotate_mask,
 };
 
 /// One change of one image, with the numbers that were drawn for it: what a [`Step`](super::Step) does to this image.
 ///
-/// The cases that move pixels (`Resample`, `Crop`, `HorizontalFlip`, `Rotate`, `Affine`) or erase them hold all of their geometry, so that
+/// The cases that move pixels (`Resample`, `PillowResample`, `Crop`, `HorizontalFlip`, `Rotate`, `Affine`) or erase them hold all of their geometry, so that
 /// a mask can follow ([`apply_to_mask`](Self::apply_to_mask)); the others change values only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Drawn {
     /// Resamples a region to `width` x `height`.
     Resample {
+        /// The part of the image that is kept.
+        region: Region,
+        /// Width of the result.
+        width: u32,
+        /// Height of the result.
+        height: u32,
+        /// Filter.
+        interpolation: Interpolation,
+    },
+    /// The same with the arithmetic of Pillow, to the last bit.
+    PillowResample {
         /// The part of the image that is kept.
         region: Region,
         /// Width of the result.
@@ -69,7 +80,9 @@ impl Drawn {
     /// (width, height) of the result for an image of `size`.
     pub fn result_size(&self, size: (u32, u32)) -> (u32, u32) {
         match *self {
-            Drawn::Resample { width, height, .. } | Drawn::Crop(Window { width, height, .. }) => (width, height),
+            Drawn::Resample { width, height, .. }
+            | Drawn::PillowResample { width, height, .. }
+            | Drawn::Crop(Window { width, height, .. }) => (width, height),
             Drawn::HorizontalFlip
             | Drawn::Rotate { .. }
             | Drawn::Affine { .. }
@@ -89,6 +102,9 @@ impl Drawn {
         match *self {
             Drawn::Resample { region, width, height, interpolation } => {
                 resample(image, region, width, height, interpolation)
+            }
+            Drawn::PillowResample { region, width, height, interpolation } => {
+                resample_as_pillow(image, region, width, height, interpolation)
             }
             Drawn::Crop(window) => window.cut(image),
             Drawn::HorizontalFlip => horizontal_flip(image),
@@ -112,7 +128,9 @@ impl Drawn {
     /// As [`apply`](Self::apply).
     pub fn apply_to_mask(&self, mut mask: GrayImage) -> GrayImage {
         match *self {
-            Drawn::Resample { region, width, height, .. } => resample_mask(mask, region, width, height),
+            Drawn::Resample { region, width, height, .. } | Drawn::PillowResample { region, width, height, .. } => {
+                resample_mask(mask, region, width, height)
+            }
             Drawn::Crop(window) => window.cut_mask(&mask),
             Drawn::HorizontalFlip => flip_horizontal(&mask),
             Drawn::Rotate { degrees, .. } => rotate_mask(&mask, degrees),

@@ -1,9 +1,8 @@
 //! The named recipes: what most runs ask for, written out as steps.
 
 use super::{
-    CenterCrop, ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale,
-    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, Resize, ResizeTo, RotationInterpolation,
-    Step, Transform, TransformError,
+    ColorJitter, GaussianBlur, Interpolation, PaddingMode, RandomCrop, RandomGrayscale, RandomHorizontalFlip,
+    RandomResizedCrop, RandomRotation, RandomScale, RotationInterpolation, Step, Transform, TransformError,
 };
 use crate::settings::choice;
 
@@ -115,50 +114,6 @@ impl SegmentationAugmentation {
             (self.jitter != 0.0).then_some(Step::ColorJitter(jitter)),
         ];
         Transform::new(steps.into_iter().flatten().collect())
-    }
-}
-
-impl Transform {
-    /// The recipe of `augmentation` for square images of side `size`.
-    ///
-    /// # Errors
-    /// [`TransformError::Setting`] when `size` is 0 or above [`super::SIDE_LIMIT`].
-    pub fn train(augmentation: Augmentation, size: u32, interpolation: Interpolation) -> Result<Self, TransformError> {
-        let flip = Step::RandomHorizontalFlip(RandomHorizontalFlip { probability: 0.5 });
-        let shorter_side = |side| Step::Resize(Resize { to: ResizeTo::ShorterSide(side), interpolation });
-        let crop = |padding| Step::RandomCrop(RandomCrop { size, padding, mode: PaddingMode::Reflect });
-        Transform::new(match augmentation {
-            Augmentation::ResizedCropFlip => {
-                vec![Step::RandomResizedCrop(RandomResizedCrop { interpolation, ..RandomResizedCrop::new(size) }), flip]
-            }
-            Augmentation::PadCropFlip => vec![shorter_side(size), crop(size.div_ceil(8)), flip],
-            Augmentation::CoreTuning => {
-                let rotation =
-                    RandomRotation { degrees: 15.0, interpolation: RotationInterpolation::Nearest, fill: [0; 3] };
-                let larger = (u64::from(size) * 272).div_ceil(256).min(u64::from(u32::MAX)) as u32;
-                vec![shorter_side(larger), Step::RandomRotation(rotation), crop(0), flip]
-            }
-            Augmentation::Contrastive => ContrastiveView::MOCO_V2.steps(size, interpolation),
-            Augmentation::None => return Transform::evaluate(size, 1.0, interpolation),
-        })
-    }
-
-    /// Resizes the shorter side to floor(`size` / `crop_fraction`) and cuts the middle `size` x `size`.
-    ///
-    /// An image that has the wanted size already passes each of the two untouched and uncopied.
-    ///
-    /// # Errors
-    /// [`TransformError::Setting`] when `size` or `crop_fraction` is out of range.
-    pub fn evaluate(size: u32, crop_fraction: f64, interpolation: Interpolation) -> Result<Self, TransformError> {
-        if !(crop_fraction > 0.0 && crop_fraction <= 1.0) {
-            let found = crop_fraction.to_string();
-            let (step, name) = (CenterCrop::NAME, "crop fraction");
-            return Err(TransformError::Setting { step, name, expected: "above 0, at most 1", found });
-        }
-        // The small addend keeps 224 / 0.875 from falling below 256 by rounding.
-        let larger = (f64::from(size) / crop_fraction + 1e-6).floor() as u32;
-        let resize = Resize { to: ResizeTo::ShorterSide(larger), interpolation };
-        Transform::new(vec![Step::Resize(resize), Step::CenterCrop(CenterCrop::square(size))])
     }
 }
 

@@ -2,7 +2,7 @@ use image::{GrayImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CenterCrop, ColorJitter, Drawn, GaussianBlur, RandAugment, RandomCrop, RandomErasing, RandomGrayscale,
+    CenterCrop, ColorJitter, Drawn, GaussianBlur, Letterbox, RandAugment, RandomCrop, RandomErasing, RandomGrayscale,
     RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomScale, Region, Resize, TransformError,
     TrivialAugment,
 };
@@ -16,6 +16,10 @@ pub enum Step {
     RandomResizedCrop(RandomResizedCrop),
     /// See [`Resize`].
     Resize(Resize),
+    /// [`Resize`] with the arithmetic of Pillow, to the last bit.
+    PillowResize(Resize),
+    /// See [`Letterbox`].
+    Letterbox(Letterbox),
     /// See [`RandomScale`].
     RandomScale(RandomScale),
     /// See [`CenterCrop`].
@@ -44,7 +48,8 @@ impl Step {
     fn check(&self) -> Result<(), TransformError> {
         match self {
             Step::RandomResizedCrop(step) => step.check(),
-            Step::Resize(step) => step.check(),
+            Step::Resize(step) | Step::PillowResize(step) => step.check(),
+            Step::Letterbox(step) => step.check(),
             Step::RandomScale(step) => step.check(),
             Step::CenterCrop(step) => step.check(),
             Step::RandomCrop(step) => step.check(),
@@ -70,6 +75,16 @@ impl Step {
                 let (region, interpolation) = (Region::whole(size), step.interpolation);
                 let (width, height) = step.result_size(size)?;
                 drawn.push(Drawn::Resample { region, width, height, interpolation });
+            }
+            Step::PillowResize(step) => {
+                let (region, interpolation) = (Region::whole(size), step.interpolation);
+                let (width, height) = step.result_size(size)?;
+                drawn.push(Drawn::PillowResample { region, width, height, interpolation });
+            }
+            Step::Letterbox(step) => {
+                let (region, (width, height)) = (Region::whole(size), step.result_size(size));
+                drawn.push(Drawn::PillowResample { region, width, height, interpolation: step.interpolation });
+                drawn.push(Drawn::Crop(step.window((width, height))));
             }
             Step::RandomScale(step) => {
                 let (region, interpolation) = (Region::whole(size), step.interpolation);

@@ -37,6 +37,7 @@ fn safetensors_has_torchvisions_names_and_no_projection_head() {
         ("img_size", "32"),
         ("crop_pct", "0.875"),
         ("interpolation", "bicubic"),
+        ("resize_mode", "crop"),
         ("coretune_version", env!("CARGO_PKG_VERSION")),
     ] {
         assert_eq!(metadata[key], value);

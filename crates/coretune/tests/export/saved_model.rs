@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use coretune::export::{ExportError, Exported, Format, Request, export};
 use coretune::models::{Architecture, Model, Role};
 use coretune::train::{ModelDescription, save_model};
-use coretune::transforms::Interpolation;
+use coretune::transforms::{Interpolation, ResizeMode};
 use tch::{Device, Tensor, no_grad};
 use tempfile::TempDir;
 
@@ -19,6 +19,7 @@ pub(crate) fn described(architecture: Architecture) -> ModelDescription {
         crop_pct: 0.875,
         interpolation: Interpolation::Bicubic,
         bit_depth_range: None,
+        resize_mode: ResizeMode::Crop,
         classifier_bias: false,
         projection_width: None,
     }

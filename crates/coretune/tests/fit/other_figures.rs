@@ -17,7 +17,7 @@ use coretune::train::{
     Accumulation, Decay, Event, FineTuning, Frozen, LayerRates, ModelDescription, Optimizer, Plan, Rule, Sampling,
     Saving, Schedule, TrainError, Trainer, TrainingImages, saved_progress,
 };
-use coretune::transforms::{Interpolation, Transform};
+use coretune::transforms::{Interpolation, ResizeMode, Transform};
 use coretune_testing::SmallWorld;
 use tch::{Device, Tensor};
 
@@ -105,6 +105,7 @@ fn trainer<'a>(
             crop_pct: 1.0,
             interpolation: Interpolation::Bilinear,
             bit_depth_range: None,
+            resize_mode: ResizeMode::Crop,
             classifier_bias: false,
             projection_width: None,
         },

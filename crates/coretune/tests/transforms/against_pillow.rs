@@ -59,6 +59,19 @@ fn resizing_equals_pillow_within_one_grey_level() {
 }
 
 #[test]
+fn resizing_with_its_arithmetic_equals_pillow_to_the_last_bit() {
+    let source = fixture("source");
+    for (interpolation, filter) in FILTERS {
+        for (width, height) in [(30, 23), (17, 40), (90, 70), (61, 20), (7, 5), (61, 94)] {
+            let resize = Resize { to: ResizeTo::Exact { width, height }, interpolation };
+            assert_equal(&apply(Step::PillowResize(resize), &source), &format!("resize_{width}x{height}_{filter}"));
+        }
+        let resize = Resize { to: ResizeTo::ShorterSide(33), interpolation };
+        assert_equal(&apply(Step::PillowResize(resize), &source), &format!("shorter_side_33_{filter}"));
+    }
+}
+
+#[test]
 fn a_resized_crop_sees_nothing_outside_of_its_region() {
     for (interpolation, filter) in FILTERS {
         let region = Region { left: 13, top: 9, width: 30, height: 21 };

@@ -1,4 +1,5 @@
 //! Transforms against Pillow and torchvision, and their properties.
 
 mod against_pillow;
+mod framing;
 mod recipes;

@@ -46,7 +46,7 @@ fn evaluation_keeps_224_of_256() {
     assert_eq!(
         serde_json::to_value(&transform).unwrap(),
         serde_json::json!([
-            {"step": "resize", "to": {"shorter-side": 256}, "interpolation": "bilinear"},
+            {"step": "pillow-resize", "to": {"shorter-side": 256}, "interpolation": "bilinear"},
             {"step": "center-crop", "width": 224, "height": 224},
         ])
     );

@@ -11,7 +11,7 @@ use crate::data::{BitDepth, BitDepthRange, Budget, DatasetOptions, Layout, MaskO
 use crate::models::TestViews;
 use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
-use crate::transforms::{Augmentation, AutoAugment, Interpolation};
+use crate::transforms::{Augmentation, AutoAugment, Interpolation, ResizeMode};
 
 /// The labelled images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +67,8 @@ pub struct DataSection {
     pub bit_depth_range: Option<BitDepthRange>,
     /// Resampling.
     pub interpolation: Interpolation,
+    /// What happens to images that are not square.
+    pub resize_mode: ResizeMode,
     /// Share of the resized side that evaluation keeps.
     #[serde(with = "auto")]
     pub crop_pct: Option<f64>,
@@ -218,6 +220,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("data.interpolation", Kind::Choice(Interpolation::names), "resampling of images")
         .default(Interpolation::Bilinear.name())
         .read_by(RunKind::ALL),
+    setting(
+        "data.resize_mode",
+        Kind::Choice(ResizeMode::names),
+        "sides that are not square: cut off, squashed, or padded with the mean colour",
+    )
+    .default(ResizeMode::Crop.name())
+    .read_by(RunKind::OF_IMAGES),
     setting(
         "data.crop_pct",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),

@@ -116,7 +116,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.onnx");
         let source = source(1);
-        write(&path, &source, &metadata::of(&source)).unwrap();
+        write(&path, &source, &metadata::of(&source, Format::Onnx).unwrap()).unwrap();
         let mut model = ModelProto::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
         edit(model.graph.as_mut().unwrap());
         std::fs::write(&path, model.encode_to_vec()).unwrap();

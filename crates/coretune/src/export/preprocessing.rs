@@ -1,0 +1,73 @@
+//! How an image file becomes the input of an exported model, as a Python function of Pillow and NumPy.
+
+use super::Format;
+use crate::train::{ModelDescription, TrainError};
+use crate::transforms::{Framing, Interpolation, ResizeMode};
+
+/// `preprocess(path)`, which gives the input f32 `[1, 3, img_size, img_size]` of the model in a file of this format: as
+/// `coretune evaluate` prepares an image of 8 bits, by the same rounding.
+///
+/// # Errors
+/// [`TrainError::Transform`] when the crop is out of range.
+pub(super) fn recipe(description: &ModelDescription, format: Format) -> Result<String, TrainError> {
+    let framing = description.framing();
+    let side = Framing::resized_side(framing.size, description.crop_pct)?;
+    let mut lines = vec![
+        "import numpy".to_string(),
+        "from PIL import Image, ImageOps".into(),
+        String::new(),
+        "def preprocess(path):".into(),
+        "    image = ImageOps.exif_transpose(Image.open(path)).convert(\"RGB\")".into(),
+    ];
+    lines.extend(resized(&framing, side));
+    if framing.mode == ResizeMode::Crop || side != framing.size {
+        lines.extend(cropped(framing.size));
+    }
+    lines.push("    pixels = numpy.asarray(image, dtype=numpy.float32).transpose(2, 0, 1)[None] / 255".into());
+    lines.push(match format {
+        Format::Onnx => "    return pixels  # the graph normalises".into(),
+        Format::Safetensors | Format::Torch => normalised(description),
+    });
+    Ok(lines.join("\n"))
+}
+
+/// Rows first, then columns, in two calls: some versions of Pillow choose the order by the shape, which changes the rounding.
+/// The longer side is cut later, or both sides are `side` already.
+fn resized(framing: &Framing, side: u32) -> Vec<String> {
+    let filter = match framing.interpolation {
+        Interpolation::Bilinear => "Image.Resampling.BILINEAR",
+        Interpolation::Bicubic => "Image.Resampling.BICUBIC",
+    };
+    let [red, green, blue] = framing.fill;
+    let size = match framing.mode {
+        ResizeMode::Crop => vec![
+            "    shorter = min(image.size)".into(),
+            format!("    size = image.width * {side} // shorter, image.height * {side} // shorter"),
+        ],
+        ResizeMode::Squash => vec![format!("    size = {side}, {side}")],
+        ResizeMode::Letterbox => vec![
+            "    longer = max(image.size)".into(),
+            format!("    size = max(1, image.width * {side} // longer), max(1, image.height * {side} // longer)"),
+        ],
+    };
+    let resize = format!("    image = image.resize((size[0], image.height), {filter}).resize(size, {filter})");
+    let margins = [
+        format!("    whole, image = image, Image.new(\"RGB\", ({side}, {side}), ({red}, {green}, {blue}))"),
+        format!("    image.paste(whole, (({side} - size[0]) // 2, ({side} - size[1]) // 2))"),
+    ];
+    let has_margins = framing.mode == ResizeMode::Letterbox;
+    size.into_iter().chain([resize]).chain(margins.into_iter().filter(|_| has_margins)).collect()
+}
+
+/// Python rounds halves to even, as the crop does.
+fn cropped(size: u32) -> [String; 2] {
+    [
+        format!("    left, top = round((image.width - {size}) / 2), round((image.height - {size}) / 2)"),
+        format!("    image = image.crop((left, top, left + {size}, top + {size}))"),
+    ]
+}
+
+fn normalised(description: &ModelDescription) -> String {
+    let column = |values: [f64; 3]| format!("numpy.float32({values:?}).reshape(3, 1, 1)");
+    format!("    return (pixels - {}) / {}", column(description.mean), column(description.std))
+}
