@@ -130,7 +130,6 @@ const FACES: &[(&str, Face)] = &[
     ("data.augment", SHOWS.common()),
     ("data.tta", COMPUTES),
     ("method.name", COMMON.flag("method")),
-    ("method.pairs", COMMON),
     ("method.eta", COMMON),
     ("method.head_init", COMMON),
     ("pretrain.method", COMMON),

@@ -26,7 +26,7 @@ fn fit<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 fn a_mistyped_flag_or_command_is_refused_with_the_nearest_one() {
     refused(&["fit", "--epoch", "3"], &["--epoch", "\n\nhint: did you mean --epochs?"]);
     refused(&["fitt"], &["hint: did you mean fit?"]);
-    refused(&["fit", "--sched", "cosin"], &["cosine, step, constant", "hint: did you mean cosine?"]);
+    refused(&["fit", "--sched", "cosin"], &["cosine, step, poly, constant", "hint: did you mean cosine?"]);
 }
 
 #[test]

@@ -338,7 +338,7 @@ fn cifar_10_binary_is_planar_with_names_from_its_meta_file() {
         assert_eq!((image.dimensions(), image[(31, 31)].0), ((32, 32), [2, 5, 6]));
         assert_eq!(data.test.unwrap().labels(), [9, 0]);
     }
-    fs::write(batches.join("data_batch_2.bin"), [0; 3072]).unwrap();
+    fs::write(batches.join("data_batch_2.bin"), [1; 3072]).unwrap();
     let error = open(&folder).unwrap_err().to_string();
     assert!(error.ends_with("data_batch_2.bin: found a file of 3072 bytes, expected records of 3073 bytes"), "{error}");
     fs::remove_file(batches.join("data_batch_2.bin")).unwrap();
