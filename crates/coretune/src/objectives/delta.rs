@@ -111,7 +111,7 @@ struct StageWeights {
 /// W of B3: the softmax over channels of the z-score of `rise`, `[C]`, divided by 5.
 ///
 /// # Errors
-/// [`EngineError::Engine`] for exceptions of libtorch.
+/// [`EngineError::Torch`] for exceptions of libtorch.
 pub fn channel_weights(rise: &Tensor) -> Result<Tensor, EngineError> {
     guard("weighing channels", || {
         let kind = rise.kind();
