@@ -1,6 +1,6 @@
 //! The updates of the weights.
 
-use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
+use coretune::models::{Architecture, Backbone, Family, Linear, Mode, Model, Normalisation, ProjectionHead, Stem};
 use coretune::train::{LayerRates, Optimizer, Rule, Trained, WeightAverage};
 use tch::{Device, Kind, Tensor};
 
@@ -96,6 +96,41 @@ fn the_update_of_all_weights_at_once_has_the_bits_of_one_after_the_other() {
         }
         for (number, (ours, naive)) in weights.iter().zip(&naive).enumerate() {
             assert_eq!(ours, naive, "weight {number}, nesterov {nesterov}");
+        }
+    }
+}
+
+/// Depthwise weights and gradients as backpropagation lays them out: the update of all weights at once is the formula.
+#[test]
+fn weights_of_a_mobile_net_are_updated_by_the_gradients_of_a_pass() {
+    let architecture = Architecture { family: Family::MobileNetV2Small, stem: Stem::Small, width: 1.0 };
+    let backbone = Backbone::new(&architecture, 3, Device::Cpu).unwrap();
+    let classifier = Linear::classifier(backbone.feature_width(), 3, 3, Device::Cpu).unwrap();
+    let model = Model::new(backbone, classifier, None, Normalisation::IMAGENET).unwrap();
+    let rule = Rule::Sgd { momentum: 0.9, nesterov: true };
+    let mut optimizer = Optimizer::new(&model, rule, EVERY_LAYER, 1e-4, None);
+    tch::manual_seed(5);
+    let images = Tensor::randint(256, [4, 32, 32, 3], (Kind::Uint8, Device::Cpu));
+    let mut buffers: Vec<Tensor> = optimizer.weights().iter().map(|weight| weight.detach().zeros_like()).collect();
+    for _ in 0..2 {
+        let loss = model.logits(&images, Mode::Train).unwrap().square().sum(Kind::Float);
+        let gradients = Tensor::run_backward(&[&loss], &optimizer.weights(), false, false);
+        let expected: Vec<Tensor> = optimizer
+            .weights()
+            .iter()
+            .zip(&gradients)
+            .zip(&mut buffers)
+            .map(|((weight, gradient), buffer)| {
+                let direction = gradient + weight.detach() * 1e-4;
+                *buffer = &*buffer * 0.9 + &direction;
+                weight.detach() - (direction + &*buffer * 0.9) * 0.03
+            })
+            .collect();
+        optimizer.update(0.03, gradients);
+        for (number, (weight, expected)) in optimizer.weights().iter().zip(&expected).enumerate() {
+            let off = (weight.detach() - expected).abs().max().double_value(&[])
+                / expected.abs().max().double_value(&[]).max(1e-6);
+            assert!(off < 1e-6, "weight {number} of shape {:?} is off by {off}", weight.size());
         }
     }
 }
