@@ -1,6 +1,5 @@
 //! What tch does not bind of libtorch. Every function calls one function of `bridge/bridge.cpp`.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 
 use tch::{TchError, Tensor};
@@ -20,22 +19,7 @@ unsafe extern "C" {
         momentum: f64,
         nesterov: bool,
     ) -> *mut c_char;
-    fn coretune_fused_adamw(
-        weights: *const *const C_tensor,
-        gradients: *const *const C_tensor,
-        first_moments: *const *const C_tensor,
-        second_moments: *const *const C_tensor,
-        steps: *const *const C_tensor,
-        count: usize,
-        rate: f64,
-        beta1: f64,
-        beta2: f64,
-        weight_decay: f64,
-        epsilon: f64,
-    ) -> *mut c_char;
     fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
-    fn coretune_begin_count() -> *mut c_char;
-    fn coretune_end_count() -> *mut c_char;
 }
 
 /// A text of the bridge, which is freed.
@@ -139,56 +123,6 @@ pub fn fused_sgd(
     })
 }
 
-/// What AdamW does to all weights alike.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamStep {
-    /// Learning rate.
-    pub rate: f64,
-    /// Fraction of the old first and second moment.
-    pub betas: (f64, f64),
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-}
-
-/// One step of AdamW of all weights; `steps` holds the number of updates before this one for each weight, float32 on the
-/// device of the weight, and is counted up.
-///
-/// # Errors
-/// Lists that do not fit each other, and exceptions of libtorch.
-pub fn fused_adamw(
-    weights: &[&Tensor],
-    gradients: &[&Tensor],
-    moments: (&[&Tensor], &[&Tensor]),
-    steps: &[&Tensor],
-    step: AdamStep,
-) -> Result<(), TchError> {
-    check_alike(weights, &[gradients, moments.0, moments.1])?;
-    if steps.len() != weights.len() {
-        return Err(TchError::Torch("a fused update needs one step count for each weight".into()));
-    }
-    let (weights, gradients, steps) = (pointers(weights), pointers(gradients), pointers(steps));
-    let (first, second) = (pointers(moments.0), pointers(moments.1));
-    #[expect(unsafe_code, reason = "a function of C++")]
-    // SAFETY: as for `fused_sgd`.
-    checked(unsafe {
-        coretune_fused_adamw(
-            weights.as_ptr(),
-            gradients.as_ptr(),
-            first.as_ptr(),
-            second.as_ptr(),
-            steps.as_ptr(),
-            weights.len(),
-            step.rate,
-            step.betas.0,
-            step.betas.1,
-            step.weight_decay,
-            step.epsilon,
-        )
-    })
-}
-
 /// `target += factor source`, in place and without a temporary; the factor travels as an argument, not as a tensor.
 ///
 /// # Errors
@@ -197,23 +131,4 @@ pub fn add_scaled(target: &Tensor, source: &Tensor, factor: f64) -> Result<(), T
     #[expect(unsafe_code, reason = "a function of C++")]
     // SAFETY: both tensors are borrowed for the whole call.
     checked(unsafe { coretune_add_scaled(target.as_ptr(), source.as_ptr(), factor) })
-}
-
-/// How often each operator of libtorch was called while `work` ran: by this thread, and not by another operator.
-///
-/// # Errors
-/// Exceptions of libtorch.
-pub fn count_operators<T>(work: impl FnOnce() -> T) -> Result<(T, BTreeMap<String, u64>), TchError> {
-    #[expect(unsafe_code, reason = "a function of C++")]
-    // SAFETY: registers a callback of this thread that touches variables of this thread alone.
-    checked(unsafe { coretune_begin_count() })?;
-    let result = work();
-    #[expect(unsafe_code, reason = "a function of C++")]
-    // SAFETY: removes the callback that was registered above.
-    let lines = taken(unsafe { coretune_end_count() }).unwrap_or_default();
-    let entry = |line: &str| {
-        let (name, count) = line.split_once('\t')?;
-        Some((name.to_string(), count.parse().ok()?))
-    };
-    Ok((result, lines.lines().filter_map(entry).collect()))
 }

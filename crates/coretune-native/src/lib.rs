@@ -3,7 +3,7 @@
 
 mod bridge;
 
-pub use bridge::{AdamStep, SgdStep, add_scaled, count_operators, fused_adamw, fused_sgd, is_same_order, scale_each};
+pub use bridge::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each};
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! `coretune export RUN --output FILE`: a trained model for other programs.
 
 use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Parity, Request};
+use coretune::train::is_segmentation;
 use serde::Serialize;
 
 use super::lines;
@@ -20,7 +21,7 @@ pub(crate) fn run(arguments: &Export) -> Result<(), Failure> {
     if export::is_pretraining(&arguments.run)? {
         return tell_encoder(&printer, &export::export_pretrained(&arguments.run, &request)?);
     }
-    if export::is_segmentation(&arguments.run)? {
+    if is_segmentation(&arguments.run)? {
         let size = arguments.size.map(|Size(size)| size);
         return tell_segmenter(&printer, &request, &export::export_segmentation(&arguments.run, size, &request)?);
     }

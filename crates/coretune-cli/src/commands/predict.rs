@@ -8,8 +8,7 @@ use coretune::config::{Layers, Origin};
 use coretune::files::PartialFile;
 use coretune::models::TestViews;
 use coretune::predict::{self, Options, Predictor, Rows};
-use coretune::run_folder::{RunFolder, RunKind};
-use coretune::train::{Event, describes_segmenter};
+use coretune::train::{Event, is_segmentation};
 
 use super::{lines, predict_masks};
 use crate::args::{Flags, Predict};
@@ -23,7 +22,7 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let layers = flags.over(Layers::defaults())?;
     let machine = layers.run_section();
     let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
-    if segments(&arguments.run)? {
+    if is_segmentation(&arguments.run)? {
         return predict_masks::run(&printer, arguments, &machine, &files);
     }
     if arguments.masks.is_some() || arguments.overlays.is_some() {
@@ -47,14 +46,6 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
         write_rows(&printer, &predictor, &files, arguments, sink)
     })?;
     judge(&printer, broken, files.len())
-}
-
-/// Whether a run folder, or a model file, segments images.
-fn segments(run: &Path) -> Result<bool, Failure> {
-    if run.is_file() {
-        return Ok(describes_segmenter(run)?);
-    }
-    Ok(RunFolder::open(run)?.kind()? == RunKind::Segmentation)
 }
 
 /// Fails if no image could be read, and warns if some could not.

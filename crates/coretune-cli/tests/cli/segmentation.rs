@@ -35,12 +35,17 @@ fn masked() -> World {
 /// A world with a finished run in `run`.
 fn trained() -> World {
     let world = masked();
+    fit(&world, &[]);
+    world
+}
+
+/// Trains into `run`, with more arguments.
+fn fit(world: &World, more: &[&str]) {
     let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
     let fit = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "linear"];
     let short = ["--epochs", "6", "--batch-size", "4", "--crop", "32", "--lr", "0.05", "--device", "cpu", "--no-probe"];
-    let run = coretune(&[&fit[..], &short[..]].concat());
+    let run = coretune(&[&fit[..], &short[..], more].concat());
     assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
-    world
 }
 
 fn json(output: &std::process::Output) -> Value {
@@ -144,4 +149,26 @@ fn every_command_of_the_page_works_in_its_order() {
     for file in ["sheet.png", "masks/10.png", "overlays/10.png", "areas.csv", "street.safetensors", "street.onnx"] {
         assert!(place(file).is_file(), "{file}");
     }
+}
+
+#[test]
+fn images_that_a_run_skips_are_skipped_when_it_is_evaluated() {
+    let world = masked();
+    for image in ["train/0.ppm", "test/10.ppm"] {
+        fs::write(world.path(&format!("masked/{image}")), b"P6 32 32 255\n").unwrap();
+    }
+    fit(&world, &["--skip-broken"]);
+    let evaluation = coretune(&["evaluate", &world.path("run"), "--json"]);
+    assert_eq!(json(&evaluation)["images"], 1);
+    assert!(stderr(&evaluation).contains("cannot be read"), "{}", stderr(&evaluation));
+}
+
+#[test]
+fn the_average_of_a_run_can_leave_out_the_weights_before_the_first_step() {
+    let best = |more: &[&str]| {
+        let world = masked();
+        fit(&world, &[&["--model-ema", "0.999"], more].concat());
+        fs::read(world.path("run/checkpoints/best.safetensors")).unwrap()
+    };
+    assert_ne!(best(&[]), best(&["--model-ema-warmup"]));
 }

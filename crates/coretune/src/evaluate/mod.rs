@@ -33,6 +33,18 @@ pub use measure::{ClassificationMeasure, Measure, NewMeasure};
 use tch::{Kind, Tensor};
 
 use crate::engine::{guard, shape};
+use crate::figures::Figures;
+
+/// The same figures, if all of them are finite.
+///
+/// # Errors
+/// [`EvaluateError::FigureNotFinite`].
+pub fn finite_figures(figures: Figures) -> Result<Figures, EvaluateError> {
+    match figures.first_not_finite() {
+        Some((name, value)) => Err(EvaluateError::FigureNotFinite { name: name.into(), value }),
+        None => Ok(figures),
+    }
+}
 
 /// Logits `[n, C]` on the host as float64, checked together with their labels.
 struct Logits {

@@ -31,7 +31,7 @@ use naming::Naming;
 pub use parity::{Parity, ParityImages};
 pub use pretrained::{ExportedEncoder, export_pretrained, is_pretraining};
 pub use request::Request;
-pub use segmenter::{ExportedSegmenter, export_segmentation, export_segmenter, is_segmentation};
+pub use segmenter::{ExportedSegmenter, export_segmentation, export_segmenter};
 use source::Source;
 use torch_zip_writer::Object;
 

@@ -10,8 +10,8 @@ use super::metadata::text;
 use super::{ExportError, Format, Request, onnx, parity};
 use crate::checkpoints::{Checkpoint, load_segmenter, recognise, safetensors_file};
 use crate::models::{Backbone, ModelError, Network, Segmenter, SegmenterHeads};
-use crate::run_folder::{RunFolder, RunKind};
-use crate::train::{METADATA_KEY, SegmenterDescription, load_segmenter as load_our_segmenter};
+use crate::run_folder::RunFolder;
+use crate::train::{SegmenterDescription, load_segmenter as load_our_segmenter};
 
 /// An export of a segmentation network that was written and found to compute the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,19 +20,6 @@ pub struct ExportedSegmenter {
     pub bytes: u64,
     /// Largest difference of two logits of pixels, over the largest logit.
     pub relative_difference: f64,
-}
-
-/// Whether `run` is a folder of a segmentation run, or a file of its network.
-///
-/// # Errors
-/// [`ExportError::RunFolder`] when the configuration of the folder cannot be read.
-pub fn is_segmentation(run: &Path) -> Result<bool, ExportError> {
-    if run.is_dir() {
-        return Ok(RunFolder::holds_run(run) && RunFolder::open_records(run)?.kind()? == RunKind::Segmentation);
-    }
-    let described = |checkpoint: Checkpoint| checkpoint.metadata().get(METADATA_KEY).cloned();
-    let text = Checkpoint::open(run).ok().and_then(described).unwrap_or_default();
-    Ok(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["segmenter"].is_object()))
 }
 
 /// Writes the network of a segmentation run, a run folder (its best epoch) or a file of ours, by [`export_segmenter`]: a
@@ -72,7 +59,8 @@ fn metadata(description: &SegmenterDescription) -> BTreeMap<String, String> {
         ("img_size", text(&description.img_size)),
         ("coretune_version", text(&env!("CARGO_PKG_VERSION"))),
     ];
-    entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+    let range = description.bit_depth_range.map(|range| ("bit_depth_range", text(&range)));
+    entries.into_iter().chain(range).map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 /// Writes a network in evaluation mode as `request` asks: safetensors with torchvision's names, or ONNX from images of

@@ -58,6 +58,14 @@ impl Selection {
             },
         }
     }
+
+    /// The figures for a line of progress: the first of `specs`, the most important one, and the one that selects.
+    #[must_use]
+    pub fn shown(self, specs: &[FigureSpec]) -> Vec<FigureSpec> {
+        let selects = |spec: &FigureSpec| matches!(self, Selection::Figure { name, .. } if name == spec.name);
+        let specs = specs.iter().enumerate();
+        specs.filter(|(place, spec)| *place == 0 || selects(spec)).map(|(_, spec)| *spec).collect()
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tch::Kind;
 
 use super::splits::Splits;
-use crate::config::RunConfig;
+use crate::config::{DataSection, RunConfig};
 use crate::data::check::{Depth, Problem, Report, check};
 use crate::data::{Dataset, Role, Split, listed};
 use crate::engine::{Stop, World, guard};
@@ -215,7 +215,7 @@ fn images_of(
     }
     let dataset = dataset.with_classes(description.classes[..].into())?;
     let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
-    let (images, report) = split_of(&dataset, role, config)?;
+    let (images, report) = split_of(&dataset, role, &config.data, config.train.seed)?;
     for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
         observer(&Event::Note(finding.to_string()));
     }
@@ -251,8 +251,12 @@ fn without_images(dataset: &Dataset, of_run: &[String]) -> Option<String> {
 
 /// The images of a role, without unreadable ones if the run skips them, and what was found in them. The test split is
 /// taken whole; the others are those of the run's labelled budget.
-fn split_of(dataset: &Dataset, role: Role, config: &RunConfig) -> Result<(Split, Report), RunError> {
-    let (data, seed) = (&config.data, config.train.seed);
+pub(crate) fn split_of(
+    dataset: &Dataset,
+    role: Role,
+    data: &DataSection,
+    seed: u64,
+) -> Result<(Split, Report), RunError> {
     if role == Role::Test {
         let path = data.dir.clone();
         let test = dataset.test.clone().ok_or(RunError::NoTestSplit { path })?;

@@ -1,7 +1,5 @@
 //! Fine-tuning as a job: what [`crate::runs`] calls.
 
-use std::collections::BTreeMap;
-
 use super::preparation::prepare_with;
 use super::{Finished, Preparation};
 use crate::config::RunConfig;
@@ -54,14 +52,8 @@ impl Prepared for Preparation {
     }
 
     fn provenance(&self) -> Result<Provenance, RunError> {
-        let (task, splits) = (&self.task, &self.task.splits);
-        let mut data = BTreeMap::from([
-            ("train".to_string(), splits.train.content_hash()?),
-            ("validation".to_string(), splits.validation.content_hash()?),
-        ]);
-        if let Some(test) = &splits.test {
-            data.insert("test".into(), test.content_hash()?);
-        }
+        let task = &self.task;
+        let data = task.splits.content_hashes()?;
         let checkpoint = Some(task.checkpoint_hash.clone());
         let provenance = provenance(data, checkpoint, task.config.train.seed, task.device, task.precision);
         let own = self.objective.as_ref().filter(|_| task.config.has_own_method());

@@ -19,7 +19,7 @@ mod splits;
 mod summary;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
-pub(crate) use evaluation::{evaluate_outputs, model_outputs};
+pub(crate) use evaluation::{evaluate_outputs, model_outputs, split_of};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use images::check_images;
 pub use preparation::{Preparation, Task, check_usable, prepare};

@@ -1,6 +1,6 @@
 //! Which images are trained on, chosen with, and tested on.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::config::{DataCheck, DataSection};
 use crate::data::check::{Depth, Report, check};
@@ -68,6 +68,15 @@ impl Splits {
         };
         let (train, validation) = carve_validation_without(all, budget, from, seed, broken)?;
         Ok(Splits { train, validation, validation_source, test })
+    }
+
+    /// Content hashes of the splits, by their names in `provenance.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn content_hashes(&self) -> Result<BTreeMap<String, String>, DataError> {
+        let hash = |(role, split): (Role, &Split)| Ok((role.to_string(), split.content_hash()?));
+        self.present().into_iter().map(hash).collect()
     }
 
     /// All splits, with what each is for.

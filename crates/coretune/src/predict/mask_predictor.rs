@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::PredictError;
 use super::reader::{ReadImage, Reader};
 use crate::config::RunSection;
-use crate::data::{BitDepthRange, DataError, class_color, overlay, stack_images};
+use crate::data::{DataError, class_color, overlay, stack_images};
 use crate::engine::guard;
 use crate::models::Segmenter;
 use crate::run_folder::RunFolder;
@@ -75,7 +75,8 @@ impl MaskPredictor {
         let (mut network, description) = load_segmenter(&file, device)?;
         network.backbone.set_precision(precision);
         let transform = Transform::new(Vec::new()).map_err(TrainError::from)?;
-        let reader = Reader { transform, bit_depth: BitDepthRange::default(), workers: workers.max(1) };
+        let reader =
+            Reader { transform, bit_depth: description.bit_depth_range.unwrap_or_default(), workers: workers.max(1) };
         Ok(MaskPredictor { network, classes: description.classes, reader, notes })
     }
 

@@ -1,7 +1,5 @@
 //! Segmentation as a job: what [`crate::runs`] calls.
 
-use std::collections::BTreeMap;
-
 use super::{SegmentationFinished, SegmentationPreparation};
 use crate::config::{Configuration, SegmentationConfig};
 use crate::run_folder::{Provenance, Recording, RunFolder, SegmentationSummary};
@@ -50,14 +48,8 @@ impl Prepared for SegmentationPreparation {
     }
 
     fn provenance(&self) -> Result<Provenance, RunError> {
-        let (task, splits) = (&self.task, &self.task.splits);
-        let mut data = BTreeMap::from([
-            ("train".to_string(), splits.train.content_hash()?),
-            ("validation".to_string(), splits.validation.content_hash()?),
-        ]);
-        if let Some(test) = &splits.test {
-            data.insert("test".into(), test.content_hash()?);
-        }
+        let task = &self.task;
+        let data = task.splits.content_hashes()?;
         let checkpoint = Some(task.checkpoint_hash.clone());
         Ok(provenance(data, checkpoint, task.config.train.seed, task.device, task.precision))
     }

@@ -9,16 +9,16 @@ use super::evaluation::SegmentationEvaluator;
 use super::pixel_rows::PixelRows;
 use crate::data::{Batch, Split};
 use crate::engine::World;
-use crate::evaluate::{EvaluateError, Measure, figure};
-use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
+use crate::evaluate::{Measure, figure, finite_figures};
+use crate::figures::{EpochFigures, Figures, Selection};
 use crate::losses::labelled_pixels;
 use crate::models::{ModelError, Parameters, Role, Segmenter};
 use crate::objectives::Objective;
-use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
+use crate::run_folder::RunFolder;
 use crate::train::{
-    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Frozen, Learner, Observer,
-    Optimizer, PositiveCounts, Progress, SegmenterDescription, StepInput, StepReport, TrainError, WeightAverage,
-    is_method_state, run_parameters, save_segmenter, step,
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Frozen, Learner, Observer, Optimizer, PositiveCounts, Progress,
+    SegmenterDescription, StepInput, StepReport, TrainError, WeightAverage, is_method_state, run_parameters,
+    save_segmenter, step,
 };
 
 /// A segmentation network with its objective: trained on masks, validated each epoch, kept where it is the best.
@@ -126,6 +126,9 @@ impl Learner for Segmentation {
 
     fn loaded(&mut self, steps: u64) {
         self.optimizer.set_updates(steps);
+        if let Some(average) = &mut self.average {
+            average.set_updates(steps);
+        }
     }
 
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
@@ -152,14 +155,8 @@ impl Learner for Segmentation {
         self.exchange_average();
         let validated = self.validate_and_keep(progress, place.folder);
         self.exchange_average();
-        let EpochFigures { epoch, figures } = match validated {
-            Err(error) => return EpochEnd::of_error(error, "validation"),
-            Ok(validated) => validated,
-        };
-        let (step, seconds) = (progress.step, place.seconds);
-        let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
-        let report = EvaluationReport::of(&record, self.shown(), progress.best.clone());
-        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
+        let shown = self.selection.shown(&figure::OF_SEGMENTATION);
+        EpochEnd::of_validation(validated, shown, progress, place)
     }
 }
 
@@ -181,16 +178,6 @@ impl Segmentation {
 
     fn validate(&self) -> Result<Figures, TrainError> {
         let figures = self.evaluator.measure(&self.network, &self.validation)?.figures();
-        match figures.first_not_finite() {
-            Some((name, value)) => Err(EvaluateError::FigureNotFinite { name: name.into(), value }.into()),
-            None => Ok(figures),
-        }
-    }
-
-    /// The figures for a line of progress: the most important one, and the one that selects the best epoch.
-    fn shown(&self) -> Vec<FigureSpec> {
-        let selects = |spec: &FigureSpec| matches!(self.selection, Selection::Figure { name, .. } if name == spec.name);
-        let specs = figure::OF_SEGMENTATION.iter().enumerate();
-        specs.filter(|(place, spec)| *place == 0 || selects(spec)).map(|(_, spec)| *spec).collect()
+        Ok(finite_figures(figures)?)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use tch::Device;
 
 use crate::checkpoints::LoadReport;
 use crate::config::{HeadInit, Input, SegmentationConfig};
-use crate::data::{Dataset, Description};
+use crate::data::{DataError, Dataset, Description, Split};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::figure;
 use crate::figures::Selection;
@@ -81,10 +82,11 @@ impl SegmentationPreparation {
         let from = (&config.model, config.train.seed);
         let start = StartingPoint::load(&config.checkpoint, from, ReadHead::No, &machine)?;
 
-        let first = Splits::choose(&dataset, &config.data, config.train.seed)?.train.load(0)?;
+        let first = first_readable(&Splits::choose(&dataset, &config.data, config.train.seed)?.train)?;
         let of_data = (dataset.classes.len() as i64, first.width().min(first.height()));
         let (mut config, input) = config.resolve(&start.architecture, &start.input, of_data);
         machine.record(&mut config.run);
+        config.data.bit_depth_range = Some(dataset.bit_depth());
         training_plan::accumulation(&config.train).check(&*objective)?;
         let seed = config.train.seed;
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
@@ -106,6 +108,11 @@ impl SegmentationPreparation {
         let (data, skipped) = (dataset.describe(), report.unreadable);
         Ok(SegmentationPreparation { task, network, objective, data, notes, skipped })
     }
+}
+
+/// The first image that can be read; the check of the images reports the others.
+fn first_readable(split: &Split) -> Result<RgbImage, DataError> {
+    (1..split.len()).fold(split.load(0), |found, index| found.or_else(|error| split.load(index).map_err(|_| error)))
 }
 
 /// Refuses images without masks, and another number of classes than the user expects.
@@ -229,6 +236,7 @@ impl SegmentationTask {
             mean: self.input.mean,
             std: self.input.std,
             img_size: self.input.img_size,
+            bit_depth_range: self.config.data.bit_depth_range.filter(|range| !range.is_full()),
             projection: network.projection().map(|head| [HIDDEN, head.outputs()]),
         }
     }

@@ -10,7 +10,7 @@ use crate::models::{DenseHeadKind, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
 use crate::runs::{RunError, training_plan, versions};
-use crate::train::{Event, Frozen, Observer, Outcome, TrainError, Trainer, WeightAverage, load_segmenter};
+use crate::train::{Event, Frozen, Observer, Outcome, TrainError, Trainer, load_segmenter};
 
 /// A finished run.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl SegmentationTask {
         Ok(Segmentation {
             description: self.description(&network),
             optimizer: training_plan::optimizer(&network, train, &*objective),
-            average: train.model_ema.map(|decay| WeightAverage::new(&network, decay)),
+            average: training_plan::average(&network, train),
             accumulation: self.accumulation(),
             frozen: Frozen { stages: model.frozen_stages as usize, batch_norm: model.freeze_batch_norm },
             head_alone: self.steps_of_head_alone()?,

@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use super::SegmentationEvaluator;
 use crate::config::SegmentationConfig;
-use crate::data::{Dataset, Role, Split};
+use crate::data::check::Problem;
+use crate::data::{Dataset, Role};
 use crate::engine::Stop;
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::segmentation::{ClassPixels, PixelFigures, SegmentationMeasure, mean_iou_interval};
 use crate::evaluate::{EvaluateError, Measure, figure};
-use crate::fit::Splits;
+use crate::fit::split_of;
 use crate::run_folder::RunFolder;
 use crate::runs::{Machine, RunError};
 use crate::train::{Event, Observer, load_segmenter, unfinished};
@@ -75,21 +76,14 @@ pub fn evaluate_segmentation(
         return Err(RunError::NoMasks { path: config.data.dir.clone() });
     }
     let dataset = dataset.with_classes(description.classes[..].into())?;
-    let split = split_of(&dataset, role, config)?;
+    let (split, report) = split_of(&dataset, role, &config.data, config.train.seed)?;
+    for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
+        observer(&Event::Note(finding.to_string()));
+    }
     observer(&Event::Stage("evaluation"));
     let evaluator = SegmentationEvaluator::new(config.workers(), Stop::default())?;
     let measured = evaluator.measure(&network, &split)?;
     of_measure(run, role, &description.classes, &measured, config.train.seed)
-}
-
-/// The images of a role: those that the run would use.
-fn split_of(dataset: &Dataset, role: Role, config: &SegmentationConfig) -> Result<Split, RunError> {
-    let splits = Splits::choose(dataset, &config.data, config.train.seed)?;
-    match role {
-        Role::Train => Ok(splits.train),
-        Role::Validation => Ok(splits.validation),
-        Role::Test => splits.test.ok_or_else(|| RunError::NoTestSplit { path: config.data.dir.clone() }),
-    }
 }
 
 fn of_measure(

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 use super::figures::{DeviceFigures, PositiveCounts};
-use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
+use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::progress::Progress;
 use super::saved_model::{ModelDescription, metadata, save_model, tensors_of};
 use super::{
-    Accumulation, EvaluationReport, Frozen, Observer, Optimizer, StepInput, TrainError, TrainingImages, WeightAverage,
-    is_method_state, run_parameters, step,
+    Accumulation, Frozen, Observer, Optimizer, StepInput, TrainError, TrainingImages, WeightAverage, is_method_state,
+    run_parameters, step,
 };
 use crate::data::{Batch, Split};
 use crate::engine::{Stop, World, guard};
 use crate::evaluate::features::Evaluator;
-use crate::evaluate::{EvaluateError, NewMeasure};
-use crate::figures::{EpochFigures, FigureSpec, Figures, Selection};
+use crate::evaluate::{NewMeasure, finite_figures};
+use crate::figures::{EpochFigures, Figures, Selection};
 use crate::models::{Mode, Model, Network, Parameters, Role, TestViews};
 use crate::objectives::Objective;
-use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
+use crate::run_folder::RunFolder;
 
 /// A model with its fine-tuning objective: trained on labels, validated each epoch, kept where it is the best.
 pub struct FineTuning {
@@ -119,14 +119,8 @@ impl Learner for FineTuning {
         self.exchange_average();
         let validated = self.validate_and_keep(progress, place.folder);
         self.exchange_average();
-        let EpochFigures { epoch, figures } = match validated {
-            Err(error) => return EpochEnd::of_error(error, "validation"),
-            Ok(validated) => validated,
-        };
-        let (step, seconds) = (progress.step, place.seconds);
-        let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
-        let report = EvaluationReport::of(&record, self.shown(), progress.best.clone());
-        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
+        let shown = self.selection.shown((self.measure)().specs());
+        EpochEnd::of_validation(validated, shown, progress, place)
     }
 }
 
@@ -179,16 +173,6 @@ impl FineTuning {
             Ok(guard("computing logits", || model.classifier.forward(&features.to_kind(Kind::Float)))?)
         })?;
         let figures = measure.figures();
-        match figures.first_not_finite() {
-            Some((name, value)) => Err(EvaluateError::FigureNotFinite { name: name.into(), value }.into()),
-            None => Ok(figures),
-        }
-    }
-
-    /// The figures for a line of progress: the most important one, and the one that selects the best epoch.
-    fn shown(&self) -> Vec<FigureSpec> {
-        let selects = |spec: &FigureSpec| matches!(self.selection, Selection::Figure { name, .. } if name == spec.name);
-        let specs = (self.measure)().specs().iter().enumerate();
-        specs.filter(|(place, spec)| *place == 0 || selects(spec)).map(|(_, spec)| *spec).collect()
+        Ok(finite_figures(figures)?)
     }
 }

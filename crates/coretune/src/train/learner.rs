@@ -6,8 +6,9 @@ use tch::Tensor;
 
 use super::{DeviceFigures, EvaluationReport, Observer, Progress, StepReport, TrainError};
 use crate::data::Batch;
+use crate::figures::{EpochFigures, FigureSpec};
 use crate::models::{Parameters, Role};
-use crate::run_folder::{MetricsRecord, RunFolder};
+use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
 
 /// Something that is trained: a model with its objective and its optimizer.
 ///
@@ -80,6 +81,27 @@ pub enum EpochEnd {
 }
 
 impl EpochEnd {
+    /// The end of an epoch that was validated, or what an error in that means; `shown` are the figures for a line of
+    /// progress.
+    ///
+    /// # Errors
+    /// As [`EpochEnd::of_error`].
+    pub fn of_validation(
+        validated: Result<EpochFigures, TrainError>,
+        shown: Vec<FigureSpec>,
+        progress: &Progress,
+        place: EpochPlace<'_>,
+    ) -> Result<Self, TrainError> {
+        let EpochFigures { epoch, figures } = match validated {
+            Err(error) => return EpochEnd::of_error(error, "validation"),
+            Ok(validated) => validated,
+        };
+        let (step, seconds) = (progress.step, place.seconds);
+        let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
+        let report = EvaluationReport::of(&record, shown, progress.best.clone());
+        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
+    }
+
     /// What an error in the evaluation of `images` means: divergence when values are NaN or infinite, else the error.
     ///
     /// # Errors

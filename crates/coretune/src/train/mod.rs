@@ -40,7 +40,7 @@ pub use progress::Progress;
 pub use rows::{DenseRows, ImageRows, RowSource, Rows};
 pub(crate) use saved_model::{KEY as METADATA_KEY, RecordedInput};
 pub use saved_model::{ModelDescription, load_model, save_model};
-pub use saved_segmenter::{SegmenterDescription, describes_segmenter, load_segmenter, save_segmenter};
+pub use saved_segmenter::{SegmenterDescription, is_segmentation, load_segmenter, save_segmenter};
 pub use schedule::{Decay, Schedule};
 pub use state::{StateComparison, compare_states, saved_progress};
 pub use step::{Accumulation, StepInput, gradients, step};

@@ -10,10 +10,12 @@ use super::named_tensors::first_not_finite;
 use super::saved_model::{KEY, RecordedInput, copy_into, tensors_of};
 use super::{Progress, TrainError};
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
+use crate::data::BitDepthRange;
 use crate::models::{
     Architecture, Backbone, DenseHeadKind, ModelError, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
 };
+use crate::run_folder::{RunFolder, RunKind};
 
 /// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct SegmenterDescription {
     pub std: [f64; 3],
     /// Height and width of the crops that it was trained on, pixels. Images of any size are segmented.
     pub img_size: i64,
+    /// The values of 16-bit images that become black and white; `None`: all values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_depth_range: Option<BitDepthRange>,
     /// Widths of the hidden layer and of the output of the projection head, where it is kept.
     pub projection: Option<[i64; 2]>,
 }
@@ -84,15 +89,18 @@ pub fn save_segmenter(path: &Path, network: &Segmenter, description: &SegmenterD
     Ok(safetensors_file::write_with_digest(path, &description.metadata(None), &tensors)?)
 }
 
-/// Whether a file of coretune describes a segmentation network; its weights are not read.
+/// Whether `run` is the folder of a run that segments images, or a file of its network. What is neither is reported by
+/// what reads it.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] when it is no checkpoint, or cannot be read.
-pub fn describes_segmenter(path: &Path) -> Result<bool, TrainError> {
-    let checkpoint = Checkpoint::open(path)?;
-    let text = checkpoint.metadata().get(KEY).map_or("", String::as_str);
-    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    Ok(value.get("segmenter").is_some())
+/// [`TrainError::RunFolder`] when the configuration of the folder cannot be read.
+pub fn is_segmentation(run: &Path) -> Result<bool, TrainError> {
+    if run.is_dir() {
+        return Ok(RunFolder::holds_run(run) && RunFolder::open_records(run)?.kind()? == RunKind::Segmentation);
+    }
+    let described = |checkpoint: Checkpoint| checkpoint.metadata().get(KEY).cloned();
+    let text = Checkpoint::open(run).ok().and_then(described).unwrap_or_default();
+    Ok(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["segmenter"].is_object()))
 }
 
 /// Reads a network that [`save_segmenter`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.

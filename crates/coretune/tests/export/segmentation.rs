@@ -10,7 +10,7 @@ use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
 };
-use coretune::train::{SegmenterDescription, save_segmenter};
+use coretune::train::{SegmenterDescription, is_segmentation, save_segmenter};
 use tch::{Device, Kind, Tensor, no_grad};
 use tempfile::TempDir;
 
@@ -74,6 +74,7 @@ fn a_saved_network_is_exported_with_its_description() {
     let folder = TempDir::new().unwrap();
     let network = network(DenseHeadKind::DeepLabV3, Family::ResNet18, OutputStride::Sixteen);
     let description = SegmenterDescription {
+        bit_depth_range: None,
         architecture: *network.backbone.architecture(),
         output_stride: 16,
         head: DenseHeadKind::DeepLabV3,
