@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use coretune::checkpoints::{Checkpoint, safetensors_file};
-use coretune::export::{
-    ExportError, ExportedSegmenter, Format, Request, export_segmentation, export_segmenter, is_segmentation,
-};
+use coretune::export::{ExportError, ExportedSegmenter, Format, Request, export_segmentation, export_segmenter};
 use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
