@@ -72,6 +72,8 @@ const INPUT: Face = Face { also: &[Takes::Probe, Takes::DataCheck, Takes::DataSh
 const RESAMPLES: Face = Face { also: &[Takes::Probe, Takes::DataShow], ..PLAIN };
 /// Taken by the commands that check images.
 const CHECKS: Face = Face { also: &[Takes::Probe, Takes::DataCheck], ..PLAIN };
+/// Taken by the commands that evaluate pixels.
+const SEGMENTS: Face = Face { also: &[Takes::Evaluate, Takes::Predict], ..PLAIN };
 /// Taken by the commands that compute.
 const COMPUTES: Face = Face { also: &[Takes::Probe, Takes::Evaluate, Takes::Predict], ..PLAIN };
 
@@ -110,6 +112,9 @@ const FACES: &[(&str, Face)] = &[
     ("segmentation.least_scale", SHOWS),
     ("segmentation.most_scale", SHOWS),
     ("segmentation.rotation", SHOWS),
+    ("segmentation.window", SEGMENTS),
+    ("segmentation.window_overlap", SEGMENTS),
+    ("segmentation.scales", SEGMENTS),
     ("segmentation.jitter", SHOWS),
     ("data.ignore_index", OPENS),
     ("data.first_class", OPENS),

@@ -42,7 +42,7 @@ fn argument(setting: &'static Setting, command: Takes, all: bool) -> Arg {
 fn valued(argument: Arg, setting: &'static Setting, alone: Option<&'static str>) -> Arg {
     let argument = match setting.kind {
         Kind::Switch => return argument.action(ArgAction::SetTrue),
-        Kind::Texts(_) | Kind::Wholes(..) => argument.action(ArgAction::Append),
+        Kind::Texts(_) | Kind::Wholes(..) | Kind::Numbers(_) => argument.action(ArgAction::Append),
         _ => argument.action(ArgAction::Set),
     };
     let argument = argument.value_name(setting.kind.placeholder()).allow_negative_numbers(true);

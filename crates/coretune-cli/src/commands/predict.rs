@@ -23,12 +23,19 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let machine = layers.run_section();
     let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
     if is_segmentation(&arguments.run)? {
-        return predict_masks::run(&printer, arguments, &machine, &files);
+        return predict_masks::run(&printer, (arguments, flags), &machine, &files);
     }
     if arguments.masks.is_some() || arguments.overlays.is_some() {
         let run = lines::quoted(&arguments.run);
         return Err(Failure::refused(format!("{run} classifies whole images, so it gives no masks"))
             .hint("leave out --masks and --overlays, or give a run of coretune fit --task segmentation"));
+    }
+    let of_pixels = ["segmentation.window", "segmentation.window_overlap", "segmentation.scales"];
+    let is_given = |key: &str| layers.origin(key).is_some_and(|origin| *origin != Origin::Default);
+    if let Some(key) = of_pixels.into_iter().find(|key| is_given(key)) {
+        let (run, flag) = (lines::quoted(&arguments.run), key.replace("segmentation.", "--").replace('_', "-"));
+        return Err(Failure::refused(format!("{run} classifies whole images, so it does not read {flag}"))
+            .hint(format!("leave out {flag}, or give a run of coretune fit --task segmentation")));
     }
     let batch = layers.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
     let options = Options {

@@ -1,25 +1,28 @@
 //! `coretune predict` with a run that segments images: areas as rows, and masks and overlays as files.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use coretune::config::RunSection;
+use coretune::config::{Layers, RunKind, RunSection};
+use coretune::models::PixelViews;
 use coretune::predict::{AreaRows, MaskFiles, MaskPrediction, MaskPredictor, PredictError};
+use coretune::run_folder::RunFolder;
 use coretune::train::Event;
 
 use super::predict::{judge, write_to};
-use crate::args::Predict;
+use crate::args::{Flags, Predict};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::Progress;
 
 pub(super) fn run(
     printer: &Printer,
-    arguments: &Predict,
+    (arguments, flags): (&Predict, &Flags),
     machine: &RunSection,
     files: &[PathBuf],
 ) -> Result<(), Failure> {
-    let predictor = MaskPredictor::open(&arguments.run, machine, machine.reading_threads())?;
+    let views = views(&arguments.run, flags)?;
+    let predictor = MaskPredictor::open(&arguments.run, machine, views, machine.reading_threads())?;
     for note in &predictor.notes {
         printer.say("note", note);
     }
@@ -39,6 +42,13 @@ pub(super) fn run(
         write_rows(printer, &predictor, files, arguments, &keep, sink)
     })?;
     judge(printer, broken, files.len())
+}
+
+/// How the run was evaluated, with the flags over it. A single file says nothing of that.
+fn views(run: &Path, flags: &Flags) -> Result<PixelViews, Failure> {
+    let defaults = Layers::defaults_of(RunKind::Segmentation);
+    let of_run = if run.is_dir() { defaults.file(&RunFolder::open_records(run)?.config())? } else { defaults };
+    Ok(flags.over(of_run)?.pixel_views())
 }
 
 /// One row for each file; gives how many could not be read.

@@ -88,6 +88,34 @@ fn a_run_is_evaluated_and_its_masks_are_what_evaluation_counts() {
 }
 
 #[test]
+fn windows_sizes_and_mirror_images_are_averaged_at_the_end_and_on_demand() {
+    let world = masked();
+    let views = ["--tta", "flip", "--window", "24", "--window-overlap", "0.25", "--scales", "0.75,1"];
+    fit(&world, &views);
+    let run = world.path("run");
+    let summary: Value = serde_json::from_slice(&fs::read(format!("{run}/summary.json")).unwrap()).unwrap();
+    let loss = |more: &[&str]| json(&coretune(&[&["evaluate", &run, "--json"], more].concat()))["loss"].clone();
+    assert_eq!(loss(&[]), summary["test"]["loss"]);
+    let plain = ["--tta", "none", "--window", "off", "--scales", "1"];
+    assert_ne!(loss(&plain), summary["test"]["loss"]);
+
+    let images = world.path("masked/test");
+    let rows = |more: &[&str]| {
+        let masks = world.path(&format!("masks{}", more.len()));
+        let rows = coretune(&[&["predict", &run, &images, "--masks", &masks], more].concat());
+        assert_eq!(rows.status.code(), Some(0), "{}", stderr(&rows));
+        fs::read(format!("{masks}/10.png")).unwrap()
+    };
+    // Predictions have the views of the run; flags change them.
+    let of_run = rows(&[]);
+    assert_eq!(of_run, rows(&views));
+    assert_ne!(of_run, rows(&["--scales", "0.1"]));
+    let none = coretune(&["evaluate", &run, "--scales", "0.01"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("numbers, each a number from 0.1 to 4"), "{}", stderr(&none));
+}
+
+#[test]
 fn a_broken_image_is_a_row_and_folders_for_masks_are_new() {
     let world = trained();
     let (run, image, broken) = (world.path("run"), world.path("masked/test/10.ppm"), world.path("broken.ppm"));
@@ -118,6 +146,9 @@ fn a_run_that_classifies_gives_no_masks() {
     let masks = coretune(&["predict", &run, &image, "--masks", &world.path("masks")]);
     assert_eq!(masks.status.code(), Some(2));
     assert!(stderr(&masks).contains("classifies whole images"), "{}", stderr(&masks));
+    let window = coretune(&["predict", &run, &image, "--window", "64"]);
+    assert_eq!(window.status.code(), Some(2));
+    assert!(stderr(&window).contains("does not read --window"), "{}", stderr(&window));
 }
 
 /// The commands of `docs/segmentation.md`, in their order, with smaller numbers.

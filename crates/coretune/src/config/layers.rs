@@ -12,6 +12,7 @@ use super::error::{ConfigError, Origin};
 use super::recipes;
 use super::sections::{DataSection, RunSection, SegmentationSection, find_setting, settings};
 use crate::files::regular_file;
+use crate::models::{PixelViews, TestViews};
 use crate::objectives::Method;
 use crate::settings::{Refusal, RunKind, Setting};
 
@@ -202,6 +203,15 @@ impl Layers {
     pub fn segmentation_section(&self) -> SegmentationSection {
         let section = self.to_table().remove("segmentation").unwrap_or_else(|| Value::Table(Table::new()));
         SegmentationSection::deserialize(section).expect("the table of settings has checked every value")
+    }
+
+    /// How a run that segments images evaluates them.
+    ///
+    /// # Panics
+    /// Never: every value was checked as it was added.
+    pub fn pixel_views(&self) -> PixelViews {
+        let mirror = self.get("data.tta").and_then(|word| word.as_str()?.parse().ok());
+        self.segmentation_section().views(mirror.unwrap_or(TestViews::Plain))
     }
 
     /// Everything so far, as sections of TOML.

@@ -13,7 +13,7 @@ use super::run_config::absolute;
 use super::sections::{
     CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, SegmentationSection, TrainSection,
 };
-use crate::models::{Architecture, DenseHeadKind, OutputStride};
+use crate::models::{Architecture, DenseHeadKind, OutputStride, PixelViews};
 use crate::settings::RunKind;
 
 /// The configuration of a run that segments images.
@@ -136,6 +136,11 @@ impl SegmentationConfig {
     /// For a stride that [`Layers::validate_segmentation`] refuses.
     pub fn output_stride(&self) -> OutputStride {
         OutputStride::of(self.segmentation.output_stride).expect("the stride was checked")
+    }
+
+    /// How images are evaluated at the end of a run, and after it.
+    pub fn views(&self) -> PixelViews {
+        self.segmentation.views(self.data.tta)
     }
 
     /// Threads that read images.

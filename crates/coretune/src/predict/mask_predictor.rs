@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, RgbImage};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::PredictError;
 use super::reader::{ReadImage, Reader};
 use crate::config::RunSection;
 use crate::data::{DataError, class_color, overlay, stack_images};
 use crate::engine::guard;
-use crate::models::Segmenter;
+use crate::models::{PixelViews, Segmenter};
 use crate::run_folder::RunFolder;
 use crate::runs::Machine;
 use crate::train::{Event, Observer, TrainError, load_segmenter, unfinished};
@@ -22,6 +22,7 @@ pub struct MaskPredictor {
     network: Segmenter,
     classes: Vec<String>,
     reader: Reader,
+    views: PixelViews,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -65,11 +66,12 @@ impl Segmented {
 }
 
 impl MaskPredictor {
-    /// Opens a run that segments images (its best epoch) or one of its model files; `workers` threads read images.
+    /// Opens a run that segments images (its best epoch) or one of its model files, to map images in these views; `workers`
+    /// threads read images.
     ///
     /// # Errors
     /// What is wrong with the run, the file or the machine.
-    pub fn open(run: &Path, machine: &RunSection, workers: usize) -> Result<Self, PredictError> {
+    pub fn open(run: &Path, machine: &RunSection, views: PixelViews, workers: usize) -> Result<Self, PredictError> {
         let Machine { device, precision, mut notes } = Machine::choose(machine)?;
         let file = if run.is_file() { run.to_path_buf() } else { best_epoch(run, &mut notes)? };
         let (mut network, description) = load_segmenter(&file, device)?;
@@ -77,7 +79,7 @@ impl MaskPredictor {
         let transform = Transform::new(Vec::new()).map_err(TrainError::from)?;
         let reader =
             Reader { transform, bit_depth: description.bit_depth_range.unwrap_or_default(), workers: workers.max(1) };
-        Ok(MaskPredictor { network, classes: description.classes, reader, notes })
+        Ok(MaskPredictor { network, classes: description.classes, reader, views, notes })
     }
 
     /// Names of the classes: a value of a mask is a position here.
@@ -113,7 +115,7 @@ impl MaskPredictor {
             Ok(image) => image,
         };
         let pixels = stack_images(&[&image])?;
-        let logits = no_grad(|| self.network.pixel_logits(&pixels)).map_err(TrainError::from)?;
+        let logits = self.views.logits(&self.network, &pixels).map_err(TrainError::from)?;
         let classes = guard("choosing classes", || classes_of(&logits)).map_err(TrainError::from)?;
         let (width, height) = image.dimensions();
         let mask = GrayImage::from_raw(width, height, classes).expect("one class for each pixel");

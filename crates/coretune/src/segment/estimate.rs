@@ -79,6 +79,6 @@ impl super::SegmentationTask {
         };
         let validation = pixels(&self.splits.validation)?;
         let test = self.splits.test.as_ref().map_or(Ok(validation), pixels)?;
-        Ok(epochs as f64 * validation + test)
+        Ok(epochs as f64 * validation + test * self.views().cost())
     }
 }

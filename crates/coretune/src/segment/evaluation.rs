@@ -9,7 +9,7 @@ use crate::engine::{Stop, World};
 use crate::evaluate::EvaluateError;
 use crate::evaluate::features::Evaluator;
 use crate::evaluate::segmentation::SegmentationMeasure;
-use crate::models::Segmenter;
+use crate::models::{PixelViews, Segmenter};
 use crate::runs::RunError;
 use crate::transforms::Transform;
 
@@ -17,18 +17,21 @@ use crate::transforms::Transform;
 #[derive(Debug, Clone)]
 pub struct SegmentationEvaluator {
     evaluator: Evaluator,
+    views: PixelViews,
 }
 
 impl SegmentationEvaluator {
-    /// An evaluator with so many threads that read images; `stop` ends it between two images.
+    /// An evaluator of each image in these views, with so many threads that read images; `stop` ends it between two
+    /// images.
     ///
     /// # Errors
     /// [`RunError`] never in practice: an empty list of transforms is valid.
-    pub fn new(workers: usize, stop: Stop) -> Result<Self, RunError> {
+    pub fn new(views: PixelViews, workers: usize, stop: Stop) -> Result<Self, RunError> {
         let transform = Arc::new(Transform::new(Vec::new())?);
         // Images of a batch have one size.
         Ok(SegmentationEvaluator {
             evaluator: Evaluator { transform, batch_size: 1, workers, stop, world: World::Alone },
+            views,
         })
     }
 
@@ -38,7 +41,7 @@ impl SegmentationEvaluator {
     /// [`EvaluateError`] for images that cannot be read, and [`EvaluateError::Interrupted`] when it was asked to stop.
     pub fn measure(&self, network: &Segmenter, split: &Split) -> Result<SegmentationMeasure, EvaluateError> {
         let mut measure = SegmentationMeasure::new(network.classes() as usize);
-        let mut forward = |images: &Tensor| Ok(network.pixel_logits(images)?);
+        let mut forward = |images: &Tensor| Ok(self.views.logits(network, images)?);
         self.evaluator.measure(split, &mut measure, &mut forward)?;
         Ok(measure)
     }

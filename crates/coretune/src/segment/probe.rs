@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::seq::index::sample;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::{SegmentationEvaluator, SegmentationTask};
+use super::SegmentationTask;
 use crate::data::{Batch, Loader, LoaderOptions, Split, sampler};
 use crate::engine::guard;
 use crate::engine::rows::IGNORED;
@@ -103,8 +103,7 @@ impl SegmentationTask {
         let probe = linear_probe(training, chosen_by, self.classes.len() as i64, &Settings::default())?;
         network.head.classifier().copy_values(&probe.classifier(self.device)?)?;
         let (_, images) = self.splits.evaluation_split();
-        let measure =
-            SegmentationEvaluator::new(self.config.workers(), self.stop.clone())?.measure(&network, images)?;
+        let measure = self.evaluator(self.views())?.measure(&network, images)?;
         let (figures, positions) = (measure.figures(), train.labels.len());
         Ok(ProbeOfPixels { figures, images: measure.images().to_vec(), probe, positions })
     }

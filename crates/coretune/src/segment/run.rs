@@ -6,7 +6,7 @@ use crate::engine::{World, peak_rss_bytes};
 use crate::evaluate::segmentation::{SegmentationMeasure, mean_iou_interval, paired_mean_iou};
 use crate::evaluate::{Measure, figure};
 use crate::figures::{EpochFigures, Selection};
-use crate::models::{DenseHeadKind, Segmenter};
+use crate::models::{DenseHeadKind, PixelViews, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
 use crate::runs::{RunError, training_plan, versions};
@@ -67,7 +67,7 @@ impl SegmentationPreparation {
         let (mut best, _) = load_segmenter(&folder.best_checkpoint(), task.device)?;
         best.backbone.set_precision(task.precision);
         let (split, images) = task.splits.evaluation_split();
-        let measured = task.evaluator()?.measure(&best, images)?;
+        let measured = task.evaluator(task.views())?.measure(&best, images)?;
         let summary = task.summary(&outcome, &measured, probe, wall_seconds)?;
         folder.derive()?;
         folder.write_summary(&summary)?;
@@ -114,7 +114,7 @@ impl SegmentationTask {
             per_class: self.config.segmentation.pixels_per_class,
             label_smoothing: train.label_smoothing,
             validation: self.splits.validation.clone(),
-            evaluator: self.evaluator()?,
+            evaluator: self.evaluator(self.views().of_image())?,
             world: World::Alone,
             unlabelled_reported: false,
             network,
@@ -134,8 +134,13 @@ impl SegmentationTask {
         }
     }
 
-    pub(super) fn evaluator(&self) -> Result<SegmentationEvaluator, RunError> {
-        SegmentationEvaluator::new(self.config.workers(), self.stop.clone())
+    pub(super) fn evaluator(&self, views: PixelViews) -> Result<SegmentationEvaluator, RunError> {
+        SegmentationEvaluator::new(views, self.config.workers(), self.stop.clone())
+    }
+
+    /// How images are evaluated at the end; the validation of an epoch takes the image alone ([`PixelViews::of_image`]).
+    pub(super) fn views(&self) -> PixelViews {
+        self.config.views()
     }
 
     fn summary(

@@ -81,7 +81,7 @@ pub fn evaluate_segmentation(
         observer(&Event::Note(finding.to_string()));
     }
     observer(&Event::Stage("evaluation"));
-    let evaluator = SegmentationEvaluator::new(config.workers(), Stop::default())?;
+    let evaluator = SegmentationEvaluator::new(config.views(), config.workers(), Stop::default())?;
     let measured = evaluator.measure(&network, &split)?;
     of_measure(run, role, &description.classes, &measured, config.train.seed)
 }

@@ -74,6 +74,8 @@ pub enum Kind {
     Texts(&'static str),
     /// Any number of integers from the first to the second, both included.
     Wholes(i64, i64),
+    /// One number or more.
+    Numbers(Range),
 }
 
 /// Why a value is refused; `found` describes the value given.
@@ -99,6 +101,7 @@ impl Kind {
             Kind::Choice(_) => "NAME",
             Kind::Colour(_) => "R,G,B",
             Kind::Wholes(..) => "N[,N]",
+            Kind::Numbers(_) => "X[,X]",
             Kind::Interval(..) => "LOW,HIGH",
         }
     }
@@ -118,7 +121,7 @@ impl Kind {
             Kind::Whole(..) | Kind::Switch => as_toml().unwrap_or_else(bare),
             Kind::Number(_) => as_toml().or_else(|| text.parse().ok().map(Value::Float)).unwrap_or_else(bare),
             Kind::Interval(..) if !text.contains(',') => bare(),
-            Kind::Colour(_) | Kind::Interval(..) | Kind::Texts(_) | Kind::Wholes(..) => as_toml()
+            Kind::Colour(_) | Kind::Interval(..) | Kind::Texts(_) | Kind::Wholes(..) | Kind::Numbers(_) => as_toml()
                 .filter(Value::is_array)
                 .unwrap_or_else(|| Value::Array(text.split(',').map(|part| self.parse_part(part.trim())).collect())),
         }
@@ -127,7 +130,7 @@ impl Kind {
     /// One element of a list given with commas.
     fn parse_part(self, text: &str) -> Value {
         let number = match self {
-            Kind::Colour(_) => text.parse().ok().map(Value::Float),
+            Kind::Colour(_) | Kind::Numbers(_) => text.parse().ok().map(Value::Float),
             Kind::Interval(..) | Kind::Wholes(..) => text.parse().ok().map(Value::Integer),
             _ => None,
         };
@@ -168,6 +171,10 @@ impl Kind {
                 let checked = parts.into_iter().map(|part| Kind::Whole(low, high).check(part));
                 checked.collect::<Result<_, _>>().map(Value::Array)
             }
+            (Kind::Numbers(range), Value::Array(parts)) if !parts.is_empty() => {
+                let checked = parts.into_iter().map(|part| Kind::Number(range).check(part));
+                checked.collect::<Result<_, _>>().map(Value::Array)
+            }
             (_, other) => Err(Refusal::Type { found: describe(&other) }),
         }
     }
@@ -186,6 +193,7 @@ impl Kind {
             Kind::Interval(low, high) => format!("two integers from {low} to {high}, the smaller one first"),
             Kind::Texts(_) => "a list of strings".into(),
             Kind::Wholes(low, high) => format!("integers from {low} to {high}"),
+            Kind::Numbers(range) => format!("numbers, each {range}"),
         }
     }
 }
@@ -251,6 +259,11 @@ mod tests {
         assert_eq!(numbers.check(numbers.parse("11,300")), expected);
         assert_eq!(numbers.check(numbers.parse("11")), Ok(Value::Array(vec![Value::Integer(11)])));
         assert!(numbers.check(numbers.parse("11,301")).is_err() && numbers.check(numbers.parse("void")).is_err());
+        let scales = Kind::Numbers(Range::Between(0.1, 4.0));
+        let expected = Ok(Value::Array(vec![Value::Float(0.5), Value::Float(1.0)]));
+        assert_eq!(scales.check(scales.parse("0.5,1")), expected);
+        assert_eq!(scales.check(scales.parse("1")), Ok(Value::Array(vec![Value::Float(1.0)])));
+        assert!(["0.5,5", "[]", "1,x", ""].iter().all(|bad| scales.check(scales.parse(bad)).is_err()));
         let interval = Kind::Interval(0, 65_535);
         let expected = Ok(Value::Array(vec![Value::Integer(0), Value::Integer(4095)]));
         assert_eq!(interval.check(interval.parse("0,4095")), expected);

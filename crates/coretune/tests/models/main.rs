@@ -6,6 +6,7 @@ mod filled;
 mod freezing;
 mod heads;
 mod memory_layout;
+mod pixel_views;
 mod segmentation;
 mod segmentation_parity;
 mod torchvision;

@@ -2,6 +2,7 @@ use coretune::data::{Dataset, DatasetOptions};
 use coretune::engine::Stop;
 use coretune::evaluate::Measure;
 use coretune::evaluate::figure::MEAN_IOU;
+use coretune::models::PixelViews;
 use coretune::run_folder::{RunFolder, RunKind};
 use coretune::segment::SegmentationEvaluator;
 use coretune::train::load_segmenter;
@@ -34,7 +35,10 @@ fn four_images_are_learned_by_heart() {
         let (network, description) = load_segmenter(&folder.best_segmenter().unwrap(), Device::Cpu).unwrap();
         assert_eq!(description.classes.len(), 3);
         let train = Dataset::open(world.data(), &DatasetOptions::default()).unwrap().train.unwrap();
-        let measured = SegmentationEvaluator::new(1, Stop::default()).unwrap().measure(&network, &train).unwrap();
+        let measured = SegmentationEvaluator::new(PixelViews::default(), 1, Stop::default())
+            .unwrap()
+            .measure(&network, &train)
+            .unwrap();
         let mean_iou = measured.figures().get(MEAN_IOU.name).unwrap();
         println!("{method}: mean IoU {mean_iou:.3} on the images it was trained on");
         assert!(mean_iou > 0.6, "{method}: {mean_iou}");

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::automatic;
-use crate::models::DenseHeadKind;
+use crate::models::{DenseHeadKind, PixelViews, TestViews, Window};
 use crate::settings::OnResume::Fixed;
-use crate::settings::{Kind, Range, RunKind, Setting, auto, setting};
+use crate::settings::{Kind, Range, RunKind, Setting, auto, off, setting};
 use crate::transforms::SegmentationAugmentation;
 
 /// The network for pixels, and how images become its crops.
@@ -32,12 +32,25 @@ pub struct SegmentationSection {
     pub jitter: f64,
     /// Positions of each class and image that become rows of the method.
     pub pixels_per_class: usize,
+    /// Side of the windows that cover each evaluated image, pixels.
+    #[serde(with = "off")]
+    pub window: Option<i64>,
+    /// Fraction of a window that the next one covers again.
+    pub window_overlap: f64,
+    /// Factors of the sizes at which an image is evaluated.
+    pub scales: Vec<f64>,
 }
 
 impl SegmentationSection {
     /// Height and width of a crop, where the smaller side of the first training image has so many pixels.
     pub fn crop_of(&self, smaller_side: u32) -> i64 {
         self.crop.unwrap_or_else(|| automatic::crop(smaller_side))
+    }
+
+    /// How images are evaluated, with their mirror images if `mirror` says so.
+    pub fn views(&self, mirror: TestViews) -> PixelViews {
+        let window = self.window.map(|size| Window { size, overlap: self.window_overlap });
+        PixelViews { mirror, scales: self.scales.clone(), window }
     }
 
     /// How training images and their masks are varied; `mean` is that of red, green and blue.
@@ -96,5 +109,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "positions of each class and image that the method compares",
     )
     .default("16")
+    .read_by(SEGMENTATION),
+    setting("segmentation.window", Kind::Whole(16, 8192), "side of the windows that evaluation averages, pixels")
+        .off()
+        .read_by(SEGMENTATION),
+    setting(
+        "segmentation.window_overlap",
+        Kind::Number(Range::Between(0.0, 0.9)),
+        "fraction of a window that the next one covers again",
+    )
+    .default("0.5")
+    .read_by(SEGMENTATION),
+    setting(
+        "segmentation.scales",
+        Kind::Numbers(Range::Between(0.1, 4.0)),
+        "sizes at which evaluation averages, times the image's own",
+    )
+    .default("1.0")
     .read_by(SEGMENTATION),
 ];
