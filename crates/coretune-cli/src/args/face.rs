@@ -100,6 +100,7 @@ const FACES: &[(&str, Face)] = &[
     ("checkpoint.path", COMMON.flag("pretrained-path")),
     ("checkpoint.encoder", PROBE.common()),
     ("checkpoint.allow_missing", PROBE),
+    ("checkpoint.random_weights", PROBE),
     ("model.name", PROBE.flag("model").common()),
     ("model.stem", PROBE),
     ("model.width", PROBE),
@@ -190,7 +191,7 @@ pub(crate) fn takes(command: Takes, setting: &Setting) -> bool {
     let reads = |kind: &RunKind| setting.is_read_by(*kind);
     match command {
         Takes::Fit | Takes::Pretrain => command.kinds().iter().any(reads),
-        Takes::Compare => setting.is_read_by(command.kind()) && !GIVEN_BY_COMPARE.contains(&setting.key),
+        Takes::Compare => command.kinds().iter().any(reads) && !GIVEN_BY_COMPARE.contains(&setting.key),
         _ => face(setting).also.contains(&command),
     }
 }

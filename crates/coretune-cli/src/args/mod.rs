@@ -131,6 +131,10 @@ pub(crate) struct Training {
 pub(crate) struct Compare {
     #[command(flatten)]
     pub(crate) layers: LayerFlags,
+    /// Task: classification, segmentation [default: auto (by the data)]
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
+    #[arg(value_parser = ["auto", "classification", "segmentation"])]
+    pub(crate) task: String,
     /// What is compared: METHOD or METHOD:KEY=VALUE, with commas [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "all", hide_default_value = true)]
     pub(crate) methods: Vec<String>,

@@ -113,7 +113,7 @@ fn default(setting: &Setting, command: Takes, others: bool) -> String {
 
 /// The default in segmentation, if it differs.
 fn of_segmentation(setting: &Setting, command: Takes) -> String {
-    let own = setting.default_in_segmentation.filter(|_| command == Takes::Fit);
+    let own = setting.default_in_segmentation.filter(|_| matches!(command, Takes::Fit | Takes::Compare));
     own.map_or_else(String::new, |text| format!("; segmentation: {text}"))
 }
 

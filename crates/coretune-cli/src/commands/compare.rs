@@ -7,8 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use std::{env, io, thread};
 
-use coretune::compare::{self, Axis, Comparison, Entry, Event, Order, PlannedRun, Request, Tuning, all_entries};
-use coretune::config::Layers;
+use coretune::compare::{
+    self, Axis, ComparedConfig, ComparedTask, Comparison, Entry, Event, Order, PlannedRun, Request, Tuning, all_entries,
+};
+use coretune::config::{Layers, RunKind};
 use coretune::engine::Stop;
 use coretune::report;
 
@@ -37,14 +39,16 @@ pub(crate) fn run(arguments: &Compare, flags: &Flags) -> Result<(), Failure> {
 }
 
 fn request(arguments: &Compare, flags: &Flags) -> Result<Request, Failure> {
+    let task = task(arguments, flags)?;
     let axes = || arguments.tune.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>, _>>();
     let tuning = if arguments.fixed { None } else { Some(Tuning { axes: axes()?, trials: arguments.trials }) };
     let names = arguments.methods.iter().flat_map(|name| match name.as_str() {
-        "all" => all_entries(),
+        "all" => all_entries(task),
         name => vec![name],
     });
     Ok(Request {
-        layers: flags.over(arguments.layers.over(Layers::defaults())?)?,
+        task,
+        layers: flags.over(arguments.layers.over(Layers::defaults_of(task.kind()))?)?,
         entries: names.map(Entry::parse).collect::<Result<_, _>>()?,
         baseline: Entry::parse(&arguments.baseline)?,
         seeds: arguments.seeds,
@@ -53,6 +57,20 @@ fn request(arguments: &Compare, flags: &Flags) -> Result<Request, Failure> {
         jobs: arguments.jobs,
         deadline: arguments.deadline.map(Duration::from_secs),
         output: arguments.output.clone(),
+    })
+}
+
+/// What is compared: as the task says, or by the images.
+fn task(arguments: &Compare, flags: &Flags) -> Result<ComparedTask, Failure> {
+    match arguments.task.as_str() {
+        "segmentation" => return Ok(ComparedTask::Segmentation),
+        "classification" => return Ok(ComparedTask::Classification),
+        _ => {}
+    }
+    let given = flags.over(arguments.layers.over(Layers::defaults())?)?;
+    Ok(match super::fit::kind_by_data(&given) {
+        RunKind::Segmentation => ComparedTask::Segmentation,
+        RunKind::FineTuning | RunKind::Pretraining => ComparedTask::Classification,
     })
 }
 
@@ -99,7 +117,11 @@ fn show(printer: &Printer, comparison: &Comparison, arguments: &Compare) -> Resu
 /// own, and runs side by side share no threads.
 fn in_own_process(program: &PathBuf, order: &Order<'_>) -> Result<(), String> {
     let mut command = Command::new(program);
-    command.args(["fit", "--stop-with-stdin"]);
+    let task = match order.run.config {
+        ComparedConfig::Classification(_) => "classification",
+        ComparedConfig::Segmentation(_) => "segmentation",
+    };
+    command.args(["fit", "--stop-with-stdin", "--task", task]);
     if order.begun {
         command.args(["--resume", "--output"]).arg(order.folder);
     } else {

@@ -39,12 +39,17 @@ fn kind(arguments: &Fit, flags: &Flags) -> Result<RunKind, Failure> {
             return Ok(RunFolder::open(&root)?.kind()?);
         }
     }
-    let Some(dir) = given.get("data.dir").and_then(|dir| dir.as_str()) else { return Ok(RunKind::FineTuning) };
+    Ok(kind_by_data(&given))
+}
+
+/// The kind of run by the images: segmentation if they have masks.
+pub(super) fn kind_by_data(given: &Layers) -> RunKind {
+    let Some(dir) = given.get("data.dir").and_then(|dir| dir.as_str()) else { return RunKind::FineTuning };
     // What is wrong with the folder is told when it is opened.
     let has_masks = given
         .data_section(Path::new(dir))
         .is_ok_and(|section| holds_masks(Path::new(dir), &section.options()).unwrap_or(false));
-    Ok(if has_masks { RunKind::Segmentation } else { RunKind::FineTuning })
+    if has_masks { RunKind::Segmentation } else { RunKind::FineTuning }
 }
 
 impl Shown for RunConfig {

@@ -1,9 +1,9 @@
 //! `coretune report RUN...`: a page about one run or several, or about a comparison of methods.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coretune::compare::Comparison;
-use coretune::config::Layers;
+use coretune::config::{Configuration, Layers, RunConfig, SegmentationConfig};
 use coretune::report::{self, Source};
 use coretune::run_folder::{RunFolder, RunKind};
 
@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     let path = arguments.output.clone().unwrap_or_else(|| arguments.runs[0].join(report::PAGE));
     report::check_writable(&path)?;
     let page = match kind {
-        RunKind::FineTuning | RunKind::Segmentation => of_fine_tuning(&printer, arguments, flags)?,
+        RunKind::FineTuning => of_fine_tuning(&printer, arguments, flags)?,
+        RunKind::Segmentation => of_segmentation(&printer, arguments, flags)?,
         RunKind::Pretraining => of_pretraining(arguments)?,
     };
     for missing in &page.missing {
@@ -52,9 +53,17 @@ pub(super) fn write_comparison(comparison: &Comparison, folder: &Path, path: &Pa
 }
 
 fn of_fine_tuning(printer: &Printer, arguments: &Report, flags: &Flags) -> Result<report::Report, Failure> {
-    let sources = arguments.runs.iter().map(|folder| source(folder, flags)).collect::<Result<Vec<_>, _>>()?;
+    let sources = sources::<RunConfig>(arguments, flags)?;
     let mut progress = Progress::new(printer.clone());
     let page = report::report(&sources, &mut |event| progress.see(event));
+    progress.clear();
+    Ok(page?)
+}
+
+fn of_segmentation(printer: &Printer, arguments: &Report, flags: &Flags) -> Result<report::Report, Failure> {
+    let sources = sources::<SegmentationConfig>(arguments, flags)?;
+    let mut progress = Progress::new(printer.clone());
+    let page = report::segmentation_report(&sources, &mut |event| progress.see(event));
     progress.clear();
     Ok(page?)
 }
@@ -70,10 +79,14 @@ fn kind(folder: &Path) -> Result<RunKind, Failure> {
     Ok(RunFolder::open_records(folder)?.kind()?)
 }
 
-fn source(folder: &Path, flags: &Flags) -> Result<Source, Failure> {
-    let records = RunFolder::open_records(folder)?;
-    records.expect(RunKind::FineTuning)?;
-    // Device, precision and threads are this machine's, not those of the run.
-    let config = flags.over(Layers::defaults().file(&records.config())?.without("run"))?.validate()?;
-    Ok(Source { folder: folder.into(), config })
+/// The runs with their configurations; all are of one kind.
+fn sources<C: Configuration>(arguments: &Report, flags: &Flags) -> Result<Vec<Source<C>>, Failure> {
+    let source = |folder: &PathBuf| -> Result<Source<C>, Failure> {
+        let records = RunFolder::open_records(folder)?;
+        records.expect(C::KIND)?;
+        // Device, precision and threads are this machine's, not those of the run.
+        let layers = Layers::defaults_of(C::KIND).file(&records.config())?.without("run");
+        Ok(Source { folder: folder.clone(), config: C::of(&flags.over(layers)?)? })
+    };
+    arguments.runs.iter().map(source).collect()
 }

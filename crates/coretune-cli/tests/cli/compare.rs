@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use coretune::compare::ComparedTask;
+
 use super::world::World;
 use super::{coretune, stderr, stdout};
 
@@ -23,7 +25,7 @@ fn run(world: &World, output: &str, more: &[&str]) -> Output {
 }
 
 /// The columns of `table.csv` that do not depend on time and memory.
-fn table(folder: &str) -> Vec<Vec<String>> {
+pub(super) fn table(folder: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(Path::new(folder).join("table.csv")).unwrap();
     let lines: Vec<Vec<String>> = text.lines().map(|line| line.split(',').map(ToString::to_string).collect()).collect();
     let kept: Vec<usize> = (0..lines[0].len())
@@ -38,7 +40,7 @@ fn every_method_is_compared_in_one_command() {
     let output = run(&world, "all", &["--fixed", "--seeds", "1", "--jobs", "2"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);
-    for name in coretune::compare::all_entries() {
+    for name in coretune::compare::all_entries(ComparedTask::Classification) {
         assert!(text.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name}: {text}");
     }
     assert!(!stderr(&output).contains("failed"), "{}", stderr(&output));
@@ -88,14 +90,19 @@ fn every_command_of_the_page_works() {
 
 /// Starts a comparison, and kills it with this signal once `begun` runs have been begun in its folder.
 fn kill(world: &World, output: &str, more: &[&str], begun: usize, signal: &str) -> Output {
+    let runs = Path::new(&world.path(output)).join("runs");
+    kill_with(&arguments(world, output, more), &runs, begun, signal)
+}
+
+/// As [`kill`], with all arguments and the folder of the runs.
+pub(super) fn kill_with(arguments: &[String], runs: &Path, begun: usize, signal: &str) -> Output {
     let child = Command::new(env!("CARGO_BIN_EXE_coretune"))
-        .args(arguments(world, output, more))
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let runs = Path::new(&world.path(output)).join("runs");
-    while configurations(&runs) < begun {
+    while configurations(runs) < begun {
         thread::sleep(Duration::from_millis(10));
     }
     let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill starts");

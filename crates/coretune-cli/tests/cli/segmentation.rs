@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::compare::{kill_with, table};
 use super::world::World;
 use super::{coretune, stderr, stdout};
 
@@ -167,8 +168,12 @@ fn every_command_of_the_page_works_in_its_order() {
     assert!(commands.len() >= 7, "the page has {} commands", commands.len());
     for command in commands {
         let mut arguments: Vec<&str> = command.split_whitespace().take_while(|word| *word != "#").collect();
-        if arguments[0] == "fit" {
-            arguments.extend(["--epochs", "1", "--batch-size", "4", "--crop", "32", "--no-probe"]);
+        let short = ["--epochs", "1", "--batch-size", "4", "--crop", "32"];
+        match arguments[0] {
+            "fit" => arguments.extend(short.into_iter().chain(["--no-probe"])),
+            // One trial and one seed of each method.
+            "compare" => arguments.extend(short.into_iter().chain(["--fixed", "--seeds", "1", "--head", "fcn"])),
+            _ => {}
         }
         let run = std::process::Command::new(env!("CARGO_BIN_EXE_coretune"))
             .args(&arguments)
@@ -180,6 +185,50 @@ fn every_command_of_the_page_works_in_its_order() {
     for file in ["sheet.png", "masks/10.png", "overlays/10.png", "areas.csv", "street.safetensors", "street.onnx"] {
         assert!(place(file).is_file(), "{file}");
     }
+}
+
+#[test]
+fn a_comparison_that_was_killed_ends_with_the_same_table_and_both_pages_can_be_written() {
+    let world = masked();
+    let compare = |output: &str| -> Vec<String> {
+        let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path(output));
+        let own = ["compare", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output];
+        let short = ["--epochs", "1", "--batch-size", "4", "--crop", "32", "--head", "fcn", "--device", "cpu"];
+        let methods =
+            ["--methods", "random-init,cross-entropy", "--tune", "lr=0.01,0.1", "--trials", "2", "--seeds", "2"];
+        own.into_iter().chain(short).chain(methods).map(ToString::to_string).collect()
+    };
+    let run = |arguments: &[String]| coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let whole = run(&compare("whole"));
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    assert!(stdout(&whole).contains("mean IoU %"), "{}", stdout(&whole));
+    for (signal, begun) in [("-KILL", 2), ("-TERM", 4)] {
+        kill_with(&compare("killed"), &Path::new(&world.path("killed")).join("runs"), begun, signal);
+    }
+    let resumed = run(&compare("killed"));
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert_eq!(table(&world.path("killed")), table(&world.path("whole")));
+
+    let page = fs::read_to_string(world.path("whole/report.html")).unwrap();
+    assert!(page.contains("Mean IoU, mean over seeds") && !page.contains("Calibration"), "the page of the comparison");
+    let runs = fs::read_dir(world.path("whole/runs")).unwrap().flatten().map(|entry| entry.path());
+    let folders: Vec<String> = runs.filter(|path| path.is_dir()).map(|path| path.display().to_string()).collect();
+    let (one, several) = (world.path("one.html"), world.path("several.html"));
+    let report = coretune(&["report", &folders[0], "--output", &one]);
+    assert!(report.status.success(), "{}", stderr(&report));
+    let page = fs::read_to_string(one).unwrap();
+    for part in [
+        "IoU of each class",
+        "prediction of 10.ppm",
+        "Confusion matrix",
+        "Validation mean intersection",
+        "labelled positions",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let report = coretune(&["report", &folders[0], &folders[1], "--output", &several]);
+    assert!(report.status.success(), "{}", stderr(&report));
+    assert!(fs::read_to_string(several).unwrap().contains("2 runs side by side"));
 }
 
 #[test]

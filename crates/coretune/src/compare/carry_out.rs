@@ -7,16 +7,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::identity::{Inputs, runs_folder};
-use super::plan::{Found, Outcome, Plan, PlannedRun, expected_seconds};
+use super::found::Found;
+use super::identity::runs_folder;
+use super::plan::{Outcome, Plan, PlannedRun, expected_seconds};
 use super::tabulate::tabulate;
-use super::tuning::Point;
 use super::{CompareError, Comparison, Request, formats};
-use crate::config::{Configuration, RunConfig};
-use crate::engine::{Stop, threads};
+use crate::engine::Stop;
 use crate::files::write_whole;
 use crate::run_folder::RunFolder;
-use crate::runs::{self, Changes, Job, Options, Prepared, RunError};
+use crate::runs::{self, Options, RunError};
 use crate::train;
 
 /// A run to be carried out.
@@ -57,11 +56,11 @@ pub type Observer<'a> = dyn FnMut(&Event<'_>) + 'a;
 /// # Errors
 /// What kept the run from its end, a sentence.
 pub fn in_this_process(order: &Order<'_>) -> Result<(), String> {
-    let options = Options { stop: order.stop.clone(), objective: None };
+    let config = &order.run.config;
     let ended = if order.begun {
-        runs::resume::<RunConfig>(order.folder, &Changes::none(), options, &mut |_| {}).map(drop)
+        config.resume(order.folder, order.stop.clone())
     } else {
-        runs::begin(&order.run.config, options, &mut |_| {}).map(drop)
+        config.begin(Options { stop: order.stop.clone(), objective: None })
     };
     ended.map_err(|error| error.to_string())
 }
@@ -82,7 +81,15 @@ pub fn compare(
     let started = Instant::now();
     let request = request.checked()?;
     let _lock = open_folder(&request.output)?;
-    let (found, estimate) = find(&request, stop, observer)?;
+    let (found, estimate) = Found::open(&request, stop, &mut |event| observer(&Event::Work(event)))?;
+    for note in &found.notes {
+        observer(&Event::Note(note.clone()));
+    }
+    if !found.has_test {
+        let note = "there is no test split: the figures are of the validation images, which chose the settings and the \
+                    epochs, so they flatter every method";
+        observer(&Event::Note(note.into()));
+    }
     let plan = Plan::new(&request, found);
     let mut queue = Queue { plan: &plan, stop, started, estimate, taken: HashSet::new(), known: Vec::new(), late: 0 };
     queue.work(carry_out, observer)?;
@@ -117,36 +124,6 @@ fn open_folder(output: &Path) -> Result<File, CompareError> {
         Err(TryLockError::WouldBlock) => Err(CompareError::InUse { path: output.into() }),
         Err(TryLockError::Error(source)) => Err(CompareError::Io { path, action: "written", source }),
     }
-}
-
-/// Opens images and checkpoint once for all runs; with a deadline, estimates the seconds of a run too.
-fn find(request: &Request, stop: &Stop, observer: &mut Observer<'_>) -> Result<(Found, Option<f64>), CompareError> {
-    let budget = request.budgets_to_run()[0];
-    let mut config = request.config(&request.baseline, budget, request.seeds_to_run()[0], &Point::new())?;
-    if request.jobs > 1 && config.run.threads.is_none() {
-        config.run.threads = Some((threads::get() / request.jobs).max(1));
-    }
-    let options = Options { stop: stop.clone(), objective: None };
-    let prepared = config.prepare(options, &mut |event| observer(&Event::Work(event)))?;
-    prepared.steps_per_epoch()?;
-    for note in &prepared.notes {
-        observer(&Event::Note(note.clone()));
-    }
-    if prepared.task.splits.test.is_none() {
-        let note = "there is no test split: the figures are of the validation images, which chose the settings and the \
-                    epochs, so they flatter every method";
-        observer(&Event::Note(note.into()));
-    }
-    let task = &prepared.task;
-    let found = Found {
-        architecture: task.architecture,
-        input: task.input,
-        classes: task.classes.len() as i64,
-        inputs: Inputs::of(&task.config, task.checkpoint_hash.clone())?,
-        config: task.config.clone(),
-    };
-    let estimate = request.deadline.is_some().then(|| prepared.estimate()).transpose()?;
-    Ok((found, estimate.map(|estimate| estimate.seconds)))
 }
 
 /// What is being run, and what is known of how long runs take.

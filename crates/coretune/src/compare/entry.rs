@@ -2,22 +2,39 @@
 
 use toml::Value;
 
-use super::CompareError;
+use super::{CompareError, ComparedConfig, ComparedTask};
 use crate::config::{Layers, RunKind, setting_called};
 use crate::objectives::Method;
 
 /// Names for a method with settings that the field has a name for.
-const NAMED: [(&str, &str); 1] = [("lp-ft", "cross-entropy:head-init=linear-probe")];
+const NAMED: [(&str, &str); 2] =
+    [("lp-ft", "cross-entropy:head-init=linear-probe"), ("random-init", "cross-entropy:random-weights=true")];
 
-/// What `all` stands for: every method of fine-tuning, and every named entry.
-pub fn all_entries() -> Vec<&'static str> {
+/// What `all` stands for: every method of the task, and LP-FT.
+pub fn all_entries(task: ComparedTask) -> Vec<&'static str> {
+    let methods = Method::of(RunKind::FineTuning).map(|method| method.word);
+    methods.filter(|word| task == ComparedTask::Classification || is_for_pixels(word)).chain(["lp-ft"]).collect()
+}
+
+/// Whether the method reads rows and labels alone.
+fn is_for_pixels(word: &str) -> bool {
+    let needed = [format!("method.name={word}"), "checkpoint.path=file".into(), "data.dir=folder".into()];
+    let layers = needed
+        .iter()
+        .try_fold(Layers::defaults_of(RunKind::Segmentation), |layers, assignment| layers.assignment(assignment));
+    let config = layers.and_then(|layers| ComparedConfig::of(ComparedTask::Segmentation, &layers));
+    config.is_ok_and(|config| config.check_method().is_ok())
+}
+
+/// Every name that an entry can begin with.
+fn known_names() -> Vec<&'static str> {
     Method::of(RunKind::FineTuning).map(|method| method.word).chain(NAMED.map(|(name, _)| name)).collect()
 }
 
 /// A method with settings of its own: a row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// As it was given: `core-tuning`, `core-tuning:eta=0`, `lp-ft`.
+    /// As it was given: `core-tuning`, `core-tuning:eta=0`, `lp-ft`, `random-init`.
     pub name: String,
     /// The method.
     pub method: &'static str,
@@ -32,12 +49,13 @@ impl Entry {
     /// # Errors
     /// [`CompareError::Entry`] with what is wrong with a part of the text.
     pub fn parse(text: &str) -> Result<Self, CompareError> {
-        let spelled = NAMED.iter().find(|(name, _)| *name == text).map_or(text, |(_, spelled)| spelled);
-        let mut parts = spelled.split(':');
+        let (name, more) = text.split_once(':').unwrap_or((text, ""));
+        let spelled = NAMED.iter().find(|(named, _)| *named == name).map_or(name, |(_, spelled)| spelled);
+        let mut parts = spelled.split(':').chain(more.split(':').filter(|_| text.contains(':')));
         let word = parts.next().unwrap_or_default();
         let refused = |found: String| CompareError::Entry { entry: text.into(), found };
         let method = Method::named(RunKind::FineTuning, word)
-            .ok_or_else(|| CompareError::UnknownMethod { name: word.into(), known: all_entries() })?;
+            .ok_or_else(|| CompareError::UnknownMethod { name: word.into(), known: known_names() })?;
         let read = |part: &str| {
             let (key, value) = part.split_once('=').ok_or_else(|| refused(format!("`{part}` is not KEY=VALUE")))?;
             let setting = setting_called(key.trim())

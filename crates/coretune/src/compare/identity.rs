@@ -4,8 +4,8 @@ use std::path::Path;
 
 use toml::Value;
 
-use super::CompareError;
-use crate::config::{Configuration, OnResume, RunConfig, find_setting};
+use super::{CompareError, ComparedConfig};
+use crate::config::{DataSection, OnResume, find_setting};
 use crate::data::{DataError, Dataset, Split};
 use crate::runs::RunError;
 
@@ -18,10 +18,10 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// Hashes the images that `config` names.
-    pub(super) fn of(config: &RunConfig, checkpoint: String) -> Result<Self, CompareError> {
+    /// Hashes the images and masks that a configuration names.
+    pub(super) fn of(section: &DataSection, checkpoint: String) -> Result<Self, CompareError> {
         let hash = || -> Result<Vec<Option<String>>, DataError> {
-            let dataset = Dataset::open(&config.data.dir, &config.data.options())?;
+            let dataset = Dataset::open(&section.dir, &section.options())?;
             let hash = |split: &Option<Split>| split.as_ref().map(Split::content_hash).transpose();
             [&dataset.train, &dataset.validation, &dataset.test].into_iter().map(hash).collect()
         };
@@ -33,7 +33,7 @@ impl Inputs {
 ///
 /// Settings that change no result are left out, as are paths: the contents of what they name count. So is the number of
 /// threads, on which only the last bits of a result depend.
-pub(super) fn identity(config: &RunConfig, inputs: &Inputs) -> String {
+pub(super) fn identity(config: &ComparedConfig, inputs: &Inputs) -> String {
     let mut hasher = blake3::Hasher::new();
     for (section, keys) in config.to_table() {
         let Value::Table(keys) = keys else { continue };

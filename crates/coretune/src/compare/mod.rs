@@ -1,8 +1,10 @@
-//! Methods compared on one data set: as runs of fine-tuning with the same initial weights, labels and order of images.
+//! Methods compared on one data set: as runs of fine-tuning or segmentation with the same initial weights, labels and order of images.
 //!
 //! | question | file |
 //! |---|---|
 //! | what is compared, over which seeds and budgets? | [`Request`], in `request.rs`; [`Entry`] and [`Axis`] in `entry.rs` |
+//! | what do the checkpoint, the data and the machine decide? | `found.rs` |
+//! | what is the configuration of a run, of either task? | [`ComparedConfig`], in `compared_config.rs` |
 //! | how are settings chosen? | `tuning.rs` |
 //! | what makes two runs the same run? | `identity.rs` |
 //! | which runs come next? | `plan.rs` |
@@ -16,9 +18,11 @@
 //! comparisons in one folder share their runs.
 
 mod carry_out;
+mod compared_config;
 mod entry;
 mod error;
 mod formats;
+mod found;
 mod identity;
 mod measured;
 mod plan;
@@ -30,6 +34,7 @@ mod tuning;
 mod verdict;
 
 pub use carry_out::{Event, Observer, Order, compare, in_this_process};
+pub use compared_config::{ComparedConfig, ComparedTask};
 pub use entry::{Axis, Entry, all_entries};
 pub use error::CompareError;
 pub use plan::PlannedRun;

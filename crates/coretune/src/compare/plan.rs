@@ -5,22 +5,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::identity::{Inputs, identity, runs_folder};
+use super::found::Found;
+use super::identity::{identity, runs_folder};
 use super::measured::Measured;
 use super::tuning::{Choice, Point, Space, Step, next_step};
-use super::{CompareError, Entry, Request};
-use crate::config::{Input, RunConfig};
-use crate::models::Architecture;
-
-/// What the checkpoint, the data and the machine decide for every run.
-pub(super) struct Found {
-    pub(super) architecture: Architecture,
-    pub(super) input: Input,
-    pub(super) classes: i64,
-    pub(super) inputs: Inputs,
-    /// The resolved configuration of one run, for its device and precision.
-    pub(super) config: RunConfig,
-}
+use super::{CompareError, ComparedConfig, Entry, Request};
 
 /// One run of a comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +25,7 @@ pub struct PlannedRun {
     /// The settings that are tuned, by key.
     pub tuned: Vec<(&'static str, String)>,
     /// Its resolved configuration.
-    pub config: RunConfig,
+    pub config: ComparedConfig,
 }
 
 /// How a run ended.
@@ -108,12 +97,10 @@ impl<'a> Plan<'a> {
         point: &Point,
     ) -> Result<PlannedRun, CompareError> {
         let config = self.request.config(entry, budget, seed, point)?;
-        let Found { architecture, input, classes, inputs, config: one } = &self.found;
-        let (mut config, _) = config.resolve(architecture, input, *classes);
-        config.run.device.clone_from(&one.run.device);
-        (config.run.amp, config.run.threads) = (one.run.amp, one.run.threads);
-        let identity = identity(&config, inputs);
-        (config.run.output, config.run.experiment) = (Some(self.folder(&identity)), None);
+        let mut config = self.found.resolve(&config);
+        let identity = identity(&config, &self.found.inputs);
+        let section = config.run_mut();
+        (section.output, section.experiment) = (Some(self.folder(&identity)), None);
         let tuned = point.iter().map(|(key, value)| (*key, value.clone())).collect();
         Ok(PlannedRun { identity, entry: entry.clone(), budget, seed, tuned, config })
     }
@@ -133,7 +120,8 @@ impl<'a> Plan<'a> {
         if let Some(known) = self.outcomes.borrow().get(identity) {
             return Ok(known.clone());
         }
-        let outcome = Measured::read(&self.folder(identity))?.map(|measured| Rc::new(Outcome::Finished(measured)));
+        let measured = Measured::read(&self.folder(identity), self.request.task, self.found.classes())?;
+        let outcome = measured.map(|measured| Rc::new(Outcome::Finished(measured)));
         self.outcomes.borrow_mut().insert(identity.into(), outcome.clone());
         Ok(outcome)
     }
@@ -168,7 +156,7 @@ impl<'a> Plan<'a> {
         let score = |point: &Point| {
             let outcome = self.run(entry, budget, seed, point).and_then(|run| self.outcome(&run.identity));
             match outcome.as_ref().map(Option::as_deref) {
-                Ok(Some(Outcome::Finished(measured))) => Some(measured.validation_nll),
+                Ok(Some(Outcome::Finished(measured))) => Some(measured.validation_score),
                 Ok(Some(Outcome::Failed(sentence))) => {
                     failure.borrow_mut().get_or_insert_with(|| sentence.clone());
                     Some(f64::INFINITY)

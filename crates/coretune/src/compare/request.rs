@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::entry::shown;
 use super::tuning::{LR, Point, Space, short};
-use super::{Axis, CompareError, Entry};
-use crate::config::{Configuration, HeadInit, Layers, RunConfig};
+use super::{Axis, CompareError, ComparedConfig, ComparedTask, Entry};
+use crate::config::Layers;
 
 /// What is to be compared, and how.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// What the runs learn.
+    pub task: ComparedTask,
     /// Settings of every run.
     pub layers: Layers,
     /// The rows of the table. The baseline is added to them if they lack it.
@@ -135,7 +137,7 @@ impl Request {
         for entry in &self.entries {
             for &budget in &self.budgets_to_run() {
                 let seed = self.first_seed();
-                self.config(entry, budget, seed, &Point::new())?;
+                self.config(entry, budget, seed, &Point::new())?.check_method()?;
                 for axis in self.open_axes(entry)? {
                     for value in &axis.values {
                         self.config(entry, budget, seed, &Point::from([(axis.key, value.clone())]))?;
@@ -175,8 +177,7 @@ impl Request {
     /// Whether an entry reads a setting and leaves it open. A method that makes no steps reads none of training.
     fn is_open(&self, entry: &Entry, axis: &Axis) -> Result<bool, CompareError> {
         let config = self.config(entry, self.budgets_to_run()[0], self.first_seed(), &Point::new())?;
-        let makes_steps = config.method.build(0.0).is_none_or(|objective| objective.needs().steps);
-        let reads = entry.reads(axis.key) && (makes_steps || !axis.key.starts_with("train."));
+        let reads = entry.reads(axis.key) && (config.makes_steps() || !axis.key.starts_with("train."));
         Ok(reads && !entry.gives(axis.key))
     }
 
@@ -207,7 +208,7 @@ impl Request {
         budget: Option<usize>,
         seed: u64,
         point: &Point,
-    ) -> Result<RunConfig, CompareError> {
+    ) -> Result<ComparedConfig, CompareError> {
         let mut layers = entry.over(&self.layers)?;
         let budget = budget.map(|budget| ("data.per_class", budget.to_string()));
         let seed = ("train.seed", seed.to_string());
@@ -216,10 +217,6 @@ impl Request {
         for (key, value) in budget.into_iter().chain([seed]).chain(point) {
             layers = layers.assignment(&format!("{key}={value}")).map_err(refused)?;
         }
-        let mut config = layers.validate().map_err(refused)?;
-        // The probe is measured only for what starts from it.
-        let needs_probe = config.method.build(0.0).is_some_and(|objective| objective.needs().probe);
-        config.run.probe = needs_probe || config.method.head_init == HeadInit::LinearProbe;
-        Ok(config)
+        ComparedConfig::of(self.task, &layers).map_err(refused)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ComparedTask;
 use super::statistics::{Difference, deviation, mean};
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::calibration::Bin;
@@ -14,6 +15,9 @@ pub(super) const SIGNIFICANT: f64 = 0.05;
 /// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// What the runs learn.
+    #[serde(default)]
+    pub task: ComparedTask,
     /// Where the images came from.
     pub data: String,
     /// The checkpoint that every run starts from.
@@ -49,18 +53,36 @@ pub struct Row {
     pub trials: usize,
     /// The seeds that have finished.
     pub seeds: Vec<u64>,
-    /// Top-1 accuracy, a fraction.
+    /// Top-1 accuracy, a fraction; of classifiers.
     pub top1: Option<Spread>,
-    /// Negative log-likelihood after temperature scaling, nats.
+    /// Negative log-likelihood after temperature scaling, nats; of classifiers.
     pub nll: Option<Spread>,
-    /// Expected calibration error after temperature scaling.
+    /// Expected calibration error after temperature scaling; of classifiers.
     pub ece: Option<Spread>,
-    /// Top-1 minus that of the baseline, paired by seed and image; null for the baseline.
+    /// Mean intersection over union, a fraction; of segmentation, as the next three.
+    #[serde(default)]
+    pub mean_iou: Option<Spread>,
+    /// Fraction of the labelled pixels that are right.
+    #[serde(default)]
+    pub pixel_accuracy: Option<Spread>,
+    /// Mean over classes of the fraction of their pixels that are right.
+    #[serde(default)]
+    pub mean_pixel_accuracy: Option<Spread>,
+    /// Intersection over union, each class weighted by its pixels.
+    #[serde(default)]
+    pub frequency_weighted_iou: Option<Spread>,
+    /// Top-1, or mean IoU, minus that of the baseline, paired by seed and image; null for the baseline.
     pub difference: Option<Difference>,
+    /// The differences of the other figures of segmentation, by their names.
+    #[serde(default)]
+    pub other_differences: BTreeMap<String, Difference>,
     /// The p-value of the difference after Holm's correction over all rows.
     pub p_holm: Option<f64>,
     /// The 95 % t interval of the difference over two seeds or more.
     pub t_interval: Option<Interval>,
+    /// The smallest difference that these seeds could have shown: half the width of the t interval.
+    #[serde(default)]
+    pub detectable: Option<f64>,
     /// Seeds that would decide a difference that is open; null if it is not open or the number is not known.
     pub seeds_to_decide: Option<usize>,
     /// Bins of confidence after temperature scaling, over all seeds.
@@ -97,6 +119,11 @@ impl Spread {
 }
 
 impl Row {
+    /// The figure that methods are compared by: top-1, or mean IoU.
+    pub fn figure(&self) -> Option<&Spread> {
+        self.top1.as_ref().or(self.mean_iou.as_ref())
+    }
+
     /// Whether the row differs from the baseline by more than chance.
     pub fn is_decided(&self) -> bool {
         self.p_holm.is_some_and(|p| p < SIGNIFICANT)

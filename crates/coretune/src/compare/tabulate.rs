@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use super::CompareError;
 use super::entry::Entry;
-use super::measured::Measured;
+use super::measured::{Classified, Measured};
 use super::plan::{Chosen, Outcome, Plan};
-use super::statistics::{SeedsNeeded, holm, paired_difference, seed_interval, seeds_needed};
+use super::statistics::{
+    Difference, SeedsNeeded, holm, paired_difference, paired_pixel_difference, seed_interval, seeds_needed,
+};
 use super::table::{Comparison, Row, Spread};
 use super::tuning::{Choice, Point};
 use super::verdict::verdict;
 use crate::evaluate::calibration::Bin;
+use crate::evaluate::figure;
+use crate::evaluate::segmentation::PixelFigures;
 
 /// A row with the runs that it comes from.
 struct Gathered {
@@ -37,13 +41,14 @@ pub(super) fn tabulate(plan: &Plan<'_>, late: usize) -> Result<Comparison, Compa
     correct_p(&mut rows);
     let verdict = request.budgets_to_run().into_iter().map(|budget| {
         let of_budget: Vec<&Row> = rows.iter().filter(|row| row.labels_per_class == budget).collect();
-        verdict(&of_budget, &request.baseline.name)
+        verdict(&of_budget, &request.baseline.name, request.task)
     });
     Ok(Comparison {
+        task: request.task,
         data: request.layers.get("data.dir").and_then(toml::Value::as_str).unwrap_or_default().into(),
         checkpoint: request.layers.get("checkpoint.path").and_then(toml::Value::as_str).unwrap_or_default().into(),
         split: all.first().map_or("none", |measured| measured.split).into(),
-        images: all.first().map_or(0, |measured| measured.correct.len()),
+        images: all.first().map_or(0, Measured::count),
         seeds: request.seeds_to_run(),
         baseline: request.baseline.name.clone(),
         verdict: verdict.collect(),
@@ -143,9 +148,15 @@ impl Row {
             top1: None,
             nll: None,
             ece: None,
+            mean_iou: None,
+            pixel_accuracy: None,
+            mean_pixel_accuracy: None,
+            frequency_weighted_iou: None,
             difference: None,
+            other_differences: BTreeMap::new(),
             p_holm: None,
             t_interval: None,
+            detectable: None,
             seeds_to_decide: None,
             calibration: Vec::new(),
             seconds: None,
@@ -158,15 +169,23 @@ impl Row {
 
     /// Takes the figures of the finished runs.
     fn fill(&mut self, runs: &[(u64, Measured)]) {
-        let figures = |figure: fn(&Measured) -> f64| Spread::of(runs.iter().map(|(_, run)| figure(run)).collect());
+        let of_classes = |figure: fn(&Classified) -> f64| {
+            Spread::of(runs.iter().filter_map(|(_, run)| run.classified()).map(figure).collect())
+        };
+        let pixels: Vec<PixelFigures> = runs.iter().filter_map(|(_, run)| run.pixel_figures()).collect();
+        let of_pixels = |figure: PixelFigure| Spread::of(pixels.iter().map(figure).collect());
         self.seeds = runs.iter().map(|(seed, _)| *seed).collect();
-        self.top1 = figures(Measured::top1);
-        self.nll = figures(|run| run.nll);
-        self.ece = figures(Measured::ece);
-        self.seconds = figures(|run| run.seconds).map(|spread| spread.mean);
+        self.top1 = of_classes(Classified::top1);
+        self.nll = of_classes(|run| run.nll);
+        self.ece = of_classes(Classified::ece);
+        self.mean_iou = of_pixels(|figures| figures.mean_iou);
+        self.pixel_accuracy = of_pixels(|figures| figures.pixel_accuracy);
+        self.mean_pixel_accuracy = of_pixels(|figures| figures.mean_pixel_accuracy);
+        self.frequency_weighted_iou = of_pixels(|figures| figures.frequency_weighted_iou);
+        self.seconds = Spread::of(runs.iter().map(|(_, run)| run.seconds).collect()).map(|spread| spread.mean);
         self.total_seconds += runs.iter().map(|(_, run)| run.seconds).sum::<f64>();
         self.memory_bytes = runs.iter().map(|(_, run)| run.memory_bytes).max();
-        self.calibration = merged_bins(runs.iter().map(|(_, run)| &run.bins[..]));
+        self.calibration = merged_bins(runs.iter().filter_map(|(_, run)| Some(&run.classified()?.bins[..])));
     }
 }
 
@@ -196,21 +215,60 @@ fn compare_with_baseline(rows: &mut [Gathered], baseline: usize) {
         if index == baseline || pairs.is_empty() {
             continue;
         }
-        let same_images = pairs.iter().all(|(run, other)| {
-            run.correct.len() == pairs[0].0.correct.len()
-                && run.images == pairs[0].0.images
-                && other.images == run.images
-        });
-        let (method, other): (Vec<&[bool]>, Vec<&[bool]>) =
-            pairs.iter().map(|(run, other)| (&run.correct[..], &other.correct[..])).unzip();
-        if method.iter().zip(&other).any(|(a, b)| a.len() != b.len()) {
+        if pairs.iter().any(|(run, other)| run.count() != other.count()) {
             row.remarks.push("it cannot be compared: it was measured on other images than the baseline".into());
             continue;
         }
-        let difference = paired_difference(&method, &other, same_images, 0);
-        row.t_interval = seed_interval(&difference.of_seeds);
-        row.difference = Some(difference);
+        row.compare(&pairs);
     }
+}
+
+impl Row {
+    /// The differences of runs and those of the baseline with the same seeds.
+    fn compare(&mut self, pairs: &[(&Measured, &Measured)]) {
+        let first = pairs[0].0;
+        let is_first = |run: &Measured| run.images == first.images && run.count() == first.count();
+        let same_images = pairs.iter().all(|(run, other)| is_first(run) && is_first(other));
+        let difference = difference_of_classes(pairs, same_images).or_else(|| {
+            self.other_differences = OTHER_PIXEL_FIGURES
+                .into_iter()
+                .filter_map(|(name, figure)| Some((name.into(), difference_of_pixels(pairs, figure, same_images)?)))
+                .collect();
+            difference_of_pixels(pairs, |figures| figures.mean_iou, same_images)
+        });
+        self.t_interval = difference.as_ref().and_then(|difference| seed_interval(&difference.of_seeds));
+        self.detectable = self.t_interval.map(|interval| (interval.high - interval.low) / 2.0);
+        self.difference = difference;
+    }
+}
+
+/// One of the figures of E2.
+type PixelFigure = fn(&PixelFigures) -> f64;
+
+/// The figures of segmentation beside the mean IoU, by name.
+const OTHER_PIXEL_FIGURES: [(&str, PixelFigure); 3] = [
+    (figure::PIXEL_ACCURACY.name, |figures| figures.pixel_accuracy),
+    (figure::MEAN_PIXEL_ACCURACY.name, |figures| figures.mean_pixel_accuracy),
+    (figure::FREQUENCY_WEIGHTED_IOU.name, |figures| figures.frequency_weighted_iou),
+];
+
+/// The difference in top-1, if the runs are of classifiers.
+fn difference_of_classes(pairs: &[(&Measured, &Measured)], same_images: bool) -> Option<Difference> {
+    let both =
+        pairs.iter().map(|(run, other)| Some((&run.classified()?.correct[..], &other.classified()?.correct[..])));
+    let (method, other): (Vec<&[bool]>, Vec<&[bool]>) = both.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some(paired_difference(&method, &other, same_images, 0))
+}
+
+/// The difference in a figure of segmentation, if the runs are of segmentation.
+fn difference_of_pixels(
+    pairs: &[(&Measured, &Measured)],
+    figure: PixelFigure,
+    same_images: bool,
+) -> Option<Difference> {
+    let both = pairs.iter().map(|(run, other)| Some((run.pixels()?, other.pixels()?)));
+    let (method, other): (Vec<_>, Vec<_>) = both.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some(paired_pixel_difference(&method, &other, figure, same_images, 0))
 }
 
 /// Holm's correction over all rows that were compared, and how many seeds would decide those that are open.

@@ -49,7 +49,7 @@ choice! {
     ClassWeights {
         /// All alike.
         Off = "off",
-        /// Inversely to their number of training images.
+        /// Inversely to their number of training images, or pixels.
         Balanced = "balanced",
     }
 }

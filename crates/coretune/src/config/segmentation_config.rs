@@ -58,6 +58,7 @@ impl SegmentationConfig {
     /// Refuses settings that are each in range and do not go together.
     fn check(&self) -> Result<(), ConfigError> {
         self.data.check()?;
+        self.model.check()?;
         self.train.check()?;
         self.method.check_requirements(&self.to_table())?;
         let SegmentationSection { least_scale, most_scale, output_stride, .. } = self.segmentation;
@@ -83,15 +84,24 @@ impl SegmentationConfig {
             found: "split".into(),
             hint: "leave out {train.accumulation=split}".into(),
         })?;
-        let from_probe =
-            self.method.head_init == HeadInit::LinearProbe && self.segmentation.head == DenseHeadKind::Linear;
-        refuse_if(from_probe && !self.run.probe, || ConfigError::Conflict {
+        refuse_if(self.starts_from_probe() && !self.run.probe, || ConfigError::Conflict {
             first: "method.head_init".into(),
             second: "run.probe".into(),
             expected: "the probe, from which a linear head starts".into(),
             found: "probe = false".into(),
             hint: "leave out {run.probe=false}, or give {method.head_init=random}".into(),
         })
+    }
+
+    /// Whether the classifier starts from the linear probe: with a linear head, which a method without steps always has.
+    pub fn starts_from_probe(&self) -> bool {
+        self.method.head_init == HeadInit::LinearProbe && self.head() == DenseHeadKind::Linear
+    }
+
+    /// The head: the probe's for a method that makes no steps, else as given.
+    fn head(&self) -> DenseHeadKind {
+        let makes_steps = self.method.build(0.0).is_none_or(|objective| objective.needs().steps);
+        if makes_steps { self.segmentation.head } else { DenseHeadKind::Linear }
     }
 
     /// Decides what is still `auto`, and gives the input: mean and standard deviation as given, or else as in `usual`, the
@@ -120,6 +130,7 @@ impl SegmentationConfig {
             num_classes: Some(num_classes),
             ..self.model.clone()
         };
+        resolved.segmentation.head = self.head();
         resolved.segmentation.crop = Some(crop);
         resolved.data.mean = Some(input.mean);
         resolved.data.std = Some(input.std);

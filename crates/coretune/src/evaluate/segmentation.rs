@@ -149,6 +149,18 @@ pub struct PixelFigures {
 }
 
 impl PixelFigures {
+    /// The figures when image i is there `times[i]` times; `None` without a labelled pixel.
+    pub fn of_images(images: &[Vec<ClassPixels>], times: &[u64]) -> Option<Self> {
+        let mut sums = vec![ClassPixels::default(); images.first().map_or(0, Vec::len)];
+        for (classes, &times) in images.iter().zip(times).filter(|(_, times)| **times > 0) {
+            for (sum, &ClassPixels { hit, truth, predicted }) in sums.iter_mut().zip(classes) {
+                let more = ClassPixels { hit: times * hit, truth: times * truth, predicted: times * predicted };
+                *sum = sum.plus(more);
+            }
+        }
+        PixelFigures::of(&sums)
+    }
+
     fn of(classes: &[ClassPixels]) -> Option<Self> {
         let all: u64 = classes.iter().map(|class| class.truth).sum();
         let hit: u64 = classes.iter().map(|class| class.hit).sum();
@@ -281,14 +293,7 @@ fn check_labelled(images: &[Vec<ClassPixels>]) -> Result<(), EvaluateError> {
 
 /// The mean IoU when image i is there `times[i]` times; 0 if no labelled pixel is.
 fn resampled_mean_iou(images: &[Vec<ClassPixels>], times: &[u64]) -> f64 {
-    let mut sums = vec![ClassPixels::default(); images.first().map_or(0, Vec::len)];
-    for (classes, &times) in images.iter().zip(times).filter(|(_, times)| **times > 0) {
-        for (sum, &ClassPixels { hit, truth, predicted }) in sums.iter_mut().zip(classes) {
-            let more = ClassPixels { hit: times * hit, truth: times * truth, predicted: times * predicted };
-            *sum = sum.plus(more);
-        }
-    }
-    PixelFigures::of(&sums).map_or(0.0, |figures| figures.mean_iou)
+    PixelFigures::of_images(images, times).map_or(0.0, |figures| figures.mean_iou)
 }
 
 /// The summed cross-entropy of the labelled pixels of one image; nats.

@@ -10,7 +10,7 @@ impl Task {
     pub fn class_weights(&self) -> Option<Vec<f64>> {
         match self.config.train.class_weights {
             ClassWeights::Off => None,
-            ClassWeights::Balanced => Some(balanced(&self.splits.budget_counts())),
+            ClassWeights::Balanced => Some(balanced(self.splits.budget_counts().into_iter().map(|count| count as u64))),
         }
     }
 
@@ -21,11 +21,11 @@ impl Task {
     }
 }
 
-/// w_c = n / (C n_c) for n labelled images, n_c of them of class c, scaled so that the mean over the C classes is 1. A
-/// class without images has the weight 0 and is not one of the C.
-fn balanced(counts: &[usize]) -> Vec<f64> {
-    let inverse: Vec<f64> = counts.iter().map(|&count| if count == 0 { 0.0 } else { 1.0 / count as f64 }).collect();
-    let classes = counts.iter().filter(|&&count| count > 0).count() as f64;
+/// w_c = n / (C n_c) for n labelled images or pixels, n_c of them of class c, scaled so that the mean over the C classes is
+/// 1. A class without any has the weight 0 and is not one of the C.
+pub(crate) fn balanced(counts: impl Iterator<Item = u64>) -> Vec<f64> {
+    let inverse: Vec<f64> = counts.map(|count| if count == 0 { 0.0 } else { 1.0 / count as f64 }).collect();
+    let classes = inverse.iter().filter(|&&inverse| inverse > 0.0).count() as f64;
     let sum: f64 = inverse.iter().sum();
     inverse.iter().map(|weight| weight * classes / sum).collect()
 }
@@ -42,7 +42,7 @@ mod tests {
             (vec![1, 0, 3], vec![1.5, 0.0, 0.5]),
             (vec![100, 50, 25, 25], vec![4.0 / 11.0, 8.0 / 11.0, 16.0 / 11.0, 16.0 / 11.0]),
         ] {
-            let weights = balanced(&counts);
+            let weights = balanced(counts.iter().copied());
             for (found, wanted) in weights.iter().zip(&expected) {
                 assert!((found - wanted).abs() < 1e-12, "{counts:?}: {weights:?}");
             }
@@ -55,7 +55,7 @@ mod tests {
         let counts = [3, 8, 13];
         let (n, classes) = (24.0, 3.0);
         let formula: Vec<f64> = counts.iter().map(|&count| n / (classes * count as f64)).collect();
-        let weights = balanced(&counts);
+        let weights = balanced(counts.iter().copied());
         assert!((weights[0] / weights[2] - formula[0] / formula[2]).abs() < 1e-12);
         assert!((weights.iter().sum::<f64>() - 3.0).abs() < 1e-12);
     }

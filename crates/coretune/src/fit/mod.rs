@@ -4,7 +4,7 @@
 //! opens images and checkpoint, [`Task::probe`] measures the frozen checkpoint, [`Preparation::train`] trains, evaluates and
 //! writes the run folder. [`evaluate_run`] evaluates a run later.
 
-mod class_weights;
+pub(crate) mod class_weights;
 mod classifier_start;
 mod estimate;
 mod evaluation;

@@ -13,7 +13,9 @@ mod triplet;
 
 pub use class_contrast::class_contrast;
 pub use contrastive::{InstanceDiscrimination, info_nce, nt_xent};
-pub use dense_cross_entropy::{IGNORED, dense_cross_entropy, labelled_pixels};
+pub use dense_cross_entropy::{
+    IGNORED, dense_cross_entropy, labelled_pixels, pixel_weight, weighted_dense_cross_entropy,
+};
 pub use feature_map_distance::feature_map_distance;
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
 pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what the run folder has recorded | `records` |
 //! | what needs model and images: figures, features before and after | `measurements` |
+//! | the same of a run that segments images, with examples | `segmentation_measurements` |
 //! | features in two dimensions | `embedding` |
 //! | which images to show, and their thumbnails | `gallery`, `thumbnail` |
 //! | figures as SVG | `charts` |
@@ -22,6 +23,7 @@ mod measurements;
 mod page;
 mod records;
 mod run;
+mod segmentation_measurements;
 mod source;
 mod thumbnail;
 
@@ -32,12 +34,14 @@ pub use run::Missing;
 pub use source::Source;
 
 use crate::compare::Comparison;
+use crate::config::SegmentationConfig;
 use crate::files::{self, PartialFile};
-use crate::run_folder::{PretrainSummary, Summary};
+use crate::run_folder::{PretrainSummary, SegmentationSummary, Summary};
 use crate::train::Observer;
 use measurements::Measurements;
 use records::Records;
-use run::Run;
+use run::{Run, SegmentationRun};
+use segmentation_measurements::SegmentationMeasurements;
 
 /// Name of the page in a run folder.
 pub const PAGE: &str = "report.html";
@@ -65,6 +69,26 @@ pub fn report(sources: &[Source], observer: &mut Observer<'_>) -> Result<Report,
     let runs: Vec<Run> = sources.iter().zip(records::read_all(&folders)?).map(measured).collect();
     let missing = runs.iter().flat_map(Run::missing).collect();
     Ok(Report { html: page::page(&runs)?, missing })
+}
+
+/// The page about these runs that segment images; several are shown side by side.
+///
+/// # Errors
+/// As [`report`].
+pub fn segmentation_report(
+    sources: &[Source<SegmentationConfig>],
+    observer: &mut Observer<'_>,
+) -> Result<Report, ReportError> {
+    let folders: Vec<&Path> = sources.iter().map(|source| source.folder.as_path()).collect();
+    let records = records::read_all::<SegmentationSummary>(&folders)?;
+    let measured = |(source, records)| SegmentationRun {
+        measurements: SegmentationMeasurements::of(source, observer),
+        seed: source.config.train.seed,
+        records,
+    };
+    let runs: Vec<SegmentationRun> = sources.iter().zip(records).map(measured).collect();
+    let missing = runs.iter().flat_map(SegmentationRun::missing).collect();
+    Ok(Report { html: page::segmentation_page(&runs)?, missing })
 }
 
 /// The page about these pre-training runs, as HTML; several are shown side by side.

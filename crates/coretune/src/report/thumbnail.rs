@@ -15,8 +15,20 @@ const SMALL: u32 = 48;
 
 const JPEG_QUALITY: u8 = 85;
 
+/// Longest side of a picture that shows pixels, pixels.
+const PICTURE: u32 = 320;
+
 /// The image as a `data:` URI: PNG if it is small, else JPEG of at most [`SIDE`] pixels.
 pub(super) fn data_uri(image: RgbImage) -> Result<String, image::ImageError> {
+    encoded(image, SIDE)
+}
+
+/// The image as a `data:` URI: PNG if it is small, else JPEG of at most [`PICTURE`] pixels.
+pub(super) fn picture_uri(image: RgbImage) -> Result<String, image::ImageError> {
+    encoded(image, PICTURE)
+}
+
+fn encoded(image: RgbImage, side: u32) -> Result<String, image::ImageError> {
     let small = image.width().max(image.height()) <= SMALL;
     let mut bytes = Cursor::new(Vec::new());
     let kind = if small {
@@ -24,7 +36,7 @@ pub(super) fn data_uri(image: RgbImage) -> Result<String, image::ImageError> {
         "png"
     } else {
         let image = DynamicImage::from(image);
-        let image = if image.width().max(image.height()) > SIDE { image.thumbnail(SIDE, SIDE) } else { image };
+        let image = if image.width().max(image.height()) > side { image.thumbnail(side, side) } else { image };
         JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(&image.into_rgb8())?;
         "jpeg"
     };

@@ -7,18 +7,19 @@ use serde::de::DeserializeOwned;
 
 use super::error::{NO_CONFIG, RunFolderError};
 use super::names::{
-    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PREDICTIONS, PROVENANCE, SKIPPED, SUMMARY, TABLE,
+    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PIXELS, PREDICTIONS, PROVENANCE, SKIPPED, SUMMARY, TABLE,
     holds_run,
 };
 use super::{
-    ChangeRecord, MetricsRecord, PredictionRecord, Provenance, Recording, RunSummary, derived, metrics, predictions,
-    tensorboard,
+    ChangeRecord, MetricsRecord, PixelRecord, PredictionRecord, Provenance, Recording, RunSummary, derived, metrics,
+    predictions, tensorboard,
 };
 use crate::files::{self, PARTIAL};
 use crate::settings::RunKind;
 
 const CHANGES_ARE: &str = "list of changed settings";
 const METRICS_ARE: &str = "list of metrics";
+const PIXELS_ARE: &str = "list of pixels by class";
 const PREDICTIONS_ARE: &str = "list of predictions";
 const PROVENANCE_IS: &str = "provenance of a run";
 /// What an average of runs was made of.
@@ -336,6 +337,20 @@ impl RunFolder {
     pub fn predictions(&self) -> Result<Option<Vec<PredictionRecord>>, RunFolderError> {
         let Some(text) = self.read(PREDICTIONS)? else { return Ok(None) };
         predictions::from_csv(&text).map(Some).map_err(|found| self.content(PREDICTIONS, PREDICTIONS_ARE, found))
+    }
+
+    /// Saves the pixels of each class of the images that were evaluated.
+    pub fn write_pixels(&self, records: &[PixelRecord]) -> Result<(), RunFolderError> {
+        self.write(PIXELS, &predictions::to_csv(records))
+    }
+
+    /// The pixels of each class of the images that were evaluated; none when the run has not recorded them.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] when a line is not such a record.
+    pub fn pixels(&self) -> Result<Option<Vec<PixelRecord>>, RunFolderError> {
+        let Some(text) = self.read(PIXELS)? else { return Ok(None) };
+        predictions::from_csv(&text).map(Some).map_err(|found| self.content(PIXELS, PIXELS_ARE, found))
     }
 
     /// Saves the summary: from then on the run is finished.

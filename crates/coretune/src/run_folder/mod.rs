@@ -10,6 +10,7 @@
 //! | `log.txt` | what was said to the user | appended to, a line at a time |
 //! | `checkpoints/{last,best}.safetensors` | weights and state | by the trainer |
 //! | `predictions.csv` | a [`PredictionRecord`] per image of validation and test, of fine-tuning | at the end |
+//! | `pixels.csv` | a [`PixelRecord`] per class of each image that was evaluated last, of segmentation | at the end |
 //! | `summary.json` | the [`Summary`] | at the end |
 //! | `metrics.csv`, `events.out.tfevents.coretune` | `metrics.jsonl` in other forms | by [`RunFolder::derive`] |
 //!
@@ -22,6 +23,7 @@ mod error;
 mod folder;
 mod metrics;
 mod names;
+mod pixels;
 mod predictions;
 mod provenance;
 mod summary;
@@ -32,6 +34,7 @@ pub(crate) use derived::fields;
 pub use error::RunFolderError;
 pub use folder::RunFolder;
 pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
+pub use pixels::PixelRecord;
 pub use predictions::PredictionRecord;
 pub use provenance::{MachineRecord, Provenance};
 pub use summary::{PairedDifference, PretrainSummary, RunSummary, SegmentationSummary, Summary};

@@ -8,6 +8,7 @@ pub(super) const CONFIG: &str = "config.toml";
 pub(super) const LOCK: &str = ".lock";
 pub(super) const LOG: &str = "log.txt";
 pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const PIXELS: &str = "pixels.csv";
 pub(super) const PREDICTIONS: &str = "predictions.csv";
 pub(super) const PROVENANCE: &str = "provenance.json";
 pub(super) const SKIPPED: &str = "skipped.txt";

@@ -1,5 +1,6 @@
 //! `predictions.csv`: what the model of the best epoch says of every image that it was chosen with or tested on.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A line of `predictions.csv`. Probabilities are those after temperature scaling.
@@ -26,8 +27,8 @@ impl PredictionRecord {
     }
 }
 
-/// The records as CSV.
-pub(super) fn to_csv(records: &[PredictionRecord]) -> Vec<u8> {
+/// Records as CSV.
+pub(super) fn to_csv(records: &[impl Serialize]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
         writer.serialize(record).expect("memory takes every row");
@@ -36,7 +37,7 @@ pub(super) fn to_csv(records: &[PredictionRecord]) -> Vec<u8> {
 }
 
 /// The records of a file; an error says what is wrong with it.
-pub(super) fn from_csv(text: &str) -> Result<Vec<PredictionRecord>, String> {
+pub(super) fn from_csv<R: DeserializeOwned>(text: &str) -> Result<Vec<R>, String> {
     let records = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
     records.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }

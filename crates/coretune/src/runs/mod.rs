@@ -46,4 +46,4 @@ pub use provenance::compare_provenance;
 pub(crate) use provenance::{provenance, versions};
 pub use repeat::repeat;
 pub use resume::{Changes, Resumed, folder_of, is_begun, resume};
-pub(crate) use starting_point::{ReadHead, StartingPoint};
+pub(crate) use starting_point::{ReadHead, StartingPoint, freeze};

@@ -60,10 +60,15 @@ impl StartingPoint {
         let mut backbone = Backbone::new(&architecture, seed, machine.device)?;
         backbone.check_trainable()?;
         backbone.set_precision(machine.precision);
-        let report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
+        let mut report = load_backbone(&checkpoint, &recognised, backbone.parameters(), &allowed)?;
+        let mut notes: Vec<String> = taken_from_folder(&from.path, checkpoint.path()).into_iter().collect();
+        if from.random_weights {
+            backbone.copy_from(&Backbone::new(&architecture, seed, machine.device)?)?;
+            report.coverage = 0.0;
+            notes.push("the run starts from random weights: the checkpoint only names the network".into());
+        }
         freeze(&mut backbone, model)?;
         let input = input(&checkpoint, &architecture)?;
-        let mut notes: Vec<String> = taken_from_folder(&from.path, checkpoint.path()).into_iter().collect();
         let projector = match head {
             ReadHead::No => None,
             ReadHead::Required => Some(load_projector(&checkpoint, &recognised)?),
@@ -111,7 +116,8 @@ fn names_of(backbone: &Backbone) -> Vec<String> {
     backbone.stage_names().into_iter().map(String::from).collect()
 }
 
-fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError> {
+/// Freezes what the configuration does not train of a backbone.
+pub(crate) fn freeze(backbone: &mut Backbone, model: &ModelSection) -> Result<(), RunError> {
     backbone.freeze_stages(model.frozen_stages as usize)?;
     let stages = backbone.stage_names().len();
     match model.trained() {

@@ -54,8 +54,8 @@ impl SegmentationPreparation {
     pub(super) fn make_few_steps(self) -> Result<Estimate, RunError> {
         let SegmentationPreparation { task, network, objective, .. } = self;
         let images = task.training_images()?;
-        let epochs = task.config.train.epochs as u64;
-        let steps = epochs * images.steps_per_epoch()?;
+        let epochs = task.epochs();
+        let steps = epochs * task.steps_per_epoch()?;
         let mut learner = task.learner(network, objective, None)?;
         let parameters = learner.parameters().weight_count();
         let image_seconds = seconds_per_image(&images, |batch: &Batch| {

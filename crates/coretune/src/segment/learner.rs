@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use super::evaluation::SegmentationEvaluator;
-use super::pixel_rows::PixelRows;
+use super::pixel_rows::{PixelRows, PixelWeights};
 use crate::data::{Batch, Split};
-use crate::engine::World;
+use crate::engine::{EngineError, World};
 use crate::evaluate::{Measure, figure, finite_figures};
 use crate::figures::{EpochFigures, Figures, Selection};
 use crate::losses::labelled_pixels;
@@ -43,6 +43,8 @@ pub struct Segmentation {
     pub seed: u64,
     /// K: the most positions of a class in an image that become rows.
     pub per_class: usize,
+    /// Weight of each class in the cross-entropy of the pixels, if they are weighted.
+    pub class_weights: Option<PixelWeights>,
     /// Label smoothing of the cross-entropy of the pixels.
     pub label_smoothing: f64,
     /// The images that choose the best epoch.
@@ -68,6 +70,9 @@ impl Learner for Segmentation {
         let masks = batch.masks.as_ref().ok_or(ModelError::MissingHead { layer: "masks" })?;
         let (labelled, pixels) = (labelled_pixels(masks)?, masks.numel());
         let draw = (self.seed, number);
+        let of_step =
+            |weights: &PixelWeights| Ok::<_, EngineError>((weights.tensor.shallow_clone(), weights.of(masks)?));
+        let weights = self.class_weights.as_ref().map(of_step).transpose()?;
         let rows = PixelRows {
             network: &self.network,
             batch,
@@ -76,6 +81,7 @@ impl Learner for Segmentation {
             draw,
             per_class: self.per_class,
             label_smoothing: self.label_smoothing,
+            weights,
             sampled: RefCell::default(),
         };
         let input = StepInput {

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::data::Batch;
-use crate::engine::guard;
-use crate::losses::dense_cross_entropy;
+use crate::engine::{EngineError, guard};
+use crate::losses::{dense_cross_entropy, pixel_weight, weighted_dense_cross_entropy};
 use crate::mining::{MapLabels, PixelDraws, SampledPixels, sample_pixels};
 use crate::models::{DenseOutput, DropoutDraws, Mode, ModelError, Segmenter, upsample};
 use crate::objectives::figure;
@@ -32,8 +32,33 @@ pub struct PixelRows<'a> {
     pub per_class: usize,
     /// Label smoothing of the cross-entropy, 0 to below 1.
     pub label_smoothing: f64,
+    /// Weight of each class in the cross-entropy of the pixels, if they are weighted, and the weight of all labelled pixels
+    /// of the step.
+    pub weights: Option<(Tensor, f64)>,
     /// The classes of the rows that were sampled.
     pub sampled: RefCell<Vec<i64>>,
+}
+
+/// Weight of each class in the cross-entropy of the pixels.
+#[derive(Debug)]
+pub struct PixelWeights {
+    /// In the order of the classes.
+    pub of_classes: Vec<f64>,
+    /// The same on the device of the network.
+    pub tensor: Tensor,
+}
+
+impl PixelWeights {
+    /// These weights on this device.
+    pub fn new(of_classes: Vec<f64>, device: Device) -> Self {
+        let tensor = Tensor::from_slice(&of_classes).to_kind(Kind::Float).to_device(device);
+        PixelWeights { of_classes, tensor }
+    }
+
+    /// The weight of all labelled pixels of masks.
+    pub(super) fn of(&self, masks: &Tensor) -> Result<f64, EngineError> {
+        pixel_weight(masks, &self.of_classes)
+    }
 }
 
 impl RowSource for PixelRows<'_> {
@@ -101,7 +126,12 @@ impl PixelRows<'_> {
         let masks = of_part(self.masks, part);
         let size = masks.size();
         let logits = upsample(&logits.to_kind(Kind::Float), [size[1], size[2]])?;
-        Ok(dense_cross_entropy(&logits, &masks, self.labelled, self.label_smoothing)?)
+        Ok(match &self.weights {
+            None => dense_cross_entropy(&logits, &masks, self.labelled, self.label_smoothing)?,
+            Some((weights, of_step)) => {
+                weighted_dense_cross_entropy(&logits, &masks, (weights, *of_step), self.label_smoothing)?
+            }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::models::{
     Architecture, Backbone, DenseHeadKind, Network, Normalisation, ProjectionHead, Segmenter, SegmenterHeads,
 };
 use crate::objectives::{Needs, Objective};
-use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
+use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, freeze, training_plan};
 use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages};
 
 /// Width of the hidden layer of the projection head on rows of a map.
@@ -38,6 +38,10 @@ pub struct SegmentationTask {
     pub report: LoadReport,
     /// BLAKE3 of the checkpoint's bytes.
     pub checkpoint_hash: String,
+    /// Whether the method makes steps; if not, the network is the probe.
+    pub trains: bool,
+    /// The smaller side of the first training image, pixels.
+    pub smaller_side: u32,
     /// Where it runs.
     pub device: Device,
     /// Number format of the convolutions.
@@ -83,7 +87,8 @@ impl SegmentationPreparation {
         let start = StartingPoint::load(&config.checkpoint, from, ReadHead::No, &machine)?;
 
         let first = first_readable(&Splits::choose(&dataset, &config.data, config.train.seed)?.train)?;
-        let of_data = (dataset.classes.len() as i64, first.width().min(first.height()));
+        let smaller_side = first.width().min(first.height());
+        let of_data = (dataset.classes.len() as i64, smaller_side);
         let (mut config, input) = config.resolve(&start.architecture, &start.input, of_data);
         machine.record(&mut config.run);
         config.data.bit_depth_range = Some(dataset.bit_depth());
@@ -100,6 +105,8 @@ impl SegmentationPreparation {
             architecture: start.architecture,
             report: start.report,
             checkpoint_hash: start.hash,
+            trains: objective.needs().steps,
+            smaller_side,
             device: machine.device,
             precision: machine.precision,
             stop: options.stop,
@@ -130,14 +137,13 @@ fn check_masks(dataset: &Dataset, config: &SegmentationConfig) -> Result<(), Run
 }
 
 /// Refuses a method that reads more than rows and labels.
-fn check_method(objective: &dyn Objective) -> Result<(), RunError> {
+pub(crate) fn check_method(objective: &dyn Objective) -> Result<(), RunError> {
     let needs = objective.needs();
     let reads = [
         (needs.stage_maps, "the maps of each stage"),
         (needs.views > 1, "several views of each image"),
         (needs.preparation > 0, "whole images before the first step"),
         (needs.probe, "the linear probe of whole images"),
-        (!needs.steps, "the linear probe of whole images"),
         (!needs.divisible, "whole images"),
     ];
     match reads.iter().find(|(reads, _)| *reads) {
@@ -171,7 +177,7 @@ impl SegmentationTask {
         backbone.check_trainable()?;
         backbone.set_precision(self.precision);
         backbone.copy_from(start)?;
-        backbone.freeze_stages(model.frozen_stages as usize)?;
+        freeze(&mut backbone, model)?;
         let (classes, dropout) = (self.classes.len() as i64, self.config.segmentation.dropout);
         let heads = SegmenterHeads { kind, classes, auxiliary, dropout };
         let mut network = Segmenter::new(backbone, &heads, self.normalisation(), seed)?;
@@ -186,12 +192,17 @@ impl SegmentationTask {
         Normalisation { mean: self.input.mean, std: self.input.std }
     }
 
-    /// Steps that an epoch has; refuses a batch that the training images do not fill.
+    /// Passes over the training images; 0 for a method that trains nothing.
+    pub fn epochs(&self) -> u64 {
+        if self.trains { self.config.train.epochs as u64 } else { 0 }
+    }
+
+    /// Steps that an epoch has; refuses a batch that the training images do not fill. 0 for a method that trains nothing.
     ///
     /// # Errors
     /// [`crate::train::TrainError::BatchTooLarge`].
     pub fn steps_per_epoch(&self) -> Result<u64, RunError> {
-        Ok(self.training_images()?.steps_per_epoch()?)
+        if self.trains { Ok(self.training_images()?.steps_per_epoch()?) } else { Ok(0) }
     }
 
     /// Steps that train the heads alone: a fifth of the run, where the head does not start from the probe.
@@ -202,7 +213,7 @@ impl SegmentationTask {
         if !is_asked || config.segmentation.head == DenseHeadKind::Linear {
             return Ok(0);
         }
-        let steps = config.train.epochs as u64 * self.steps_per_epoch()?;
+        let steps = self.epochs() * self.steps_per_epoch()?;
         Ok((FRACTION * steps as f64).round() as u64)
     }
 

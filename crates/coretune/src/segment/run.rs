@@ -1,16 +1,18 @@
 //! Trains, evaluates, and writes everything into the run folder.
 
-use super::{PixelProbe, Segmentation, SegmentationEvaluator, SegmentationPreparation, SegmentationTask};
-use crate::config::HeadInit;
+use super::pixel_records::pixel_records;
+use super::{PixelProbe, PixelWeights, Segmentation, SegmentationEvaluator, SegmentationPreparation, SegmentationTask};
+use crate::config::{ClassWeights, HeadInit};
 use crate::engine::{World, peak_rss_bytes};
 use crate::evaluate::segmentation::{SegmentationMeasure, mean_iou_interval, paired_mean_iou};
 use crate::evaluate::{Measure, figure};
 use crate::figures::{EpochFigures, Selection};
+use crate::fit::class_weights::balanced;
 use crate::models::{DenseHeadKind, PixelViews, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
 use crate::runs::{RunError, training_plan, versions};
-use crate::train::{Event, Frozen, Observer, Outcome, TrainError, Trainer, load_segmenter};
+use crate::train::{Event, Frozen, Observer, Outcome, Plan, TrainError, Trainer, load_segmenter};
 
 /// A finished run.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl SegmentationPreparation {
         let measured = task.evaluator(task.views())?.measure(&best, images)?;
         let summary = task.summary(&outcome, &measured, probe, wall_seconds)?;
         folder.derive()?;
+        folder.write_pixels(&pixel_records(split, images, measured.images()))?;
         folder.write_summary(&summary)?;
         Ok(SegmentationFinished { summary, split, images: images.len(), measured })
     }
@@ -85,7 +88,7 @@ impl SegmentationTask {
     ) -> Result<Trainer<'a, Segmentation>, RunError> {
         let images = self.training_images()?;
         let schedule = training_plan::schedule(&self.config.train, self.steps_per_epoch()?);
-        let plan = training_plan::plan(&self.config.train, &self.config.run);
+        let plan = Plan { epochs: self.epochs(), ..training_plan::plan(&self.config.train, &self.config.run) };
         let learner = self.learner(network, objective, probe)?;
         Ok(Trainer::new(learner, images, (schedule, plan), folder, self.stop.clone()))
     }
@@ -100,7 +103,7 @@ impl SegmentationTask {
         let (train, model) = (&self.config.train, &self.config.model);
         self.start_head(&network, probe)?;
         objective.needs().check(&network)?;
-        let steps = train.epochs as u64 * self.steps_per_epoch()?;
+        let steps = self.epochs() * self.steps_per_epoch()?;
         objective.begin(&Start { network: &network, seed: train.seed, steps, probe: None })?;
         Ok(Segmentation {
             description: self.description(&network),
@@ -113,6 +116,7 @@ impl SegmentationTask {
             seed: train.seed,
             per_class: self.config.segmentation.pixels_per_class,
             label_smoothing: train.label_smoothing,
+            class_weights: self.class_weights()?.map(|weights| PixelWeights::new(weights, self.device)),
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator(self.views().of_image())?,
             world: World::Alone,
@@ -120,6 +124,18 @@ impl SegmentationTask {
             network,
             objective,
         })
+    }
+
+    /// The weight of each class in the cross-entropy of the pixels, from the pixels of the training masks; `None` when all
+    /// are alike.
+    ///
+    /// # Errors
+    /// What is wrong with a mask.
+    pub fn class_weights(&self) -> Result<Option<Vec<f64>>, RunError> {
+        match (self.config.train.class_weights, self.splits.train.masks()) {
+            (ClassWeights::Balanced, Some(masks)) => Ok(Some(balanced(masks.class_pixels()?.into_iter()))),
+            _ => Ok(None),
+        }
     }
 
     /// A linear head starts from the probe, if the configuration says so (B11); every other one as the seed draws it.

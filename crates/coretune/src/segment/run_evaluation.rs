@@ -7,12 +7,14 @@ use serde::Serialize;
 use super::SegmentationEvaluator;
 use crate::config::SegmentationConfig;
 use crate::data::check::Problem;
-use crate::data::{Dataset, Role};
+use crate::data::{Dataset, Role, Split};
 use crate::engine::Stop;
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::segmentation::{ClassPixels, PixelFigures, SegmentationMeasure, mean_iou_interval};
 use crate::evaluate::{EvaluateError, Measure, figure};
+use crate::figures::Figures;
 use crate::fit::split_of;
+use crate::models::Segmenter;
 use crate::run_folder::RunFolder;
 use crate::runs::{Machine, RunError};
 use crate::train::{Event, Observer, load_segmenter, unfinished};
@@ -52,18 +54,41 @@ pub struct ClassEvaluation {
     pub pixels: u64,
 }
 
-/// Evaluates the best checkpoint of a run on every image of a split, each at its own size.
+/// The network of a run's best epoch, and what it gives for a split.
+#[derive(Debug)]
+pub struct SegmentationOutputs {
+    /// The network.
+    pub network: Segmenter,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// The split that was evaluated.
+    pub role: Role,
+    /// Its images.
+    pub images: Split,
+    /// The pixels of each of them.
+    pub measured: SegmentationMeasure,
+}
+
+impl SegmentationOutputs {
+    /// The figures of E2, by name.
+    pub fn figures(&self) -> Figures {
+        self.measured.figures()
+    }
+}
+
+/// Evaluates the best checkpoint of a run on every image of a split, each at its own size; without a role, on the test
+/// split, or the validation split if there is none.
 ///
 /// `config` is the run's own with the user's changes; the data must have the classes of the run.
 ///
 /// # Errors
 /// What is wrong with the run, the machine or the data.
-pub fn evaluate_segmentation(
+pub fn segmentation_outputs(
     run: &Path,
     config: &SegmentationConfig,
-    role: Role,
+    role: Option<Role>,
     observer: &mut Observer<'_>,
-) -> Result<SegmentationEvaluation, RunError> {
+) -> Result<SegmentationOutputs, RunError> {
     let folder = RunFolder::open(run)?;
     let machine = Machine::choose(&config.run)?;
     let (mut network, description) = load_segmenter(&folder.best_segmenter()?, machine.device)?;
@@ -75,15 +100,30 @@ pub fn evaluate_segmentation(
     if !dataset.has_masks() {
         return Err(RunError::NoMasks { path: config.data.dir.clone() });
     }
+    let role = role.unwrap_or(if dataset.test.is_some() { Role::Test } else { Role::Validation });
     let dataset = dataset.with_classes(description.classes[..].into())?;
-    let (split, report) = split_of(&dataset, role, &config.data, config.train.seed)?;
+    let (images, report) = split_of(&dataset, role, &config.data, config.train.seed)?;
     for finding in report.findings.iter().filter(|finding| finding.problem == Problem::Unreadable) {
         observer(&Event::Note(finding.to_string()));
     }
     observer(&Event::Stage("evaluation"));
     let evaluator = SegmentationEvaluator::new(config.views(), config.workers(), Stop::default())?;
-    let measured = evaluator.measure(&network, &split)?;
-    of_measure(run, role, &description.classes, &measured, config.train.seed)
+    let measured = evaluator.measure(&network, &images)?;
+    Ok(SegmentationOutputs { network, classes: description.classes, role, images, measured })
+}
+
+/// The figures of a run on every image of a split: see [`segmentation_outputs`].
+///
+/// # Errors
+/// As [`segmentation_outputs`].
+pub fn evaluate_segmentation(
+    run: &Path,
+    config: &SegmentationConfig,
+    role: Role,
+    observer: &mut Observer<'_>,
+) -> Result<SegmentationEvaluation, RunError> {
+    let outputs = segmentation_outputs(run, config, Some(role), observer)?;
+    of_measure(run, role, &outputs.classes, &outputs.measured, config.train.seed)
 }
 
 fn of_measure(

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use coretune::compare::{Axis, CompareError, Comparison, Entry, Event, Order, Request, Tuning, compare};
-use coretune::config::{Configuration, Layers};
+use coretune::compare::{Axis, CompareError, ComparedTask, Comparison, Entry, Event, Order, Request, Tuning, compare};
+use coretune::config::Layers;
 use coretune::engine::Stop;
 use coretune::run_folder::{PredictionRecord, RunFolder, Summary};
 use coretune_testing::SmallWorld;
@@ -22,6 +22,7 @@ fn request(world: &SmallWorld, entries: &[&str], axes: &[&str], trials: usize) -
     ];
     let entry = |text: &str| Entry::parse(text).unwrap();
     Request {
+        task: ComparedTask::Classification,
         layers: own.iter().fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap()),
         entries: entries.iter().map(|text| entry(text)).collect(),
         baseline: entry("cross-entropy"),
@@ -43,7 +44,7 @@ fn make_up(order: &Order<'_>, figure: &Figure) {
     let config = &order.run.config;
     let table = config.to_table();
     let eta = table["method"].get("eta").and_then(toml::Value::as_float).unwrap_or_default();
-    let (nll, right) = figure(config.method.word(), config.train.lr, eta);
+    let (nll, right) = figure(config.method().word(), config.train().lr, eta);
     let folder = RunFolder::create(order.folder).unwrap();
     folder.write_config(&config.to_toml()).unwrap();
     let record = |split: &str, index: usize, is_right: bool| PredictionRecord {
@@ -57,7 +58,7 @@ fn make_up(order: &Order<'_>, figure: &Figure) {
     let test = (0..100).map(|index| record("test", index, index < right));
     folder.write_predictions(&[record("validation", 0, true)].into_iter().chain(test).collect::<Vec<_>>()).unwrap();
     let summary = serde_json::json!({
-        "method": config.method.word(), "model": "resnet18", "data": "", "seed": config.train.seed, "epochs": 1, "steps": 1,
+        "method": config.method().word(), "model": "resnet18", "data": "", "seed": config.train().seed, "epochs": 1, "steps": 1,
         "best": { "epoch": 1 }, "test": null, "probe": null, "temperature": 1.0, "images_per_second": 1.0,
         "wall_seconds": 100.0, "peak_rss_bytes": 1, "coverage": 1.0, "versions": {},
     });
@@ -121,7 +122,7 @@ fn a_choice_at_the_edge_of_the_grid_is_reported_and_failed_trials_are_not_chosen
     let world = SmallWorld::new(4, 2);
     let request = request(&world, &["cross-entropy"], &["lr=0.01,0.1,1"], 3);
     let carry_out = |order: &Order<'_>| {
-        if order.run.config.train.lr > 0.5 {
+        if order.run.config.train().lr > 0.5 {
             return Err("the loss is NaN at step 3".to_string());
         }
         make_up(order, &|_, lr, _| (1.0 / lr, 50));

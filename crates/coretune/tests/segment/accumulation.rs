@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
 use coretune::data::Batch;
-use coretune::losses::{Focus, labelled_pixels};
+use coretune::losses::{Focus, labelled_pixels, pixel_weight};
 use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads, Stem,
@@ -40,6 +40,17 @@ fn gradients_of(
     batch: &Batch,
     accumulation: Accumulation,
 ) -> (Vec<Tensor>, f64) {
+    weighted_gradients_of(network, objective, batch, accumulation, |_| None)
+}
+
+/// With weights of the classes in the cross-entropy of the pixels, from the masks of the step.
+fn weighted_gradients_of(
+    network: &Segmenter,
+    objective: &mut dyn Objective,
+    batch: &Batch,
+    accumulation: Accumulation,
+    weights: impl Fn(&Tensor) -> Option<(Tensor, f64)>,
+) -> (Vec<Tensor>, f64) {
     let masks = batch.masks.as_ref().unwrap();
     let rows = PixelRows {
         network,
@@ -49,6 +60,7 @@ fn gradients_of(
         draw: (9, 4),
         per_class: 4,
         label_smoothing: 0.1,
+        weights: weights(masks),
         sampled: RefCell::default(),
     };
     let parameters = network.tensors("");
@@ -100,6 +112,24 @@ fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
                 assert!((loss - same).abs() < 1e-5, "{loss} {same}");
             }
         }
+    }
+}
+
+#[test]
+fn in_parts_the_gradient_is_that_of_the_whole_with_class_weights_too() {
+    let (batch, network) = (batch(true), network(DenseHeadKind::Fcn));
+    let of_classes = [0.2, 0.7, 2.1];
+    let weights = |masks: &Tensor| {
+        let tensor = Tensor::from_slice(&of_classes).to_kind(Kind::Float);
+        Some((tensor, pixel_weight(masks, &of_classes).unwrap()))
+    };
+    for mut objective in objectives() {
+        let mut of = |accumulation| weighted_gradients_of(&network, &mut *objective, &batch, accumulation, weights);
+        let (whole, loss) = of(Accumulation::Whole);
+        let (exact, same) = of(Accumulation::Exact { part: 4 });
+        assert!(largest_difference(&whole, &exact) <= 2e-4 && (loss - same).abs() < 1e-5, "{loss} {same}");
+        let (unweighted, _) = gradients_of(&network, &mut *objective, &batch, Accumulation::Whole);
+        assert!(largest_difference(&whole, &unweighted) > 1e-2, "the weights change the gradient");
     }
 }
 

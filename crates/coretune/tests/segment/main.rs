@@ -5,6 +5,7 @@ mod learning;
 mod probe;
 mod refusals;
 mod resume;
+mod settings;
 
 use std::fs;
 use std::path::Path;

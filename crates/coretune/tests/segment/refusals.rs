@@ -4,9 +4,7 @@ use coretune_testing::SmallWorld;
 #[test]
 fn methods_that_read_more_than_rows_and_labels_are_refused() {
     let world = SmallWorld::with_masks(4);
-    for (method, reads) in
-        [("delta", "the maps of each stage"), ("bi-tuning", "several views"), ("linear-probe", "linear probe")]
-    {
+    for (method, reads) in [("delta", "the maps of each stage"), ("bi-tuning", "several views")] {
         let config = world.segmentation(&[&format!("method.name={method}")]);
         let error = config.prepare(Options::default(), &mut |_| {}).err().expect("refused").to_string();
         assert!(error.contains(method) && error.contains(reads), "{error}");

@@ -1,6 +1,6 @@
 //! The columns that people read, as text.
 
-use crate::compare::{Comparison, Row, Spread};
+use crate::compare::{ComparedTask, Comparison, Row, Spread};
 use crate::evaluate::bootstrap::Interval;
 
 /// The heading of each column, and each row's cells.
@@ -18,17 +18,24 @@ impl Columns {
     pub(super) fn of(comparison: &Comparison) -> Self {
         let several_budgets = comparison.rows.iter().any(|row| row.labels_per_class.is_some());
         let few_seeds = comparison.rows.iter().any(|row| row.t_interval.is_some() && !draws_seeds(row));
-        let all: [(&str, bool, Cell); 12] = [
+        let pixels = comparison.task == ComparedTask::Segmentation;
+        let all: [(&str, bool, Cell); 16] = [
             ("method", true, |row| row.method.clone()),
             ("labels/class", several_budgets, |row| row.labels_per_class.map_or(NONE.into(), |n| n.to_string())),
             ("settings", comparison.rows.iter().any(|row| !row.settings.is_empty()), settings),
             ("seeds", true, |row| row.seeds.len().to_string()),
-            ("top-1 %", true, |row| spread(row.top1.as_ref(), 100.0, 2)),
+            ("top-1 %", !pixels, |row| spread(row.top1.as_ref(), 100.0, 2)),
+            ("mean IoU %", pixels, |row| spread(row.mean_iou.as_ref(), 100.0, 2)),
             ("difference", true, |row| row.difference.as_ref().map_or(NONE.into(), |d| points(d.mean))),
             ("95 % interval", true, |row| interval(row.difference.as_ref().map(|difference| difference.interval))),
             ("t over seeds", few_seeds, |row| interval(row.t_interval)),
+            ("seeds could show", few_seeds, |row| {
+                row.detectable.map_or(NONE.into(), |least| format!("{:.2}", 100.0 * least))
+            }),
             ("p (Holm)", true, |row| row.p_holm.map_or(NONE.into(), |p| p_text(p).trim_start_matches("= ").into())),
-            ("ECE %", true, |row| spread(row.ece.as_ref(), 100.0, 1)),
+            ("ECE %", !pixels, |row| spread(row.ece.as_ref(), 100.0, 1)),
+            ("mean accuracy %", pixels, |row| spread(row.mean_pixel_accuracy.as_ref(), 100.0, 2)),
+            ("weighted IoU %", pixels, |row| spread(row.frequency_weighted_iou.as_ref(), 100.0, 2)),
             ("s/run", true, |row| row.seconds.map_or(NONE.into(), |seconds| format!("{seconds:.1}"))),
             ("GB", true, |row| row.memory_bytes.map_or(NONE.into(), |bytes| format!("{:.2}", bytes as f64 / 1e9))),
         ];
@@ -68,8 +75,12 @@ fn remarks(comparison: &Comparison) -> Vec<String> {
 }
 
 fn caption(comparison: &Comparison) -> String {
+    let figure = match comparison.task {
+        ComparedTask::Classification => "Top-1",
+        ComparedTask::Segmentation => "Mean IoU",
+    };
     format!(
-        "Top-1 on {} {} images, mean and standard deviation over seeds; difference to {} in points, paired by seed and \
+        "{figure} on {} {} images, mean and standard deviation over seeds; difference to {} in points, paired by seed and \
          image, with the interval of {} bootstrap draws.",
         comparison.images,
         comparison.split,

@@ -3,11 +3,13 @@
 
 mod holm;
 mod paired;
+mod pixels;
 mod seeds;
 mod student;
 
 pub use holm::holm;
 pub use paired::{DRAWS, Difference, SEEDS_TO_DRAW, paired_difference};
+pub use pixels::paired_pixel_difference;
 pub use seeds::{MOST_SEEDS, SeedsNeeded, seeds_needed};
 pub use student::{seed_interval, t_quantile};
 

@@ -22,7 +22,7 @@ pub const SEEDS_TO_DRAW: usize = 5;
 /// The difference of two methods over seeds and images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Accuracy of the method minus that of the baseline, the mean over seeds; a fraction.
+    /// The figure (top-1 accuracy, mean IoU) of the method minus that of the baseline, the mean over seeds; a fraction.
     pub mean: f64,
     /// Its 95 % interval.
     pub interval: Interval,
@@ -47,16 +47,21 @@ pub fn paired_difference(method: &[&[bool]], baseline: &[&[bool]], same_images: 
     let differences: Vec<Vec<i8>> = method.iter().zip(baseline).map(|(a, b)| differences(a, b)).collect();
     let of_seeds: Vec<f64> = differences.iter().map(|of_seed| mean_of(of_seed)).collect();
     let blocks = blocks(&differences, same_images);
+    bootstrap(of_seeds, seed, |stream| blocks.iter().flat_map(|block| block.draw(stream)).collect())
+}
+
+/// The mean of `of_seeds` with its interval and p-value. `draw` gives the difference of each seed over images that it draws.
+pub(super) fn bootstrap(of_seeds: Vec<f64>, seed: u64, draw: impl Fn(&mut Stream) -> Vec<f64>) -> Difference {
     let seeds_drawn = of_seeds.len() >= SEEDS_TO_DRAW;
     let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
-    let mut draw = || {
-        let means: Vec<f64> = blocks.iter().flat_map(|block| block.draw(&mut stream)).collect();
+    let mut draw_mean = || {
+        let means = draw(&mut stream);
         if !seeds_drawn {
             return mean(&means);
         }
         means.iter().map(|_| means[stream.random_range(0..means.len())]).sum::<f64>() / means.len() as f64
     };
-    let mut draws: Vec<f64> = std::iter::repeat_with(&mut draw).take(DRAWS).collect();
+    let mut draws: Vec<f64> = std::iter::repeat_with(&mut draw_mean).take(DRAWS).collect();
     draws.sort_by(f64::total_cmp);
     Difference { mean: mean(&of_seeds), interval: interval_of(&draws), p: two_sided_p(&draws), seeds_drawn, of_seeds }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::OnResume::Free;
+use crate::settings::OnResume::{Fixed, Free};
 use crate::settings::{Kind, RunKind, Setting, auto, off, setting};
 
 /// Where the weights come from.
@@ -17,6 +17,8 @@ pub struct CheckpointSection {
     pub encoder: Option<String>,
     /// Patterns of backbone tensors that may be missing.
     pub allow_missing: Vec<String>,
+    /// Whether the file only names the network, whose weights are drawn by the seed.
+    pub random_weights: bool,
 }
 
 /// Where the weights of a pre-training run come from.
@@ -36,7 +38,7 @@ impl PretrainCheckpointSection {
     /// The checkpoint to start from, if any.
     pub fn given(&self) -> Option<CheckpointSection> {
         let (encoder, allow_missing) = (self.encoder.clone(), self.allow_missing.clone());
-        self.path.clone().map(|path| CheckpointSection { path, encoder, allow_missing })
+        self.path.clone().map(|path| CheckpointSection { path, encoder, allow_missing, random_weights: false })
     }
 }
 
@@ -54,4 +56,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("checkpoint.allow_missing", Kind::Texts("PATTERN"), "backbone tensors that may be missing")
         .default("[]")
         .read_by(RunKind::ALL),
+    setting(
+        "checkpoint.random_weights",
+        Kind::Switch,
+        "random weights in the network that the checkpoint has: what the checkpoint is worth",
+    )
+    .default("false")
+    .on_resume(Fixed)
+    .read_by(RunKind::LABELLED),
 ];

@@ -199,10 +199,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "train.class_weights",
         Kind::Choice(ClassWeights::names),
-        "weights of the classes in the cross-entropy; balanced: inverse to their images",
+        "weights of the classes in the cross-entropy; balanced: inverse to their images or pixels",
     )
-    .default(ClassWeights::Off.name())
-    .read_by(&[RunKind::FineTuning]),
+    .default(ClassWeights::Off.name()),
     setting("train.model_ema", Kind::Number(Range::FromBelow(0.0, 1.0)), "average the weights with this decay")
         .off()
         .on_resume(Fixed),

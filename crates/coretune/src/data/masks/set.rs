@@ -3,6 +3,7 @@ use std::sync::Arc;
 use image::GrayImage;
 
 use super::MaskCoding;
+use crate::data::on_threads::{on_threads, processors};
 use crate::data::{DataError, ImageSource};
 
 /// A mask for each image of a split, not yet decoded; cheap to clone.
@@ -35,6 +36,26 @@ impl Masks {
     pub fn load(&self, index: usize) -> Result<GrayImage, DataError> {
         let file = self.files.get(index).ok_or(DataError::Index { index, images: self.files.len() })?;
         self.coding.read(file)
+    }
+
+    /// Pixels of each class over all masks.
+    ///
+    /// # Errors
+    /// What is wrong with the first mask that cannot be read.
+    pub fn class_pixels(&self) -> Result<Vec<u64>, DataError> {
+        let count = |file: &ImageSource| -> Result<[u64; 256], DataError> {
+            let mut counts = [0; 256];
+            for &class in self.coding.read(file)?.as_raw() {
+                counts[usize::from(class)] += 1;
+            }
+            Ok(counts)
+        };
+        let lost = |file: &ImageSource| Err(DataError::Worker { message: file.to_string() });
+        let mut sums = vec![0; self.coding.classes().len()];
+        for counts in on_threads(&self.files, processors(), count, lost) {
+            sums.iter_mut().zip(counts?).for_each(|(sum, count)| *sum += count);
+        }
+        Ok(sums)
     }
 
     /// The masks at `indices`, which lie within.

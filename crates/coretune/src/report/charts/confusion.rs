@@ -17,8 +17,13 @@ const LETTERS: usize = 14;
 /// Room for the names, units of the page.
 const NAMES: u32 = 136;
 
-/// Rows are true classes, columns predicted ones; a cell is coloured by its fraction of the row.
-pub(in super::super) fn confusion(counts: &[Vec<u64>], names: &[String]) -> Result<Drawing, ReportError> {
+/// Rows are true classes, columns predicted ones; a cell is coloured by its fraction of the row. `text` writes a count and its
+/// fraction of the row.
+pub(in super::super) fn confusion(
+    counts: &[Vec<u64>],
+    names: &[String],
+    text: fn(u64, f64) -> String,
+) -> Result<Drawing, ReportError> {
     let classes = counts.len() as u32;
     let named = counts.len() <= NAMED;
     let (side, margin) = if named { (40, NAMES) } else { (660 / classes.max(1), 8) };
@@ -38,7 +43,7 @@ pub(in super::super) fn confusion(counts: &[Vec<u64>], names: &[String]) -> Resu
                 if named && count > 0 {
                     let colour = if share > 0.6 { WHITE } else { BLACK };
                     let place = (x + units(side) / 2, y + units(side) / 2);
-                    root.draw(&Text::new(count.to_string(), place, centred().color(&colour)))?;
+                    root.draw(&Text::new(text(count, share), place, centred().color(&colour)))?;
                 }
             }
         }
@@ -62,7 +67,7 @@ mod tests {
         let drawn = |classes: usize| {
             let names: Vec<String> = (0..classes).map(|class| format!("<{class}>")).collect();
             let counts: Vec<Vec<u64>> = (0..classes).map(|row| vec![row as u64; classes]).collect();
-            confusion(&counts, &names).unwrap().content
+            confusion(&counts, &names, |count, _| count.to_string()).unwrap().content
         };
         // The first row has no images: its cells stay empty. Each name stands beside its row and above its column.
         assert_eq!(drawn(3).matches("<text").count(), 6 + 6);

@@ -58,6 +58,16 @@ fn embedded(measurements: &Measurements, features: &Tensor, title: &str) -> Resu
 
 /// E3 before and after.
 fn geometry_table(measurements: &Measurements) -> Markup {
+    let frozen = measurements.frozen.as_ref().ok().map(|frozen| &frozen.geometry);
+    table_of_geometry(
+        "Geometry of all features of the split (E3); less within / between is better separated",
+        frozen,
+        &measurements.figures.geometry,
+    )
+}
+
+/// E3 of the frozen checkpoint, if it was measured, and of the fine-tuned network.
+pub(super) fn table_of_geometry(caption: &str, frozen: Option<&Geometry>, tuned: &Geometry) -> Markup {
     let row = |name: &str, geometry: &Geometry| {
         let optional = |figure: Option<f64>| words::or_dash(figure.map(|figure| format!("{figure:.3}")));
         vec![
@@ -69,13 +79,10 @@ fn geometry_table(measurements: &Measurements) -> Markup {
             optional(geometry.uniformity),
         ]
     };
-    let mut rows = Vec::new();
-    if let Ok(frozen) = &measurements.frozen {
-        rows.push(row("frozen checkpoint", &frozen.geometry));
-    }
-    rows.push(row("fine-tuned", &measurements.figures.geometry));
+    let frozen = frozen.map(|geometry| row("frozen checkpoint", geometry));
+    let rows: Vec<_> = frozen.into_iter().chain([row("fine-tuned", tuned)]).collect();
     let heads = ["features", "within", "between", "within / between", "alignment", "uniformity"];
-    table("Geometry of all features of the split (E3); less within / between is better separated", &heads, &rows)
+    table(caption, &heads, &rows)
 }
 
 pub(super) fn mistakes(run: &Run) -> Section {

@@ -5,11 +5,13 @@ use maud::{Markup, html};
 use super::super::ReportError;
 use super::super::charts::{Axes, Drawing, Line, lines, lines_over_log};
 use super::section::{chart, table};
+use super::words::sentence_case;
 use crate::compare::{Comparison, Row};
 
 /// Verdict, table, remarks and figures.
 pub(super) fn methods(comparison: &Comparison) -> Result<Markup, ReportError> {
     let (headings, rows) = comparison.cells();
+    let (figure, calibration) = (comparison.task.figure(), calibration(comparison)?);
     let below: Vec<String> = comparison.notes.iter().cloned().chain(comparison.remarks()).collect();
     Ok(html! {
         h1 { "Comparison of methods" }
@@ -21,15 +23,17 @@ pub(super) fn methods(comparison: &Comparison) -> Result<Markup, ReportError> {
         h2 { "Accuracy" }
         div.figures {
             @if let Some(drawing) = accuracy_against_labels(comparison)? {
-                (chart(&drawing, "Accuracy against labels", &html! { "Mean top-1 over seeds at each labelled budget." }))
+                (chart(&drawing, "Accuracy against labels", &html! { (sentence_case(figure)) ", mean over seeds, at each labelled budget." }))
             }
             @if let Some(drawing) = accuracy_against_cost(comparison)? {
-                @let caption = html! { "Mean top-1 over seeds against the mean time of a run; a point for each labelled budget." };
+                @let caption = html! { (sentence_case(figure)) ", mean over seeds, against the mean time of a run; a point for each labelled budget." };
                 (chart(&drawing, "Accuracy against cost", &caption))
             }
         }
-        h2 { "Calibration" }
-        div.figures { @for figure in &calibration(comparison)? { (figure) } }
+        @if !calibration.is_empty() {
+            h2 { "Calibration" }
+            div.figures { @for figure in &calibration { (figure) } }
+        }
     })
 }
 
@@ -39,7 +43,7 @@ fn accuracy_against_labels(comparison: &Comparison) -> Result<Option<Drawing>, R
     if curves.iter().all(|curve| curve.points.len() < 2) {
         return Ok(None);
     }
-    let axes = Axes { x: "labels per class", y: &top1(comparison), square: false };
+    let axes = Axes { x: "labels per class", y: &figure(comparison), square: false };
     lines_over_log(&axes, &curves).map(Some)
 }
 
@@ -49,19 +53,19 @@ fn accuracy_against_cost(comparison: &Comparison) -> Result<Option<Drawing>, Rep
     if curves.is_empty() {
         return Ok(None);
     }
-    let axes = Axes { x: "seconds of a run", y: &top1(comparison), square: false };
+    let axes = Axes { x: "seconds of a run", y: &figure(comparison), square: false };
     lines_over_log(&axes, &curves).map(Some)
 }
 
-fn top1(comparison: &Comparison) -> String {
-    format!("{} top-1, %", comparison.split)
+fn figure(comparison: &Comparison) -> String {
+    format!("{} {}, %", comparison.split, comparison.task.figure())
 }
 
-/// Top-1 of each method over a figure of its rows.
+/// Top-1 or mean IoU of each method over a figure of its rows.
 fn curves(comparison: &Comparison, x: impl Fn(&Row) -> Option<f64>) -> Vec<Line> {
     let of_method = |name: &str| {
         let rows = comparison.rows.iter().filter(|row| row.method == name);
-        let points = rows.filter_map(|row| Some((x(row)?, 100.0 * row.top1.as_ref()?.mean)));
+        let points = rows.filter_map(|row| Some((x(row)?, 100.0 * row.figure()?.mean)));
         Line { name: name.into(), points: points.collect() }
     };
     let curves = names(comparison).into_iter().map(of_method);

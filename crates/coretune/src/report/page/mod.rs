@@ -9,6 +9,7 @@ mod methods;
 mod outcome;
 mod pretraining;
 mod section;
+mod segmentation;
 mod settings;
 mod words;
 
@@ -18,7 +19,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ReportError;
 use super::records::Records;
-use super::run::Run;
+use super::run::{Run, SegmentationRun};
 use crate::compare::Comparison;
 use crate::run_folder::PretrainSummary;
 use section::Section;
@@ -35,6 +36,16 @@ pub(super) fn page(runs: &[Run]) -> Result<String, ReportError> {
         &runs.iter().map(|run| (run.records.name.as_str(), run.records.folder.as_path())).collect::<Vec<_>>(),
         &body,
     ))
+}
+
+/// The whole file about runs that segment images.
+pub(super) fn segmentation_page(runs: &[SegmentationRun]) -> Result<String, ReportError> {
+    let body = match runs {
+        [run] => segmentation::alone(run)?,
+        _ => segmentation::side_by_side(runs)?,
+    };
+    let named = runs.iter().map(|run| (run.records.name.as_str(), run.records.folder.as_path()));
+    Ok(document(&named.collect::<Vec<_>>(), &body))
 }
 
 /// The whole file about pre-training.

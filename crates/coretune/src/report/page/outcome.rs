@@ -164,7 +164,7 @@ fn confusion_figures(measurements: &Measurements) -> Result<Markup, ReportError>
     let figure = if names.len() <= MOST_CLASSES {
         let caption =
             html! { "Rows: true class; columns: predicted class. Images; the colour is the fraction of the row." };
-        chart(&charts::confusion(counts, names)?, "Confusion matrix", &caption)
+        chart(&charts::confusion(counts, names, |count, _| count.to_string())?, "Confusion matrix", &caption)
     } else {
         html! { p.quiet { (names.len()) " classes are too many for a readable matrix." } }
     };

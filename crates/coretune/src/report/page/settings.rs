@@ -7,7 +7,7 @@ use maud::html;
 use super::super::records::Records;
 use super::section::{Section, table};
 use super::words;
-use crate::run_folder::{PretrainSummary, Summary};
+use crate::run_folder::{PretrainSummary, SegmentationSummary, Summary};
 
 /// The cost of a run.
 pub(super) struct Cost<'a> {
@@ -23,6 +23,20 @@ pub(super) struct Cost<'a> {
 
 impl<'a> From<&'a Summary> for Cost<'a> {
     fn from(summary: &'a Summary) -> Self {
+        Cost {
+            seconds: summary.wall_seconds,
+            images_per_second: summary.images_per_second,
+            bytes: summary.peak_rss_bytes,
+            steps: summary.steps,
+            epochs: summary.epochs,
+            more: ["backbone from the checkpoint".into(), words::percent(summary.coverage)],
+            versions: &summary.versions,
+        }
+    }
+}
+
+impl<'a> From<&'a SegmentationSummary> for Cost<'a> {
+    fn from(summary: &'a SegmentationSummary) -> Self {
         Cost {
             seconds: summary.wall_seconds,
             images_per_second: summary.images_per_second,
