@@ -42,6 +42,7 @@ fn run() -> Result<(), Failure> {
         Command::Probe(arguments) => commands::probe::run(&arguments, &flags),
         Command::Fit(arguments) => commands::fit::run(&arguments, &flags),
         Command::Compare(arguments) => commands::compare::run(&arguments, &flags),
+        Command::Sweep(arguments) => commands::sweep::run(&arguments, &flags),
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments, &flags),
         Command::Reproduce(arguments) => commands::reproduce::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &flags),

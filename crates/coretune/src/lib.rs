@@ -23,6 +23,7 @@
 //!     temperature: 0.07,
 //!     focus: Focus { exponent: 1.0, detached: false },
 //!     label_smoothing: 0.0,
+//!     ..CoreTuning::PUBLISHED
 //! };
 //! let (seed, step) = (0, 0);
 //! let batch = FeatureBatch::new(&features, &labels, 3, (seed, step));

@@ -40,6 +40,10 @@ pub enum Purpose {
     AuxiliaryDropout = 14,
     /// Keys of a map's positions, of which the largest become rows; epoch = step, index = position of the image in the split.
     Pixels = 15,
+    /// Mixup and `CutMix`; index = step.
+    ImageMix = 16,
+    /// Points of a sweep; index = number of the point.
+    Sweep = 17,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

@@ -15,6 +15,8 @@ pub(crate) enum Takes {
     Fit,
     /// `coretune compare`.
     Compare,
+    /// `coretune sweep`.
+    Sweep,
     /// `coretune pretrain`.
     Pretrain,
     /// `coretune evaluate`.
@@ -186,12 +188,16 @@ pub(crate) fn aliases(setting: &Setting) -> Vec<String> {
 /// Settings that `coretune compare` gives to its runs itself, or takes in another form.
 const GIVEN_BY_COMPARE: [&str; 5] = ["method.name", "data.per_class", "run.probe", "run.output", "run.experiment"];
 
+/// Settings that `coretune sweep` gives to its runs itself.
+const GIVEN_BY_SWEEP: [&str; 3] = ["run.probe", "run.output", "run.experiment"];
+
 /// Whether the command takes the setting as a flag.
 pub(crate) fn takes(command: Takes, setting: &Setting) -> bool {
     let reads = |kind: &RunKind| setting.is_read_by(*kind);
     match command {
         Takes::Fit | Takes::Pretrain => command.kinds().iter().any(reads),
         Takes::Compare => command.kinds().iter().any(reads) && !GIVEN_BY_COMPARE.contains(&setting.key),
+        Takes::Sweep => command.kinds().iter().any(reads) && !GIVEN_BY_SWEEP.contains(&setting.key),
         _ => face(setting).also.contains(&command),
     }
 }
@@ -215,6 +221,7 @@ mod tests {
             Takes::Probe,
             Takes::Fit,
             Takes::Compare,
+            Takes::Sweep,
             Takes::Pretrain,
             Takes::Evaluate,
             Takes::Predict,

@@ -1,4 +1,5 @@
-//! The table in `docs/methods.md`: every method of fine-tuning with its settings, defaults and needs.
+//! The tables in `docs/methods.md`: every method of fine-tuning with its settings, defaults and needs, and which options go
+//! with it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,14 +11,20 @@ use coretune::objectives::{Method, Needs};
 use super::face::flag;
 
 const BEGIN: &str = "<!-- generated: the table of methods -->\n";
+const BEGIN_OPTIONS: &str = "<!-- generated: what goes with what -->\n";
 const END: &str = "<!-- end -->\n";
+
+/// What the method of this name needs with these settings; none if they do not go together.
+fn needs_with(word: &str, settings: &[&str]) -> Option<Needs> {
+    let given = ["checkpoint.path=none", "data.dir=none"].iter().chain(settings).map(ToString::to_string);
+    let all = given.chain([format!("method.name={word}")]);
+    let layers = all.fold(Layers::defaults(), |layers, text| layers.assignment(&text).expect("a setting"));
+    Some(layers.validate().ok()?.method.build(0.0).expect("a method of the table").needs())
+}
 
 /// What the method of this name needs, with the defaults of its settings.
 fn needs(word: &str) -> Needs {
-    let given = ["checkpoint.path=none", "data.dir=none"].map(String::from).into_iter();
-    let all = given.chain([format!("method.name={word}")]);
-    let layers = all.fold(Layers::defaults(), |layers, text| layers.assignment(&text).expect("a setting"));
-    layers.validate().expect("defaults go together").method.build(0.0).expect("a method of the table").needs()
+    needs_with(word, &[]).expect("defaults go together")
 }
 
 fn flag_of(key: &str) -> String {
@@ -67,18 +74,57 @@ fn table() -> String {
     table
 }
 
-#[test]
-fn the_table_of_methods_is_that_in_the_code_and_each_has_its_paragraph() {
+/// Whether a method goes with an option, from its name and what it needs.
+type Goes = fn(&str, &Needs) -> bool;
+
+/// Options that not every method goes with.
+const OPTIONS: [(&str, Goes); 9] = [
+    ("`--mixup`, `--cutmix`", |_, needs| needs.soft_targets),
+    ("`--accumulation exact`", |_, needs| needs.divisible && needs.views == 1),
+    ("`--accumulation split`", |_, needs| needs.views == 1),
+    ("`--head-init linear-probe`", |word, _| needs_with(word, &["method.head_init=linear-probe"]).is_some()),
+    ("`--regulariser l2-sp`", |word, _| needs_with(word, &["method.regulariser=l2-sp"]).is_some()),
+    ("`--regulariser spd`", |word, _| needs_with(word, &["method.regulariser=spd"]).is_some()),
+    ("`--regulariser delta`", |word, _| needs_with(word, &["method.regulariser=delta"]).is_some()),
+    ("`--projection checkpoint`", |_, needs| needs.projection),
+    ("segmentation", |_, needs| {
+        let of_rows = needs.divisible && needs.views == 1 && needs.steps;
+        of_rows && !needs.stage_maps && !needs.probe && needs.preparation == 0
+    }),
+];
+
+/// Which options go with which method.
+fn table_of_options() -> String {
+    let headings = OPTIONS.map(|(heading, _)| heading).join(" | ");
+    let mut table = format!("| `--method` | {headings} |\n|---|{}\n", "---|".repeat(OPTIONS.len()));
+    for method in Method::of(RunKind::FineTuning) {
+        let needs = needs(method.word);
+        let cells = OPTIONS.map(|(_, goes)| if goes(method.word, &needs) { "yes" } else { "-" }).join(" | ");
+        let _ = writeln!(table, "| `{}` | {cells} |", method.word);
+    }
+    table
+}
+
+/// Writes a generated part of the page anew, or compares it with what is written.
+fn check_part(begin: &str, table: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/methods.md");
     let text = fs::read_to_string(&path).expect("docs/methods.md");
-    let (before, rest) = text.split_once(BEGIN).expect("where the table begins");
+    let (before, rest) = text.split_once(begin).expect("where the table begins");
     let (written, after) = rest.split_once(END).expect("where the table ends");
     if env::var_os("CORETUNE_UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).expect("the page can be written");
+        fs::write(&path, format!("{before}{begin}{table}{END}{after}")).expect("the page can be written");
     } else {
-        assert_eq!(written, table(), "run the tests with CORETUNE_UPDATE_DOCS=1 to write it anew");
+        assert_eq!(written, table, "run the tests with CORETUNE_UPDATE_DOCS=1 to write it anew");
     }
+}
+
+#[test]
+fn the_tables_of_methods_are_those_in_the_code_and_each_method_has_its_paragraph() {
+    check_part(BEGIN, &table());
+    check_part(BEGIN_OPTIONS, &table_of_options());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/methods.md");
+    let text = fs::read_to_string(&path).expect("docs/methods.md");
     for method in Method::of(RunKind::FineTuning) {
-        assert!(after.contains(&format!("\n### {}\n", method.word)), "{} has no paragraph", method.word);
+        assert!(text.contains(&format!("\n### {}\n", method.word)), "{} has no paragraph", method.word);
     }
 }

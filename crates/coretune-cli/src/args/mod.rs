@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Fit(Fit),
     /// Compare methods on one data set: tuned alike, over seeds, with intervals and a recommendation
     Compare(Compare),
+    /// Search settings of one method: a grid, random points, or successive halving
+    Sweep(Sweep),
     /// Pre-train a contrastive checkpoint on images without labels
     Pretrain(Training),
     /// Repeat a run and compare the weights
@@ -163,6 +165,38 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deadline: Option<u64>,
     /// Folder of the comparison; given again, it resumes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) layers: LayerFlags,
+    /// A setting that varies: lr=0.01,0.1 or, not for a grid, lr=0.001..0.1; repeatable
+    #[arg(long, value_name = "KEY=LIST", required = true)]
+    pub(crate) tune: Vec<String>,
+    /// How points are chosen: grid, random, halving
+    #[arg(long, value_name = "NAME", default_value = "grid", hide_possible_values = true)]
+    #[arg(value_parser = ["grid", "random", "halving"])]
+    pub(crate) search: String,
+    /// Points of a random search or of halving
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    pub(crate) trials: usize,
+    /// Seeds of each point, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seeds: usize,
+    /// Runs at a time, each a process
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) jobs: usize,
+    /// Begin no run that would not end within this time [default: none]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u64>,
+    /// Folder of the sweep; given again, it resumes
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Print JSON
@@ -480,6 +514,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Probe(_) => Some(Takes::Probe),
         Command::Fit(_) => Some(Takes::Fit),
         Command::Compare(_) => Some(Takes::Compare),
+        Command::Sweep(_) => Some(Takes::Sweep),
         Command::Pretrain(_) => Some(Takes::Pretrain),
         Command::Evaluate(_) | Command::Report(_) | Command::Average(_) => Some(Takes::Evaluate),
         Command::Predict(_) => Some(Takes::Predict),
@@ -500,6 +535,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
         ("probe", Takes::Probe),
         ("fit", Takes::Fit),
         ("compare", Takes::Compare),
+        ("sweep", Takes::Sweep),
         ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),

@@ -137,10 +137,11 @@ mod tests {
     use super::*;
     use crate::args::command;
 
-    const COMMANDS: [(&str, Takes); 6] = [
+    const COMMANDS: [(&str, Takes); 7] = [
         ("probe", Takes::Probe),
         ("fit", Takes::Fit),
         ("compare", Takes::Compare),
+        ("sweep", Takes::Sweep),
         ("pretrain", Takes::Pretrain),
         ("evaluate", Takes::Evaluate),
         ("predict", Takes::Predict),

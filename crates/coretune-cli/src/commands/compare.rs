@@ -74,7 +74,7 @@ fn task(arguments: &Compare, flags: &Flags) -> Result<ComparedTask, Failure> {
     })
 }
 
-fn see(printer: &Printer, progress: &mut Progress, event: &Event<'_>) {
+pub(super) fn see(printer: &Printer, progress: &mut Progress, event: &Event<'_>) {
     if let Event::Work(event) = event {
         return progress.see(event);
     }
@@ -115,7 +115,7 @@ fn show(printer: &Printer, comparison: &Comparison, arguments: &Compare) -> Resu
 
 /// Carries a run out as `coretune fit` in a process of its own, so that a crash ends this run only, its memory is its
 /// own, and runs side by side share no threads.
-fn in_own_process(program: &PathBuf, order: &Order<'_>) -> Result<(), String> {
+pub(super) fn in_own_process(program: &PathBuf, order: &Order<'_>) -> Result<(), String> {
     let mut command = Command::new(program);
     let task = match order.run.config {
         ComparedConfig::Classification(_) => "classification",

@@ -19,4 +19,5 @@ pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod reproduce;
 mod segment;
+pub(crate) mod sweep;
 mod training;

@@ -69,7 +69,7 @@ impl Run {
         Ok(Run {
             path: path.into(),
             model,
-            description: ModelDescription { projection_width: None, ..description },
+            description: ModelDescription { projection_width: None, projection_layers: None, ..description },
             config: config.map_err(crate::runs::RunError::from)?,
             text: folder.read_config()?,
             provenance: folder.read_provenance()?.ok_or_else(unfinished)?,

@@ -166,7 +166,7 @@ pub enum CheckpointError {
     },
     /// The file has no projection head of the form of G_c.
     #[error(
-        "{} has no projection head of the form Linear - ReLU - Linear beside its encoder: found {found}",
+        "{} has no projection head of linear layers, batch norm and ReLU beside its encoder: found {found}",
         path.display()
     )]
     NoProjector {

@@ -13,6 +13,7 @@
 //! | how sure is a difference? | [`statistics`] |
 //! | what does the table say, in which formats? | [`Comparison`] and [`Row`], in `table.rs`, made in `tabulate.rs`, written in `formats/` |
 //! | which method is recommended? | `verdict.rs` |
+//! | which settings of one method are best? | [`sweep()`], in `sweep.rs` |
 //!
 //! A run's folder is `runs/<identity>` in the folder of the comparison, so what has finished is never repeated, and
 //! comparisons in one folder share their runs.
@@ -28,6 +29,7 @@ mod measured;
 mod plan;
 mod request;
 pub mod statistics;
+mod sweep;
 mod table;
 mod tabulate;
 mod tuning;
@@ -39,4 +41,5 @@ pub use entry::{Axis, Entry, all_entries};
 pub use error::CompareError;
 pub use plan::PlannedRun;
 pub use request::{Request, Tuning};
+pub use sweep::{Best, Dimension, Scored, Search, Stage, Sweep, SweepRequest, sweep};
 pub use table::{Comparison, Row, Spread};

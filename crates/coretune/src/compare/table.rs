@@ -55,6 +55,10 @@ pub struct Row {
     pub seeds: Vec<u64>,
     /// Top-1 accuracy, a fraction; of classifiers.
     pub top1: Option<Spread>,
+    /// What settings are chosen by, the lowest being the best: of a classifier the negative log-likelihood of the validation
+    /// images after temperature scaling, of segmentation their mean IoU with the sign turned.
+    #[serde(default)]
+    pub validation_score: Option<Spread>,
     /// Negative log-likelihood after temperature scaling, nats; of classifiers.
     pub nll: Option<Spread>,
     /// Expected calibration error after temperature scaling; of classifiers.

@@ -146,6 +146,7 @@ impl Row {
             trials: 0,
             seeds: Vec::new(),
             top1: None,
+            validation_score: None,
             nll: None,
             ece: None,
             mean_iou: None,
@@ -175,6 +176,7 @@ impl Row {
         let pixels: Vec<PixelFigures> = runs.iter().filter_map(|(_, run)| run.pixel_figures()).collect();
         let of_pixels = |figure: PixelFigure| Spread::of(pixels.iter().map(figure).collect());
         self.seeds = runs.iter().map(|(seed, _)| *seed).collect();
+        self.validation_score = Spread::of(runs.iter().map(|(_, run)| run.validation_score).collect());
         self.top1 = of_classes(Classified::top1);
         self.nll = of_classes(|run| run.nll);
         self.ece = of_classes(Classified::ece);

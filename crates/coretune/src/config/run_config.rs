@@ -11,6 +11,7 @@ use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::models::Architecture;
+use crate::objectives::Regulariser;
 use crate::settings::RunKind;
 
 /// The configuration of a fine-tuning run.
@@ -54,6 +55,7 @@ impl RunConfig {
         self.check_sampler()?;
         self.train.check()?;
         self.method.check_requirements(&self.to_table())?;
+        self.method.check_regulariser()?;
         refuse_if(self.method.head_init == HeadInit::LinearProbe && !self.run.probe, || ConfigError::Conflict {
             first: "method.head_init".into(),
             second: "run.probe".into(),
@@ -115,6 +117,10 @@ impl RunConfig {
             resolved.data.images_per_class = Some(images);
         }
         resolved.train.warmup_epochs = Some(self.train.warmup());
+        if self.method.regulariser != Regulariser::None {
+            let usual = self.method.regulariser.usual_weight();
+            resolved.method.regulariser_weight = Some(self.method.regulariser_weight.unwrap_or(usual));
+        }
         resolved.run.output = Some(self.output());
         // A run is evaluated and repeated from other folders than the one it was started in.
         resolved.data.dir = absolute(&self.data.dir);

@@ -38,8 +38,8 @@ pub enum ExportError {
     /// A pre-trained encoder in a format that ends at a classifier's logits.
     #[error("{} is a pre-training run: it has no classifier, which an ONNX file needs", path.display())]
     NoClassifier { path: PathBuf },
-    /// A projection head was asked for, and the model has none.
-    #[error("{} has no projection head", path.display())]
+    /// A projection head was asked for, and the model has none of the form of G_c.
+    #[error("{} has no projection head of the form Linear - ReLU - Linear", path.display())]
     NoProjection { path: PathBuf },
     /// A projection head was asked for in a graph that ends at the logits.
     #[error("an ONNX file has no projection head: its graph ends at the logits")]

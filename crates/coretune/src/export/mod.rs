@@ -77,7 +77,7 @@ pub fn export(run: &Path, request: &Request) -> Result<Exported, ExportError> {
 
 /// What the tensors are called, where the format names them as other programs do.
 fn naming(source: &Source, request: &Request) -> Result<Naming, ExportError> {
-    let has_projection = source.model.projection.is_some();
+    let has_projection = source.model.projection.as_ref().is_some_and(crate::models::ProjectionHead::is_plain);
     if request.with_projection && request.format == Format::Onnx {
         return Err(ExportError::ProjectionInOnnx);
     }
@@ -161,6 +161,7 @@ mod tests {
             resize_mode: ResizeMode::Crop,
             classifier_bias: false,
             projection_width: None,
+            projection_layers: None,
         };
         let model = description.build(seed, Device::Cpu).unwrap();
         let file = "model.safetensors".into();

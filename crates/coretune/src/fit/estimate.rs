@@ -27,7 +27,8 @@ impl Preparation {
     /// Those of [`MemoryTrial::check`].
     pub(super) fn check_batch(&self) -> Result<(), RunError> {
         let (task, train) = (&self.task, &self.task.config.train);
-        let needs = self.objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
+        let mut needs = self.objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
+        needs.copies += usize::from(train.sam.is_some());
         let trial = MemoryTrial {
             backbone: &self.backbone,
             normalisation: task.normalisation(),
@@ -60,6 +61,7 @@ impl Preparation {
         let mut make_step = |batch: &Batch, accumulation| -> Result<(), RunError> {
             let input = StepInput::new(&model, &mut *objective, batch, (seed, 0))
                 .accumulated(accumulation)
+                .sharpness_aware(config.train.sam)
                 .weighted(weights.as_ref());
             step(input, &mut optimizer, RATE)?.read()?;
             Ok(())

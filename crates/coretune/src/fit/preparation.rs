@@ -81,6 +81,10 @@ pub(super) fn prepare_with(
     if needs.probe && !config.run.probe {
         return Err(RunError::MethodNeedsProbe { method: config.method.word().into() });
     }
+    let mixes = config.data.mixup > 0.0 || config.data.cutmix > 0.0;
+    if mixes && !needs.soft_targets {
+        return Err(RunError::MethodNeedsClasses { method: config.method.word().into() });
+    }
     let has_projection = needs.projection;
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
     let head = if has_projection && from_checkpoint { ReadHead::Required } else { ReadHead::No };
@@ -127,6 +131,7 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
     let warmup = config.train.model_ema_warmup && config.train.model_ema.is_none();
     let notes = [
+        (config.train.sam.is_some(), "train.sam computes two gradients in a step, which takes twice as long"),
         (warmup, "train.model_ema_warmup is not used: no average of the weights is kept (train.model_ema)"),
         (validation, "data.val_per_class is not used: the data has a validation split of its own"),
         (
@@ -213,6 +218,7 @@ impl Task {
             resize_mode: self.input.resize_mode,
             classifier_bias: model.classifier.bias.is_some(),
             projection_width: model.projection.as_ref().map(ProjectionHead::outputs),
+            projection_layers: model.projection.as_ref().filter(|head| !head.is_plain()).map(ProjectionHead::forms),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Where the projection head starts: from random weights, or from the head that the checkpoint was pre-trained with.
 
 use super::Task;
-use crate::checkpoints::Projector;
 use crate::models::ProjectionHead;
 use crate::runs::RunError;
 
@@ -10,9 +9,7 @@ impl Task {
     pub(super) fn projection(&self, width: i64) -> Result<ProjectionHead, RunError> {
         let head = match &self.projector {
             None => ProjectionHead::new(width, self.config.method.contrast_dim, self.config.train.seed, self.device)?,
-            Some(Projector { hidden: (w0, b0), output: (w2, b2) }) => {
-                ProjectionHead::from_layers((w0, b0), (w2, b2), self.device)?
-            }
+            Some(projector) => projector.head(self.device)?,
         };
         Ok(head)
     }

@@ -16,8 +16,10 @@ use crate::models::{Backbone, Linear, Model};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
-use crate::train::{Event, FineTuning, Frozen, Observer, Plan, TrainError, Trainer, TrainingImages, load_model};
-use crate::transforms::{AutoAugment, RandAugment, RandomErasing, Step, TrivialAugment};
+use crate::train::{
+    Event, FineTuning, Frozen, Observer, Plan, Sampling, TrainError, Trainer, TrainingImages, load_model,
+};
+use crate::transforms::{AutoAugment, MixImages, RandAugment, RandomErasing, Step, TrivialAugment};
 
 /// A finished run.
 #[derive(Debug)]
@@ -145,6 +147,8 @@ impl Task {
             average: training_plan::average(&model, train),
             accumulation: training_plan::accumulation(train),
             class_weights: self.class_weight_tensor(),
+            sharpness: train.sam,
+            mix: self.mix()?,
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
             measure: Box::new(|| Box::new(ClassificationMeasure::default())),
             selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,
@@ -193,6 +197,18 @@ impl Task {
         let erasing = RandomErasing { probability: data.random_erasing, fill };
         let erasing = (data.random_erasing > 0.0).then_some(Step::RandomErasing(erasing));
         operation.into_iter().chain(erasing).collect()
+    }
+
+    /// How the images of a batch are mixed with each other. The partner of an image is the one before it, or in batches
+    /// ordered by class the one of the class before.
+    fn mix(&self) -> Result<MixImages, RunError> {
+        let shift = match training_plan::sampling(&self.config) {
+            Sampling::Shuffle { .. } => 1,
+            Sampling::Balanced { images_per_class, .. } => images_per_class as i64,
+        };
+        let mix = MixImages { mixup: self.config.data.mixup, cutmix: self.config.data.cutmix, shift };
+        mix.check()?;
+        Ok(mix)
     }
 
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {

@@ -18,7 +18,7 @@ pub use dense_cross_entropy::{
 };
 pub use feature_map_distance::feature_map_distance;
 pub use focal_contrastive::{Focus, focal_contrastive, supervised_contrastive};
-pub use pair_scheme::{Contrast, own_pairs, soft_label_pairs};
+pub use pair_scheme::{Contrast, EarlierRows, own_pairs, soft_label_pairs};
 pub use reference_contrastive::reference_contrastive;
 pub use soft_cross_entropy::{one_hot, row_weights, smooth, soft_cross_entropy, weighted_cross_entropy};
 pub use spectral_shrinkage::spectral_shrinkage;

@@ -41,6 +41,47 @@ pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<C
     guard("pairing the batch", || Contrast::soft(projections, soft_targets))
 }
 
+/// Projections of earlier batches with their classes.
+#[derive(Debug, Clone, Copy)]
+pub struct EarlierRows<'a> {
+    /// z, `[K, d]`, of length 1.
+    pub projections: &'a Tensor,
+    /// Their classes, int64 `[K]`; -1 where there is none yet.
+    pub labels: &'a Tensor,
+}
+
+impl Contrast {
+    /// The same pairs with earlier rows in every A_i, w_ij = 1 for those of the anchor's class, else 0.
+    ///
+    /// `anchors` are the projections `[n, d]` of the n anchors, `labels` their classes.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] for shapes that do not fit.
+    pub fn with_earlier(
+        self,
+        anchors: &Tensor,
+        labels: &[i64],
+        earlier: EarlierRows<'_>,
+    ) -> Result<Contrast, EngineError> {
+        let (n, width) = shape::matrix("anchors", anchors)?;
+        let (rows, _) = shape::matrix("earlier projections", earlier.projections)?;
+        shape::exactly("earlier projections", earlier.projections, &[rows, width])?;
+        shape::exactly("classes of earlier projections", earlier.labels, &[rows])?;
+        shape::labels(labels, n, i64::MAX)?;
+        guard("pairing with earlier rows", || {
+            let own = Tensor::from_slice(labels).to_device(anchors.device()).unsqueeze(1);
+            let same = own.eq_tensor(&earlier.labels.unsqueeze(0)).to_kind(anchors.kind());
+            let members = earlier.labels.ge(0).unsqueeze(0).expand([n, rows], false);
+            let similarities = anchors.matmul(&earlier.projections.to_kind(anchors.kind()).tr());
+            Contrast {
+                similarities: Tensor::cat(&[self.similarities, similarities], 1),
+                members: Tensor::cat(&[self.members, members], 1),
+                weights: Tensor::cat(&[self.weights, same], 1),
+            }
+        })
+    }
+}
+
 /// The formulas themselves, shapes unchecked.
 impl Contrast {
     /// [`own_pairs`].

@@ -1,5 +1,6 @@
 //! The heads on the pooled features: classifier and projection head.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::parameters::{Parameters, Role};
@@ -10,6 +11,9 @@ use crate::engine::{self, channels_last};
 /// the heads of one seed are drawn alike whatever the backbone and its number of tensors.
 const CLASSIFIER_STREAM: usize = 1_000_000;
 const PROJECTION_STREAM: usize = 2_000_000;
+
+/// Added to the variance by batch norm in a projection head.
+const NORM_EPSILON: f64 = 1e-5;
 
 /// A linear layer `x W^T + b`; as the classifier `G_y` it has no bias unless it starts from a linear probe.
 ///
@@ -77,12 +81,6 @@ impl Linear {
         })?)
     }
 
-    fn freeze(&self) {
-        for tensor in std::iter::once(&self.weight).chain(&self.bias) {
-            let _ = tensor.set_requires_grad(false);
-        }
-    }
-
     /// Width of what the layer reads.
     pub fn inputs(&self) -> i64 {
         self.weight.size()[1]
@@ -139,11 +137,90 @@ impl Linear {
     }
 }
 
-/// The projection head `G_c`: Linear(D, D) - ReLU - Linear(D, 256), both with bias. Its output is not normalised.
+/// The projection head `G_c`: Linear(D, D) - ReLU - Linear(D, 256), both with bias, or the layers of a checkpoint's own head
+/// ([`ProjectionHead::of_layers`]). Its output is not normalised.
 #[derive(Debug)]
 pub struct ProjectionHead {
-    hidden: Linear,
-    output: Linear,
+    layers: Vec<(usize, HeadLayer)>,
+}
+
+/// A layer of a projection head with tensors.
+#[derive(Debug)]
+enum HeadLayer {
+    Linear(Linear),
+    Norm(HeadNorm),
+}
+
+/// Batch norm of rows by its running averages, in training too.
+#[derive(Debug)]
+struct HeadNorm {
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    mean: Tensor,
+    variance: Tensor,
+}
+
+/// The form of a layer of a projection head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadLayerForm {
+    /// Its place in the sequence of layers, which its tensors are named by. A place without tensors is a ReLU.
+    pub place: usize,
+    /// Numbers that it reads.
+    pub inputs: i64,
+    /// Numbers that it gives; of batch norm the same.
+    pub outputs: i64,
+    /// Whether it is a batch norm; else a linear layer.
+    pub norm: bool,
+    /// Whether it has a bias; of batch norm: weight and bias.
+    pub bias: bool,
+}
+
+impl HeadLayerForm {
+    /// The tensors of the layer by the last part of their names, with their shapes.
+    pub fn tensors(&self) -> Vec<(&'static str, Vec<i64>)> {
+        let row = || vec![self.outputs];
+        let matrix = (!self.norm).then(|| ("weight", vec![self.outputs, self.inputs]));
+        let scale = (self.norm && self.bias).then(|| ("weight", row()));
+        let bias = self.bias.then(|| ("bias", row()));
+        let averages = [("running_mean", row()), ("running_var", row())];
+        let averages = averages.into_iter().filter(|_| self.norm);
+        matrix.into_iter().chain(scale).chain(bias).chain(averages).collect()
+    }
+
+    fn random(&self, seed: u64, device: Device) -> Result<HeadLayer, ModelError> {
+        let &HeadLayerForm { place, inputs, outputs, norm, bias } = self;
+        if !norm {
+            let stream = (seed, PROJECTION_STREAM.wrapping_add(place));
+            return Ok(HeadLayer::Linear(Linear::new("projection head", inputs, outputs, bias, stream, device)?));
+        }
+        Ok(engine::guard("building a batch norm", || {
+            let ones = || Tensor::ones([outputs], (Kind::Float, device));
+            let zeros = || Tensor::zeros([outputs], (Kind::Float, device));
+            HeadLayer::Norm(HeadNorm {
+                weight: bias.then(|| ones().set_requires_grad(true)),
+                bias: bias.then(|| zeros().set_requires_grad(true)),
+                mean: zeros(),
+                variance: ones(),
+            })
+        })?)
+    }
+}
+
+impl HeadNorm {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+        x.batch_norm(weight, bias, Some(&self.mean), Some(&self.variance), false, 0.0, NORM_EPSILON, true)
+    }
+
+    fn list(&self, prefix: &str, list: &mut Parameters) {
+        let trained = [("weight", &self.weight), ("bias", &self.bias)];
+        for (name, tensor) in trained.into_iter().filter_map(|(name, tensor)| Some((name, tensor.as_ref()?))) {
+            let _ = list.add(format!("{prefix}{name}"), tensor.shallow_clone(), Role::Weight);
+        }
+        for (name, tensor) in [("running_mean", &self.mean), ("running_var", &self.variance)] {
+            let _ = list.add(format!("{prefix}{name}"), tensor.shallow_clone(), Role::Buffer);
+        }
+    }
 }
 
 impl ProjectionHead {
@@ -168,50 +245,75 @@ impl ProjectionHead {
         seed: u64,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let layer =
-            |inputs, outputs, index| Linear::new("projection head", inputs, outputs, true, (seed, index), device);
-        Ok(ProjectionHead {
-            hidden: layer(features, hidden, PROJECTION_STREAM)?,
-            output: layer(hidden, outputs, PROJECTION_STREAM + 2)?,
-        })
+        let layer = |place, inputs, outputs| HeadLayerForm { place, inputs, outputs, norm: false, bias: true };
+        ProjectionHead::of_layers(&[layer(0, features, hidden), layer(2, hidden, outputs)], seed, device)
     }
 
-    /// A head of given layers, (weight, bias) each. They are copied to `device` as f32.
+    /// A head of layers of these forms, at ascending places, linear layers drawn as by [`ProjectionHead::new`] and batch norm
+    /// as the identity; every place between them without tensors is a ReLU.
     ///
     /// # Errors
-    /// [`ModelError::Engine`] for shapes that are not those of a layer.
-    pub fn from_layers(
-        hidden: (&Tensor, &Tensor),
-        output: (&Tensor, &Tensor),
-        device: Device,
-    ) -> Result<Self, ModelError> {
-        let layer = |(weight, bias): (&Tensor, &Tensor)| Linear::from_values(weight, Some(bias), device);
-        Ok(ProjectionHead { hidden: layer(hidden)?, output: layer(output)? })
+    /// [`ModelError::EmptyLayer`] for a layer without outputs, or no layer at all.
+    pub fn of_layers(forms: &[HeadLayerForm], seed: u64, device: Device) -> Result<Self, ModelError> {
+        if forms.is_empty() {
+            return Err(ModelError::EmptyLayer { layer: "projection head", inputs: 0, outputs: 0 });
+        }
+        let layers = forms.iter().map(|form| Ok((form.place, form.random(seed, device)?)));
+        Ok(ProjectionHead { layers: layers.collect::<Result<_, ModelError>>()? })
+    }
+
+    /// The forms of its layers.
+    pub fn forms(&self) -> Vec<HeadLayerForm> {
+        let form = |(place, layer): &(usize, HeadLayer)| match layer {
+            HeadLayer::Linear(linear) => HeadLayerForm {
+                place: *place,
+                inputs: linear.inputs(),
+                outputs: linear.outputs(),
+                norm: false,
+                bias: linear.bias.is_some(),
+            },
+            HeadLayer::Norm(norm) => {
+                let width = norm.mean.size()[0];
+                HeadLayerForm { place: *place, inputs: width, outputs: width, norm: true, bias: norm.weight.is_some() }
+            }
+        };
+        self.layers.iter().map(form).collect()
+    }
+
+    /// Whether it is Linear(D, D) - ReLU - Linear(D, d), as [`ProjectionHead::new`] makes it.
+    pub fn is_plain(&self) -> bool {
+        is_plain(&self.forms())
     }
 
     /// A copy of the head, whose tensors get no gradient.
     pub(super) fn frozen_copy(&self) -> Result<Self, ModelError> {
-        let copy = |layer: &Linear| -> Result<Linear, ModelError> {
-            let copy = Linear::from_values(&layer.weight, layer.bias.as_ref(), layer.weight.device())?;
-            copy.freeze();
-            Ok(copy)
-        };
-        Ok(ProjectionHead { hidden: copy(&self.hidden)?, output: copy(&self.output)? })
+        let copy = ProjectionHead::of_layers(&self.forms(), 0, self.device())?;
+        Ok(engine::guard("copying a projection head", || {
+            let parameters = copy.parameters();
+            parameters.copy_from(&self.parameters());
+            for parameter in parameters.iter() {
+                let _ = parameter.tensor.set_requires_grad(false);
+            }
+            copy
+        })?)
     }
 
     /// The device that the weights are on.
     pub fn device(&self) -> Device {
-        self.output.weight.device()
+        match &self.layers[0].1 {
+            HeadLayer::Linear(linear) => linear.weight.device(),
+            HeadLayer::Norm(norm) => norm.mean.device(),
+        }
     }
 
     /// Width D of what the head reads.
     pub fn inputs(&self) -> i64 {
-        self.hidden.inputs()
+        self.forms().first().map_or(0, |form| form.inputs)
     }
 
     /// Width of the projections.
     pub fn outputs(&self) -> i64 {
-        self.output.outputs()
+        self.forms().last().map_or(0, |form| form.outputs)
     }
 
     /// Features `[n, D]` to projections `[n, outputs]`, not normalised.
@@ -219,10 +321,22 @@ impl ProjectionHead {
     /// # Panics
     /// On an exception of libtorch: call inside [`engine::guard`].
     pub fn forward(&self, features: &Tensor) -> Tensor {
-        self.output.forward(&self.hidden.forward(features).relu_())
+        let mut rows = features.shallow_clone();
+        let mut next = 0;
+        for (place, layer) in &self.layers {
+            if *place > next {
+                rows = rows.relu_();
+            }
+            rows = match layer {
+                HeadLayer::Linear(linear) => linear.forward(&rows),
+                HeadLayer::Norm(norm) => norm.forward(&rows),
+            };
+            next = place.saturating_add(1);
+        }
+        rows
     }
 
-    /// Its four tensors: `0.weight`, `0.bias`, `2.weight`, `2.bias`.
+    /// Its tensors, by place: `0.weight`, `0.bias`, `2.weight`, `2.bias` of the plain head.
     pub fn parameters(&self) -> Parameters {
         let mut list = Parameters::default();
         self.list("", &mut list);
@@ -230,7 +344,19 @@ impl ProjectionHead {
     }
 
     pub(super) fn list(&self, prefix: &str, list: &mut Parameters) {
-        self.hidden.list(&format!("{prefix}0."), list);
-        self.output.list(&format!("{prefix}2."), list);
+        for (place, layer) in &self.layers {
+            let prefix = format!("{prefix}{place}.");
+            match layer {
+                HeadLayer::Linear(linear) => linear.list(&prefix, list),
+                HeadLayer::Norm(norm) => norm.list(&prefix, list),
+            }
+        }
     }
+}
+
+/// Whether layers of these forms are Linear(D, D) - ReLU - Linear(D, d).
+pub fn is_plain(forms: &[HeadLayerForm]) -> bool {
+    let [hidden, output] = forms else { return false };
+    let linear = |form: &HeadLayerForm, place| !form.norm && form.bias && form.place == place;
+    linear(hidden, 0) && linear(output, 2) && hidden.inputs == hidden.outputs && hidden.outputs == output.inputs
 }

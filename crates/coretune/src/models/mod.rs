@@ -30,7 +30,7 @@ pub(crate) use dropout::Dropout;
 pub use dropout::DropoutDraws;
 pub use encoder::Encoder;
 pub use error::ModelError;
-pub use heads::{Linear, ProjectionHead};
+pub use heads::{HeadLayerForm, Linear, ProjectionHead, is_plain};
 pub use layers::Mode;
 pub(crate) use layers::{BatchNorm, Convolution};
 pub use model::Model;

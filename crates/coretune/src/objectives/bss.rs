@@ -63,7 +63,7 @@ impl Objective for BatchSpectralShrinkage {
     }
 
     fn needs(&self) -> Needs {
-        Needs::CLASSIFIER
+        Needs { soft_targets: true, ..Needs::CLASSIFIER }
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {

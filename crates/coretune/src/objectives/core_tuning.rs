@@ -1,32 +1,59 @@
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
+use super::core_tuning_run::{CoreTuningRun, EtaSchedule, RunSettings};
 use super::supervised_contrastive::{ETA, TEMPERATURE};
-use super::{Dense, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
+use super::{Dense, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{Focus, focal_contrastive, own_pairs, reference_contrastive, soft_label_pairs};
 use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
-use crate::settings::{Kind, Range, RunKind, Setting, choice, setting};
+use crate::settings::{Kind, OnResume, Range, RunKind, Setting, choice, off, setting};
 
 pub(super) const METHOD: Method = Method {
     word: "core-tuning",
     summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
     kind: RunKind::FineTuning,
-    settings: &[PAIRS, ETA, ALPHA, TEMPERATURE, FOCAL, DETACH_FOCAL],
+    settings: &[
+        PAIRS,
+        ETA,
+        ETA_RATIO,
+        ETA_SCHEDULE,
+        ALPHA,
+        TEMPERATURE,
+        FOCAL,
+        DETACH_FOCAL,
+        CLEAN_WEIGHT,
+        MIXED_WEIGHT,
+        HARD_POSITIVE_FLOOR,
+        PROJECTION_FIRST,
+        TWO_VIEWS,
+        MEMORY,
+    ],
     defaults: &[],
     requires: &[],
     pretraining: None,
     build: |values| {
-        let Settings { pairs, eta, alpha, temperature, focal, detach_focal } = values.read();
-        let focus = Focus { exponent: focal, detached: detach_focal };
-        Box::new(CoreTuning { pairs, eta, alpha, temperature, focus, label_smoothing: values.label_smoothing })
+        let settings: Settings = values.read();
+        Box::new(CoreTuningRun::new(settings.formula(values.label_smoothing), settings.run()))
     },
 };
 
 const PAIRS: Setting = setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning")
     .default(PairScheme::Own.name());
+
+const ETA_RATIO: Setting = setting(
+    "method.eta_ratio",
+    Kind::Number(Range::Above(0.0)),
+    "in place of eta: norm of the contrastive gradient at the features, relative to that of the cross-entropy",
+)
+.off()
+.on_resume(OnResume::Fixed);
+
+const ETA_SCHEDULE: Setting =
+    setting("method.eta_schedule", Kind::Choice(EtaSchedule::names), "how eta falls to 0 over the run")
+        .default(EtaSchedule::Constant.name());
 
 const ALPHA: Setting =
     setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
@@ -40,6 +67,39 @@ const FOCAL: Setting =
 const DETACH_FOCAL: Setting =
     setting("method.detach_focal", Kind::Switch, "no gradient through the focal weight").default("false");
 
+const CLEAN_WEIGHT: Setting =
+    setting("method.clean_weight", Kind::Number(Range::Above(0.0)), "weight of the original rows in the cross-entropy")
+        .default("1.0");
+
+const MIXED_WEIGHT: Setting =
+    setting("method.mixed_weight", Kind::Number(Range::From(0.0)), "weight of the mixed rows in the cross-entropy")
+        .default("1.0");
+
+const HARD_POSITIVE_FLOOR: Setting = setting(
+    "method.hard_positive_floor",
+    Kind::Number(Range::Between(0.0, 1.0)),
+    "least fraction of the positive in a hard positive, as 0.8 is in a semi-hard negative",
+)
+.default("0.0");
+
+const PROJECTION_FIRST: Setting = setting(
+    "method.projection_first",
+    Kind::Number(Range::FromBelow(0.0, 1.0)),
+    "fraction of the steps that train the projection head alone",
+)
+.default("0.0");
+
+const TWO_VIEWS: Setting =
+    setting("method.two_views", Kind::Switch, "two augmented views of each image in a batch").default("false");
+
+const MEMORY: Setting = setting(
+    "method.memory",
+    Kind::Whole(0, 1_048_576),
+    "projections of earlier batches that anchors are compared with too",
+)
+.default("0")
+.on_resume(OnResume::Fixed);
+
 #[derive(Deserialize)]
 struct Settings {
     pairs: PairScheme,
@@ -48,6 +108,39 @@ struct Settings {
     temperature: f64,
     focal: f64,
     detach_focal: bool,
+    clean_weight: f64,
+    mixed_weight: f64,
+    hard_positive_floor: f64,
+    #[serde(with = "off")]
+    eta_ratio: Option<f64>,
+    eta_schedule: EtaSchedule,
+    projection_first: f64,
+    two_views: bool,
+    memory: i64,
+}
+
+impl Settings {
+    fn formula(&self, label_smoothing: f64) -> CoreTuning {
+        let &Settings { pairs, eta, alpha, temperature, focal, detach_focal, .. } = self;
+        let &Settings { clean_weight, mixed_weight, hard_positive_floor, .. } = self;
+        let focus = Focus { exponent: focal, detached: detach_focal };
+        CoreTuning {
+            pairs,
+            eta,
+            alpha,
+            temperature,
+            focus,
+            label_smoothing,
+            clean_weight,
+            mixed_weight,
+            hard_positive_floor,
+        }
+    }
+
+    fn run(&self) -> RunSettings {
+        let &Settings { eta_ratio, eta_schedule, projection_first, two_views, memory, .. } = self;
+        RunSettings { eta_ratio, eta_schedule, projection_first, two_views, memory }
+    }
 }
 
 choice! {
@@ -77,6 +170,25 @@ pub struct CoreTuning {
     pub focus: Focus,
     /// Label smoothing of M6, 0 to below 1.
     pub label_smoothing: f64,
+    /// Weight of the n original rows in M6, relative to that of the mixed rows.
+    pub clean_weight: f64,
+    /// Weight of the 2n mixed rows in M6.
+    pub mixed_weight: f64,
+    /// Least lam of M2: 0 keeps the draws of Beta(alpha, alpha) as they are.
+    pub hard_positive_floor: f64,
+}
+
+/// The terms of M7 before they are added.
+#[derive(Debug)]
+pub struct Terms {
+    /// M6: a scalar with graph.
+    pub classification: Tensor,
+    /// M5: a scalar with graph.
+    pub contrastive: Tensor,
+    /// z of the n original rows, `[n, d]`, with graph.
+    pub projections: Tensor,
+    /// The terms and how hard the pairs are: scalars without graph.
+    pub figures: Vec<(&'static str, Tensor)>,
 }
 
 /// The rows that classification and contrast see.
@@ -94,12 +206,29 @@ pub struct MixedRows {
 }
 
 impl CoreTuning {
+    /// The method as published: pairs `own`, every row weighted alike, lam of M2 as drawn.
+    pub const PUBLISHED: CoreTuning = CoreTuning {
+        pairs: PairScheme::Own,
+        eta: 1.0,
+        alpha: 1.0,
+        temperature: 0.07,
+        focus: Focus { exponent: 1.0, detached: false },
+        label_smoothing: 0.0,
+        clean_weight: 1.0,
+        mixed_weight: 1.0,
+        hard_positive_floor: 0.0,
+    };
+
     /// The random numbers of a step, as this pair scheme needs them.
     pub fn draws(&self, labels: &[i64], (seed, step): (u64, u64)) -> Result<MixDraws, EngineError> {
-        match self.pairs {
-            PairScheme::Own | PairScheme::Soft => MixDraws::draw(labels, self.alpha, seed, step),
-            PairScheme::Reference => MixDraws::draw_reference(labels, self.alpha, seed, step),
+        let mut draws = match self.pairs {
+            PairScheme::Own | PairScheme::Soft => MixDraws::draw(labels, self.alpha, seed, step)?,
+            PairScheme::Reference => MixDraws::draw_reference(labels, self.alpha, seed, step)?,
+        };
+        for lam in &mut draws.hard_positive {
+            *lam = lam.max(self.hard_positive_floor);
         }
+        Ok(draws)
     }
 
     /// M1-M3, or R1-R2: mines the batch and mixes it with the given random numbers.
@@ -150,16 +279,27 @@ impl CoreTuning {
         MixedRows { rows, soft_targets, pairs, cosines }
     }
 
-    /// M5, or R3, on the projections `[3n, d]` of mixed rows.
-    pub fn contrast(&self, projections: &Tensor, labels: &[i64], mixed: &MixedRows) -> Result<Tensor, EngineError> {
-        match self.pairs {
-            PairScheme::Own => focal_contrastive(&own_pairs(projections, labels)?, self.temperature, self.focus),
-            PairScheme::Soft => {
-                let contrast = soft_label_pairs(projections, &mixed.soft_targets)?;
-                focal_contrastive(&contrast, self.temperature, self.focus)
+    /// M5, or R3, on the projections `[3n, d]` of mixed rows; with a `memory`, earlier projections belong to every A_i, with
+    /// the weight 1 if they are of the anchor's class.
+    pub fn contrast(
+        &self,
+        projections: &Tensor,
+        labels: &[i64],
+        mixed: &MixedRows,
+        memory: Option<&ProjectionMemory>,
+    ) -> Result<Tensor, EngineError> {
+        let mut contrast = match self.pairs {
+            PairScheme::Own => own_pairs(projections, labels)?,
+            PairScheme::Soft => soft_label_pairs(projections, &mixed.soft_targets)?,
+            PairScheme::Reference => {
+                return reference_contrastive(projections, &mixed.soft_targets, self.temperature);
             }
-            PairScheme::Reference => reference_contrastive(projections, &mixed.soft_targets, self.temperature),
+        };
+        if let Some(memory) = memory {
+            let anchors = projections.narrow(0, 0, labels.len() as i64);
+            contrast = contrast.with_earlier(&anchors, labels, memory.rows())?;
         }
+        focal_contrastive(&contrast, self.temperature, self.focus)
     }
 
     /// M7 with the random numbers given.
@@ -169,34 +309,65 @@ impl CoreTuning {
         heads: &Heads<'_>,
         draws: &MixDraws,
     ) -> Result<ObjectiveLoss, EngineError> {
+        let Terms { classification, contrastive, figures, .. } = self.terms(batch, heads, draws, None)?;
+        Ok(ObjectiveLoss { total: classification + self.eta * contrastive, figures })
+    }
+
+    /// The terms of M7 with the random numbers given.
+    pub fn terms(
+        &self,
+        batch: &FeatureBatch<'_>,
+        heads: &Heads<'_>,
+        draws: &MixDraws,
+        memory: Option<&ProjectionMemory>,
+    ) -> Result<Terms, EngineError> {
         let mixed = self.mix(batch.features, batch.labels, batch.classes, draws)?;
         let ObjectiveLoss { total: classification, mut figures } = match &batch.dense {
             None => self.classification(batch, heads, &mixed)?,
             Some(dense) => self.dense_classification(batch, heads, (&mixed, dense))?,
         };
-        let contrastive = self.contrast(&heads.project(&mixed.rows), batch.labels, &mixed)?;
+        let projections = heads.project(&mixed.rows);
+        let contrastive = self.contrast(&projections, batch.labels, &mixed, memory)?;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
         figures.extend(hardness(&mixed, batch.labels));
         if let Some(dense) = &batch.dense {
             figures.push((figure::HARDEST_POSITIVE_ELSEWHERE, elsewhere(&mixed, batch.labels, dense.images)));
         }
-        Ok(ObjectiveLoss { total: classification + self.eta * contrastive, figures })
+        // Scheme `reference` puts the originals first too.
+        let projections = projections.narrow(0, 0, batch.labels.len() as i64);
+        Ok(Terms { classification, contrastive, projections, figures })
     }
 
-    /// M6.
+    /// M6. With weights of the rows: their weighted mean.
     fn classification(
         &self,
         batch: &FeatureBatch<'_>,
         heads: &Heads<'_>,
         mixed: &MixedRows,
     ) -> Result<ObjectiveLoss, EngineError> {
-        let logits = (heads.classifier)(&mixed.rows);
-        let total = batch.cross_entropy(&logits, &mixed.soft_targets, self.label_smoothing)?;
+        let cross_entropy = |rows: &Tensor, targets: &Tensor| {
+            batch.cross_entropy(&(heads.classifier)(rows), targets, self.label_smoothing)
+        };
+        let n = batch.labels.len() as i64;
+        let part = |first, count| {
+            cross_entropy(&mixed.rows.narrow(0, first, count), &mixed.soft_targets.narrow(0, first, count))
+        };
+        #[allow(clippy::float_cmp, reason = "equal weights are the plain mean, bit for bit")]
+        let alike = self.mixed_weight == self.clean_weight;
+        let total = if alike {
+            cross_entropy(&mixed.rows, &mixed.soft_targets)?
+        } else if self.mixed_weight == 0.0 {
+            part(0, n)?
+        } else {
+            let (clean, generated) = (self.clean_weight, 2.0 * self.mixed_weight);
+            (clean * part(0, n)? + generated * part(n, 2 * n)?) / (clean + generated)
+        };
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
         Ok(ObjectiveLoss { total, figures })
     }
 
-    /// M6 on pixels: the cross-entropy of all labelled pixels + 1/2 x the mean of the 2n mixed rows'.
+    /// M6 on pixels: the cross-entropy of all labelled pixels + 1/2 x the mean of the 2n mixed rows', each with the weight of
+    /// its rows.
     fn dense_classification(
         &self,
         batch: &FeatureBatch<'_>,
@@ -212,10 +383,12 @@ impl CoreTuning {
             (figure::CLASSIFICATION, dense.cross_entropy.detach()),
             (figure::MIXED_CLASSIFICATION, of_mixed.detach()),
         ];
-        Ok(ObjectiveLoss { total: dense.cross_entropy + 0.5 * of_mixed, figures })
+        let total = self.clean_weight * dense.cross_entropy + 0.5 * self.mixed_weight * of_mixed;
+        Ok(ObjectiveLoss { total, figures })
     }
 }
 
+/// The formula alone; a run of the configuration is carried out by [`CoreTuningRun`].
 impl Objective for CoreTuning {
     fn name(&self) -> &'static str {
         METHOD.word

@@ -33,7 +33,10 @@ impl CrossEntropy {
             let figures = vec![(figure::CLASSIFICATION, total.detach())];
             return Ok(ObjectiveLoss { total, figures });
         }
-        let targets = one_hot(batch.labels, batch.classes, batch.features)?;
+        let targets = match batch.soft_targets {
+            Some(targets) => targets.shallow_clone(),
+            None => one_hot(batch.labels, batch.classes, batch.features)?,
+        };
         let logits = (heads.classifier)(batch.features);
         let total = batch.cross_entropy(&logits, &targets, self.label_smoothing)?;
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
@@ -47,7 +50,7 @@ impl Objective for CrossEntropy {
     }
 
     fn needs(&self) -> Needs {
-        Needs::CLASSIFIER
+        Needs { soft_targets: true, ..Needs::CLASSIFIER }
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {

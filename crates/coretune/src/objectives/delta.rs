@@ -126,6 +126,20 @@ impl Delta {
         Delta { settings, memory: None }
     }
 
+    /// The distance of the feature maps to those of the checkpoint, before its weight: a scalar with graph.
+    ///
+    /// # Errors
+    /// [`ModelError`] for shapes that do not fit.
+    pub(super) fn distance(&self, pass: &Pass<'_>) -> Result<Tensor, ModelError> {
+        let memory = self.memory();
+        let (maps, sources) = (pass.stage_maps()?, memory.source_maps(pass)?);
+        let mut distance = guard("adding distances", || Tensor::zeros([], (Type::Float, memory.source.device())))?;
+        for ((map, source), stage) in maps[1..].iter().zip(&sources).zip(&memory.stages) {
+            distance += feature_map_distance(map, source, Some(&stage.weights))?;
+        }
+        Ok(distance)
+    }
+
     fn memory(&self) -> &Memory {
         self.memory.as_ref().expect("the trainer begins a method before its first step")
     }
@@ -183,6 +197,7 @@ impl Objective for Delta {
             copies: 1,
             probe: by_loss,
             preparation,
+            soft_targets: true,
             divisible: false,
             ..Needs::CLASSIFIER
         }
@@ -227,12 +242,7 @@ impl Objective for Delta {
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         let mut loss = CrossEntropy { label_smoothing: self.settings.label_smoothing }.loss(pass)?;
-        let memory = self.memory();
-        let (maps, sources) = (pass.stage_maps()?, memory.source_maps(pass)?);
-        let mut distance = guard("adding distances", || Tensor::zeros([], (Type::Float, memory.source.device())))?;
-        for ((map, source), stage) in maps[1..].iter().zip(&sources).zip(&memory.stages) {
-            distance += feature_map_distance(map, source, Some(&stage.weights))?;
-        }
+        let distance = self.distance(pass)?;
         loss.figures.push((figure::FEATURE_DISTANCE, distance.detach()));
         loss.total += self.settings.weight * distance;
         Ok(loss)

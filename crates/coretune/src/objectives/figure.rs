@@ -8,6 +8,8 @@ pub const MIXED_CLASSIFICATION: &str = "mixed_classification";
 pub const AUXILIARY: &str = "auxiliary";
 /// M5 before its weight eta.
 pub const CONTRASTIVE: &str = "contrastive";
+/// The weight of the contrastive loss, where gradients set it.
+pub const ETA: &str = "eta";
 /// B4 before its weight.
 pub const SPECTRAL_SHRINKAGE: &str = "spectral_shrinkage";
 /// The penalties of B2, which act in the update and are not part of the loss.

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
-use super::{CrossEntropy, Method, Needs, Objective, ObjectiveLoss, Pass, Pull, Start, figure};
+use super::{CrossEntropy, Method, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, Start, figure};
 use crate::engine::{EngineError, guard};
 use crate::models::{ModelError, Network, Parameters, Role};
 use crate::settings::{Kind as Takes, Range, RunKind, Setting, setting};
@@ -70,7 +70,8 @@ impl L2Sp {
 pub(super) fn pulls_of_classifier(network: &dyn Network, strength: f64) -> Vec<(String, Pull)> {
     let Some(classifier) = network.classifier() else { return Vec::new() };
     let named = [("classifier.weight", Some(&classifier.weight)), ("classifier.bias", classifier.bias.as_ref())];
-    let pull = |weight: &Tensor| Pull { weight: weight.shallow_clone(), towards: None, strength };
+    let pull =
+        |weight: &Tensor| Pull { weight: weight.shallow_clone(), towards: None, strength, acts: PullActs::Always };
     named.into_iter().filter_map(|(name, weight)| Some((name.to_string(), pull(weight?)))).collect()
 }
 
@@ -80,7 +81,7 @@ impl Objective for L2Sp {
     }
 
     fn needs(&self) -> Needs {
-        Needs { copies: 1, ..Needs::CLASSIFIER }
+        Needs { copies: 1, soft_targets: true, ..Needs::CLASSIFIER }
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {
@@ -90,6 +91,7 @@ impl Objective for L2Sp {
                 weight: weight.shallow_clone(),
                 towards: Some(weight.detach().copy()),
                 strength: self.alpha,
+                acts: PullActs::Always,
             };
             weights.map(|weight| (weight.name.clone(), pull(&weight.tensor))).collect::<Vec<_>>()
         })?;

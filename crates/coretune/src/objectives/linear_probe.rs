@@ -29,7 +29,7 @@ impl Objective for LinearProbe {
     }
 
     fn needs(&self) -> Needs {
-        Needs { steps: false, ..Needs::CLASSIFIER }
+        Needs { steps: false, soft_targets: true, ..Needs::CLASSIFIER }
     }
 
     /// The cross-entropy, which no step of a run minimises.

@@ -57,6 +57,10 @@ pub trait Objective: Send {
         Ok(())
     }
 
+    /// Called before the loss of the same step is computed once more, at other weights: what the first one set aside for
+    /// [`Objective::updated`] is to be forgotten.
+    fn repeat(&mut self) {}
+
     /// Handles of every tensor that the next step depends on beside the network: queues, momentum encoders,
     /// calibration. No gradient trains them.
     fn state(&self) -> Parameters {
@@ -101,6 +105,9 @@ pub struct Needs {
     pub probe: bool,
     /// Whether steps train the network. Without them a run evaluates and saves the network as it starts.
     pub steps: bool,
+    /// Whether the labels may be mixed ([`crate::objectives::FeatureBatch::soft_targets`]): the loss depends on them through
+    /// the cross-entropy alone.
+    pub soft_targets: bool,
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
     /// depends on images through [`Pass::features`] alone.
     pub divisible: bool,
@@ -129,6 +136,7 @@ impl Needs {
         preparation: 0,
         probe: false,
         steps: true,
+        soft_targets: false,
         divisible: true,
     };
 
@@ -183,6 +191,19 @@ pub struct Pull {
     pub towards: Option<Tensor>,
     /// Weight of the penalty.
     pub strength: f64,
+    /// When it acts.
+    pub acts: PullActs,
+}
+
+/// When a [`Pull`] acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullActs {
+    /// In each update, as weight decay does.
+    Always,
+    /// Selective projection decay (Tian et al., NeurIPS 2024): after an update whose gradient points towards `towards`,
+    /// <gradient, weight - towards> > 0, and that moved the weight away from it all the same, the weight is drawn back by
+    /// strength x r x (weight - towards), r = (new distance - old distance) / new distance, 0 to 1.
+    Selectively,
 }
 
 impl Pull {
@@ -190,7 +211,7 @@ impl Pull {
     #[must_use]
     pub fn shallow_clone(&self) -> Self {
         let towards = self.towards.as_ref().map(Tensor::shallow_clone);
-        Pull { weight: self.weight.shallow_clone(), towards, strength: self.strength }
+        Pull { weight: self.weight.shallow_clone(), towards, strength: self.strength, acts: self.acts }
     }
 
     /// weight - towards, in new memory.

@@ -1,6 +1,6 @@
 use std::cell::OnceCell;
 
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
 use crate::engine::rows::unit_rows;
 use crate::engine::{EngineError, World, guard};
@@ -39,6 +39,9 @@ pub struct FeatureBatch<'a> {
     pub dense: Option<Dense<'a>>,
     /// w, `[C]`: the weights of the classes in the cross-entropy; `None`: all alike.
     pub class_weights: Option<&'a Tensor>,
+    /// Y, `[n, C]`: the labels of images that were mixed with each other, which take the place of `labels` in the
+    /// cross-entropy; `None`: no image was.
+    pub soft_targets: Option<&'a Tensor>,
 }
 
 /// What rows that were sampled from maps have beside their features and labels.
@@ -53,7 +56,7 @@ pub struct Dense<'a> {
 impl<'a> FeatureBatch<'a> {
     /// Rows whose cross-entropy is that of the rows themselves, as in classification.
     pub fn new(features: &'a Tensor, labels: &'a [i64], classes: i64, draw: (u64, u64)) -> Self {
-        FeatureBatch { features, labels, classes, draw, dense: None, class_weights: None }
+        FeatureBatch { features, labels, classes, draw, dense: None, class_weights: None, soft_targets: None }
     }
 
     /// M6 of rows with these labels, hard or soft, which are smoothed: the cross-entropy of every method of fine-tuning.
@@ -88,6 +91,7 @@ pub struct Pass<'a> {
     /// The heads of the network.
     pub heads: Heads<'a>,
     class_weights: Option<&'a Tensor>,
+    soft_targets: Option<&'a Tensor>,
     world: World,
     features: OnceCell<Tensor>,
     dense: Option<Dense<'a>>,
@@ -112,6 +116,7 @@ impl<'a> Pass<'a> {
             network,
             heads,
             class_weights: None,
+            soft_targets: None,
             world,
             features: OnceCell::new(),
             dense: None,
@@ -123,6 +128,13 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn weighted(mut self, class_weights: Option<&'a Tensor>) -> Self {
         self.class_weights = class_weights;
+        self
+    }
+
+    /// The same pass with the labels `[n, C]` of images that were mixed with each other.
+    #[must_use]
+    pub fn mixed(mut self, soft_targets: Option<&'a Tensor>) -> Self {
+        self.soft_targets = soft_targets;
         self
     }
 
@@ -173,6 +185,18 @@ impl<'a> Pass<'a> {
         Ok(self.features.get_or_init(|| features))
     }
 
+    /// f without graph. If the features were not computed before, batch norm takes its statistics from the batch, and its
+    /// running averages stay as they are.
+    ///
+    /// # Errors
+    /// As [`Pass::features`].
+    pub fn features_without_graph(&self) -> Result<Tensor, ModelError> {
+        match self.features.get() {
+            Some(features) => Ok(features.detach()),
+            None => Ok(self.world.gather(&no_grad(|| self.network.features(self.images, Mode::TrainUntracked))?)),
+        }
+    }
+
     /// The feature maps `[views n, channels, h', w']` after each stage, the stem's first, with graph; the spatial mean
     /// of the last one is [`Pass::features`]. Computed once.
     ///
@@ -210,7 +234,7 @@ impl<'a> Pass<'a> {
     /// The same with other features `[n, D]` of the images, such as those of their first views alone.
     pub fn batch_of<'b>(&'b self, features: &'b Tensor) -> FeatureBatch<'b> {
         let classes = self.network.classifier().map_or(0, Linear::outputs);
-        let Pass { labels, draw, dense, class_weights, .. } = *self;
-        FeatureBatch { features, labels, classes, draw, dense, class_weights }
+        let Pass { labels, draw, dense, class_weights, soft_targets, .. } = *self;
+        FeatureBatch { features, labels, classes, draw, dense, class_weights, soft_targets }
     }
 }

@@ -68,7 +68,7 @@ impl Objective for Rifle {
     }
 
     fn needs(&self) -> Needs {
-        Needs::CLASSIFIER
+        Needs { soft_targets: true, ..Needs::CLASSIFIER }
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

@@ -76,6 +76,8 @@ impl Learner for Pretraining {
             draw: (self.seed, number),
             accumulation: Accumulation::Whole,
             class_weights: None,
+            soft_targets: None,
+            sharpness: None,
             world: self.world,
         };
         Ok(step(input, &mut self.optimizer, rate)?)

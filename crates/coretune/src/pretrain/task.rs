@@ -224,9 +224,7 @@ impl PretrainTask {
                 let (outputs, seed) = (self.config.pretrain.dim, self.config.train.seed);
                 ProjectionHead::new(features, outputs, seed, self.device)?
             }
-            Some(Projector { hidden: (w0, b0), output: (w2, b2) }) => {
-                ProjectionHead::from_layers((w0, b0), (w2, b2), self.device)?
-            }
+            Some(projector) => projector.head(self.device)?,
         };
         Ok(head)
     }

@@ -52,6 +52,9 @@ pub enum RunError {
     /// The method reads the linear probe, which is turned off.
     #[error("{method} needs the linear probe, which is not measured")]
     MethodNeedsProbe { method: String },
+    /// Images are mixed with each other, and the method reads the class of each.
+    #[error("{method} needs the class of each image, and data.mixup or data.cutmix mixes images of several classes")]
+    MethodNeedsClasses { method: String },
     /// A method of a program's own, which this program does not bring.
     #[error("the method `custom` is not in the table: only the program that passes it can run it")]
     NoObjective,
@@ -193,6 +196,11 @@ impl RunError {
                 format!("{{model.trainable}} takes all, norms, head, last:1 to last:{}, or names", names.len()).into()
             }
             Self::MethodNeedsProbe { .. } => "leave out {run.probe=false}".into(),
+            Self::MethodNeedsClasses { .. } => {
+                "leave out {data.mixup} and {data.cutmix}, or use a method whose loss has no pairs, such as \
+                 {method.name=cross-entropy}"
+                    .into()
+            }
             Self::NoObjective => "begin and resume such a run with a program that passes its own objective".into(),
             Self::OtherMethod { began, .. } => {
                 format!("resume it with the program that passes `{}`, or start a new run", literal(began)).into()

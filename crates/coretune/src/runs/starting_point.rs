@@ -72,17 +72,21 @@ impl StartingPoint {
         let projector = match head {
             ReadHead::No => None,
             ReadHead::Required => Some(load_projector(&checkpoint, &recognised)?),
-            ReadHead::IfAny => match load_projector(&checkpoint, &recognised) {
-                Ok(projector) => Some(projector),
-                Err(CheckpointError::NoProjector { found, .. }) => {
+            ReadHead::IfAny => {
+                let found = match load_projector(&checkpoint, &recognised) {
+                    Ok(projector) if projector.is_plain() => Ok(projector),
+                    Ok(projector) => Err(projector.described()),
+                    Err(CheckpointError::NoProjector { found, .. }) => Err(found),
+                    Err(error) => return Err(error.into()),
+                };
+                let note = |found| {
                     notes.push(format!(
                         "the projection head starts from random weights: the checkpoint has none of the form Linear(D, D) \
                          - ReLU - Linear(D, d), found {found}"
                     ));
-                    None
-                }
-                Err(error) => return Err(error.into()),
-            },
+                };
+                found.map_err(note).ok()
+            }
         };
         Ok(StartingPoint { architecture, backbone, input, report, hash: hash_of(&checkpoint)?, projector, notes })
     }

@@ -92,6 +92,8 @@ impl Learner for Segmentation {
             draw,
             accumulation: self.accumulation,
             class_weights: None,
+            soft_targets: None,
+            sharpness: None,
             world: self.world,
         };
         let figures = step(input, &mut self.optimizer, rate)?;

@@ -17,9 +17,12 @@ use crate::engine::{Stop, World, guard};
 use crate::evaluate::features::Evaluator;
 use crate::evaluate::{NewMeasure, finite_figures};
 use crate::figures::{EpochFigures, Figures, Selection};
+use crate::losses::one_hot;
 use crate::models::{Mode, Model, Network, Parameters, Role, TestViews};
 use crate::objectives::Objective;
+use crate::random::{Purpose, stream};
 use crate::run_folder::RunFolder;
+use crate::transforms::MixImages;
 
 /// A model with its fine-tuning objective: trained on labels, validated each epoch, kept where it is the best.
 pub struct FineTuning {
@@ -35,6 +38,10 @@ pub struct FineTuning {
     pub accumulation: Accumulation,
     /// Weights `[C]` of the classes in the cross-entropy; `None`: all alike.
     pub class_weights: Option<Tensor>,
+    /// Radius of sharpness-aware minimisation, if any.
+    pub sharpness: Option<f64>,
+    /// How the images of a batch are mixed with each other, if at all.
+    pub mix: MixImages,
     /// What is not to be trained; that it was not is looked at after the first epoch.
     pub frozen: Frozen,
     /// What is measured on the validation images.
@@ -57,6 +64,11 @@ pub struct FineTuning {
 
 impl Learner for FineTuning {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
+        let mixed = self.mixed(batch, number)?;
+        let (batch, soft_targets) = match &mixed {
+            Some((batch, targets)) => (batch, Some(targets.shallow_clone())),
+            None => (batch, None),
+        };
         let input = StepInput {
             network: &self.model,
             objective: &mut *self.objective,
@@ -65,6 +77,8 @@ impl Learner for FineTuning {
             draw: (self.seed, number),
             accumulation: self.accumulation,
             class_weights: self.class_weights.as_ref(),
+            soft_targets,
+            sharpness: self.sharpness,
             world: self.world,
         };
         let figures = step(input, &mut self.optimizer, rate)?;
@@ -83,7 +97,9 @@ impl Learner for FineTuning {
 
     fn is_frozen(&self, name: &str, role: Role) -> bool {
         let in_backbone = name.strip_prefix("backbone.");
-        self.frozen.holds(name, role, &self.model.backbone)
+        let of_head = name.starts_with("projection.") && role == Role::Buffer;
+        of_head
+            || self.frozen.holds(name, role, &self.model.backbone)
             || in_backbone.is_some_and(|name| self.model.backbone.is_frozen(name))
     }
 
@@ -148,6 +164,21 @@ impl FineTuning {
             epoch += 1;
         }
         Ok(())
+    }
+
+    /// The batch with its images mixed with each other, and their labels `[n, C]`; none if that is off.
+    fn mixed(&self, batch: &Batch, step: u64) -> Result<Option<(Batch, Tensor)>, TrainError> {
+        let [_, height, width, _] = batch.images.size()[..] else { return Ok(None) };
+        let size = (width, height);
+        let Some(mix) = self.mix.draw(size, &mut stream(self.seed, Purpose::ImageMix, 0, step)) else {
+            return Ok(None);
+        };
+        let images = mix.images(&batch.images, self.mix.shift)?;
+        let like = &self.model.classifier.weight.detach();
+        let targets = one_hot(&batch.labels, self.model.classifier.outputs(), like)?;
+        let targets = mix.targets(&targets, self.mix.shift, size)?;
+        let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
+        Ok(Some((Batch { images, labels, masks: None, indices }, targets)))
     }
 
     fn exchange_average(&mut self) {

@@ -19,6 +19,7 @@ mod rows;
 mod saved_model;
 mod saved_segmenter;
 mod schedule;
+mod sharpness;
 mod state;
 mod step;
 mod trainer;

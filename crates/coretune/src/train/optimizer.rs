@@ -4,7 +4,7 @@ use coretune_native::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each}
 use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::models::{Backbone, Network, Role};
-use crate::objectives::Pull;
+use crate::objectives::{Pull, PullActs};
 
 /// The update rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,26 +135,35 @@ impl Optimizer {
     ///
     /// # Panics
     /// On an exception of libtorch: call inside [`crate::engine::guard`].
-    pub fn update(&mut self, rate: f64, mut gradients: Vec<Tensor>) {
+    pub fn update(&mut self, rate: f64, gradients: Vec<Tensor>) {
         no_grad(|| {
             if let Some(most) = self.clip_norm {
                 clip(&gradients, most);
             }
             self.updates += 1;
-            let (decay, updates) = (self.weight_decay, self.updates);
-            if let Rule::Sgd { momentum, nesterov } = self.rule {
-                let step = SgdStep { rate, weight_decay: decay, momentum, nesterov };
-                return self.sgd(&mut gradients, step);
-            }
-            for (slot, gradient) in self.slots.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined()) {
-                let rate = rate * slot.rate_factor;
-                match self.rule {
-                    Rule::Sgd { .. } => unreachable!("all weights at once"),
-                    Rule::AdamW => slot.adam_w(&gradient, rate, decay, updates),
-                    Rule::Lars { momentum, trust } => slot.lars(gradient, rate, decay, momentum, trust),
-                }
+            let before: Vec<_> = self.slots.iter().zip(&gradients).map(|(slot, g)| slot.before_update(g)).collect();
+            self.apply(rate, gradients);
+            for (slot, before) in self.slots.iter().zip(before) {
+                slot.draw_back(before);
             }
         });
+    }
+
+    /// The update rule itself.
+    fn apply(&mut self, rate: f64, mut gradients: Vec<Tensor>) {
+        let (decay, updates) = (self.weight_decay, self.updates);
+        if let Rule::Sgd { momentum, nesterov } = self.rule {
+            let step = SgdStep { rate, weight_decay: decay, momentum, nesterov };
+            return self.sgd(&mut gradients, step);
+        }
+        for (slot, gradient) in self.slots.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined()) {
+            let rate = rate * slot.rate_factor;
+            match self.rule {
+                Rule::Sgd { .. } => unreachable!("all weights at once"),
+                Rule::AdamW => slot.adam_w(&gradient, rate, decay, updates),
+                Rule::Lars { momentum, trust } => slot.lars(gradient, rate, decay, momentum, trust),
+            }
+        }
     }
 
     /// Stochastic gradient descent of all weights: one call of libtorch for those of one rate.
@@ -224,7 +233,33 @@ struct Group {
 
 impl Slot {
     fn group(&self) -> Group {
-        Group { rate_factor: self.rate_factor, decayed_before: self.pull.is_some() }
+        Group { rate_factor: self.rate_factor, decayed_before: self.constant_pull().is_some() }
+    }
+
+    /// The pull that acts in each update, as a gradient.
+    fn constant_pull(&self) -> Option<&Pull> {
+        self.pull.as_ref().filter(|pull| pull.acts == PullActs::Always)
+    }
+
+    /// The pull that acts after some updates.
+    fn selective_pull(&self) -> Option<&Pull> {
+        self.pull.as_ref().filter(|pull| pull.acts == PullActs::Selectively)
+    }
+
+    /// Of a weight that may be drawn back: its distance, and whether the gradient points towards the goal.
+    fn before_update(&self, gradient: &Tensor) -> Option<(Tensor, Tensor)> {
+        let offset = self.selective_pull().filter(|_| gradient.defined())?.offset();
+        Some((offset.norm(), (gradient * &offset).sum(offset.kind()).gt(0.0)))
+    }
+
+    /// Selective projection decay: [`PullActs::Selectively`].
+    fn draw_back(&self, before: Option<(Tensor, Tensor)>) {
+        let Some((pull, (distance, towards))) = self.selective_pull().zip(before) else { return };
+        let offset = pull.offset();
+        let now = offset.norm();
+        let excess = ((&now - distance) / now.clamp_min(1e-12)).clamp(0.0, 1.0);
+        let factor = excess * towards.to_kind(offset.kind()) * pull.strength;
+        let _ = self.weight.shallow_clone().g_sub_(&(offset * factor));
     }
 
     /// Makes a gradient ready for an update of many weights at once: its elements in the order of the weight's, and with
@@ -238,7 +273,7 @@ impl Slot {
             ordered.copy_(gradient);
             *gradient = ordered;
         }
-        if self.pull.is_some() {
+        if self.constant_pull().is_some() {
             *gradient = self.decayed(gradient.shallow_clone(), decay);
         }
     }
@@ -246,7 +281,7 @@ impl Slot {
     /// The gradient with those of weight decay and pull, in place.
     fn decayed(&self, gradient: Tensor, decay: f64) -> Tensor {
         let direction = plus_scaled(gradient, &self.weight, decay);
-        match &self.pull {
+        match self.constant_pull() {
             Some(pull) => plus_scaled(direction, &pull.offset(), pull.strength),
             None => direction,
         }
@@ -268,7 +303,7 @@ impl Slot {
 
     fn adam_w(&mut self, gradient: &Tensor, rate: f64, decay: f64, updates: u64) {
         let _ = self.weight.g_mul_scalar_(1.0 - rate * decay);
-        if let Some(pull) = &self.pull {
+        if let Some(pull) = self.constant_pull() {
             let _ = plus_scaled(self.weight.shallow_clone(), &pull.offset(), -rate * pull.strength);
         }
         let first = self.moments[0].lerp_(gradient, 1.0 - BETA1);

@@ -10,7 +10,9 @@ use super::TrainError;
 use super::named_tensors::{check_named, copy_named, first_not_finite};
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::data::BitDepthRange;
-use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, Parameters, ProjectionHead};
+use crate::models::{
+    Architecture, Backbone, HeadLayerForm, Linear, Model, ModelError, Normalisation, Parameters, ProjectionHead,
+};
 use crate::transforms::{Framing, Interpolation, ResizeMode, Transform, TransformError, mean_color};
 
 /// Key of the metadata under which the description is stored.
@@ -43,6 +45,9 @@ pub struct ModelDescription {
     pub classifier_bias: bool,
     /// Width of the projections, where the projection head is kept.
     pub projection_width: Option<i64>,
+    /// The layers of the projection head, unless it is Linear(D, D) - ReLU - Linear(D, d).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection_layers: Option<Vec<HeadLayerForm>>,
 }
 
 /// How an image became the input of the network in a file that coretune wrote.
@@ -116,9 +121,24 @@ impl ModelDescription {
         }
         let features = backbone.feature_width();
         check_named("classifier.weight", &[self.classes.len() as i64, features], tensors, path)?;
-        match self.projection_width {
-            Some(width) => check_named("projection.2.weight", &[width, features], tensors, path),
-            None => Ok(()),
+        match (&self.projection_layers, self.projection_width) {
+            (Some(forms), _) => {
+                for form in forms {
+                    for (part, shape) in form.tensors() {
+                        check_named(&format!("projection.{}.{part}", form.place), &shape, tensors, path)?;
+                    }
+                }
+                Ok(())
+            }
+            (None, Some(width)) => check_named("projection.2.weight", &[width, features], tensors, path),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn projection(&self, features: i64, seed: u64, device: Device) -> Result<Option<ProjectionHead>, ModelError> {
+        match &self.projection_layers {
+            Some(forms) => ProjectionHead::of_layers(forms, seed, device).map(Some),
+            None => self.projection_width.map(|width| ProjectionHead::new(features, width, seed, device)).transpose(),
         }
     }
 
@@ -131,8 +151,7 @@ impl ModelDescription {
             let bias = Tensor::zeros([self.classes.len() as i64], (tch::Kind::Float, device));
             classifier = Linear::from_values(&classifier.weight, Some(&bias), device)?;
         }
-        let projection =
-            self.projection_width.map(|width| ProjectionHead::new(features, width, seed, device)).transpose()?;
+        let projection = self.projection(features, seed, device)?;
         let normalisation = Normalisation { mean: self.mean, std: self.std };
         Ok(Model::new(backbone, classifier, projection, normalisation)?)
     }

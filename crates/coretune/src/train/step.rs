@@ -5,6 +5,7 @@ use std::ops::Range;
 use tch::{Tensor, no_grad};
 
 use super::figures::DeviceFigures;
+use super::sharpness::{Held, climb};
 use super::{ImageRows, Optimizer, RowSource, Rows};
 use crate::data::Batch;
 use crate::engine::{World, guard};
@@ -63,6 +64,11 @@ pub struct StepInput<'a> {
     pub accumulation: Accumulation,
     /// Weights `[C]` of the classes in the cross-entropy; `None`: all alike.
     pub class_weights: Option<&'a Tensor>,
+    /// Labels `[n, C]` of images that were mixed with each other; `None`: no image was.
+    pub soft_targets: Option<Tensor>,
+    /// Radius of sharpness-aware minimisation: the gradient is that at the weights moved so far uphill; `None`: at the
+    /// weights themselves.
+    pub sharpness: Option<f64>,
     /// The processes that share the step.
     pub world: World,
 }
@@ -74,7 +80,10 @@ pub struct StepInput<'a> {
 pub fn step(mut input: StepInput<'_>, optimizer: &mut Optimizer, rate: f64) -> Result<DeviceFigures, ModelError> {
     let weights = optimizer.weights();
     let moving: Vec<&Tensor> = weights.iter().copied().filter(|weight| weight.requires_grad()).collect();
-    let (of_moving, figures) = gradients(&mut input, &moving)?;
+    let (mut of_moving, figures) = gradients(&mut input, &moving)?;
+    if let Some(radius) = input.sharpness {
+        of_moving = gradients_uphill(&mut input, &moving, of_moving, radius)?;
+    }
     let mut of_moving = of_moving.into_iter();
     // A weight that rests for a part of the run has no gradient.
     let of_weight =
@@ -83,6 +92,23 @@ pub fn step(mut input: StepInput<'_>, optimizer: &mut Optimizer, rate: f64) -> R
     update(input.world, optimizer, gradients, rate)?;
     input.objective.updated()?;
     Ok(figures)
+}
+
+/// The gradients once more, at weights that were moved uphill by `radius` along the first ones. Nothing else remains of the
+/// second pass.
+fn gradients_uphill(
+    input: &mut StepInput<'_>,
+    weights: &[&Tensor],
+    mut first: Vec<Tensor>,
+    radius: f64,
+) -> Result<Vec<Tensor>, ModelError> {
+    let held = Held::of(input, weights)?;
+    guard("adding gradients", || input.world.sum(&mut first))?;
+    climb(weights, &first, radius)?;
+    input.objective.repeat();
+    let (second, _) = gradients(input, weights)?;
+    held.restore()?;
+    Ok(second)
 }
 
 /// Sums the gradients over all processes and updates the weights with them.
@@ -143,6 +169,10 @@ fn exact(
         (gradients, DeviceFigures::gather(&loss))
     })?;
     let of_leaves = gradients.split_off(weights.len());
+    if of_leaves.iter().all(|gradient| !gradient.defined()) {
+        // The loss does not depend on the network: only heads learn.
+        return Ok((gradients, figures));
+    }
     let mut first = 0;
     for (part, earlier) in &of_parts {
         let again = source.again(part.clone(), earlier)?;
@@ -174,7 +204,9 @@ fn split(
     let count = parts.len() as u64;
     let mut gradients: Vec<Tensor> = weights.iter().map(|_| Tensor::new()).collect();
     let mut figures = Vec::new();
+    let soft_targets = input.soft_targets.take();
     for (number, rows) in parts.iter().enumerate() {
+        input.soft_targets = soft_targets.as_ref().map(|targets| rows_of(targets, rows));
         // Every part draws its own numbers.
         let draw = (seed, step * count + number as u64);
         let loss = input.loss(&rows_of(images, rows), &labels[rows.clone()], None, draw)?;
@@ -184,6 +216,7 @@ fn split(
             DeviceFigures::gather(&loss)
         })?);
     }
+    input.soft_targets = soft_targets;
     Ok((gradients, guard("averaging figures", || DeviceFigures::mean(&figures))?))
 }
 
@@ -211,13 +244,38 @@ impl<'a> StepInput<'a> {
     /// A step of one process on a whole batch.
     pub fn new(network: &'a dyn Network, objective: &'a mut dyn Objective, batch: &'a Batch, draw: (u64, u64)) -> Self {
         let (accumulation, world) = (Accumulation::Whole, World::Alone);
-        StepInput { network, objective, batch, rows: None, draw, accumulation, class_weights: None, world }
+        StepInput {
+            network,
+            objective,
+            batch,
+            rows: None,
+            draw,
+            accumulation,
+            class_weights: None,
+            soft_targets: None,
+            sharpness: None,
+            world,
+        }
     }
 
     /// The same step, with weights `[C]` of the classes in the cross-entropy.
     #[must_use]
     pub fn weighted(mut self, class_weights: Option<&'a Tensor>) -> Self {
         self.class_weights = class_weights;
+        self
+    }
+
+    /// The same step on images that were mixed with each other, with these labels `[n, C]`.
+    #[must_use]
+    pub fn mixed(mut self, soft_targets: Option<Tensor>) -> Self {
+        self.soft_targets = soft_targets;
+        self
+    }
+
+    /// The same step with sharpness-aware minimisation of this radius.
+    #[must_use]
+    pub fn sharpness_aware(mut self, radius: Option<f64>) -> Self {
+        self.sharpness = radius;
         self
     }
 
@@ -285,7 +343,8 @@ impl<'a> StepInput<'a> {
         };
         let mut pass = Pass::new(network, heads, images, labels, draw, self.world)
             .in_step(self.draw.1)
-            .weighted(self.class_weights);
+            .weighted(self.class_weights)
+            .mixed(self.soft_targets.as_ref());
         if self.objective.needs().stage_maps {
             pass = pass.keeping_maps();
         }

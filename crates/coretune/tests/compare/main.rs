@@ -4,3 +4,4 @@ mod pixels;
 mod searches;
 mod segmentation;
 mod statistics;
+mod sweeps;

@@ -11,7 +11,7 @@ use coretune::run_folder::{PredictionRecord, RunFolder, Summary};
 use coretune_testing::SmallWorld;
 
 /// Runs of the entries with these axes.
-fn request(world: &SmallWorld, entries: &[&str], axes: &[&str], trials: usize) -> Request {
+pub(super) fn request(world: &SmallWorld, entries: &[&str], axes: &[&str], trials: usize) -> Request {
     let own = [
         format!("checkpoint.path={:?}", world.checkpoint().display().to_string()),
         format!("data.dir={:?}", world.data().display().to_string()),
@@ -37,10 +37,10 @@ fn request(world: &SmallWorld, entries: &[&str], axes: &[&str], trials: usize) -
 
 /// What a run of these settings measures: the negative log-likelihood of validation, and how many of 100 test images
 /// are right.
-type Figure = dyn Fn(&str, f64, f64) -> (f64, usize) + Sync;
+pub(super) type Figure = dyn Fn(&str, f64, f64) -> (f64, usize) + Sync;
 
 /// Writes the folder of a finished run.
-fn make_up(order: &Order<'_>, figure: &Figure) {
+pub(super) fn make_up(order: &Order<'_>, figure: &Figure) {
     let config = &order.run.config;
     let table = config.to_table();
     let eta = table["method"].get("eta").and_then(toml::Value::as_float).unwrap_or_default();
@@ -80,7 +80,7 @@ fn carried_out(request: &Request, figure: &Figure) -> (Result<Comparison, Compar
 }
 
 /// How far a learning rate is from 0.02 and eta from 2, in factors.
-fn distance(lr: f64, eta: f64) -> f64 {
+pub(super) fn distance(lr: f64, eta: f64) -> f64 {
     (lr / 0.02).ln().abs() + if eta > 0.0 { (eta / 2.0).ln().abs() } else { 0.0 }
 }
 

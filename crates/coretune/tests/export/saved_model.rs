@@ -22,6 +22,7 @@ pub(crate) fn described(architecture: Architecture) -> ModelDescription {
         resize_mode: ResizeMode::Crop,
         classifier_bias: false,
         projection_width: None,
+        projection_layers: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod average;
 mod other_figures;
+mod projection;
 mod resize_mode;
 mod resume;
 mod session;

@@ -82,6 +82,8 @@ fn trainer<'a>(
         average: None,
         accumulation: Accumulation::Whole,
         class_weights: None,
+        sharpness: None,
+        mix: coretune::transforms::MixImages { mixup: 0.0, cutmix: 0.0, shift: 1 },
         frozen: Frozen::default(),
         measure: Box::new(measure),
         selection: Selection::from_word(select, &[GAP, BATCHES]).unwrap(),
@@ -108,6 +110,7 @@ fn trainer<'a>(
             resize_mode: ResizeMode::Crop,
             classifier_bias: false,
             projection_width: None,
+            projection_layers: None,
         },
         model,
     };

@@ -94,6 +94,23 @@ fn a_method_with_a_state_or_a_schedule_ends_with_the_same_bytes() {
     assert_resumes(&world, "delta", &["method.name=delta", "method.delta_images=8"], &[2, 5]);
 }
 
+/// The averages of gradients, the memory and the first part of a run, over a stop.
+#[test]
+fn core_tuning_with_every_extra_ends_with_the_same_bytes() {
+    let world = SmallWorld::new(12, 4);
+    let extras = [
+        "run.probe=false",
+        "method.eta_ratio=0.3",
+        "method.eta_schedule=cosine",
+        "method.memory=10",
+        "method.projection_first=0.34",
+        "method.two_views=true",
+        "method.mixed_weight=0.3",
+        "method.hard_positive_floor=0.5",
+    ];
+    assert_resumes(&world, "extras", &extras, &[1, 3, 5]);
+}
+
 #[test]
 fn stopped_while_it_validates_it_validates_again() {
     let world = SmallWorld::new(12, 4);

@@ -4,6 +4,7 @@
 //! One test per case. `CORETUNE_GOLDENS` names another folder of files, written from another seed.
 
 mod golden_file;
+mod other_seeds;
 mod pixels;
 mod pretraining;
 
@@ -15,7 +16,7 @@ use coretune::losses::{
     Focus, class_contrast, feature_map_distance, spectral_shrinkage, supervised_contrastive, triplet,
 };
 use coretune::mining::{MixDraws, hardest_pairs};
-use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull, rotation};
+use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull, PullActs, rotation};
 use coretune::train::{Optimizer, Rule, Trained};
 use golden_file::Golden;
 use tch::{Kind, Tensor};
@@ -129,7 +130,7 @@ fn reference_pairs(case: &str) {
 
 fn method(golden: &Golden, pairs: PairScheme, focus: Focus) -> CoreTuning {
     let (eta, temperature) = (golden.setting("eta"), golden.setting("temperature"));
-    CoreTuning { pairs, eta, alpha: 1.0, temperature, focus, label_smoothing: 0.0 }
+    CoreTuning { pairs, eta, alpha: 1.0, temperature, focus, label_smoothing: 0.0, ..CoreTuning::PUBLISHED }
 }
 
 fn supervised(case: &str) {
@@ -196,6 +197,7 @@ fn golden_l2_sp() {
             weight: golden.tensor(name),
             towards,
             strength: golden.setting(strength),
+            acts: PullActs::Always,
         };
         let pulls = [pull("weight", Some(golden.tensor("source")), "alpha"), pull("head", None, "beta")];
         golden.assert_close("loss", &(pulls[0].penalty() + pulls[1].penalty()));

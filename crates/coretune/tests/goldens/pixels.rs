@@ -102,7 +102,15 @@ fn golden_pixels() {
 
         let (eta, temperature) = (golden.setting("eta"), golden.setting("temperature"));
         let focus = Focus { exponent: 1.0, detached: false };
-        let method = CoreTuning { pairs: PairScheme::Own, eta, alpha: 1.0, temperature, focus, label_smoothing: 0.0 };
+        let method = CoreTuning {
+            pairs: PairScheme::Own,
+            eta,
+            alpha: 1.0,
+            temperature,
+            focus,
+            label_smoothing: 0.0,
+            ..CoreTuning::PUBLISHED
+        };
         let draws = MixDraws {
             hard_positive: golden.numbers("lam_positive"),
             semi_hard_negative: golden.numbers("lam_negative"),

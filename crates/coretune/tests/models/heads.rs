@@ -93,3 +93,30 @@ fn a_layer_can_be_made_of_given_values() {
     assert!(layer.weight.is_leaf() && layer.weight.requires_grad());
     assert!(Linear::from_values(&weight, Some(&bias.slice(0, 0, 3, 1)), Device::Cpu).is_err());
 }
+
+#[test]
+fn a_head_with_batch_norm_uses_its_running_averages_and_a_relu_where_no_tensors_are() {
+    use coretune::models::HeadLayerForm;
+    let linear = |place, inputs, outputs, bias| HeadLayerForm { place, inputs, outputs, norm: false, bias };
+    let norm = |place, outputs, bias| HeadLayerForm { place, inputs: outputs, outputs, norm: true, bias };
+    let forms = [linear(0, 6, 5, false), norm(1, 5, true), linear(3, 5, 4, true), norm(4, 4, false)];
+    let head = ProjectionHead::of_layers(&forms, 3, Device::Cpu).unwrap();
+    assert_eq!(head.forms(), forms);
+    assert_eq!((head.inputs(), head.outputs(), head.is_plain()), (6, 4, false));
+    assert!(ProjectionHead::new(6, 4, 0, Device::Cpu).unwrap().is_plain());
+    tch::manual_seed(2);
+    for parameter in head.parameters().iter() {
+        let drawn = parameter.tensor.rand_like() + 0.2;
+        tch::no_grad(|| parameter.tensor.shallow_clone().copy_(&drawn));
+    }
+    let tensors = head.parameters();
+    let of = |name: &str| tensors.get(name).unwrap().tensor.detach();
+    let normalised = |x: Tensor, place: usize| {
+        (x - of(&format!("{place}.running_mean"))) / (of(&format!("{place}.running_var")) + 1e-5).sqrt()
+    };
+    let x = Tensor::randn([7, 6], (Kind::Float, Device::Cpu));
+    let hidden = normalised(x.matmul(&of("0.weight").tr()), 1) * of("1.weight") + of("1.bias");
+    let expected = normalised(hidden.relu().matmul(&of("3.weight").tr()) + of("3.bias"), 4);
+    let off = (head.forward(&x) - expected).abs().max().double_value(&[]);
+    assert!(off < 1e-5, "{off}");
+}

@@ -82,7 +82,15 @@ fn core_tuning_weighs_mixed_rows_by_their_labels_and_leaves_the_contrast_alone()
     let weights = Tensor::from_slice(&WEIGHTS);
     for pairs in [PairScheme::Own, PairScheme::Soft, PairScheme::Reference] {
         let focus = Focus { exponent: 1.0, detached: false };
-        let method = CoreTuning { pairs, eta: 0.5, alpha: 1.0, temperature: 0.07, focus, label_smoothing: SMOOTHING };
+        let method = CoreTuning {
+            pairs,
+            eta: 0.5,
+            alpha: 1.0,
+            temperature: 0.07,
+            focus,
+            label_smoothing: SMOOTHING,
+            ..CoreTuning::PUBLISHED
+        };
         let of = |weights: Option<&Tensor>| {
             with_batch(weights, |batch, heads| {
                 let draws = method.draws(&LABELS, batch.draw).unwrap();

@@ -16,7 +16,15 @@ fn batch() -> Batch {
 
 fn core_tuning() -> CoreTuning {
     let focus = Focus { exponent: 1.0, detached: false };
-    CoreTuning { pairs: PairScheme::Own, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.0 }
+    CoreTuning {
+        pairs: PairScheme::Own,
+        eta: 1.0,
+        alpha: 1.0,
+        temperature: 0.07,
+        focus,
+        label_smoothing: 0.0,
+        ..CoreTuning::PUBLISHED
+    }
 }
 
 fn losses(objective: &mut dyn Objective, rule: Rule, rate: f64, steps: u64) -> Vec<f64> {

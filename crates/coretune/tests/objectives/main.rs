@@ -4,6 +4,7 @@
 mod bi_tuning;
 mod class_weights;
 mod coin;
+mod core_tuning_run;
 mod delta;
 mod detached_focus;
 mod dr_tune;
@@ -11,9 +12,11 @@ mod every_method;
 mod l2_sp;
 mod learning;
 mod mix_and_match;
+mod mixed_images;
 mod needs;
 mod permutation;
 mod pretraining;
+mod regularised;
 mod rifle;
 
 use coretune::config::{Layers, RunConfig};

@@ -78,7 +78,15 @@ fn core_tuning_does_not_see_the_order_of_its_images_when_the_draws_go_with_them(
     let heads = Heads { classifier: &|rows| rows.matmul(&classifier), projection: &|rows| rows.matmul(&projection) };
     for pairs in [PairScheme::Own, PairScheme::Soft, PairScheme::Reference] {
         let focus = Focus { exponent: 1.0, detached: false };
-        let method = CoreTuning { pairs, eta: 1.0, alpha: 1.0, temperature: 0.5, focus, label_smoothing: 0.1 };
+        let method = CoreTuning {
+            pairs,
+            eta: 1.0,
+            alpha: 1.0,
+            temperature: 0.5,
+            focus,
+            label_smoothing: 0.1,
+            ..CoreTuning::PUBLISHED
+        };
         let draws = method.draws(&labels(), (5, 6)).unwrap();
         let of = |features: &Tensor, labels: &[i64], draws: &MixDraws| {
             let batch = FeatureBatch::new(features, labels, CLASSES, (5, 6));

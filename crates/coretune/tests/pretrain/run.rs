@@ -120,8 +120,10 @@ fn fine_tuning_can_start_from_the_projection_head_of_the_checkpoint() {
     assert_eq!(task.config.method.contrast_dim, 12);
     let (_, tensors) = safetensors_file::read(folder.last_checkpoint()).unwrap();
     let projector = task.projector.unwrap();
-    assert!(projector.hidden.0.equal(&tensors["module.encoder_q.fc.0.weight"]));
-    assert!(projector.output.1.equal(&tensors["module.encoder_q.fc.2.bias"]));
+    let head = projector.head(tch::Device::Cpu).unwrap().parameters();
+    for name in ["0.weight", "2.bias"] {
+        assert!(head.get(name).unwrap().tensor.detach().equal(&tensors[&format!("module.encoder_q.fc.{name}")]));
+    }
 
     let unused = prepared(folder.root(), &["method.projection=checkpoint", "method.name=cross-entropy"]).unwrap();
     assert!(unused.task.projector.is_none() && unused.notes.iter().any(|note| note.contains("method.projection")));
@@ -129,7 +131,10 @@ fn fine_tuning_can_start_from_the_projection_head_of_the_checkpoint() {
     let path = world.path("without.safetensors");
     safetensors_file::write(&path, &BTreeMap::new(), &without).unwrap();
     let error = prepared(&path, &["method.projection=checkpoint"]).err().unwrap();
-    assert!(error.to_string().contains("found projection.0.bias [64], projection.0.weight [64, 64]"), "{error}");
+    assert!(
+        error.to_string().contains("found module.encoder_q.fc.0.bias [64], module.encoder_q.fc.0.weight [64, 64]"),
+        "{error}"
+    );
 }
 
 #[test]

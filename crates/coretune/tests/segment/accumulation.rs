@@ -92,6 +92,7 @@ fn objectives() -> Vec<Box<dyn Objective>> {
             temperature: 0.1,
             focus,
             label_smoothing: 0.1,
+            ..CoreTuning::PUBLISHED
         }),
     ]
 }

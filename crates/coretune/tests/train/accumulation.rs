@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 const CLASSES: i64 = 4;
 
-fn model(frozen_batch_norm: bool, frozen_stages: usize) -> Model {
+pub(super) fn model(frozen_batch_norm: bool, frozen_stages: usize) -> Model {
     model_of_width(0.25, frozen_batch_norm, frozen_stages)
 }
 
@@ -39,8 +39,15 @@ fn batch(images: i64) -> Batch {
 
 fn objectives() -> Vec<Box<dyn Objective>> {
     let focus = Focus { exponent: 1.0, detached: false };
-    let core_tuning =
-        |pairs| CoreTuning { pairs, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.1 };
+    let core_tuning = |pairs| CoreTuning {
+        pairs,
+        eta: 1.0,
+        alpha: 1.0,
+        temperature: 0.07,
+        focus,
+        label_smoothing: 0.1,
+        ..CoreTuning::PUBLISHED
+    };
     vec![
         Box::new(CrossEntropy { label_smoothing: 0.0 }),
         Box::new(SupervisedContrastive { eta: 0.5, temperature: 0.07, label_smoothing: 0.0 }),

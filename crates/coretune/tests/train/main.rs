@@ -2,3 +2,4 @@
 
 mod accumulation;
 mod optimizer;
+mod sharpness;

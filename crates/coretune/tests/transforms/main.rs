@@ -2,4 +2,5 @@
 
 mod against_pillow;
 mod framing;
+mod image_mix;
 mod recipes;

@@ -83,6 +83,10 @@ pub struct DataSection {
     pub rand_augment_magnitude: u32,
     /// Probability that a rectangle of a training image is erased.
     pub random_erasing: f64,
+    /// alpha of mixup; 0 is off.
+    pub mixup: f64,
+    /// alpha of `CutMix`; 0 is off.
+    pub cutmix: f64,
     /// Views of an evaluated image whose features are averaged.
     pub tta: TestViews,
     /// How batches are drawn.
@@ -248,6 +252,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "probability that a rectangle of a training image is erased",
     )
     .default("0.0"),
+    setting(
+        "data.mixup",
+        Kind::Number(Range::From(0.0)),
+        "mix the images of a batch and their labels, lam from Beta(X, X); 0: off",
+    )
+    .default("0.0")
+    .read_by(IMAGES),
+    setting(
+        "data.cutmix",
+        Kind::Number(Range::From(0.0)),
+        "put a rectangle of another image into each, area from Beta(X, X); 0: off",
+    )
+    .default("0.0")
+    .read_by(IMAGES),
     setting("data.tta", Kind::Choice(TestViews::names), "views averaged in evaluation, of the probe too")
         .default(TestViews::Plain.name()),
     setting("data.augment", Kind::Choice(Augmentation::names), "random transforms in training")

@@ -5,9 +5,9 @@ use toml::Table;
 
 use crate::config::error::refuse_if;
 use crate::config::{ConfigError, HeadInit, ProjectionInit};
-use crate::objectives::{Method, Objective, Requirement, Values};
+use crate::objectives::{Method, Objective, Regularised, Regulariser, Requirement, Values};
 use crate::settings::OnResume::Fixed;
-use crate::settings::{Kind, RunKind, Setting, custom, setting};
+use crate::settings::{Kind, Range, RunKind, Setting, auto, custom, setting};
 
 /// The objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,11 @@ pub struct MethodSection {
     pub head_init: HeadInit,
     /// How the projection head starts.
     pub projection: ProjectionInit,
+    /// What pulls the backbone towards its start.
+    pub regulariser: Regulariser,
+    /// Its weight; `None`: the usual one.
+    #[serde(with = "auto")]
+    pub regulariser_weight: Option<f64>,
     /// The values of the settings that the method reads, by name.
     #[serde(flatten)]
     pub values: Table,
@@ -43,7 +48,23 @@ pub(super) const SETTINGS: &[Setting] = &[
     .default(ProjectionInit::Random.name())
     .on_resume(Fixed)
     .read_by(&[RunKind::FineTuning]),
+    setting(
+        "method.regulariser",
+        Kind::Choice(Regulariser::names),
+        "pull of the backbone towards its start, with any method",
+    )
+    .default(Regulariser::None.name())
+    .on_resume(Fixed)
+    .read_by(&[RunKind::FineTuning]),
+    setting("method.regulariser_weight", Kind::Number(Range::Above(0.0)), "weight of the regulariser")
+        .auto(regulariser_weight_text)
+        .read_by(&[RunKind::FineTuning]),
 ];
+
+fn regulariser_weight_text(_: RunKind) -> String {
+    let usual = |regulariser: Regulariser| regulariser.usual_weight();
+    format!("{} for l2-sp and delta, {} for spd", usual(Regulariser::L2Sp), usual(Regulariser::Spd))
+}
 
 fn methods() -> Vec<&'static str> {
     Method::of(RunKind::FineTuning).map(|method| method.word).collect()
@@ -63,7 +84,37 @@ impl MethodSection {
     /// Makes the objective; `None` for one that the program brings itself.
     pub fn build(&self, label_smoothing: f64) -> Option<Box<dyn Objective>> {
         let method = self.method()?;
-        Some((method.build)(&Values { section: &self.values, label_smoothing }))
+        Some(self.regularised((method.build)(&Values { section: &self.values, label_smoothing })))
+    }
+
+    /// The objective with the regulariser that is configured.
+    fn regularised(&self, objective: Box<dyn Objective>) -> Box<dyn Objective> {
+        let kind = self.regulariser;
+        if kind == Regulariser::None {
+            return objective;
+        }
+        let weight = self.regulariser_weight.unwrap_or(kind.usual_weight());
+        Box::new(Regularised::new(objective, kind, weight))
+    }
+
+    /// Refuses a regulariser that the method has already, or that cannot be computed with it.
+    pub(in crate::config) fn check_regulariser(&self) -> Result<(), ConfigError> {
+        let twice = self.regulariser.name() == self.word()
+            || (self.regulariser == Regulariser::Spd && self.word() == Regulariser::L2Sp.name());
+        let two_views = self.regulariser == Regulariser::Delta
+            && self.build(0.0).is_some_and(|objective| objective.needs().views > 1);
+        let because = if twice {
+            "another regulariser: the method has a pull of its own"
+        } else {
+            "l2-sp or spd with two views of an image"
+        };
+        refuse_if(twice || two_views, || ConfigError::Conflict {
+            first: "method.regulariser".into(),
+            second: "method.name".into(),
+            expected: because.into(),
+            found: format!("{} with {}", self.regulariser, self.word()),
+            hint: "leave out {method.regulariser}".into(),
+        })
     }
 
     /// Drops the values of other methods' settings.

@@ -49,6 +49,9 @@ pub struct TrainSection {
     /// Largest norm of the gradient.
     #[serde(with = "off")]
     pub clip_grad: Option<f64>,
+    /// Radius of sharpness-aware minimisation.
+    #[serde(with = "off")]
+    pub sam: Option<f64>,
     /// Share of the label spread over all classes.
     pub label_smoothing: f64,
     /// Weights of the classes in the cross-entropy.
@@ -190,6 +193,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("train.clip_grad", Kind::Number(Range::Above(0.0)), "largest norm of the gradient")
         .off()
         .read_by(RunKind::ALL),
+    setting(
+        "train.sam",
+        Kind::Number(Range::Above(0.0)),
+        "sharpness-aware minimisation with this radius, such as 0.05; a step takes twice as long",
+    )
+    .off()
+    .read_by(&[RunKind::FineTuning]),
     setting(
         "train.label_smoothing",
         Kind::Number(Range::FromBelow(0.0, 1.0)),
