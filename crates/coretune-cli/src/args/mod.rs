@@ -21,8 +21,8 @@ use std::str::FromStr;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use coretune::average::Recipe;
-use coretune::config::{ConfigError, Layers, Setting};
+use coretune::average::{Recipe, Statistics};
+use coretune::config::{ConfigError, Layers, Setting, find_setting};
 
 use self::face::Takes;
 pub(crate) use self::spelling::{origin, spelled};
@@ -385,6 +385,9 @@ pub(crate) struct Average {
     /// Weights of the runs: uniform; greedy: while the validation loss falls; interpolate: between two (WiSE-FT)
     #[arg(long, value_name = "NAME", default_value = "uniform", value_parser = Recipe::names())]
     pub(crate) recipe: String,
+    /// Statistics of batch norm: averaged, or measured on the training images
+    #[arg(long, value_name = "NAME", default_value = "averaged", value_parser = Statistics::names())]
+    pub(crate) batch_norm: String,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -459,7 +462,7 @@ impl LayerFlags {
 }
 
 /// Settings given as flags, with the texts given to each.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Flags(Vec<(&'static Setting, Vec<String>)>);
 
 impl Flags {
@@ -468,6 +471,19 @@ impl Flags {
         self.0.iter().try_fold(layers, |layers, (setting, texts)| {
             layers.flag(&format!("--{}", face::flag(setting)), setting, texts)
         })
+    }
+
+    /// The flags without that of this setting, if it was given this text.
+    pub(crate) fn without(&self, key: &str, text: &str) -> Option<Flags> {
+        let is_it = |(setting, texts): &&(&'static Setting, Vec<String>)| setting.key == key && texts == &[text];
+        self.0.iter().find(is_it)?;
+        Some(Flags(self.0.iter().filter(|flag| !is_it(flag)).cloned().collect()))
+    }
+
+    /// The flags and that of this setting with a text.
+    pub(crate) fn with(&self, key: &str, text: String) -> Flags {
+        let found = find_setting(key).map(|setting| (setting, vec![text]));
+        Flags(self.0.iter().cloned().chain(found).collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `coretune average RUN... --output DIR`: the mean of the weights of runs that began alike.
 
-use coretune::average::{self, Averaged, Recipe, Request, Tried};
+use coretune::average::{self, Averaged, Recipe, Request, Statistics, Tried};
 use coretune::config::Layers;
 use coretune::run_folder::{RunFolder, RunKind};
 
@@ -13,11 +13,12 @@ use crate::progress::Progress;
 pub(crate) fn run(arguments: &Average, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.json);
     let recipe: Recipe = arguments.recipe.parse().unwrap_or(Recipe::Uniform);
+    let statistics: Statistics = arguments.batch_norm.parse().unwrap_or(Statistics::Averaged);
     let last = RunFolder::open(&arguments.runs[arguments.runs.len() - 1])?;
     last.expect(RunKind::FineTuning)?;
     // Device, precision and threads are this machine's, not those of the run.
     let config = flags.over(Layers::defaults().file(&last.config())?.without("run"))?.validate()?;
-    let request = Request { runs: &arguments.runs, recipe, config, output: &arguments.output };
+    let request = Request { runs: &arguments.runs, recipe, statistics, config, output: &arguments.output };
     let mut progress = Progress::new(printer.clone());
     let averaged = average::average(&request, &mut |event| progress.see(event));
     progress.clear();

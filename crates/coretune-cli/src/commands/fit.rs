@@ -10,7 +10,7 @@ use coretune::fit::{Finished, Preparation};
 use coretune::run_folder::{RunFolder, Summary};
 use coretune::runs;
 
-use super::lines;
+use super::{lines, rate_search};
 use super::training::{self, Shown};
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
@@ -18,9 +18,15 @@ use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let training = &arguments.training;
-    match kind(arguments, flags)? {
+    let without_auto = flags.without("train.lr", "auto");
+    match kind(arguments, without_auto.as_ref().unwrap_or(flags))? {
         RunKind::Segmentation => training::run::<SegmentationConfig>(training, flags),
-        RunKind::FineTuning | RunKind::Pretraining => training::run::<RunConfig>(training, flags),
+        RunKind::FineTuning | RunKind::Pretraining => {
+            let flags = rate_search::with_rate(training, flags)?;
+            let ended = training::run::<RunConfig>(training, &flags);
+            rate_search::keep(training, &flags)?;
+            ended
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod predict;
 mod predict_masks;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
+mod rate_search;
 pub(crate) mod report;
 pub(crate) mod reproduce;
 mod segment;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::error::AverageError;
 use self::ingredients::Ingredients;
-pub use self::recipe::Recipe;
+pub use self::recipe::{Recipe, Statistics};
 use self::weights::weighted_mean;
 use crate::config::RunConfig;
 use crate::data::Role;
@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub runs: &'a [PathBuf],
     /// How their weights are chosen.
     pub recipe: Recipe,
+    /// Where the running statistics of batch norm come from.
+    pub statistics: Statistics,
     /// The configuration of the last run, with this machine's settings: where the images are.
     pub config: RunConfig,
     /// The folder of the average.
@@ -68,7 +70,8 @@ pub struct Averaged {
 
 /// Averages the best checkpoints of runs of one start, and writes a run folder.
 ///
-/// Weights and running statistics of batch norm are averaged; the projection head is left out.
+/// Weights are averaged, and so are the running statistics of batch norm unless they are measured anew; the projection head
+/// is left out.
 ///
 /// # Errors
 /// [`AverageError`]: runs that do not fit together, images that cannot be read, a folder that exists.
@@ -98,13 +101,20 @@ const STEPS: u32 = 10;
 
 impl Kitchen<'_> {
     fn mixed(&self, weights: &[f64]) -> Result<Model, AverageError> {
-        weighted_mean(&self.ingredients.models, weights)
+        let model = weighted_mean(&self.ingredients.models, weights)?;
+        if self.request.statistics == Statistics::Measured {
+            let named = (&model, &self.ingredients.description);
+            // Notes about the images come once, with the chosen average.
+            fit::measure_statistics(named, &self.request.config, &mut |_| {})?;
+        }
+        Ok(model)
     }
 
     /// Evaluates the average of these weights on the validation images, and returns its place among those tried.
     fn taste(&mut self, weights: Vec<f64>, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
+        let model = self.mixed(&weights)?;
         observer(&Event::Stage("validation of an average"));
-        let named = (&self.mixed(&weights)?, &self.ingredients.description);
+        let named = (&model, &self.ingredients.description);
         // Notes about the images come once, with the chosen average.
         let mut progress = |event: &Event| {
             if let Event::Progress { done, total } = event {
@@ -162,7 +172,8 @@ impl Kitchen<'_> {
         let folder = RunFolder::create(request.output)?;
         folder.write_config(&ingredients.config)?;
         folder.write_provenance(&ingredients.provenance)?;
-        save_model(&folder.best_checkpoint(), &self.mixed(&tried[chosen].weights)?, &ingredients.description)?;
+        let model = self.mixed(&tried[chosen].weights)?;
+        save_model(&folder.best_checkpoint(), &model, &ingredients.description)?;
         // What is evaluated is the file.
         let machine = Machine::choose(&config.run).map_err(RunError::from)?;
         let (mut model, description) = load_model(&folder.best_checkpoint(), machine.device)?;
@@ -185,6 +196,7 @@ impl Kitchen<'_> {
         folder.sync_metrics()?;
         folder.write_average(&serde_json::json!({
             "recipe": request.recipe,
+            "batch_norm": request.statistics,
             "runs": request.runs,
             "chosen": tried[chosen],
             "tried": tried,

@@ -3,6 +3,16 @@
 use crate::settings::choice;
 
 choice! {
+    /// Where the running statistics of batch norm come from.
+    Statistics {
+        /// From those of the runs, averaged as the weights are.
+        Averaged = "averaged",
+        /// From the training images, measured with the averaged weights.
+        Measured = "measured",
+    }
+}
+
+choice! {
     /// How the weights of the runs in an average are chosen.
     Recipe {
         /// Every run counts alike.

@@ -8,7 +8,7 @@ use super::{Preparation, Splits};
 use crate::data::Batch;
 use crate::engine::peak_rss_bytes;
 use crate::models::Linear;
-use crate::objectives::{Needs, Start};
+use crate::objectives::{Needs, Sizes, Start};
 use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError, training_plan};
 use crate::train::{Accumulation, StepInput, TrainError, TrainingImages, step};
@@ -29,12 +29,18 @@ impl Preparation {
         let (task, train) = (&self.task, &self.task.config.train);
         let mut needs = self.objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
         needs.copies += usize::from(train.sam.is_some());
+        let sizes = Sizes {
+            classes: task.classes.len() as i64,
+            features: self.backbone.feature_width(),
+            projections: task.config.method.contrast_dim,
+        };
         let trial = MemoryTrial {
             backbone: &self.backbone,
             normalisation: task.normalisation(),
             device: task.device,
             img_size: task.input.img_size,
             needs,
+            kept: self.objective.as_ref().and_then(|objective| objective.kept_rows(&sizes)),
         };
         trial.check(train.batch_size, Some(train.effective_batch()))
     }

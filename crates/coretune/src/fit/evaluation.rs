@@ -203,7 +203,7 @@ pub(crate) fn model_outputs(
 }
 
 /// The images of `role`, else of the test split, else of the validation split, with the classes of the model.
-fn images_of(
+pub(super) fn images_of(
     description: &ModelDescription,
     config: &RunConfig,
     role: Option<Role>,

@@ -16,6 +16,7 @@ mod preparation;
 mod projection_start;
 mod run;
 mod splits;
+mod statistics;
 mod summary;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
@@ -24,4 +25,5 @@ pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use images::check_images;
 pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
+pub(crate) use statistics::measure_statistics;
 pub use splits::{Splits, ValidationSource};

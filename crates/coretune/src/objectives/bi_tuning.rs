@@ -6,7 +6,8 @@ use tch::{Tensor, no_grad};
 use super::class_queue::ClassQueue;
 use super::supervised_contrastive::TEMPERATURE;
 use super::{
-    CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Start, figure, momentum_update,
+    CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, QueueSize, Sizes, Start, figure,
+    momentum_update,
 };
 use crate::engine::rows::unit_rows;
 use crate::engine::{EngineError, guard};
@@ -169,6 +170,12 @@ impl Objective for BiTuning {
     /// Two views, of which one has a gradient.
     fn needs(&self) -> Needs {
         Needs { projection: true, views: 2, forward_passes: 1, copies: 1, divisible: false, ..Needs::CLASSIFIER }
+    }
+
+    /// Features and projections of the last K images of each class.
+    fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
+        let keys = (self.settings.keys * sizes.classes) as usize;
+        Some((QueueSize { keys, width: sizes.features + sizes.projections }, KEYS.key))
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

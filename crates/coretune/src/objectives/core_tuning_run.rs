@@ -4,11 +4,11 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::core_tuning::Terms;
 use super::{
-    CoreTuning, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, QueueSize, Start, figure,
+    CoreTuning, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, QueueSize, Sizes, Start, figure,
 };
 use crate::engine::{EngineError, guard};
 use crate::mining::MixDraws;
-use crate::models::{ModelError, Parameters, ProjectionHead, Role};
+use crate::models::{ModelError, Parameters, Role};
 use crate::settings::choice;
 
 choice! {
@@ -34,6 +34,9 @@ impl EtaSchedule {
         }
     }
 }
+
+/// The key of the setting of the memory.
+pub(super) const MEMORY_KEY: &str = "method.memory";
 
 /// What a run of Core-tuning has beside the formula. [`RunSettings::PLAIN`] is the method as published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -179,12 +182,15 @@ impl Objective for CoreTuningRun {
 
     fn needs(&self) -> Needs {
         let needs = self.formula.needs();
-        let queue = QueueSize { keys: self.settings.memory as usize, width: ProjectionHead::WIDTH };
-        let queue = (self.settings.memory > 0).then_some(queue);
         if self.settings.two_views {
-            return Needs { views: 2, gradient_passes: 2, divisible: false, queue, ..needs };
+            return Needs { views: 2, gradient_passes: 2, divisible: false, ..needs };
         }
-        Needs { queue, ..needs }
+        needs
+    }
+
+    fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
+        let queue = QueueSize { keys: self.settings.memory as usize, width: sizes.projections };
+        (self.settings.memory > 0).then_some((queue, MEMORY_KEY))
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tch::{Kind as Type, Tensor, no_grad};
 
 use super::feature_bank::{FeatureBank, rotation, shift};
-use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Start, figure};
+use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, QueueSize, Sizes, Start, figure};
 use crate::engine::rows::{one_hot, unit_rows};
 use crate::engine::{EngineError, guard};
 use crate::models::{Backbone, Mode, ModelError, Parameters, Role};
@@ -169,6 +169,11 @@ impl Objective for DrTune {
     fn needs(&self) -> Needs {
         let preparation = self.settings.bank as usize;
         Needs { forward_passes: 1, copies: 1, preparation, divisible: false, ..Needs::CLASSIFIER }
+    }
+
+    /// Features of the checkpoint and of the network at the time.
+    fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
+        Some((QueueSize { keys: self.settings.bank as usize, width: 2 * sizes.features }, BANK.key))
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

@@ -16,6 +16,12 @@ pub trait Objective: Send {
     /// What the method needs of a step and of the machine.
     fn needs(&self) -> Needs;
 
+    /// The rows that the method keeps of earlier batches beside copies of the network, for a network of these sizes, with the
+    /// key of the setting that decides how many: a queue, a bank, a memory.
+    fn kept_rows(&self, _sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
+        self.needs().queue.map(|queue| (queue, "pretrain.queue_size"))
+    }
+
     /// Prepares the method before the first step: a frozen copy of the network, a queue, a bank of features.
     ///
     /// A resumed run calls it too, with the same network and seed, before the saved [`state`](Objective::state) is
@@ -111,6 +117,17 @@ pub struct Needs {
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
     /// depends on images through [`Pass::features`] alone.
     pub divisible: bool,
+}
+
+/// Widths of a network's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Classes of the classifier.
+    pub classes: i64,
+    /// Width D of the features.
+    pub features: i64,
+    /// Width d of the projections.
+    pub projections: i64,
 }
 
 /// Keys and width of a queue.

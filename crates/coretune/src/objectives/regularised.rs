@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::delta::{ChannelWeights, Delta, DeltaSettings};
-use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, Start, figure};
+use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, QueueSize, Sizes, Start, figure};
 use crate::engine::guard;
 use crate::models::{ModelError, Parameters, Role};
 use crate::settings::choice;
@@ -85,6 +85,10 @@ impl Objective for Regularised {
             return Needs { copies, ..needs };
         }
         Needs { stage_maps: true, copies, forward_passes: needs.forward_passes + 1, divisible: false, ..needs }
+    }
+
+    fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
+        self.method.kept_rows(sizes)
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

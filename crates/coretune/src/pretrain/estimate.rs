@@ -3,6 +3,7 @@
 use super::{LiveProbe, PretrainTask};
 use crate::engine::peak_rss_bytes;
 use crate::models::{Backbone, Normalisation};
+use crate::objectives::Sizes;
 use crate::runs::estimate::{MemoryTrial, seconds_per_image};
 use crate::runs::{Estimate, RunError};
 use crate::train::Learner;
@@ -19,12 +20,15 @@ impl PretrainTask {
         let (train, input) = (&self.config.train, &self.input);
         let mut backbone = Backbone::new(&self.architecture, train.seed, self.device)?;
         backbone.set_precision(self.precision);
+        let objective = self.config.build_objective();
+        let sizes = Sizes { classes: 0, features: backbone.feature_width(), projections: self.config.pretrain.dim };
         let trial = MemoryTrial {
             backbone: &backbone,
             normalisation: Normalisation { mean: input.mean, std: input.std },
             device: self.device,
             img_size: input.img_size,
-            needs: self.config.build_objective().needs(),
+            needs: objective.needs(),
+            kept: objective.kept_rows(&sizes),
         };
         trial.check(train.batch_size, None)
     }

@@ -43,6 +43,9 @@ use records::Records;
 use run::{Run, SegmentationRun};
 use segmentation_measurements::SegmentationMeasurements;
 
+/// The file in a run folder with what `coretune fit --lr auto` tried first.
+pub const RATE_SEARCH: &str = "lr_search.json";
+
 /// Name of the page in a run folder.
 pub const PAGE: &str = "report.html";
 

@@ -89,7 +89,14 @@ pub enum RunError {
         *bytes as f64 / 1e9,
         *available as f64 / 1e9
     )]
-    QueueDoesNotFit { keys: usize, width: i64, bytes: u64, available: u64 },
+    QueueDoesNotFit {
+        keys: usize,
+        width: i64,
+        bytes: u64,
+        available: u64,
+        /// The key of the setting that decides how many keys there are.
+        setting: &'static str,
+    },
     /// The run has made more epochs than it is to make now.
     #[error("the run has made {made} epochs, more than the {asked} asked for")]
     FewerEpochs { made: u64, asked: u64 },
@@ -207,7 +214,10 @@ impl RunError {
             }
             Self::NoOwnMethod { .. } => "add the method to the table, or use a method of the table".into(),
             Self::BatchDoesNotFit { largest, step, img_size, .. } => smaller_batch(*largest, *step, *img_size),
-            Self::QueueDoesNotFit { .. } => "give a smaller {pretrain.queue_size} or {pretrain.dim}".into(),
+            Self::QueueDoesNotFit { setting: "pretrain.queue_size", .. } => {
+                "give a smaller {pretrain.queue_size} or {pretrain.dim}".into()
+            }
+            Self::QueueDoesNotFit { setting, .. } => format!("give a smaller {{{setting}}}").into(),
             Self::FewerEpochs { made, .. } => format!("give {{train.epochs={made}}} or more").into(),
             Self::AllEpochsMade { .. } => {
                 "{train.epochs=N} {@allow-change=train.epochs} extends the run; {run.output=DIR} starts another one"

@@ -87,8 +87,10 @@ pub(crate) struct MemoryTrial<'a> {
     pub(crate) device: Device,
     /// Height and width, pixels.
     pub(crate) img_size: i64,
-    /// What the method needs: passes with a gradient for each image, copies of the network, a queue.
+    /// What the method needs: passes with a gradient for each image, copies of the network.
     pub(crate) needs: Needs,
+    /// Rows that the method keeps, with the key of their setting.
+    pub(crate) kept: Option<(QueueSize, &'static str)>,
 }
 
 /// Bytes of a number, f32.
@@ -111,11 +113,11 @@ impl MemoryTrial<'_> {
     fn check_queue(&self) -> Result<(), RunError> {
         // While the first keys are drawn and normalised they are held four times.
         const TIMES: u64 = 4;
-        let Some(QueueSize { keys, width }) = self.needs.queue else { return Ok(()) };
+        let Some((QueueSize { keys, width }, setting)) = self.kept else { return Ok(()) };
         let bytes = keys as u64 * width as u64 * TIMES * NUMBER;
         let available = available_memory_bytes();
         if self.device == Device::Cpu && available > 0 && bytes > available {
-            return Err(RunError::QueueDoesNotFit { keys, width, bytes, available });
+            return Err(RunError::QueueDoesNotFit { keys, width, bytes, available, setting });
         }
         Ok(())
     }
@@ -218,14 +220,15 @@ mod tests {
     fn a_queue_and_copies_of_the_network_count_towards_the_memory_of_a_method() {
         let architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 0.125 };
         let backbone = Backbone::new(&architecture, 0, Device::Cpu).unwrap();
-        let check = |needs| {
+        let check = |kept| {
             let (normalisation, device, img_size) = (Normalisation::IMAGENET, Device::Cpu, 16);
-            MemoryTrial { backbone: &backbone, normalisation, device, img_size, needs }.check(2, Some(2))
+            let needs = Needs::CLASSIFIER;
+            MemoryTrial { backbone: &backbone, normalisation, device, img_size, needs, kept }.check(2, Some(2))
         };
-        check(Needs::CLASSIFIER).unwrap();
-        let queue = Some(QueueSize { keys: 1 << 40, width: 128 });
-        let error = check(Needs { queue, ..Needs::CLASSIFIER }).unwrap_err();
+        check(None).unwrap();
+        let error = check(Some((QueueSize { keys: 1 << 40, width: 128 }, "method.memory"))).unwrap_err();
         assert!(matches!(error, RunError::QueueDoesNotFit { width: 128, .. }), "{error}");
+        assert!(format!("{:?}", error.hint()).contains("method.memory"));
 
         let memory = MemoryByImages { images: 8, bytes: 0, per_image: 1_000_000 };
         assert_eq!(memory.most_images_beside(u64::MAX), 8, "copies that take all memory leave none for further images");

@@ -22,8 +22,11 @@ fn sweep_request(world: &SmallWorld, search: Search, dimensions: &[&str], points
     }
 }
 
-/// The sweep, and each run that it made: its row, its epochs and its seed.
-fn carried_out(request: &SweepRequest) -> (Result<Sweep, CompareError>, Vec<(String, usize, u64)>) {
+/// A run that was made: its row, its epochs and its seed.
+type Made = (String, usize, u64);
+
+/// The sweep, and each run that it made.
+fn carried_out(request: &SweepRequest) -> (Result<Sweep, CompareError>, Vec<Made>) {
     let made = Mutex::new(Vec::new());
     let carry_out = |order: &Order<'_>| {
         let train = &order.run.config.train;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use coretune::average::{Averaged, Recipe, Request, average};
+use coretune::average::{Averaged, Recipe, Request, Statistics, average};
 use coretune::checkpoints::safetensors_file::read;
 use coretune::config::{Configuration, RunConfig};
 use coretune::data::Role;
-use coretune::fit::evaluate_run;
+use coretune::fit::{evaluate_run, prepare};
 use coretune::run_folder::{RunFolder, Summary};
 use coretune::runs::{Job, Options, Prepared};
 use coretune_testing::SmallWorld;
@@ -22,7 +22,7 @@ fn fit(world: &SmallWorld, name: &str, settings: &[&str]) -> (PathBuf, RunConfig
 }
 
 fn averaged(runs: &[PathBuf], recipe: Recipe, config: &RunConfig, output: &Path) -> Result<Averaged, String> {
-    let request = Request { runs, recipe, config: config.clone(), output };
+    let request = Request { runs, recipe, statistics: Statistics::Averaged, config: config.clone(), output };
     average(&request, &mut |_| {}).map_err(|error| error.to_string())
 }
 
@@ -92,4 +92,38 @@ fn runs_of_different_starts_are_refused_before_anything_is_written() {
     assert!(refused(&[&one], Recipe::Uniform).contains("1 run"));
     assert!(refused(&[&one, &one, &one], Recipe::Interpolate).contains("3 runs"));
     assert!(!world.path("none").exists());
+}
+
+/// Of two equal runs the average is the run, so that statistics measured anew can be compared with a pass over all images.
+#[test]
+fn statistics_measured_anew_are_those_of_the_training_images() {
+    let world = SmallWorld::new(12, 4);
+    let settings = ["method.name=cross-entropy", "run.probe=false", "data.augment=none"];
+    let (one, config) = fit(&world, "one", &settings);
+    let output = world.path("measured");
+    let (runs, statistics) = ([one.clone(), one.clone()], Statistics::Measured);
+    let request = Request { runs: &runs, recipe: Recipe::Uniform, statistics, config: config.clone(), output: &output };
+    average(&request, &mut |_| {}).unwrap();
+    let (before, after) = (read(best(&one)).unwrap().1, read(best(&output)).unwrap().1);
+    assert!(before["backbone.conv1.weight"].equal(&after["backbone.conv1.weight"]));
+    let first = "backbone.bn1.running_mean";
+    assert!(!before[first].equal(&after[first]));
+    // The first layer's mean over all batches: batches of 8 of the 30 training images, the rest is dropped.
+    let (model, description) = coretune::train::load_model(&best(&one), tch::Device::Cpu).unwrap();
+    let task = prepare(&config).unwrap().task;
+    let batches = coretune::data::sampler::shuffle(task.splits.train.len(), 8, config.train.seed, 0, true).unwrap();
+    let transform = std::sync::Arc::new(description.evaluation_transform().unwrap());
+    let options = coretune::data::LoaderOptions::default();
+    let loader = coretune::data::Loader::new(task.splits.train.clone(), transform, batches, options).unwrap();
+    let means: Vec<tch::Tensor> = loader
+        .map(|batch| {
+            let images = model.normalisation.apply(&batch.unwrap().images, tch::Device::Cpu);
+            let weight = &before["backbone.conv1.weight"];
+            let maps = images.conv2d(weight, None::<&tch::Tensor>, [1, 1], [1, 1], [1, 1], 1);
+            maps.mean_dim(Some(&[0i64, 2, 3][..]), false, tch::Kind::Float)
+        })
+        .collect();
+    let expected = tch::Tensor::stack(&means, 0).mean_dim(Some(&[0i64][..]), false, tch::Kind::Float);
+    let off = (&after[first] - &expected).abs().max().double_value(&[]);
+    assert!(means.len() >= 2 && off < 1e-4, "off by {off}");
 }

@@ -6,7 +6,7 @@ use coretune::losses::Focus;
 use coretune::mining::MixDraws;
 use coretune::models::{Model, Network, Role};
 use coretune::objectives::{
-    CoreTuning, CoreTuningRun, EtaSchedule, FeatureBatch, Heads, Objective, PairScheme, RunSettings, Start, figure,
+    CoreTuning, CoreTuningRun, EtaSchedule, FeatureBatch, Heads, Objective, PairScheme, RunSettings, Sizes, Start, figure,
 };
 use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, step};
 use tch::{Device, Kind, Tensor};
@@ -349,6 +349,9 @@ fn ratios_work_with_a_frozen_backbone_too() {
 fn every_extra_is_off_unless_it_is_asked_for() {
     let objective = config(&["method.name=core-tuning"]).method.build(0.0).unwrap();
     assert_eq!(objective.needs(), CoreTuning::PUBLISHED.needs());
-    let memory = config(&["method.memory=512", "method.two_views=true"]).method.build(0.0).unwrap().needs();
-    assert_eq!((memory.queue.map(|queue| queue.keys), memory.views), (Some(512), 2));
+    let with_all = config(&["method.memory=512", "method.two_views=true"]).method.build(0.0).unwrap();
+    let sizes = Sizes { classes: 4, features: 64, projections: 32 };
+    let (kept, key) = with_all.kept_rows(&sizes).unwrap();
+    assert_eq!((kept.keys, kept.width, key, with_all.needs().views), (512, 32, "method.memory", 2));
+    assert!(objective.kept_rows(&sizes).is_none());
 }

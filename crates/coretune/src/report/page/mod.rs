@@ -8,6 +8,7 @@ mod images;
 mod methods;
 mod outcome;
 mod pretraining;
+mod rate_search;
 mod section;
 mod segmentation;
 mod settings;
@@ -106,7 +107,8 @@ fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
 }
 
 fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
-    Ok(vec![
+    let search = rate_search::rate_search(&run.records.folder);
+    let others = vec![
         curves::training(run)?,
         outcome::classes(run),
         outcome::confusion(run)?,
@@ -117,5 +119,6 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
         settings::cost(&run.records),
         settings::configuration(&run.records),
         settings::provenance(&run.records),
-    ])
+    ];
+    Ok(search.into_iter().chain(others).collect())
 }

@@ -1,0 +1,108 @@
+//! `coretune fit --lr auto`: short runs at several learning rates first.
+
+use std::{env, fs};
+use std::path::{Path, PathBuf};
+
+use coretune::compare::{self, Dimension, Event, Search, Sweep, SweepRequest};
+use coretune::config::{Layers, RunConfig};
+use coretune::engine::Stop;
+use coretune::{report, runs};
+
+use super::compare::{in_own_process, see};
+use super::lines;
+use crate::args::{Flags, Training};
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::signals;
+
+/// Factors on the default rate that are tried.
+const FACTORS: [f64; 4] = [0.1, 0.3, 1.0, 3.0];
+
+/// One epoch of a search for so many epochs of the run, rounded up.
+const SHORTER: i64 = 10;
+
+/// Fewest epochs of a run for which the search costs less than the run.
+const FEWEST_EPOCHS: i64 = 5;
+
+/// The key of the learning rate.
+const LR: &str = "train.lr";
+
+/// The flags with the learning rate that was best in short runs; those given unless they ask for a search.
+pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
+    let Some(others) = flags.without(LR, "auto") else { return Ok(flags.clone()) };
+    let given = others.over(arguments.layers.over(Layers::defaults())?)?;
+    let printer = Printer::new(arguments.json);
+    let folder = runs::folder_of::<RunConfig>(&given)?;
+    if arguments.resuming.resume && runs::is_begun(&folder)? {
+        printer.say("note", "the learning rate is that of the run: nothing is searched");
+        return Ok(others);
+    }
+    let swept = search(&printer, given, &folder)?;
+    let best = swept.best.as_ref().ok_or_else(|| Failure::failed("no run of the search for the learning rate finished"))?;
+    let rate = best.settings.get(LR).cloned().unwrap_or_default();
+    printer.say("lr", format_args!("{rate}, the best of {}", tried(&swept)));
+    for edge in &best.edges {
+        printer.say("note", edge);
+    }
+    Ok(others.with(LR, rate))
+}
+
+/// `0.003 (1.21), 0.01 (1.10)`: each rate with its loss on the validation images.
+fn tried(swept: &Sweep) -> String {
+    let stage = swept.stages.last();
+    let points = stage.iter().flat_map(|stage| &stage.points).filter_map(|point| {
+        let (_, rate) = point.name.split_once(":lr=")?;
+        let loss = point.validation_nll.map_or("failed".into(), |nll| format!("{nll:.3}"));
+        Some(format!("{rate} ({loss})"))
+    });
+    let epochs = stage.map_or(0, |stage| stage.epochs);
+    format!("{} after {epochs} epochs (loss on the validation images)", points.collect::<Vec<_>>().join(", "))
+}
+
+fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Failure> {
+    let epochs = layers.get("train.epochs").and_then(|epochs| epochs.as_integer()).unwrap_or(1);
+    if epochs < FEWEST_EPOCHS {
+        let text = format!("--lr auto takes runs of {FEWEST_EPOCHS} epochs or more, found {epochs}: give a number");
+        return Err(Failure::refused(text));
+    }
+    let usual = layers.get(LR).and_then(|rate| rate.as_float()).unwrap_or(0.03);
+    let rates = FACTORS.map(|factor| format!("{:.1e}", factor * usual)).join(",");
+    let output = search_folder(folder);
+    let short = layers.assignment(&format!("train.epochs={}", (epochs + SHORTER - 1) / SHORTER))?;
+    let request = SweepRequest {
+        layers: short,
+        dimensions: vec![Dimension::parse(&format!("{LR}={rates}"))?],
+        search: Search::Grid,
+        points: FACTORS.len(),
+        seeds: 1,
+        jobs: 1,
+        deadline: None,
+        output: output.clone(),
+    };
+    printer.say("lr search", format_args!("{} runs into {}", FACTORS.len(), lines::quoted(&output)));
+    let stop = Stop::default();
+    signals::ask_to_stop(&stop)?;
+    let program = env::current_exe()?;
+    let mut progress = Progress::new(printer.clone());
+    let mut observe = |event: &Event<'_>| see(printer, &mut progress, event);
+    let swept = compare::sweep(&request, &|order| in_own_process(&program, order), &stop, &mut observe);
+    progress.clear();
+    Ok(swept?)
+}
+
+/// The folder of the search, beside that of the run.
+fn search_folder(folder: &Path) -> PathBuf {
+    let name = folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy());
+    folder.with_file_name(format!("{name}-lr"))
+}
+
+/// Copies what a search tried into the folder of the run, for its report.
+pub(super) fn keep(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
+    let folder = runs::folder_of::<RunConfig>(&flags.over(arguments.layers.over(Layers::defaults())?)?)?;
+    let (found, kept) = (search_folder(&folder).join(Sweep::FILE), folder.join(report::RATE_SEARCH));
+    if folder.is_dir() && found.is_file() && !kept.exists() {
+        fs::copy(&found, &kept)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The learning rates that `coretune fit --lr auto` tried before the run.
+
+use std::fs;
+use std::path::Path;
+
+use maud::html;
+
+use super::section::{Section, table};
+use super::words;
+use crate::compare::Sweep;
+use crate::report::RATE_SEARCH;
+
+/// A section about the search in a run folder, if there was one.
+pub(super) fn rate_search(folder: &Path) -> Option<Section> {
+    let text = fs::read_to_string(folder.join(RATE_SEARCH)).ok()?;
+    let body = match serde_json::from_str::<Sweep>(&text) {
+        Ok(sweep) => Ok(of(&sweep)),
+        Err(error) => Err(format!("{RATE_SEARCH} cannot be read: {error}")),
+    };
+    Some(Section { id: "rates", title: "Learning rates tried first", body })
+}
+
+fn of(sweep: &Sweep) -> maud::Markup {
+    let best = sweep.best.as_ref().map(|best| best.name.clone());
+    let rows = sweep.stages.iter().flat_map(|stage| stage.points.iter().map(move |point| (stage.epochs, point)));
+    let rows = rows.filter_map(|(epochs, point)| {
+        let (_, rate) = point.name.split_once(":lr=")?;
+        Some(vec![
+            rate.to_string(),
+            epochs.to_string(),
+            words::or_dash(point.validation_nll.map(|nll| format!("{nll:.3}"))),
+            words::or_dash(point.top1.map(words::percent)),
+            if best.as_ref() == Some(&point.name) { "chosen".into() } else { String::new() },
+        ])
+    });
+    html! {
+        (table("Learning rates", &["rate", "epochs", "validation loss", "top-1", ""], &rows.collect::<Vec<_>>()))
+        p.quiet { "Short runs before this one; the lowest loss on the validation images chose the rate." }
+    }
+}
