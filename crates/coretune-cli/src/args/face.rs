@@ -155,6 +155,8 @@ const FACES: &[(&str, Face)] = &[
     ("train.model_ema", PLAIN.alone("0.999")),
     ("train.seed", DRAWS.common()),
     ("run.probe", COMMON.flag("no-probe")),
+    ("run.probe_rows", PROBE),
+    ("run.probe_views", PROBE),
     ("run.device", COMPUTES.common()),
     ("run.amp", COMPUTES.alone("bf16").common()),
     ("run.threads", COMPUTES),

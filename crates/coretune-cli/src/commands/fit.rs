@@ -10,8 +10,8 @@ use coretune::fit::{Finished, Preparation};
 use coretune::run_folder::{RunFolder, Summary};
 use coretune::runs;
 
-use super::{lines, rate_search};
 use super::training::{self, Shown};
+use super::{lines, rate_search};
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;

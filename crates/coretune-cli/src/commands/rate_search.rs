@@ -1,7 +1,7 @@
 //! `coretune fit --lr auto`: short runs at several learning rates first.
 
-use std::{env, fs};
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use coretune::compare::{self, Dimension, Event, Search, Sweep, SweepRequest};
 use coretune::config::{Layers, RunConfig};
@@ -39,7 +39,8 @@ pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Fa
         return Ok(others);
     }
     let swept = search(&printer, given, &folder)?;
-    let best = swept.best.as_ref().ok_or_else(|| Failure::failed("no run of the search for the learning rate finished"))?;
+    let best =
+        swept.best.as_ref().ok_or_else(|| Failure::failed("no run of the search for the learning rate finished"))?;
     let rate = best.settings.get(LR).cloned().unwrap_or_default();
     printer.say("lr", format_args!("{rate}, the best of {}", tried(&swept)));
     for edge in &best.edges {

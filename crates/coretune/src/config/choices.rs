@@ -23,6 +23,28 @@ choice! {
 }
 
 choice! {
+    /// What kNN and linear probe read of the frozen checkpoint.
+    ProbeRows {
+        /// The pooled features.
+        Features = "features",
+        /// The spatial means of the maps of every stage after the stem, side by side.
+        Stages = "stages",
+        /// The first layer of the checkpoint's projection head, after its ReLU.
+        Projector = "projector",
+    }
+}
+
+choice! {
+    /// Which views of an image kNN and linear probe see.
+    ProbeViews {
+        /// The image, and in fitting the probe its mirror image as a row of its own (B10).
+        Mirrored = "mirrored",
+        /// The mean over the image, four shifts of it by an eighth, and the mirror images of all five.
+        TenCrop = "ten-crop",
+    }
+}
+
+choice! {
     /// How batches are drawn.
     Sampler {
         /// A permutation of the training images each epoch.

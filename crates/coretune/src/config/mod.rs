@@ -20,7 +20,8 @@ mod trainable;
 
 pub use automatic::Input;
 pub use choices::{
-    Accumulation, ClassWeights, DataCheck, HeadInit, Optimizer, ProjectionInit, Sampler, Schedule, Select,
+    Accumulation, ClassWeights, DataCheck, HeadInit, Optimizer, ProbeRows, ProbeViews, ProjectionInit, Sampler,
+    Schedule, Select,
 };
 pub use configuration::Configuration;
 pub use error::{ConfigError, Origin, SettingChange};

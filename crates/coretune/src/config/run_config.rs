@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::automatic::{self, Input};
-use super::choices::{HeadInit, Sampler};
+use super::choices::{HeadInit, ProbeRows, Sampler};
 use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
@@ -56,6 +56,15 @@ impl RunConfig {
         self.train.check()?;
         self.method.check_requirements(&self.to_table())?;
         self.method.check_regulariser()?;
+        let starts_from_probe = self.method.head_init == HeadInit::LinearProbe
+            || self.method.build(0.0).is_some_and(|objective| objective.needs().probe);
+        refuse_if(starts_from_probe && self.run.probe_rows != ProbeRows::Features, || ConfigError::Conflict {
+            first: "run.probe_rows".into(),
+            second: "method.head_init".into(),
+            expected: "features, which the classifier reads".into(),
+            found: self.run.probe_rows.to_string(),
+            hint: "leave out {run.probe_rows}, or give {method.head_init=random}".into(),
+        })?;
         refuse_if(self.method.head_init == HeadInit::LinearProbe && !self.run.probe, || ConfigError::Conflict {
             first: "method.head_init".into(),
             second: "run.probe".into(),

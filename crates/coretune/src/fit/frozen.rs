@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Task;
+use crate::config::{ProbeRows, ProbeViews};
 use crate::data::Split;
 use crate::engine::{guard, versions};
 use crate::evaluate::classification::{accuracy, correct};
@@ -14,7 +15,7 @@ use crate::evaluate::figure;
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::figures::Figures;
-use crate::models::{Backbone, Mode, TestViews};
+use crate::models::{Backbone, Mode, ProjectionHead, TestViews};
 use crate::runs::RunError;
 use crate::train::{Event, Measurement, Observer};
 
@@ -72,7 +73,8 @@ enum Keep {
 /// Features of the splits that a probe needs.
 struct ProbeFeatures {
     train: Tensor,
-    train_mirrored: Tensor,
+    /// Rows of their own in fitting the probe.
+    train_mirrored: Option<Tensor>,
     validation: Tensor,
     evaluation: Tensor,
 }
@@ -82,7 +84,7 @@ impl Task {
     pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, RunError> {
         let started = Instant::now();
         observer(&Event::Stage("features of the frozen checkpoint"));
-        let features = self.probe_features(backbone, Keep::InCache, observer)?;
+        let features = self.probe_features(self.probed(backbone, Keep::InCache), observer)?;
         observer(&Event::Stage("linear probe"));
         let (split, images) = self.splits.evaluation_split();
         let (probe, knn) = self.measure(&features)?;
@@ -101,8 +103,14 @@ impl Task {
     pub fn evaluation_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, RunError> {
         observer(&Event::Stage("features of the frozen checkpoint"));
         let (_, images) = self.splits.evaluation_split();
-        let [features] = self.split_features(backbone, Keep::InCache, images, [View::AsItIs], observer)?;
+        let probed = Probed { rows: ProbeRows::Features, ..self.probed(backbone, Keep::InCache) };
+        let [features] = self.split_features(probed, images, [View::AsItIs], observer)?;
         Ok(features)
+    }
+
+    /// The network that is probed.
+    fn probed<'a>(&'a self, backbone: &'a Backbone, keep: Keep) -> Probed<'a> {
+        Probed { backbone, rows: self.config.run.probe_rows, head: self.probe_head.as_ref(), keep }
     }
 
     /// Measures the same network with random weights.
@@ -110,7 +118,11 @@ impl Task {
         observer(&Event::Stage("features of random weights"));
         let mut random = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;
         random.set_precision(self.precision);
-        let features = self.probe_features(&random, Keep::Nowhere, observer)?;
+        let head = self.probe_head.as_ref().map(ProjectionHead::forms);
+        let head =
+            head.map(|forms| ProjectionHead::of_layers(&forms, self.config.train.seed, self.device)).transpose()?;
+        let probed = Probed { head: head.as_ref(), ..self.probed(&random, Keep::Nowhere) };
+        let features = self.probe_features(probed, observer)?;
         observer(&Event::Stage("linear probe of random weights"));
         let (probe, knn_top1) = self.measure(&features)?;
         let (_, images) = self.splits.evaluation_split();
@@ -123,24 +135,28 @@ impl Task {
         let (train, classes) = (&self.splits.train, self.classes.len() as i64);
         let (_, images) = self.splits.evaluation_split();
         let knn = nearest_neighbours(&features.train, train.labels(), &features.evaluation, classes)?;
-        let views = [&features.train, &features.train_mirrored];
+        let views: Vec<&Tensor> = std::iter::once(&features.train).chain(&features.train_mirrored).collect();
         let training = Training { views: &views, labels: train.labels() };
         let validation = (&features.validation, self.splits.validation.labels());
         let probe = linear_probe(training, validation, classes, &Settings::default())?;
         Ok((probe, knn.top1(images.labels())?))
     }
 
-    fn probe_features(
-        &self,
-        backbone: &Backbone,
-        keep: Keep,
-        observer: &mut Observer<'_>,
-    ) -> Result<ProbeFeatures, RunError> {
-        let [train, train_mirrored] =
-            self.split_features(backbone, keep, &self.splits.train, [View::AsItIs, View::Mirrored], observer)?;
-        let validation = self.features_of_views(backbone, keep, &self.splits.validation, observer)?;
+    fn probe_features(&self, probed: Probed<'_>, observer: &mut Observer<'_>) -> Result<ProbeFeatures, RunError> {
+        let (train, train_mirrored) = match self.config.run.probe_views {
+            ProbeViews::Mirrored => {
+                let views = [View::AsItIs, View::Mirrored];
+                let [train, mirrored] = self.split_features(probed, &self.splits.train, views, observer)?;
+                (train, Some(mirrored))
+            }
+            ProbeViews::TenCrop => {
+                let [train] = self.split_features(probed, &self.splits.train, [View::TenCrop], observer)?;
+                (train, None)
+            }
+        };
+        let validation = self.features_of_views(probed, &self.splits.validation, observer)?;
         let evaluation = match &self.splits.test {
-            Some(test) => self.features_of_views(backbone, keep, test, observer)?,
+            Some(test) => self.features_of_views(probed, test, observer)?,
             None => validation.shallow_clone(),
         };
         Ok(ProbeFeatures { train, train_mirrored, validation, evaluation })
@@ -149,19 +165,22 @@ impl Task {
     /// Features of a split that is evaluated, the mean over its test views.
     fn features_of_views(
         &self,
-        backbone: &Backbone,
-        keep: Keep,
+        probed: Probed<'_>,
         split: &Split,
         observer: &mut Observer<'_>,
     ) -> Result<Tensor, RunError> {
-        match self.config.data.tta {
-            TestViews::Plain => {
-                let [features] = self.split_features(backbone, keep, split, [View::AsItIs], observer)?;
+        match (self.config.run.probe_views, self.config.data.tta) {
+            (ProbeViews::TenCrop, _) => {
+                let [features] = self.split_features(probed, split, [View::TenCrop], observer)?;
                 Ok(features)
             }
-            TestViews::Flip => {
+            (ProbeViews::Mirrored, TestViews::Plain) => {
+                let [features] = self.split_features(probed, split, [View::AsItIs], observer)?;
+                Ok(features)
+            }
+            (ProbeViews::Mirrored, TestViews::Flip) => {
                 let views = [View::AsItIs, View::Mirrored];
-                let [features, mirrored] = self.split_features(backbone, keep, split, views, observer)?;
+                let [features, mirrored] = self.split_features(probed, split, views, observer)?;
                 Ok(guard("averaging views", || (features + mirrored) / 2.0)?)
             }
         }
@@ -170,22 +189,22 @@ impl Task {
     /// Features of these views of a split, from the cache if it has them.
     fn split_features<const VIEWS: usize>(
         &self,
-        backbone: &Backbone,
-        keep: Keep,
+        probed: Probed<'_>,
         split: &Split,
         views: [View; VIEWS],
         observer: &mut Observer<'_>,
     ) -> Result<[Tensor; VIEWS], RunError> {
-        let Some(cache) = FeatureCache::of_user().filter(|_| keep == Keep::InCache) else {
-            return self.compute_features(backbone, split, views, observer);
+        let Some(cache) = FeatureCache::of_user().filter(|_| probed.keep == Keep::InCache) else {
+            return self.compute_features(probed, split, views, observer);
         };
         let data = split.content_hash()?;
-        let keys = views.iter().map(|view| self.feature_key(&data, *view)).collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            views.iter().map(|view| self.feature_key(&data, probed.rows, *view)).collect::<Result<Vec<_>, _>>()?;
         let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();
         if let Some(Ok(known)) = known.map(TryInto::try_into) {
             return Ok(known);
         }
-        let features = self.compute_features(backbone, split, views, observer)?;
+        let features = self.compute_features(probed, split, views, observer)?;
         for (key, features) in keys.iter().zip(&features) {
             let entry = Features { features: features.shallow_clone(), labels: split.labels().to_vec() };
             // A cache that cannot be written costs time, not results.
@@ -198,16 +217,17 @@ impl Task {
     }
 
     /// The name under which the features of one view of a split are kept; `data` is the split's content hash.
-    fn feature_key(&self, data: &str, view: View) -> Result<String, RunError> {
+    fn feature_key(&self, data: &str, rows: ProbeRows, view: View) -> Result<String, RunError> {
         let (architecture, normalisation) = (self.architecture, self.normalisation());
         let transform = self.input.framing().probe(self.input.crop_pct)?;
         // Tensors that the checkpoint lacks are drawn from the seed.
         let drawn = (!self.report.missing.is_empty()).then_some((&self.report.missing, self.config.train.seed));
+        let rows = if rows == ProbeRows::Features { String::new() } else { format!(" {rows}") };
         let origin = Origin {
             data,
             checkpoint: &self.checkpoint_hash,
             encoder: &self.report.encoder,
-            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view:?} {drawn:?}"),
+            transform: &format!("{architecture:?} {transform:?} {normalisation:?} {view:?} {drawn:?}{rows}"),
             precision: &format!("{} on {:?}", self.precision, self.device),
             libtorch: &versions().libtorch,
         };
@@ -217,7 +237,7 @@ impl Task {
     /// Features of these views of a split through a frozen backbone.
     fn compute_features<const VIEWS: usize>(
         &self,
-        backbone: &Backbone,
+        probed: Probed<'_>,
         split: &Split,
         views: [View; VIEWS],
         observer: &mut Observer<'_>,
@@ -225,7 +245,8 @@ impl Task {
         let normalisation = self.normalisation();
         let mut forward = |images: &Tensor| {
             Ok(guard("computing features", || {
-                views.map(|view| backbone.features(&normalisation.apply(&view.of(images), self.device), Mode::Evaluate))
+                let rows = |images: &Tensor| probed.rows(&normalisation.apply(images, self.device));
+                views.map(|view| view.mean(images, &rows))
             })?)
         };
         let mut progress = |done, total| observer(&Event::Progress { done, total });
@@ -233,19 +254,91 @@ impl Task {
     }
 }
 
-/// What the probe is fitted to: the image, or its mirror image (B10).
+/// A frozen network, and what of it is read.
+#[derive(Clone, Copy)]
+struct Probed<'a> {
+    backbone: &'a Backbone,
+    rows: ProbeRows,
+    /// The projection head, where its first layer is read.
+    head: Option<&'a ProjectionHead>,
+    keep: Keep,
+}
+
+impl Probed<'_> {
+    /// f32 rows of normalised images.
+    fn rows(&self, images: &Tensor) -> Tensor {
+        match (self.rows, self.head) {
+            (ProbeRows::Stages, _) => {
+                let maps = self.backbone.stage_maps(images, Mode::Evaluate);
+                let means: Vec<Tensor> = maps[1..].iter().map(|map| self.backbone.pool(map)).collect();
+                Tensor::cat(&means, 1)
+            }
+            (ProbeRows::Projector, Some(head)) => head.first_layer(&self.backbone.features(images, Mode::Evaluate)),
+            _ => self.backbone.features(images, Mode::Evaluate),
+        }
+    }
+}
+
+/// What the probe is fitted to: the image, its mirror image (B10), or the mean over shifts and their mirror images.
 #[derive(Debug, Clone, Copy)]
 enum View {
     AsItIs,
     Mirrored,
+    TenCrop,
 }
 
+/// A shift of [`View::TenCrop`] is this fraction of the side.
+const SHIFT: i64 = 8;
+
 impl View {
-    /// This view of images `[n, h, w, 3]`.
-    fn of(self, images: &Tensor) -> Tensor {
+    /// The mean over the views of images `[n, h, w, 3]` of what `rows` gives for each.
+    fn mean(self, images: &Tensor, rows: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
+        let mirrored = |images: &Tensor| images.flip([2i64]);
         match self {
-            View::AsItIs => images.shallow_clone(),
-            View::Mirrored => images.flip([2i64]),
+            View::AsItIs => rows(images),
+            View::Mirrored => rows(&mirrored(images)),
+            View::TenCrop => {
+                let crops = crops(images);
+                let sum = crops.iter().map(|crop| rows(crop) + rows(&mirrored(crop))).reduce(|sum, more| sum + more);
+                sum.unwrap_or_else(|| rows(images)) / (2 * crops.len()) as f64
+            }
         }
+    }
+}
+
+/// Images `[n, h, w, 3]`, and their shifts to the four corners, in which the pixels beyond the edge are those within it.
+fn crops(images: &Tensor) -> Vec<Tensor> {
+    let [_, height, width, _] = images.size()[..] else { return vec![images.shallow_clone()] };
+    let (down, right) = ((height / SHIFT).max(1).min(height - 1), (width / SHIFT).max(1).min(width - 1));
+    let padded = images.permute([0, 3, 1, 2]).to_kind(Kind::Float).reflection_pad2d([right, right, down, down]);
+    let padded = padded.to_kind(images.kind()).permute([0, 2, 3, 1]);
+    let crop = |top: i64, left: i64| padded.narrow(1, top, height).narrow(2, left, width).contiguous();
+    let corners = [(0, 0), (0, 2 * right), (2 * down, 0), (2 * down, 2 * right)];
+    std::iter::once(images.shallow_clone()).chain(corners.map(|(top, left)| crop(top, left))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn ten_crops_are_five_shifts_and_their_mirror_images() {
+        let images = Tensor::arange(2 * 16 * 8 * 3, (Kind::Float, Device::Cpu)).view([2, 16, 8, 3]);
+        let crops = crops(&images);
+        assert_eq!(crops.len(), 5);
+        assert!(crops[0].equal(&images));
+        // Up and left by 2 rows and 1 column: what was at (0, 0) is at (2, 1).
+        assert!(crops[1].get(0).get(2).get(1).equal(&images.get(0).get(0).get(0)));
+        assert!(crops[4].get(1).get(0).get(0).equal(&images.get(1).get(2).get(1)));
+        // Of rows that do not see mirroring the mean is that over the crops.
+        let mean = |images: &Tensor| images.mean_dim(Some(&[1i64, 2][..]), false, Kind::Float);
+        let expected = Tensor::stack(&crops.iter().map(mean).collect::<Vec<_>>(), 0).mean_dim(
+            Some(&[0i64][..]),
+            false,
+            Kind::Float,
+        );
+        let found = View::TenCrop.mean(&images, &mean);
+        assert!((found - expected).abs().max().double_value(&[]) < 1e-3);
     }
 }

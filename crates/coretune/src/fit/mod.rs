@@ -25,5 +25,5 @@ pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use images::check_images;
 pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
-pub(crate) use statistics::measure_statistics;
 pub use splits::{Splits, ValidationSource};
+pub(crate) use statistics::measure_statistics;

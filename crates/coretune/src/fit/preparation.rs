@@ -7,7 +7,7 @@ use tch::Device;
 use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{LoadReport, Projector};
-use crate::config::{Accumulation, ClassWeights, DataSection, Input, ProjectionInit, RunConfig, Sampler};
+use crate::config::{Accumulation, ClassWeights, DataSection, Input, ProbeRows, ProjectionInit, RunConfig, Sampler};
 use crate::data::{Dataset, Description};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
@@ -35,6 +35,8 @@ pub struct Task {
     pub checkpoint_hash: String,
     /// The checkpoint's own projection head, if the run starts from it.
     pub projector: Option<Projector>,
+    /// The checkpoint's projection head, if the probe reads it.
+    pub probe_head: Option<ProjectionHead>,
     /// Whether the method trains the network; the linear probe does not.
     pub trains: bool,
     /// Where it runs.
@@ -87,14 +89,19 @@ pub(super) fn prepare_with(
     }
     let has_projection = needs.projection;
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
-    let head = if has_projection && from_checkpoint { ReadHead::Required } else { ReadHead::No };
+    let starts_from_head = has_projection && from_checkpoint;
+    let probes_head = config.run.probe && config.run.probe_rows == ProbeRows::Projector;
+    let head = if starts_from_head || probes_head { ReadHead::Required } else { ReadHead::No };
     let network = (&config.model, config.train.seed);
     let start = StartingPoint::load(&config.checkpoint, network, head, &machine)?;
 
     let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
     config.data.bit_depth_range = Some(dataset.bit_depth());
     machine.record(&mut config.run);
-    if let Some(projector) = &start.projector {
+    let probe_head = start.projector.as_ref().filter(|_| probes_head);
+    let probe_head = probe_head.map(|projector| projector.head(machine.device)).transpose()?;
+    let projector = start.projector.filter(|_| starts_from_head);
+    if let Some(projector) = &projector {
         config.method.contrast_dim = projector.outputs();
     }
     let (splits, report) =
@@ -112,7 +119,8 @@ pub(super) fn prepare_with(
         architecture: start.architecture,
         report: start.report,
         checkpoint_hash: start.hash,
-        projector: start.projector,
+        projector,
+        probe_head,
         trains: needs.steps,
         device: machine.device,
         precision: machine.precision,

@@ -40,7 +40,7 @@ pub(crate) fn measure_statistics(
         let batch = batch?;
         // From zeros, one pass leaves MOMENTUM x the statistics of the batch.
         guard("clearing statistics", || no_grad(|| statistics.iter().for_each(|s| drop(s.shallow_clone().zero_()))))?;
-        no_grad(|| model.features(&batch.images, Mode::Train))?;
+        let _ = no_grad(|| model.features(&batch.images, Mode::Train))?;
         guard("adding statistics", || {
             no_grad(|| sums.iter_mut().zip(&statistics).for_each(|(sum, s)| drop(sum.g_add_(*s))));
         })?;

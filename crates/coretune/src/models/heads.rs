@@ -206,6 +206,15 @@ impl HeadLayerForm {
     }
 }
 
+impl HeadLayer {
+    fn forward(&self, rows: &Tensor) -> Tensor {
+        match self {
+            HeadLayer::Linear(linear) => linear.forward(rows),
+            HeadLayer::Norm(norm) => norm.forward(rows),
+        }
+    }
+}
+
 impl HeadNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
@@ -327,13 +336,20 @@ impl ProjectionHead {
             if *place > next {
                 rows = rows.relu_();
             }
-            rows = match layer {
-                HeadLayer::Linear(linear) => linear.forward(&rows),
-                HeadLayer::Norm(norm) => norm.forward(&rows),
-            };
+            rows = layer.forward(&rows);
             next = place.saturating_add(1);
         }
         rows
+    }
+
+    /// The first layers up to the first ReLU, and that: `[n, D]` to `[n, width]` (SimCLRv2, arXiv:2006.10029, fine-tunes
+    /// from there).
+    ///
+    /// # Panics
+    /// On an exception of libtorch: call inside [`engine::guard`].
+    pub fn first_layer(&self, features: &Tensor) -> Tensor {
+        let before_relu = self.layers.iter().enumerate().take_while(|(index, (place, _))| index == place);
+        before_relu.fold(features.shallow_clone(), |rows, (_, (_, layer))| layer.forward(&rows)).relu()
     }
 
     /// Its tensors, by place: `0.weight`, `0.bias`, `2.weight`, `2.bias` of the plain head.

@@ -1,147 +1,15 @@
-use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use super::core_tuning_run::{CoreTuningRun, EtaSchedule, RunSettings};
-use super::supervised_contrastive::{ETA, TEMPERATURE};
-use super::{Dense, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
+use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
 use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
 use crate::engine::{EngineError, guard, shape};
 use crate::losses::{Focus, focal_contrastive, own_pairs, reference_contrastive, soft_label_pairs};
 use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
 use crate::models::ModelError;
-use crate::settings::{Kind, OnResume, Range, RunKind, Setting, choice, off, setting};
+use crate::settings::choice;
 
-pub(super) const METHOD: Method = Method {
-    word: "core-tuning",
-    summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
-    kind: RunKind::FineTuning,
-    settings: &[
-        PAIRS,
-        ETA,
-        ETA_RATIO,
-        ETA_SCHEDULE,
-        ALPHA,
-        TEMPERATURE,
-        FOCAL,
-        DETACH_FOCAL,
-        CLEAN_WEIGHT,
-        MIXED_WEIGHT,
-        HARD_POSITIVE_FLOOR,
-        PROJECTION_FIRST,
-        TWO_VIEWS,
-        MEMORY,
-    ],
-    defaults: &[],
-    requires: &[],
-    pretraining: None,
-    build: |values| {
-        let settings: Settings = values.read();
-        Box::new(CoreTuningRun::new(settings.formula(values.label_smoothing), settings.run()))
-    },
-};
-
-const PAIRS: Setting = setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning")
-    .default(PairScheme::Own.name());
-
-const ETA_RATIO: Setting = setting(
-    "method.eta_ratio",
-    Kind::Number(Range::Above(0.0)),
-    "in place of eta: norm of the contrastive gradient at the features, relative to that of the cross-entropy",
-)
-.off()
-.on_resume(OnResume::Fixed);
-
-const ETA_SCHEDULE: Setting =
-    setting("method.eta_schedule", Kind::Choice(EtaSchedule::names), "how eta falls to 0 over the run")
-        .default(EtaSchedule::Constant.name());
-
-const ALPHA: Setting =
-    setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
-        .default("1.0")
-        .also_called(&["mixup_alpha"]);
-
-const FOCAL: Setting =
-    setting("method.focal", Kind::Number(Range::ZeroOrBetween(1.0, 10.0)), "exponent of the focal weight; 0: none")
-        .default("1.0");
-
-const DETACH_FOCAL: Setting =
-    setting("method.detach_focal", Kind::Switch, "no gradient through the focal weight").default("false");
-
-const CLEAN_WEIGHT: Setting =
-    setting("method.clean_weight", Kind::Number(Range::Above(0.0)), "weight of the original rows in the cross-entropy")
-        .default("1.0");
-
-const MIXED_WEIGHT: Setting =
-    setting("method.mixed_weight", Kind::Number(Range::From(0.0)), "weight of the mixed rows in the cross-entropy")
-        .default("1.0");
-
-const HARD_POSITIVE_FLOOR: Setting = setting(
-    "method.hard_positive_floor",
-    Kind::Number(Range::Between(0.0, 1.0)),
-    "least fraction of the positive in a hard positive, as 0.8 is in a semi-hard negative",
-)
-.default("0.0");
-
-const PROJECTION_FIRST: Setting = setting(
-    "method.projection_first",
-    Kind::Number(Range::FromBelow(0.0, 1.0)),
-    "fraction of the steps that train the projection head alone",
-)
-.default("0.0");
-
-const TWO_VIEWS: Setting =
-    setting("method.two_views", Kind::Switch, "two augmented views of each image in a batch").default("false");
-
-const MEMORY: Setting = setting(
-    "method.memory",
-    Kind::Whole(0, 1_048_576),
-    "projections of earlier batches that anchors are compared with too",
-)
-.default("0")
-.on_resume(OnResume::Fixed);
-
-#[derive(Deserialize)]
-struct Settings {
-    pairs: PairScheme,
-    eta: f64,
-    alpha: f64,
-    temperature: f64,
-    focal: f64,
-    detach_focal: bool,
-    clean_weight: f64,
-    mixed_weight: f64,
-    hard_positive_floor: f64,
-    #[serde(with = "off")]
-    eta_ratio: Option<f64>,
-    eta_schedule: EtaSchedule,
-    projection_first: f64,
-    two_views: bool,
-    memory: i64,
-}
-
-impl Settings {
-    fn formula(&self, label_smoothing: f64) -> CoreTuning {
-        let &Settings { pairs, eta, alpha, temperature, focal, detach_focal, .. } = self;
-        let &Settings { clean_weight, mixed_weight, hard_positive_floor, .. } = self;
-        let focus = Focus { exponent: focal, detached: detach_focal };
-        CoreTuning {
-            pairs,
-            eta,
-            alpha,
-            temperature,
-            focus,
-            label_smoothing,
-            clean_weight,
-            mixed_weight,
-            hard_positive_floor,
-        }
-    }
-
-    fn run(&self) -> RunSettings {
-        let &Settings { eta_ratio, eta_schedule, projection_first, two_views, memory, .. } = self;
-        RunSettings { eta_ratio, eta_schedule, projection_first, two_views, memory }
-    }
-}
+/// Its name in the table of methods.
+pub(super) const WORD: &str = "core-tuning";
 
 choice! {
     /// Which pairs the contrastive loss compares, and with which weights.
@@ -388,10 +256,10 @@ impl CoreTuning {
     }
 }
 
-/// The formula alone; a run of the configuration is carried out by [`CoreTuningRun`].
+/// The formula alone; a run of the configuration is carried out by [`CoreTuningRun`](super::CoreTuningRun).
 impl Objective for CoreTuning {
     fn name(&self) -> &'static str {
-        METHOD.word
+        WORD
     }
 
     fn needs(&self) -> Needs {

@@ -1,15 +1,151 @@
 //! Core-tuning as a run carries it out: which rows a step has, how eta is set, and what is kept from step to step.
 
-use tch::{Kind, Tensor, no_grad};
+use serde::Deserialize;
+use tch::{Kind as Type, Tensor, no_grad};
 
-use super::core_tuning::Terms;
+use super::core_tuning::{PairScheme, Terms, WORD};
+use super::supervised_contrastive::{ETA, TEMPERATURE};
 use super::{
-    CoreTuning, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, QueueSize, Sizes, Start, figure,
+    CoreTuning, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, QueueSize, Sizes,
+    Start, figure,
 };
 use crate::engine::{EngineError, guard};
+use crate::losses::Focus;
 use crate::mining::MixDraws;
 use crate::models::{ModelError, Parameters, Role};
-use crate::settings::choice;
+use crate::settings::{Kind, OnResume, Range, RunKind, Setting, choice, off, setting};
+
+pub(super) const METHOD: Method = Method {
+    word: WORD,
+    summary: "focal contrast on mixed hard pairs, and a classifier smoothed on the mixed features",
+    kind: RunKind::FineTuning,
+    settings: &[
+        PAIRS,
+        ETA,
+        ETA_RATIO,
+        ETA_SCHEDULE,
+        ALPHA,
+        TEMPERATURE,
+        FOCAL,
+        DETACH_FOCAL,
+        CLEAN_WEIGHT,
+        MIXED_WEIGHT,
+        HARD_POSITIVE_FLOOR,
+        PROJECTION_FIRST,
+        TWO_VIEWS,
+        MEMORY,
+    ],
+    defaults: &[],
+    requires: &[],
+    pretraining: None,
+    build: |values| {
+        let settings: Settings = values.read();
+        Box::new(CoreTuningRun::new(settings.formula(values.label_smoothing), settings.run()))
+    },
+};
+
+const PAIRS: Setting = setting("method.pairs", Kind::Choice(PairScheme::names), "pair scheme of core-tuning")
+    .default(PairScheme::Own.name());
+
+const ETA_RATIO: Setting = setting(
+    "method.eta_ratio",
+    Kind::Number(Range::Above(0.0)),
+    "in place of eta: norm of the contrastive gradient at the features, relative to that of the cross-entropy",
+)
+.off()
+.on_resume(OnResume::Fixed);
+
+const ETA_SCHEDULE: Setting =
+    setting("method.eta_schedule", Kind::Choice(EtaSchedule::names), "how eta falls to 0 over the run")
+        .default(EtaSchedule::Constant.name());
+
+const ALPHA: Setting =
+    setting("method.alpha", Kind::Number(Range::Above(0.0)), "mixing is drawn from Beta(alpha, alpha)")
+        .default("1.0")
+        .also_called(&["mixup_alpha"]);
+
+const FOCAL: Setting =
+    setting("method.focal", Kind::Number(Range::ZeroOrBetween(1.0, 10.0)), "exponent of the focal weight; 0: none")
+        .default("1.0");
+
+const DETACH_FOCAL: Setting =
+    setting("method.detach_focal", Kind::Switch, "no gradient through the focal weight").default("false");
+
+const CLEAN_WEIGHT: Setting =
+    setting("method.clean_weight", Kind::Number(Range::Above(0.0)), "weight of the original rows in the cross-entropy")
+        .default("1.0");
+
+const MIXED_WEIGHT: Setting =
+    setting("method.mixed_weight", Kind::Number(Range::From(0.0)), "weight of the mixed rows in the cross-entropy")
+        .default("1.0");
+
+const HARD_POSITIVE_FLOOR: Setting = setting(
+    "method.hard_positive_floor",
+    Kind::Number(Range::Between(0.0, 1.0)),
+    "least fraction of the positive in a hard positive, as 0.8 is in a semi-hard negative",
+)
+.default("0.0");
+
+const PROJECTION_FIRST: Setting = setting(
+    "method.projection_first",
+    Kind::Number(Range::FromBelow(0.0, 1.0)),
+    "fraction of the steps that train the projection head alone",
+)
+.default("0.0");
+
+const TWO_VIEWS: Setting =
+    setting("method.two_views", Kind::Switch, "two augmented views of each image in a batch").default("false");
+
+const MEMORY: Setting = setting(
+    "method.memory",
+    Kind::Whole(0, 1_048_576),
+    "projections of earlier batches that anchors are compared with too",
+)
+.default("0")
+.on_resume(OnResume::Fixed);
+
+#[derive(Deserialize)]
+struct Settings {
+    pairs: PairScheme,
+    eta: f64,
+    alpha: f64,
+    temperature: f64,
+    focal: f64,
+    detach_focal: bool,
+    clean_weight: f64,
+    mixed_weight: f64,
+    hard_positive_floor: f64,
+    #[serde(with = "off")]
+    eta_ratio: Option<f64>,
+    eta_schedule: EtaSchedule,
+    projection_first: f64,
+    two_views: bool,
+    memory: i64,
+}
+
+impl Settings {
+    fn formula(&self, label_smoothing: f64) -> CoreTuning {
+        let &Settings { pairs, eta, alpha, temperature, focal, detach_focal, .. } = self;
+        let &Settings { clean_weight, mixed_weight, hard_positive_floor, .. } = self;
+        let focus = Focus { exponent: focal, detached: detach_focal };
+        CoreTuning {
+            pairs,
+            eta,
+            alpha,
+            temperature,
+            focus,
+            label_smoothing,
+            clean_weight,
+            mixed_weight,
+            hard_positive_floor,
+        }
+    }
+
+    fn run(&self) -> RunSettings {
+        let &Settings { eta_ratio, eta_schedule, projection_first, two_views, memory, .. } = self;
+        RunSettings { eta_ratio, eta_schedule, projection_first, two_views, memory }
+    }
+}
 
 choice! {
     /// How the weight of the contrastive loss changes over the run.
@@ -34,9 +170,6 @@ impl EtaSchedule {
         }
     }
 }
-
-/// The key of the setting of the memory.
-pub(super) const MEMORY_KEY: &str = "method.memory";
 
 /// What a run of Core-tuning has beside the formula. [`RunSettings::PLAIN`] is the method as published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,7 +235,7 @@ impl GradientNorms {
             let _ = self.contrastive.lerp_(&mean_norm(&terms.contrastive, features), 1.0 - Self::DECAY);
             let has_gradient = self.contrastive.gt(0.0);
             let quotient = &self.classification / self.contrastive.clamp_min(f64::from(f32::MIN_POSITIVE));
-            quotient * has_gradient.to_kind(Kind::Float)
+            quotient * has_gradient.to_kind(Type::Float)
         })
     }
 }
@@ -112,8 +245,8 @@ fn mean_norm(term: &Tensor, features: &Tensor) -> Tensor {
     // Without anything to learn from, such as when all projections are constant, there is no graph.
     let gradient = term.requires_grad().then(|| Tensor::run_backward(&[term], &[features], true, false).remove(0));
     match gradient.filter(Tensor::defined) {
-        Some(gradient) => gradient.norm_scalaropt_dim(2.0, [1i64].as_slice(), false).mean(Kind::Float),
-        None => Tensor::zeros([], (Kind::Float, features.device())),
+        Some(gradient) => gradient.norm_scalaropt_dim(2.0, [1i64].as_slice(), false).mean(Type::Float),
+        None => Tensor::zeros([], (Type::Float, features.device())),
     }
 }
 
@@ -190,7 +323,7 @@ impl Objective for CoreTuningRun {
 
     fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
         let queue = QueueSize { keys: self.settings.memory as usize, width: sizes.projections };
-        (self.settings.memory > 0).then_some((queue, MEMORY_KEY))
+        (self.settings.memory > 0).then_some((queue, MEMORY.key))
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {
@@ -199,7 +332,7 @@ impl Objective for CoreTuningRun {
         let head = start.network.projection().ok_or(ModelError::MissingHead { layer: "projection head" })?;
         let device = head.device();
         if self.settings.eta_ratio.is_some() {
-            let zero = || Tensor::zeros([], (Kind::Float, device));
+            let zero = || Tensor::zeros([], (Type::Float, device));
             self.norms = Some(guard("building the averages of gradients", || GradientNorms {
                 classification: zero(),
                 contrastive: zero(),

@@ -6,7 +6,7 @@ use crate::settings::{RunKind, Setting};
 /// Every method, in the order in which they are listed to users.
 #[rustfmt::skip]
 pub const METHODS: &[&Method] = &[
-    &super::core_tuning::METHOD,
+    &super::core_tuning_run::METHOD,
     &super::supervised_contrastive::METHOD,
     &super::cross_entropy::METHOD,
     &super::linear_probe::METHOD,

@@ -39,12 +39,10 @@ use crate::files::{self, PartialFile};
 use crate::run_folder::{PretrainSummary, SegmentationSummary, Summary};
 use crate::train::Observer;
 use measurements::Measurements;
+pub use page::RATE_SEARCH;
 use records::Records;
 use run::{Run, SegmentationRun};
 use segmentation_measurements::SegmentationMeasurements;
-
-/// The file in a run folder with what `coretune fit --lr auto` tried first.
-pub const RATE_SEARCH: &str = "lr_search.json";
 
 /// Name of the page in a run folder.
 pub const PAGE: &str = "report.html";

@@ -3,19 +3,23 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::StepInput;
 use crate::engine::{EngineError, guard};
-use crate::models::Role;
+use crate::models::{Network, Role};
+use crate::objectives::Objective;
 
 /// Values that the second pass of a step must not change: weights, running statistics, the state of the method.
 pub(super) struct Held(Vec<(Tensor, Tensor)>);
 
 impl Held {
-    /// Copies of what the step's weights, network and method hold now.
-    pub(super) fn of(input: &StepInput<'_>, weights: &[&Tensor]) -> Result<Self, EngineError> {
-        let network = input.network.tensors("");
+    /// Copies of what these weights, the network's buffers and the method hold now.
+    pub(super) fn of(
+        weights: &[&Tensor],
+        network: &dyn Network,
+        objective: &dyn Objective,
+    ) -> Result<Self, EngineError> {
+        let network = network.tensors("");
         let buffers = network.iter().filter(|parameter| parameter.role == Role::Buffer);
-        let state = input.objective.state();
+        let state = objective.state();
         let tensors = buffers.chain(state.iter()).map(|parameter| &parameter.tensor).chain(weights.iter().copied());
         guard("copying weights", || {
             Held(tensors.map(|tensor| (tensor.shallow_clone(), tensor.detach().copy())).collect())

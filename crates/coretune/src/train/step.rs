@@ -102,7 +102,7 @@ fn gradients_uphill(
     mut first: Vec<Tensor>,
     radius: f64,
 ) -> Result<Vec<Tensor>, ModelError> {
-    let held = Held::of(input, weights)?;
+    let held = Held::of(weights, input.network, &*input.objective)?;
     guard("adding gradients", || input.world.sum(&mut first))?;
     climb(weights, &first, radius)?;
     input.objective.repeat();

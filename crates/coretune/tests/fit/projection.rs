@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use coretune::checkpoints::safetensors_file;
+use coretune::config::Layers;
 use coretune::fit::prepare;
 use coretune::models::Network;
 use coretune::run_folder::RunFolder;
@@ -69,6 +70,30 @@ fn batch_norm_of_the_head_keeps_its_statistics_and_its_weights_are_trained_at_th
         assert_eq!(trained[&ours].equal(theirs), is_statistic, "{name}");
         assert!(still[&ours].equal(theirs), "{name} moves at the head's rate");
     }
+}
+
+/// The probe of other rows is another probe, and one of features is the one of before.
+#[test]
+fn the_probe_reads_stages_the_head_or_ten_crops() {
+    let world = SmallWorld::new(12, 4);
+    let path = world.path("byol.safetensors");
+    write(&path, &with_head(&world, "none"));
+    let start = format!("checkpoint.path={:?}", path.display().to_string());
+    let width = |settings: &[&str]| {
+        let own = [&[&*start, "method.name=cross-entropy"], settings].concat();
+        let preparation = prepare(&world.config(&own)).unwrap();
+        let probe = preparation.task.probe(&preparation.backbone, &mut |_| {}).unwrap().probe;
+        (probe.weight.size()[1], probe.weight)
+    };
+    let (plain, features) = width(&[]);
+    assert_eq!(plain, 64);
+    assert_eq!(width(&["run.probe_rows=stages"]).0, 8 + 16 + 32 + 64);
+    assert_eq!(width(&["run.probe_rows=projector"]).0, 32);
+    let (crops, of_crops) = width(&["run.probe_views=ten-crop"]);
+    assert!(crops == 64 && !of_crops.equal(&features));
+    let refused = ["checkpoint.path=x", "data.dir=x", "run.probe_rows=stages", "method.head_init=linear-probe"];
+    let layers = refused.iter().fold(Layers::defaults(), |layers, text| layers.assignment(text).unwrap());
+    assert!(layers.validate().unwrap_err().to_string().contains("probe_rows"));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use coretune::losses::Focus;
 use coretune::mining::MixDraws;
 use coretune::models::{Model, Network, Role};
 use coretune::objectives::{
-    CoreTuning, CoreTuningRun, EtaSchedule, FeatureBatch, Heads, Objective, PairScheme, RunSettings, Sizes, Start, figure,
+    CoreTuning, CoreTuningRun, EtaSchedule, FeatureBatch, Heads, Objective, PairScheme, RunSettings, Sizes, Start,
+    figure,
 };
 use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, step};
 use tch::{Device, Kind, Tensor};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::automatic;
+use crate::config::{ProbeRows, ProbeViews, automatic};
 use crate::engine::Amp;
 use crate::settings::OnResume::Free;
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
@@ -14,6 +14,10 @@ use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 pub struct RunSection {
     /// Whether kNN and linear probe of the frozen checkpoint are measured first.
     pub probe: bool,
+    /// What they read.
+    pub probe_rows: ProbeRows,
+    /// Which views of an image they see.
+    pub probe_views: ProbeViews,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Precision.
@@ -53,6 +57,13 @@ impl RunSection {
 /// The settings of the section, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("run.probe", Kind::Switch, "kNN and linear probe of the checkpoint").default("true").on_resume(Free),
+    setting("run.probe_rows", Kind::Choice(ProbeRows::names), "what kNN and linear probe read")
+        .default(ProbeRows::Features.name())
+        .on_resume(Free)
+        .read_by(&[RunKind::FineTuning]),
+    setting("run.probe_views", Kind::Choice(ProbeViews::names), "views of an image that kNN and linear probe see")
+        .default(ProbeViews::Mirrored.name())
+        .read_by(&[RunKind::FineTuning]),
     setting("run.device", Kind::Device, "where to compute")
         .default("auto")
         .becomes(|_| "the first CUDA device that works, else cpu".into())

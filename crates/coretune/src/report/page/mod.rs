@@ -23,6 +23,7 @@ use super::records::Records;
 use super::run::{Run, SegmentationRun};
 use crate::compare::Comparison;
 use crate::run_folder::PretrainSummary;
+pub use rate_search::RATE_SEARCH;
 use section::Section;
 
 const STYLE: &str = include_str!("style.css");

@@ -8,7 +8,9 @@ use maud::html;
 use super::section::{Section, table};
 use super::words;
 use crate::compare::Sweep;
-use crate::report::RATE_SEARCH;
+
+/// The file in a run folder with what `coretune fit --lr auto` tried first.
+pub const RATE_SEARCH: &str = "lr_search.json";
 
 /// A section about the search in a run folder, if there was one.
 pub(super) fn rate_search(folder: &Path) -> Option<Section> {
