@@ -62,12 +62,12 @@ fn tried(swept: &Sweep) -> String {
 }
 
 fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Failure> {
-    let epochs = layers.get("train.epochs").and_then(|epochs| epochs.as_integer()).unwrap_or(1);
+    let epochs = number(&layers, "train.epochs").map_or(1, |epochs| epochs as i64);
     if epochs < FEWEST_EPOCHS {
         let text = format!("--lr auto takes runs of {FEWEST_EPOCHS} epochs or more, found {epochs}: give a number");
         return Err(Failure::refused(text));
     }
-    let usual = layers.get(LR).and_then(|rate| rate.as_float()).unwrap_or(0.03);
+    let usual = number(&layers, LR).unwrap_or(0.03);
     let rates = FACTORS.map(|factor| format!("{:.1e}", factor * usual)).join(",");
     let output = search_folder(folder);
     let short = layers.assignment(&format!("train.epochs={}", (epochs + SHORTER - 1) / SHORTER))?;
@@ -90,6 +90,11 @@ fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Fai
     let swept = compare::sweep(&request, &|order| in_own_process(&program, order), &stop, &mut observe);
     progress.clear();
     Ok(swept?)
+}
+
+/// The number that layers give to a setting.
+fn number(layers: &Layers, key: &str) -> Option<f64> {
+    layers.get(key)?.to_string().parse().ok()
 }
 
 /// The folder of the search, beside that of the run.

@@ -42,7 +42,7 @@ pub(crate) fn measure_statistics(
         guard("clearing statistics", || no_grad(|| statistics.iter().for_each(|s| drop(s.shallow_clone().zero_()))))?;
         let _ = no_grad(|| model.features(&batch.images, Mode::Train))?;
         guard("adding statistics", || {
-            no_grad(|| sums.iter_mut().zip(&statistics).for_each(|(sum, s)| drop(sum.g_add_(*s))));
+            no_grad(|| sums.iter_mut().zip(&statistics).for_each(|(sum, s)| drop(sum.g_add_(s))));
         })?;
         done += batch.indices.len();
         observer(&Event::Progress { done, total: images.len() });

@@ -60,7 +60,7 @@ fn every_method_can_be_held_near_its_start() {
             let (free, held) = (model(4), model(4));
             let start = copies(&free);
             steps(&free, &mut *built(&[&name], &free), 4);
-            let weight = if regulariser == "delta" { 1e3 } else { 1.0 };
+            let weight = if regulariser == "delta" { 0.1 } else { 1.0 };
             let settings = [
                 name.clone(),
                 format!("method.regulariser={regulariser}"),
