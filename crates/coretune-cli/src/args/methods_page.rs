@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
+use coretune::compare::{ComparedTask, all_entries};
 use coretune::config::{Layers, RunKind, find_setting};
 use coretune::objectives::{Method, Needs};
 
@@ -87,10 +88,7 @@ const OPTIONS: [(&str, Goes); 9] = [
     ("`--regulariser spd`", |word, _| needs_with(word, &["method.regulariser=spd"]).is_some()),
     ("`--regulariser delta`", |word, _| needs_with(word, &["method.regulariser=delta"]).is_some()),
     ("`--projection checkpoint`", |_, needs| needs.projection),
-    ("segmentation", |_, needs| {
-        let of_rows = needs.divisible && needs.views == 1 && needs.steps;
-        of_rows && !needs.stage_maps && !needs.probe && needs.preparation == 0
-    }),
+    ("segmentation", |word, _| all_entries(ComparedTask::Segmentation).contains(&word)),
 ];
 
 /// Which options go with which method.

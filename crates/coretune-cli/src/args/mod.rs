@@ -177,6 +177,10 @@ pub(crate) struct Compare {
 pub(crate) struct Sweep {
     #[command(flatten)]
     pub(crate) layers: LayerFlags,
+    /// Task: classification, segmentation [default: auto (by the data)]
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
+    #[arg(value_parser = ["auto", "classification", "segmentation"])]
+    pub(crate) task: String,
     /// A setting that varies: lr=0.01,0.1 or, not for a grid, lr=0.001..0.1; repeatable
     #[arg(long, value_name = "KEY=LIST", required = true)]
     pub(crate) tune: Vec<String>,

@@ -15,7 +15,7 @@ use coretune::engine::Stop;
 use coretune::report;
 
 use super::lines;
-use crate::args::{Compare, Flags};
+use crate::args::{Compare, Flags, LayerFlags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Compare, flags: &Flags) -> Result<(), Failure> {
 }
 
 fn request(arguments: &Compare, flags: &Flags) -> Result<Request, Failure> {
-    let task = task(arguments, flags)?;
+    let task = task(&arguments.task, &arguments.layers, flags)?;
     let axes = || arguments.tune.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>, _>>();
     let tuning = if arguments.fixed { None } else { Some(Tuning { axes: axes()?, trials: arguments.trials }) };
     let names = arguments.methods.iter().flat_map(|name| match name.as_str() {
@@ -61,13 +61,13 @@ fn request(arguments: &Compare, flags: &Flags) -> Result<Request, Failure> {
 }
 
 /// What is compared: as the task says, or by the images.
-fn task(arguments: &Compare, flags: &Flags) -> Result<ComparedTask, Failure> {
-    match arguments.task.as_str() {
+pub(super) fn task(word: &str, layers: &LayerFlags, flags: &Flags) -> Result<ComparedTask, Failure> {
+    match word {
         "segmentation" => return Ok(ComparedTask::Segmentation),
         "classification" => return Ok(ComparedTask::Classification),
         _ => {}
     }
-    let given = flags.over(arguments.layers.over(Layers::defaults())?)?;
+    let given = flags.over(layers.over(Layers::defaults())?)?;
     Ok(match super::fit::kind_by_data(&given) {
         RunKind::Segmentation => ComparedTask::Segmentation,
         RunKind::FineTuning | RunKind::Pretraining => ComparedTask::Classification,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use coretune::compare::{self, Dimension, Event, Search, Sweep, SweepRequest};
+use coretune::compare::{self, ComparedTask, Dimension, Event, Search, Sweep, SweepRequest};
 use coretune::config::{Layers, RunConfig};
 use coretune::engine::Stop;
 use coretune::{report, runs};
@@ -54,7 +54,7 @@ fn tried(swept: &Sweep) -> String {
     let stage = swept.stages.last();
     let points = stage.iter().flat_map(|stage| &stage.points).filter_map(|point| {
         let (_, rate) = point.name.split_once(":lr=")?;
-        let loss = point.validation_nll.map_or("failed".into(), |nll| format!("{nll:.3}"));
+        let loss = point.validation_score.map_or("failed".into(), |nll| format!("{nll:.3}"));
         Some(format!("{rate} ({loss})"))
     });
     let epochs = stage.map_or(0, |stage| stage.epochs);
@@ -72,6 +72,7 @@ fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Fai
     let output = search_folder(folder);
     let short = layers.assignment(&format!("train.epochs={}", (epochs + SHORTER - 1) / SHORTER))?;
     let request = SweepRequest {
+        task: ComparedTask::Classification,
         layers: short,
         dimensions: vec![Dimension::parse(&format!("{LR}={rates}"))?],
         search: Search::Grid,

@@ -9,7 +9,7 @@ use coretune::config::Layers;
 use coretune::engine::Stop;
 use coretune::report;
 
-use super::compare::{in_own_process, see};
+use super::compare::{in_own_process, see, task};
 use super::lines;
 use crate::args::{Flags, Sweep};
 use crate::failure::Failure;
@@ -34,9 +34,11 @@ pub(crate) fn run(arguments: &Sweep, flags: &Flags) -> Result<(), Failure> {
 }
 
 fn request(arguments: &Sweep, flags: &Flags) -> Result<SweepRequest, Failure> {
+    let task = task(&arguments.task, &arguments.layers, flags)?;
     let dimensions = arguments.tune.iter().map(|text| Dimension::parse(text));
     Ok(SweepRequest {
-        layers: flags.over(arguments.layers.over(Layers::defaults())?)?,
+        task,
+        layers: flags.over(arguments.layers.over(Layers::defaults_of(task.kind()))?)?,
         dimensions: dimensions.collect::<Result<_, _>>()?,
         search: Search::from_str(&arguments.search).unwrap_or(Search::Grid),
         points: arguments.trials,
@@ -60,7 +62,7 @@ fn show(printer: &Printer, swept: &Swept, arguments: &Sweep) -> Result<(), Failu
     match &swept.best {
         None => printer.result("best", "no run has finished")?,
         Some(best) => {
-            printer.result("best", format_args!("{} (lowest loss on the validation images)", best.name))?;
+            printer.result("best", format_args!("{} (best on the validation images)", best.name))?;
             for edge in &best.edges {
                 printer.result("note", edge)?;
             }

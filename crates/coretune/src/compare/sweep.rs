@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::OWN;
 use super::tuning::short;
-use super::{Axis, CompareError, Comparison, Entry, Observer, Order, Request, Row, compare};
+use super::{Axis, CompareError, ComparedTask, Comparison, Entry, Observer, Order, Request, Row, compare};
 use crate::config::{Kind, Layers, find_setting, setting_called};
 use crate::engine::Stop;
 use crate::files::write_whole;
@@ -37,6 +37,8 @@ choice! {
 /// What is searched, and how.
 #[derive(Debug, Clone)]
 pub struct SweepRequest {
+    /// What the runs do.
+    pub task: ComparedTask,
     /// Settings of every run, the method among them.
     pub layers: Layers,
     /// The settings that vary.
@@ -99,8 +101,8 @@ pub struct Stage {
 pub struct Scored {
     /// The row of the table.
     pub name: String,
-    /// Mean negative log-likelihood of the validation images after temperature scaling, nats, by which points are ranked.
-    pub validation_nll: Option<f64>,
+    /// What points are ranked by, the lowest being the best: [`Row::validation_score`].
+    pub validation_score: Option<f64>,
     /// Mean top-1 accuracy, a fraction.
     pub top1: Option<f64>,
 }
@@ -223,7 +225,7 @@ pub fn sweep(
 
 /// The rows, that with the lowest loss on the validation images first, those without a finished run last.
 fn ranked(comparison: &Comparison) -> Vec<&Row> {
-    let score = |row: &&Row| row.validation_nll.as_ref().map_or(f64::INFINITY, |spread| spread.mean);
+    let score = |row: &&Row| row.validation_score.as_ref().map_or(f64::INFINITY, |spread| spread.mean);
     let mut rows: Vec<&Row> = comparison.rows.iter().collect();
     rows.sort_by(|a, b| score(a).total_cmp(&score(b)));
     rows
@@ -232,7 +234,7 @@ fn ranked(comparison: &Comparison) -> Vec<&Row> {
 impl Scored {
     fn of(row: &Row) -> Self {
         let mean = |spread: &Option<super::Spread>| spread.as_ref().map(|spread| spread.mean);
-        Scored { name: row.method.clone(), validation_nll: mean(&row.validation_nll), top1: mean(&row.top1) }
+        Scored { name: row.method.clone(), validation_score: mean(&row.validation_score), top1: mean(&row.top1) }
     }
 }
 
@@ -252,7 +254,7 @@ impl SweepRequest {
     fn start(&self) -> Result<Entry, CompareError> {
         let name = self.layers.get("method.name").and_then(toml::Value::as_str).unwrap_or_default();
         let method = Method::named(RunKind::FineTuning, name)
-            .ok_or_else(|| CompareError::UnknownMethod { name: name.into(), known: super::all_entries() })?;
+            .ok_or_else(|| CompareError::UnknownMethod { name: name.into(), known: super::all_entries(self.task) })?;
         Ok(Entry { name: method.word.into(), method: method.word, settings: Vec::new() })
     }
 
@@ -353,6 +355,7 @@ impl SweepRequest {
             layers = layers.assignment(&format!("train.epochs={epochs}"))?;
         }
         Ok(Request {
+            task: self.task,
             layers,
             entries: std::iter::once(start).chain(points).cloned().collect(),
             baseline: start.clone(),
@@ -367,7 +370,7 @@ impl SweepRequest {
 
     fn best(&self, comparison: &Comparison, start: &Entry, points: &[Entry]) -> Option<Best> {
         let best = *ranked(comparison).first()?;
-        best.validation_nll.as_ref()?;
+        best.validation_score.as_ref()?;
         let entry = points.iter().find(|point| point.name == best.method).unwrap_or(start);
         let settings: BTreeMap<String, String> =
             entry.settings.iter().map(|(key, value)| ((*key).to_string(), value.clone())).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use coretune::compare::{CompareError, Dimension, Event, Order, Search, Sweep, SweepRequest, sweep};
+use coretune::compare::{CompareError, ComparedTask, Dimension, Event, Order, Search, Sweep, SweepRequest, sweep};
 use coretune::engine::Stop;
 use coretune_testing::SmallWorld;
 
@@ -11,6 +11,7 @@ use super::searches::{distance, make_up, request};
 fn sweep_request(world: &SmallWorld, search: Search, dimensions: &[&str], points: usize) -> SweepRequest {
     let layers = request(world, &["cross-entropy"], &[], 1).layers;
     SweepRequest {
+        task: ComparedTask::Classification,
         layers: layers.assignment("method.name=core-tuning").unwrap().assignment("train.epochs=9").unwrap(),
         dimensions: dimensions.iter().map(|text| Dimension::parse(text).unwrap()).collect(),
         search,
@@ -29,7 +30,7 @@ type Made = (String, usize, u64);
 fn carried_out(request: &SweepRequest) -> (Result<Sweep, CompareError>, Vec<Made>) {
     let made = Mutex::new(Vec::new());
     let carry_out = |order: &Order<'_>| {
-        let train = &order.run.config.train;
+        let train = order.run.config.train();
         made.lock().unwrap().push((order.run.entry.name.clone(), train.epochs, train.seed));
         make_up(order, &|_, lr, eta| (distance(lr, eta), 50));
         Ok(())
@@ -97,7 +98,7 @@ fn halving_runs_the_better_third_three_times_as_long_and_the_last_over_all_seeds
     let swept = swept.unwrap();
     assert_eq!(swept.stages.iter().map(|stage| stage.epochs).collect::<Vec<_>>(), [3, 9]);
     let first = &swept.stages[0].points;
-    assert!(first.windows(2).all(|pair| pair[0].validation_nll <= pair[1].validation_nll));
+    assert!(first.windows(2).all(|pair| pair[0].validation_score <= pair[1].validation_score));
     let kept: Vec<&str> =
         first.iter().map(|point| &*point.name).filter(|name| *name != "core-tuning").take(3).collect();
     for name in kept {

@@ -30,7 +30,7 @@ fn of(sweep: &Sweep) -> maud::Markup {
         Some(vec![
             rate.to_string(),
             epochs.to_string(),
-            words::or_dash(point.validation_nll.map(|nll| format!("{nll:.3}"))),
+            words::or_dash(point.validation_score.map(|nll| format!("{nll:.3}"))),
             words::or_dash(point.top1.map(words::percent)),
             if best.as_ref() == Some(&point.name) { "chosen".into() } else { String::new() },
         ])
