@@ -38,10 +38,11 @@ pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Fa
         printer.say("note", "the learning rate is that of the run: nothing is searched");
         return Ok(others);
     }
+    let usual = number(&given, LR);
     let swept = search(&printer, given, &folder)?;
     let best =
         swept.best.as_ref().ok_or_else(|| Failure::failed("no run of the search for the learning rate finished"))?;
-    let rate = best.settings.get(LR).cloned().unwrap_or_default();
+    let rate = best.settings.get(LR).cloned().or(usual.map(|rate| rate.to_string())).unwrap_or_default();
     printer.say("lr", format_args!("{rate}, the best of {}", tried(&swept)));
     for edge in &best.edges {
         printer.say("note", edge);

@@ -186,3 +186,29 @@ fn a_comparison_that_cannot_be_fair_or_begun_is_refused_before_anything_is_run()
     let output = run(&world, "taken", &["--fixed"]);
     assert!(stderr(&output).contains("is not the folder of a comparison"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_rate_is_searched_by_short_runs_and_kept_with_the_run() {
+    let world = World::new();
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("data"), world.path("searched"));
+    let fit = |epochs: &str| {
+        let own =
+            ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--epochs", epochs];
+        let short = ["--batch-size", "8", "--img-size", "16", "--device", "cpu", "--data-check", "off", "--lr", "auto"];
+        coretune(&[&own[..], &short, &["--method", "cross-entropy", "--no-probe"]].concat())
+    };
+    let refused = fit("4");
+    assert!(!refused.status.success());
+    assert!(stderr(&refused).contains("5 epochs or more, found 4"), "{}", stderr(&refused));
+    let run = fit("5");
+    assert!(run.status.success(), "{}", stderr(&run));
+    let folder = Path::new(&output);
+    let search: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("lr_search.json")).unwrap()).unwrap();
+    let best = search["best"]["settings"].get("train.lr").and_then(|rate| rate.as_str()).unwrap_or("0.03");
+    let config: toml::Table = fs::read_to_string(folder.join("config.toml")).unwrap().parse().unwrap();
+    let rate = config["train"]["lr"].as_float().unwrap();
+    assert!((rate - best.parse::<f64>().unwrap()).abs() < 1e-9, "{rate} {best}");
+    assert!(coretune(&["report", &output]).status.success());
+    assert!(fs::read_to_string(folder.join("report.html")).unwrap().contains("Learning rates tried first"));
+}

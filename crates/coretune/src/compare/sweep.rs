@@ -369,8 +369,11 @@ impl SweepRequest {
     }
 
     fn best(&self, comparison: &Comparison, start: &Entry, points: &[Entry]) -> Option<Best> {
-        let best = *ranked(comparison).first()?;
-        best.validation_score.as_ref()?;
+        let ranked = ranked(comparison);
+        let score = ranked.first()?.validation_score.as_ref()?.mean;
+        // A point with the settings that the sweep starts from is the same run as that row.
+        let is_best = |row: &&&Row| row.validation_score.as_ref().is_some_and(|other| other.mean <= score);
+        let best = ranked.iter().filter(is_best).find(|row| row.method != start.name).or(ranked.first())?;
         let entry = points.iter().find(|point| point.name == best.method).unwrap_or(start);
         let settings: BTreeMap<String, String> =
             entry.settings.iter().map(|(key, value)| ((*key).to_string(), value.clone())).collect();
