@@ -24,6 +24,7 @@ recipes![
     "few-labels",
     "as-published",
     "cifar10-moco",
+    "tinyimagenet-moco",
     "fashion-mnist-moco",
     "moco-v2-imagenet",
     "simclr-imagenet"
