@@ -79,8 +79,10 @@ impl Shown for RunConfig {
         let task = &preparation.task;
         // A batch that the images do not fill was refused before.
         let steps = task.steps_per_epoch().unwrap_or_default();
-        let method =
-            ("method", if task.trains { lines::method(&task.config, steps) } else { lines::untrained(&task.config) });
+        let method = (
+            "method",
+            if task.trains { lines::method(&task.config, steps) } else { lines::untrained(task.config.method.word()) },
+        );
         let weights = task.class_weights().filter(|_| task.trains);
         let weights = weights.map(|weights| ("weights", lines::class_weights(&task.classes, &weights)));
         let unused = lines::unused(task, steps).filter(|_| task.trains).map(|unused| ("note", unused));

@@ -89,8 +89,8 @@ fn of_split(split: &SplitDescription) -> String {
 }
 
 /// `linear-probe   no steps: the checkpoint stays as it is`: a method that trains nothing.
-pub(crate) fn untrained(config: &RunConfig) -> String {
-    format!("{}   no steps: the checkpoint stays as it is", config.method.word())
+pub(crate) fn untrained(method: &str) -> String {
+    format!("{method}   no steps: the checkpoint stays as it is")
 }
 
 /// `core-tuning   pairs own, eta 1, alpha 1, temperature 0.07, focal 1; SGD, lr 0.03 cosine; 25 epochs of 10 steps`

@@ -43,11 +43,18 @@ impl Shown for SegmentationConfig {
             (HeadInit::LinearProbe, DenseHeadKind::Linear) => "; head from the linear probe",
             (HeadInit::LinearProbe, _) => "; head alone for a fifth of the steps",
         };
-        let method = lines::training((&task.config.method, head), train, steps);
+        let method = if task.trains {
+            lines::training((&task.config.method, head), train, steps)
+        } else {
+            lines::untrained(task.config.method.word())
+        };
         let unused = lines::left_out_of_epoch(task.splits.train.len(), train.effective_batch(), steps);
+        let unused = unused.filter(|_| task.trains);
         let machine =
             format!("{}, {}, {}", device_name(task.device), lines::count(threads::get(), "thread"), task.precision);
-        let found = [("model", model(preparation)), ("method", method)].into_iter();
+        let weights =
+            task.class_weights.as_ref().map(|weights| ("weights", lines::class_weights(&task.classes, weights)));
+        let found = [("model", model(preparation)), ("method", method)].into_iter().chain(weights);
         found.chain(unused.map(|unused| ("note", unused))).chain([("machine", machine)]).collect()
     }
 

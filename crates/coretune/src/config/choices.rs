@@ -59,7 +59,7 @@ choice! {
     DataCheck {
         /// Every image is decoded, and compared with those of the other splits.
         Full = "full",
-        /// Every file is opened and its header read.
+        /// Every file is opened and its header read; of masks a few are decoded.
         Quick = "quick",
         /// Not at all.
         Off = "off",

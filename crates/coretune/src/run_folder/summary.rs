@@ -141,6 +141,9 @@ pub struct SegmentationSummary {
     pub peak_rss_bytes: u64,
     /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
+    /// Weight of each class in the cross-entropy of the pixels; null when all are alike.
+    #[serde(default)]
+    pub class_weights: Option<BTreeMap<String, f64>>,
     /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }

@@ -6,11 +6,12 @@ use image::RgbImage;
 use tch::Device;
 
 use crate::checkpoints::LoadReport;
-use crate::config::{HeadInit, Input, SegmentationConfig};
+use crate::config::{ClassWeights, HeadInit, Input, SegmentationConfig};
 use crate::data::{DataError, Dataset, Description, Split};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::figure;
 use crate::figures::Selection;
+use crate::fit::class_weights::balanced;
 use crate::fit::{Splits, check_images};
 use crate::models::{
     Architecture, Backbone, DenseHeadKind, Network, Normalisation, ProjectionHead, Segmenter, SegmenterHeads,
@@ -40,6 +41,8 @@ pub struct SegmentationTask {
     pub checkpoint_hash: String,
     /// Whether the method makes steps; if not, the network is the probe.
     pub trains: bool,
+    /// Weight of each class in the cross-entropy of the pixels, in the order of the classes; `None` when all are alike.
+    pub class_weights: Option<Vec<f64>>,
     /// The smaller side of the first training image, pixels.
     pub smaller_side: u32,
     /// Where it runs.
@@ -95,6 +98,7 @@ impl SegmentationPreparation {
         training_plan::accumulation(&config.train).check(&*objective)?;
         let seed = config.train.seed;
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
+        let class_weights = class_weights(config.train.class_weights, &splits.train)?;
         let findings = report.findings.iter().map(ToString::to_string).collect();
         let notes = [machine.notes, start.notes, findings].concat();
         let task = SegmentationTask {
@@ -106,6 +110,7 @@ impl SegmentationPreparation {
             report: start.report,
             checkpoint_hash: start.hash,
             trains: objective.needs().steps,
+            class_weights,
             smaller_side,
             device: machine.device,
             precision: machine.precision,
@@ -120,6 +125,14 @@ impl SegmentationPreparation {
 /// The first image that can be read; the check of the images reports the others.
 fn first_readable(split: &Split) -> Result<RgbImage, DataError> {
     (1..split.len()).fold(split.load(0), |found, index| found.or_else(|error| split.load(index).map_err(|_| error)))
+}
+
+/// Weights of the classes from the pixels of the training masks, if they are asked for.
+fn class_weights(given: ClassWeights, train: &Split) -> Result<Option<Vec<f64>>, DataError> {
+    match (given, train.masks()) {
+        (ClassWeights::Balanced, Some(masks)) => Ok(Some(balanced(masks.class_pixels()?.into_iter()))),
+        _ => Ok(None),
+    }
 }
 
 /// Refuses images without masks, and another number of classes than the user expects.

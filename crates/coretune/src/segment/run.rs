@@ -2,12 +2,11 @@
 
 use super::pixel_records::pixel_records;
 use super::{PixelProbe, PixelWeights, Segmentation, SegmentationEvaluator, SegmentationPreparation, SegmentationTask};
-use crate::config::{ClassWeights, HeadInit};
+use crate::config::HeadInit;
 use crate::engine::{World, peak_rss_bytes};
 use crate::evaluate::segmentation::{SegmentationMeasure, mean_iou_interval, paired_mean_iou};
 use crate::evaluate::{Measure, figure};
 use crate::figures::{EpochFigures, Selection};
-use crate::fit::class_weights::balanced;
 use crate::models::{DenseHeadKind, PixelViews, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
@@ -116,7 +115,7 @@ impl SegmentationTask {
             seed: train.seed,
             per_class: self.config.segmentation.pixels_per_class,
             label_smoothing: train.label_smoothing,
-            class_weights: self.class_weights()?.map(|weights| PixelWeights::new(weights, self.device)),
+            class_weights: self.class_weights.clone().map(|weights| PixelWeights::new(weights, self.device)),
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator(self.views().of_image())?,
             world: World::Alone,
@@ -124,18 +123,6 @@ impl SegmentationTask {
             network,
             objective,
         })
-    }
-
-    /// The weight of each class in the cross-entropy of the pixels, from the pixels of the training masks; `None` when all
-    /// are alike.
-    ///
-    /// # Errors
-    /// What is wrong with a mask.
-    pub fn class_weights(&self) -> Result<Option<Vec<f64>>, RunError> {
-        match (self.config.train.class_weights, self.splits.train.masks()) {
-            (ClassWeights::Balanced, Some(masks)) => Ok(Some(balanced(masks.class_pixels()?.into_iter()))),
-            _ => Ok(None),
-        }
     }
 
     /// A linear head starts from the probe, if the configuration says so (B11); every other one as the seed draws it.
@@ -195,6 +182,10 @@ impl SegmentationTask {
             wall_seconds,
             peak_rss_bytes: peak_rss_bytes(),
             coverage: self.report.coverage,
+            class_weights: self
+                .class_weights
+                .clone()
+                .map(|weights| self.classes.iter().cloned().zip(weights).collect()),
             versions: versions(),
         })
     }

@@ -10,6 +10,7 @@ mod formats;
 mod loading;
 mod masks;
 mod masks_check;
+mod masks_hostile;
 mod mutations;
 mod shared_data;
 mod tables;

@@ -205,3 +205,29 @@ fn pairs_that_cannot_be_trained_on_are_left_out_with_skip_broken() {
     assert_eq!((report.stops().count(), report.broken), (0, vec![vec![1, 4]]));
     assert_eq!(report.unreadable.len(), 2);
 }
+
+#[test]
+fn a_quick_check_reads_a_sample_of_the_masks() {
+    let quick = |folder: &TempDir| {
+        let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
+        check(&[(Role::Train, data.train.as_ref().unwrap())], Depth::Quick, None, false, &mut |_, _| {})
+    };
+    let folder = sound();
+    fs::write(folder.path().join("classes.txt"), "sky\nroad\ncar\nbus\n").unwrap();
+    assert_eq!(quick(&folder).findings, [], "a sample does not know which classes never occur");
+    turn_by_exif(&folder.path().join("train/3.jpg"));
+    save(&folder, "trainannot/3.png", GrayImage::from_pixel(SIZE.1, SIZE.0, Luma([1])));
+    assert_eq!(quick(&folder).findings, [], "sizes are those after EXIF");
+    for index in 6..64 {
+        fs::copy(folder.path().join("train/0.jpg"), folder.path().join(format!("train/{index}.jpg"))).unwrap();
+        save(&folder, &format!("trainannot/{index}.png"), grey(|_| 9));
+    }
+    let report = quick(&folder);
+    assert!(report.pixels.is_empty());
+    let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
+    assert!(finding.severity == Severity::Stops && (10..=16).contains(&finding.count), "{finding:?}");
+    assert!(finding.to_string().contains("values that are neither of a class nor ignored"), "{finding}");
+    let broken = &report.broken[0];
+    assert_eq!(broken.len(), finding.count);
+    assert!(broken.windows(2).all(|pair| pair[0] < pair[1]));
+}

@@ -1,6 +1,7 @@
 //! The page about a run, on a data set and a checkpoint made on the spot.
 
 mod page;
+mod segmentation;
 mod what_is_left;
 
 use coretune::config::{Configuration, RunConfig};

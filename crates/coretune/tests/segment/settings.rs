@@ -46,7 +46,7 @@ fn class_weights_are_inverse_to_the_pixels_of_the_training_masks_and_change_the_
     let world = SmallWorld::with_masks(8);
     let balanced = "train.class_weights=balanced";
     let preparation = world.segmentation(&[balanced]).prepare(Options::default(), &mut |_| {}).unwrap();
-    let weights = preparation.task.class_weights().unwrap().unwrap();
+    let weights = preparation.task.class_weights.unwrap();
     let mut pixels = [0.0; 3];
     for index in 0..8 {
         let mask = fs::read(world.data().join(format!("trainannot/{index}.pgm"))).unwrap();
@@ -61,7 +61,7 @@ fn class_weights_are_inverse_to_the_pixels_of_the_training_masks_and_change_the_
         assert!((weights[class] / weights[0] - pixels[0] / pixels[class]).abs() < 1e-9, "{weights:?} {pixels:?}");
     }
     let none = world.segmentation(&[]).prepare(Options::default(), &mut |_| {}).unwrap();
-    assert!(none.task.class_weights().unwrap().is_none());
+    assert!(none.task.class_weights.is_none());
     let head = |name, settings: &[&str]| trained(&world, name, settings)["classifier.4.weight"].shallow_clone();
     assert!(!head("weighted", &[balanced]).equal(&head("plain", &[])));
 }

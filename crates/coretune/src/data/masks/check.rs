@@ -107,7 +107,8 @@ pub(in crate::data) struct Checked {
     pub(in crate::data) problems: Vec<(MaskProblem, Vec<String>)>,
     /// What the numbers or colours may be, in words.
     pub(in crate::data) known: String,
-    pub(in crate::data) pixels: PixelCounts,
+    /// None if only a sample was read.
+    pub(in crate::data) pixels: Option<PixelCounts>,
     /// Positions of the pairs that cannot be trained on, ascending.
     pub(in crate::data) broken: Vec<usize>,
 }
@@ -159,7 +160,31 @@ pub(in crate::data) fn check(
         (MaskProblem::DeepMask, named(&|seen| seen.is_deep)),
     ];
     let broken = (0..seen.len()).filter(|&index| seen[index].problem.is_some()).collect();
-    Checked { problems, known: masks.coding().known(), pixels, broken }
+    Checked { problems, known: masks.coding().known(), pixels: Some(pixels), broken }
+}
+
+/// Masks of a split that a quick check reads.
+const SAMPLE: usize = 16;
+
+/// As [`check`], of [`SAMPLE`] masks that lie evenly in the split; `sizes` are those in the headers of the images. What only all
+/// masks can show is left out: which classes occur, and how often.
+pub(in crate::data) fn check_sample(
+    role: Role,
+    images: &[ImageSource],
+    masks: &Masks,
+    sizes: &[Option<(u32, u32)>],
+) -> Checked {
+    let read = SAMPLE.min(images.len());
+    let places: Vec<usize> = (0..read).map(|place| place * images.len() / read).collect();
+    let shown = |&place: &usize| {
+        let (width, height) = sizes[place]?;
+        Some(if images[place].is_turned() { (height, width) } else { (width, height) })
+    };
+    let sampled: Vec<ImageSource> = places.iter().map(|&place| images[place].clone()).collect();
+    let mut checked = check(role, &sampled, &masks.subset(&places), &places.iter().map(shown).collect::<Vec<_>>());
+    checked.problems.retain(|(problem, _)| problem.is_of_pairs());
+    checked.broken = checked.broken.iter().map(|&place| places[place]).collect();
+    Checked { pixels: None, ..checked }
 }
 
 /// The only class, with what may be the reason.
