@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/empty.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -59,6 +60,12 @@ char* coretune_fused_sgd(
     at::_fused_sgd_(
         list(weights, count), list(gradients, count), buffers, weight_decay, momentum, rate,
         /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
+  });
+}
+
+char* coretune_page_locked(int64_t bytes, at::Tensor** result) {
+  return guarded([&] {
+    *result = new at::Tensor(at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true)));
   });
 }
 

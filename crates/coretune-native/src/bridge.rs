@@ -19,6 +19,7 @@ unsafe extern "C" {
         momentum: f64,
         nesterov: bool,
     ) -> *mut c_char;
+    fn coretune_page_locked(bytes: i64, result: *mut *mut C_tensor) -> *mut c_char;
     fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
 }
 
@@ -131,4 +132,18 @@ pub fn add_scaled(target: &Tensor, source: &Tensor, factor: f64) -> Result<(), T
     #[expect(unsafe_code, reason = "a function of C++")]
     // SAFETY: both tensors are borrowed for the whole call.
     checked(unsafe { coretune_add_scaled(target.as_ptr(), source.as_ptr(), factor) })
+}
+
+/// Bytes in memory of the host that a GPU copies from without help of the processor; libtorch uses freed ones again.
+///
+/// # Errors
+/// Exceptions of libtorch, such as a build without CUDA.
+pub(crate) fn page_locked(bytes: i64) -> Result<Tensor, TchError> {
+    let mut result = std::ptr::null_mut();
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: `result` is written before the function returns without an exception, and then owns one new tensor.
+    unsafe {
+        checked(coretune_page_locked(bytes, &raw mut result))?;
+        Ok(Tensor::from_ptr(result))
+    }
 }

@@ -2,8 +2,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod bridge;
+mod slots;
 
+use bridge::page_locked;
 pub use bridge::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each};
+pub use slots::Slots;
 
 use std::path::Path;
 

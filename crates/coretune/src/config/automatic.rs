@@ -203,19 +203,15 @@ pub(super) fn blur_text(_: RunKind) -> String {
     format!("{} up to {SMALL} pixels, else {}", blur(SMALL.into()), blur(i64::from(SMALL) + 1))
 }
 
-/// Cores for each thread that reads images.
-const CORES_PER_READER: usize = 2;
-/// Most threads that read images.
-const MOST_READERS: usize = 4;
-
-/// `run.workers`.
-pub(super) fn reading_threads() -> usize {
+/// `run.workers`, beside a step of so many threads.
+pub(super) fn reading_threads(on_gpu: bool, threads_of_step: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    (cores / CORES_PER_READER).clamp(1, MOST_READERS)
+    let of_step = if on_gpu { 1 } else { threads_of_step };
+    cores.saturating_sub(of_step).max(1)
 }
 
 pub(super) fn reading_threads_text(_: RunKind) -> String {
-    format!("1 for every {CORES_PER_READER} cores, at most {MOST_READERS}")
+    "the cores that {run.threads} leaves, at least 1; with a GPU all cores but one".into()
 }
 
 /// `run.output`: `runs/DATA-METHOD-SEED`.

@@ -45,6 +45,20 @@ choice! {
 }
 
 choice! {
+    /// Whether training images are kept in memory once they are decoded.
+    #[derive(Default)]
+    Cache {
+        /// If all of them take at most a quarter of the memory that is available at the start.
+        #[default]
+        Auto = "auto",
+        /// As many as half of the available memory holds.
+        Ram = "ram",
+        /// No: they are decoded in each epoch.
+        Off = "off",
+    }
+}
+
+choice! {
     /// How batches are drawn.
     Sampler {
         /// A permutation of the training images each epoch.

@@ -20,7 +20,7 @@ mod trainable;
 
 pub use automatic::Input;
 pub use choices::{
-    Accumulation, ClassWeights, DataCheck, HeadInit, Optimizer, ProbeRows, ProbeViews, ProjectionInit, Sampler,
+    Accumulation, Cache, ClassWeights, DataCheck, HeadInit, Optimizer, ProbeRows, ProbeViews, ProjectionInit, Sampler,
     Schedule, Select,
 };
 pub use configuration::Configuration;

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Cursor;
 
-use image::{ImageError, ImageReader};
 use serde::Serialize;
 
 use super::assemble::UnknownClass;
 use super::bit_depth::{BitDepthRange, joined};
-use super::decode::{Decoded, instead_of_image, is_decoded};
+use super::decode::Decoded;
+use super::image_source::size_in_header;
 use super::masks::{MaskProblem, PixelCounts};
 use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
 use super::on_threads::{on_threads, processors};
@@ -329,31 +328,6 @@ fn look_at(image: &ImageSource, depth: Depth, range: BitDepthRange, looks: Optio
                 look: looks.filter(|_| !one_colour).map(|looks| looks.of(&pixels)),
             })
         }
-    }
-}
-
-/// Width and height as the header says them; neither is 0.
-fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataError> {
-    let undecodable = |message: String| DataError::Decode { image: image.to_string(), message };
-    let size = match image {
-        ImageSource::File(path) => {
-            let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-            reader.map_err(DataError::read(path))?.into_dimensions()
-        }
-        ImageSource::Encoded { bytes, .. } => {
-            let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-            reader.map_err(|error| undecodable(error.to_string()))?.into_dimensions()
-        }
-        ImageSource::Raw(_) => Ok(image.load()?.dimensions()),
-    };
-    // The ending alone makes a reader take a file for an image.
-    let message = |error: ImageError| match image.bytes() {
-        Ok(bytes) if !is_decoded(&bytes) => instead_of_image(&bytes),
-        _ => error.to_string(),
-    };
-    match size.map_err(|error| undecodable(message(error)))? {
-        (width, height) if width == 0 || height == 0 => Err(undecodable(format!("it is {width} x {height} pixels"))),
-        size => Ok(size),
     }
 }
 

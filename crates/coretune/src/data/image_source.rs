@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use image::{ImageReader, RgbImage};
+use image::{ImageError, ImageReader, RgbImage};
 
 use super::DataError;
 use super::bit_depth::BitDepthRange;
-use super::decode::{Decoded, decode_over, has_16_bits};
+use super::decode::{Decoded, decode_over, has_16_bits, instead_of_image, is_decoded};
 use crate::files::regular_file;
 
 /// Where an image comes from; cheap to clone.
@@ -185,5 +185,30 @@ impl ImageSource {
         };
         let shown = || Some(self.load().ok()?.dimensions());
         stored().zip(shown()).is_some_and(|(stored, shown)| stored != shown)
+    }
+}
+
+/// Width and height as the header says them; neither is 0.
+pub(super) fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataError> {
+    let undecodable = |message: String| DataError::Decode { image: image.to_string(), message };
+    let size = match image {
+        ImageSource::File(path) => {
+            let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+            reader.map_err(DataError::read(path))?.into_dimensions()
+        }
+        ImageSource::Encoded { bytes, .. } => {
+            let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+            reader.map_err(|error| undecodable(error.to_string()))?.into_dimensions()
+        }
+        ImageSource::Raw(_) => Ok(image.load()?.dimensions()),
+    };
+    // The ending alone makes a reader take a file for an image.
+    let message = |error: ImageError| match image.bytes() {
+        Ok(bytes) if !is_decoded(&bytes) => instead_of_image(&bytes),
+        _ => error.to_string(),
+    };
+    match size.map_err(|error| undecodable(message(error)))? {
+        (width, height) if width == 0 || height == 0 => Err(undecodable(format!("it is {width} x {height} pixels"))),
+        size => Ok(size),
     }
 }

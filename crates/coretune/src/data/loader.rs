@@ -1,15 +1,16 @@
 //! Batches, made by threads ahead of the step.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 use tch::Tensor;
 
+use super::assembly::Assembly;
 use super::{DataError, Split};
 use crate::engine;
 use crate::random::{Purpose, stream};
@@ -38,42 +39,72 @@ pub struct LoaderOptions {
     pub epoch: u64,
     /// Threads; 0 counts as 1. The batches do not depend on it.
     pub workers: usize,
-    /// Finished batches that wait, per worker; 0 counts as 1.
+    /// Batches that are finished or in the making while one is used; 0 counts as 1. There are more if the threads would
+    /// otherwise have less than [`IMAGES_AHEAD`] images each.
     pub prefetch: usize,
     /// Times that each image is transformed, every time with other draws; 0 counts as 1.
     pub views: usize,
+    /// Whether batches lie in page-locked memory, from which a GPU copies while the processor works; needs CUDA.
+    pub page_locked: bool,
 }
 
+/// Images that each thread may be ahead of the step.
+pub const IMAGES_AHEAD: usize = 2;
+
 impl Default for LoaderOptions {
-    /// One thread that stays two batches ahead, seed and epoch 0, one view.
+    /// One thread that stays three batches ahead, seed and epoch 0, one view, memory of the usual kind.
     fn default() -> Self {
-        LoaderOptions { seed: 0, epoch: 0, workers: 1, prefetch: 2, views: 1 }
+        LoaderOptions { seed: 0, epoch: 0, workers: 1, prefetch: 3, views: 1, page_locked: false }
     }
 }
 
 /// Iterator over batches that threads decode and transform ahead.
 ///
-/// Worker w makes the batches w, w + W, ..., and the consumer takes them in turn, so they come in the order asked for.
-/// The augmentation of a sample depends on (seed, epoch, its position in the split) alone. In memory are at most
-/// W (prefetch + 1) batches beside the one that was handed out. The first error is the last item. Dropping the loader
-/// stops its threads after the image each is at.
+/// The threads share the images of each batch, a few at a time, and the batches come in the order asked for. The
+/// augmentation of a sample depends on (seed, epoch, its position in the split) alone. The first error is the last item.
+/// Dropping the loader stops its threads after the image each is at.
 #[derive(Debug)]
 pub struct Loader {
-    receivers: Vec<Receiver<Result<Batch, DataError>>>,
+    work: Arc<Work>,
     threads: Vec<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
     next: usize,
-    batches: usize,
     waited: Duration,
 }
 
-/// What all workers share.
+/// What the threads and the consumer share.
+#[derive(Debug)]
 struct Work {
     split: Split,
     transform: Arc<Transform>,
     batches: Vec<Vec<usize>>,
     options: LoaderOptions,
-    stop: Arc<AtomicBool>,
+    /// Images that a thread takes at a time.
+    handful: usize,
+    /// Batches that may be finished or in the making.
+    ahead: usize,
+    queue: Mutex<Queue>,
+    /// A batch was handed out, so that another may be begun.
+    room: Condvar,
+    /// A batch is finished.
+    finished: Condvar,
+    stop: AtomicBool,
+}
+
+/// The batches that are finished or in the making, and what is to be made next.
+#[derive(Debug, Default)]
+struct Queue {
+    assemblies: VecDeque<Arc<Assembly>>,
+    /// Batches begun so far.
+    begun: usize,
+    /// Images of the last one that threads have taken.
+    taken: usize,
+}
+
+/// Images of a batch for one thread.
+struct Handful {
+    assembly: Arc<Assembly>,
+    first: usize,
+    end: usize,
 }
 
 impl Loader {
@@ -91,26 +122,26 @@ impl Loader {
         if let Some(&index) = batches.iter().flatten().find(|&&index| index >= split.len()) {
             return Err(DataError::Index { index, images: split.len() });
         }
-        let workers = options.workers.clamp(1, batches.len().max(1));
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut loader = Loader {
-            receivers: Vec::with_capacity(workers),
-            threads: Vec::with_capacity(workers),
-            stop: stop.clone(),
-            next: 0,
-            batches: batches.len(),
-            waited: Duration::ZERO,
-        };
-        let work = Arc::new(Work { split, transform, batches, options, stop });
+        let images: usize = batches.iter().map(Vec::len).sum();
+        let workers = options.workers.clamp(1, images.max(1));
+        let batch = batches.first().map_or(1, Vec::len).max(1);
+        let work = Arc::new(Work {
+            split,
+            transform,
+            batches,
+            options,
+            handful: handful(batch, workers),
+            ahead: options.prefetch.max(1).max((IMAGES_AHEAD * workers).div_ceil(batch)),
+            queue: Mutex::default(),
+            room: Condvar::new(),
+            finished: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let mut loader = Loader { work, threads: Vec::with_capacity(workers), next: 0, waited: Duration::ZERO };
         for worker in 0..workers {
-            let (sender, receiver) = sync_channel(options.prefetch.max(1));
-            let work = work.clone();
-            let mut own = (worker..loader.batches).step_by(workers);
-            let thread = thread::Builder::new().name(format!("loader-{worker}")).spawn(move || {
-                let _ = own.all(|batch| work.deliver(batch, &sender));
-            });
+            let work = loader.work.clone();
+            let thread = thread::Builder::new().name(format!("loader-{worker}")).spawn(move || work.run());
             loader.threads.push(thread.map_err(|error| DataError::Worker { message: error.to_string() })?);
-            loader.receivers.push(receiver);
         }
         Ok(loader)
     }
@@ -119,33 +150,47 @@ impl Loader {
     pub fn waited(&self) -> Duration {
         self.waited
     }
+
+    /// Whether threads have taken the last images, so that some of them have nothing left to do.
+    pub fn is_running_out(&self) -> bool {
+        let queue = self.work.queue();
+        queue.begun == self.work.batches.len() && self.work.batches.last().is_none_or(|last| queue.taken == last.len())
+    }
+}
+
+/// Images that each of `workers` threads takes of a batch at a time: few enough that all of them end at about the same time.
+fn handful(batch: usize, workers: usize) -> usize {
+    const MOST: usize = 8;
+    (batch / (4 * workers)).clamp(1, MOST)
 }
 
 impl Iterator for Loader {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next == self.batches {
+        if self.next == self.work.batches.len() {
             return None;
         }
         let started = Instant::now();
-        let received = self.receivers[self.next % self.receivers.len()].recv();
+        let assembly = self.work.take_finished();
         self.waited += started.elapsed();
-        let batch = received.unwrap_or_else(|_| Err(DataError::Worker { message: "it ended early".to_string() }));
-        self.next = if batch.is_ok() { self.next + 1 } else { self.batches };
+        let batch = self.work.batch(&assembly);
+        self.next = if batch.is_ok() { self.next + 1 } else { self.work.batches.len() };
         Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (usize::from(self.next < self.batches), Some(self.batches - self.next))
+        let left = self.work.batches.len() - self.next;
+        (usize::from(left > 0), Some(left))
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // A worker that waits for room in its channel wakes up with an error.
-        self.receivers.clear();
+        self.work.stop.store(true, Ordering::Relaxed);
+        // The lock makes sure that no thread is between its look at the flag and its wait.
+        drop(self.work.queue());
+        self.work.room.notify_all();
         for thread in self.threads.drain(..) {
             // Whatever it panicked with has been reported as a batch or is of no interest any more.
             let _ = thread.join();
@@ -154,85 +199,108 @@ impl Drop for Loader {
 }
 
 impl Work {
-    /// Makes batch number `batch` and sends it; whether the worker should go on.
-    fn deliver(&self, batch: usize, sender: &SyncSender<Result<Batch, DataError>>) -> bool {
-        let made = catch_unwind(AssertUnwindSafe(|| self.make(&self.batches[batch])));
-        let made =
-            made.unwrap_or_else(|panic| Err(DataError::Worker { message: engine::panic_text(panic.as_ref()).into() }));
-        match made.transpose() {
-            None => false,
-            Some(made) => {
-                let go_on = made.is_ok();
-                sender.send(made).is_ok() && go_on
+    /// Nothing that panics is done under the lock.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a thread does.
+    fn run(&self) {
+        while let Some(Handful { assembly, first, end }) = self.next_handful() {
+            for position in first..end {
+                if self.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let made = catch_unwind(AssertUnwindSafe(|| self.add(&assembly, position)));
+                let panicked = |panic: Box<dyn std::any::Any + Send>| {
+                    Err(DataError::Worker { message: engine::panic_text(panic.as_ref()).into() })
+                };
+                if let Err(error) = made.unwrap_or_else(panicked) {
+                    assembly.fail(position, error);
+                }
+            }
+            if assembly.finish(end - first) {
+                drop(self.queue());
+                self.finished.notify_one();
             }
         }
     }
 
-    /// Decodes and transforms the images at `indices`; `None` when the loader was dropped meanwhile.
-    fn make(&self, indices: &[usize]) -> Result<Option<Batch>, DataError> {
-        let views = self.options.views.max(1);
-        let (mut images, mut masks) = (vec![Vec::new(); views], vec![Vec::new(); views]);
-        let mut size = None;
-        for &index in indices {
+    /// The next images that nobody has taken, once there is room for their batch; `None` when all are taken or the loader
+    /// was dropped.
+    fn next_handful(&self) -> Option<Handful> {
+        let mut queue = self.queue();
+        loop {
             if self.stop.load(Ordering::Relaxed) {
-                return Ok(None);
+                return None;
             }
-            for (view, (image, mask)) in self.sample(index, views)?.into_iter().enumerate() {
-                let (batch_width, batch_height) = *size.get_or_insert(image.dimensions());
-                let (width, height) = image.dimensions();
-                if (width, height) != (batch_width, batch_height) {
-                    let image = self.split.image(index)?.to_string();
-                    return Err(DataError::SizesDiffer { image, width, height, batch_width, batch_height });
+            if let Some(assembly) = queue.assemblies.back().filter(|assembly| queue.taken < assembly.images()) {
+                let assembly = assembly.clone();
+                let (first, end) = (queue.taken, assembly.images().min(queue.taken + self.handful));
+                queue.taken = end;
+                return Some(Handful { assembly, first, end });
+            }
+            if queue.begun == self.batches.len() {
+                return None;
+            }
+            if queue.assemblies.len() < self.ahead {
+                let images = self.batches[queue.begun].len();
+                let views = self.options.views.max(1);
+                let assembly = Arc::new(Assembly::new(queue.begun, images, views, self.options.page_locked));
+                queue.assemblies.push_back(assembly);
+                (queue.begun, queue.taken) = (queue.begun + 1, 0);
+                if images == 0 {
+                    self.finished.notify_one();
                 }
-                append(&mut images[view], &image, indices.len());
-                if let Some(mask) = mask {
-                    append(&mut masks[view], &mask, indices.len());
-                }
+            } else {
+                queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let (width, height) = size.unwrap_or_default();
-        let [n, width, height] = [(views * indices.len()) as i64, i64::from(width), i64::from(height)];
-        let tensor = |values: Vec<Vec<u8>>, shape: &[i64]| {
-            let values = joined(values);
-            engine::guard("making a batch", || Tensor::from_slice(&values).view(shape))
-        };
-        let has_masks = self.split.masks().is_some();
-        let labels =
-            if has_masks { Vec::new() } else { indices.iter().map(|&index| self.split.labels()[index]).collect() };
-        Ok(Some(Batch {
-            images: tensor(images, &[n, height, width, 3])?,
-            labels,
-            masks: has_masks.then(|| tensor(masks, &[n, height, width])).transpose()?,
-            indices: indices.to_vec(),
-        }))
     }
 
-    /// The views of an image, which is decoded once, each with its mask if the images have masks; the draws of the views
-    /// follow each other in one stream.
-    fn sample(&self, index: usize, views: usize) -> Result<Vec<(RgbImage, Option<GrayImage>)>, DataError> {
-        let source = self.split.image(index)?;
+    /// Waits until the oldest batch is finished and takes it out of the queue.
+    fn take_finished(&self) -> Arc<Assembly> {
+        let mut queue = self.queue();
+        loop {
+            match queue.assemblies.pop_front() {
+                Some(assembly) if assembly.is_finished() => {
+                    self.room.notify_all();
+                    return assembly;
+                }
+                Some(unfinished) => queue.assemblies.push_front(unfinished),
+                None => {}
+            }
+            queue = self.finished.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Decodes the image at `position` of a batch once, transforms it for each view, and adds the views to the batch; their
+    /// draws follow each other in one stream.
+    fn add(&self, assembly: &Assembly, position: usize) -> Result<(), DataError> {
+        let index = self.batches[assembly.number()][position];
         let mut stream = stream(self.options.seed, Purpose::Augmentation, self.options.epoch, index as u64);
-        let pair = self.split.load_pair(index)?;
-        let draw = |_| self.transform.draw(pair.0.dimensions(), &mut stream);
-        let drawn = (0..views).map(draw).collect::<Result<Vec<_>, _>>();
-        let drawn = drawn.map_err(|error| DataError::Transform { image: source.to_string(), source: error })?;
-        let copies = std::iter::repeat_n(pair, views);
-        let apply = |((image, mask), drawn): ((RgbImage, Option<GrayImage>), &Vec<_>)| {
-            (Transform::apply(drawn, image), mask.map(|mask| Transform::apply_to_mask(drawn, mask)))
-        };
-        Ok(copies.zip(&drawn).map(apply).collect())
+        let pair = self.split.shared_pair(index)?;
+        let (image, mask) = &*pair;
+        for view in 0..self.options.views.max(1) {
+            let drawn = self.transform.draw(image.dimensions(), &mut stream).map_err(|source| {
+                let image = self.split.images()[index].to_string();
+                DataError::Transform { image, source }
+            })?;
+            let mask = mask.as_ref().map(|mask| Transform::apply_to_mask(&drawn, mask.clone()));
+            assembly.add((position, view), &Transform::apply_to_copy(&drawn, image), mask.as_ref())?;
+        }
+        Ok(())
     }
-}
 
-/// Adds the pixels of one of `images` images of one size.
-fn append(pixels: &mut Vec<u8>, image: &[u8], images: usize) {
-    pixels.reserve_exact((image.len() * images).saturating_sub(pixels.len()));
-    pixels.extend_from_slice(image);
-}
-
-/// One after the other; a single one is not copied.
-fn joined(mut views: Vec<Vec<u8>>) -> Vec<u8> {
-    if views.len() == 1 { views.swap_remove(0) } else { views.concat() }
+    fn batch(&self, assembly: &Assembly) -> Result<Batch, DataError> {
+        let indices = self.batches[assembly.number()].clone();
+        let (images, masks) = assembly.tensors(|position| self.split.images()[indices[position]].to_string())?;
+        let labels = match self.split.masks() {
+            Some(_) => Vec::new(),
+            None => indices.iter().map(|&index| self.split.labels()[index]).collect(),
+        };
+        Ok(Batch { images, labels, masks, indices })
+    }
 }
 
 /// Images of one size as u8 `[n, h, w, 3]`.

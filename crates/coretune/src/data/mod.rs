@@ -10,6 +10,7 @@
 //! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
 
 mod assemble;
+mod assembly;
 mod bit_depth;
 mod budget;
 pub mod check;
@@ -28,6 +29,7 @@ mod folder;
 mod format;
 mod found;
 mod idx;
+mod image_cache;
 mod image_folder;
 mod image_source;
 mod jpeg_scans;
@@ -67,7 +69,7 @@ pub use image_source::{ImageSource, RawImage, RawLayout};
 pub use left_out::{LeftOut, Omission, Reason};
 pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;
-pub use loader::{Batch, Loader, LoaderOptions};
+pub use loader::{Batch, IMAGES_AHEAD, Loader, LoaderOptions};
 pub use masks::{ClassPixels, MaskCoding, MaskProblem, Masks, PixelCounts, class_color, holds_masks, overlay};
 pub(crate) use on_threads::on_threads;
 pub use options::{BitDepth, DatasetOptions, Layout, MaskOptions};

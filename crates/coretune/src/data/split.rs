@@ -4,6 +4,8 @@ use std::sync::Arc;
 use image::{GrayImage, RgbImage};
 
 use super::bit_depth::{BitDepthRange, joined};
+use super::image_cache::ImageCache;
+use super::image_source::size_in_header;
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, Masks};
@@ -15,7 +17,11 @@ pub struct Split {
     targets: Targets,
     classes: Arc<[String]>,
     bit_depth: BitDepthRange,
+    cache: Option<Arc<ImageCache>>,
 }
+
+/// A decoded image and its mask, if it has one.
+pub(super) type Pair = (RgbImage, Option<GrayImage>);
 
 /// What belongs to the images of a split.
 #[derive(Debug, Clone)]
@@ -41,7 +47,7 @@ impl Split {
             return Err(DataError::Argument { name: "label", expected, found });
         }
         let targets = Targets::Classes(labels.into());
-        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL })
+        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL, cache: None })
     }
 
     /// Pairs `images` with `masks`, whose coding says the classes.
@@ -55,13 +61,32 @@ impl Split {
         }
         let classes = masks.coding().classes().clone();
         let targets = Targets::Masks(masks);
-        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL })
+        Ok(Split { images: images.into(), targets, classes, bit_depth: BitDepthRange::FULL, cache: None })
     }
 
     /// The same images, read with these values of 16-bit images as black and white.
     #[must_use]
     pub fn with_bit_depth(self, bit_depth: BitDepthRange) -> Self {
-        Split { bit_depth, ..self }
+        Split { bit_depth, cache: None, ..self }
+    }
+
+    /// The same images, which the loader keeps decoded from their first use on, in `most_bytes` bytes of memory at most.
+    #[must_use]
+    pub fn cached(&self, most_bytes: u64) -> Self {
+        Split { cache: Some(Arc::new(ImageCache::new(self.len(), most_bytes))), ..self.clone() }
+    }
+
+    /// Bytes that all images take when they are decoded, with their masks: estimated from the headers of a hundred.
+    pub fn decoded_bytes(&self) -> u64 {
+        const MEASURED: usize = 100;
+        let step = self.len().div_ceil(MEASURED).max(1);
+        let measured: Vec<u64> = (self.images.iter().step_by(step))
+            .filter_map(|image| size_in_header(image).ok())
+            .map(|(width, height)| u64::from(width) * u64::from(height))
+            .collect();
+        let pixels = measured.iter().map(|&pixels| pixels as f64).sum::<f64>() / measured.len().max(1) as f64;
+        let channels = if self.masks().is_some() { 4.0 } else { 3.0 };
+        (pixels * channels * self.len() as f64) as u64
     }
 
     /// The values of 16-bit images that become black and white.
@@ -145,6 +170,18 @@ impl Split {
         Err(DataError::MaskSize { mask, width, height, image, image_width, image_height, turned })
     }
 
+    /// [`Self::load_pair`], from memory if the pair is kept there.
+    pub(super) fn shared_pair(&self, index: usize) -> Result<Arc<Pair>, DataError> {
+        if let Some(kept) = self.cache.as_ref().and_then(|cache| cache.get(index)) {
+            return Ok(kept.clone());
+        }
+        let pair = Arc::new(self.load_pair(index)?);
+        if let Some(cache) = &self.cache {
+            cache.keep(index, &pair);
+        }
+        Ok(pair)
+    }
+
     pub(super) fn image(&self, index: usize) -> Result<&ImageSource, DataError> {
         self.images.get(index).ok_or(DataError::Index { index, images: self.len() })
     }
@@ -160,7 +197,7 @@ impl Split {
             Targets::Classes(labels) => Targets::Classes(indices.iter().map(|&index| labels[index]).collect()),
             Targets::Masks(masks) => Targets::Masks(masks.subset(indices)),
         };
-        Ok(Split { images, targets, classes: self.classes.clone(), bit_depth: self.bit_depth })
+        Ok(Split { images, targets, classes: self.classes.clone(), bit_depth: self.bit_depth, cache: None })
     }
 
     /// All images but those at these positions.

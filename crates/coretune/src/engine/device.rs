@@ -112,6 +112,15 @@ fn cuda(number: usize) -> Result<Device, DeviceError> {
     Ok(Device::Cuda(number))
 }
 
+/// Whether this choice is a GPU, or may become one.
+pub fn may_be_gpu(choice: DeviceChoice) -> bool {
+    match choice {
+        DeviceChoice::Cpu => false,
+        DeviceChoice::Cuda(_) => true,
+        DeviceChoice::Auto => driver_is_there() && cuda_library().is_file(),
+    }
+}
+
 /// Whether the kernel has NVIDIA's driver.
 fn driver_is_there() -> bool {
     Path::new("/proc/driver/nvidia/version").exists()

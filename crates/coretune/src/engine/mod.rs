@@ -20,7 +20,7 @@ mod versions;
 mod world;
 
 pub use cpu::cpu_type;
-pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name};
+pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name, may_be_gpu};
 pub use error::EngineError;
 pub use guard::{guard, panic_text};
 pub use memory::{available_memory_bytes, peak_rss_bytes};

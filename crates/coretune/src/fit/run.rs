@@ -215,11 +215,12 @@ impl Task {
         let transform = self.input.framing().train(self.input.augment)?;
         let transform = transform.followed_by(self.more_steps())?;
         Ok(TrainingImages {
-            split: self.splits.train.clone(),
+            split: self.config.run.cached(&self.splits.train),
             sampling: training_plan::sampling(&self.config),
             transform: Arc::new(transform),
             views: 1,
             workers: self.config.workers(),
+            page_locked: self.device.is_cuda(),
             seed: self.config.train.seed,
             world: World::Alone,
         })

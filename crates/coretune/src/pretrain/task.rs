@@ -232,11 +232,12 @@ impl PretrainTask {
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let view = self.input.framing().view(&self.config.view());
         Ok(TrainingImages {
-            split: self.images.clone(),
+            split: self.config.run.cached(&self.images),
             sampling: Sampling::Shuffle { batch_size: self.config.train.batch_size },
             transform: Arc::new(Transform::new(view)?),
             views: 2,
             workers: self.config.run.reading_threads(),
+            page_locked: self.device.is_cuda(),
             seed: self.config.train.seed,
             world: World::Alone,
         })

@@ -234,11 +234,12 @@ impl SegmentationTask {
         let (section, config) = (&self.config.segmentation, &self.config);
         let augmentation = section.augmentation(self.input.img_size, self.input.mean);
         Ok(TrainingImages {
-            split: self.splits.train.clone(),
+            split: self.config.run.cached(&self.splits.train),
             sampling: Sampling::Shuffle { batch_size: config.train.effective_batch() },
             transform: Arc::new(augmentation.transform(self.input.interpolation)?),
             views: 1,
             workers: config.workers(),
+            page_locked: self.device.is_cuda(),
             seed: config.train.seed,
             world: World::Alone,
         })

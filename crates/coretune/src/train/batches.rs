@@ -47,6 +47,8 @@ pub struct TrainingImages {
     pub views: usize,
     /// Threads that read images.
     pub workers: usize,
+    /// Whether batches lie in page-locked memory, from which a GPU copies without help of the processor.
+    pub page_locked: bool,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// The processes that share a batch: each reads its part.
@@ -81,8 +83,8 @@ impl TrainingImages {
         for batch in &mut batches {
             *batch = self.world.part(batch).to_vec();
         }
-        let (seed, workers, views) = (self.seed, self.workers, self.views);
-        let options = LoaderOptions { seed, epoch, workers, views, ..LoaderOptions::default() };
+        let TrainingImages { seed, workers, views, page_locked, .. } = *self;
+        let options = LoaderOptions { seed, epoch, workers, views, page_locked, ..LoaderOptions::default() };
         Ok(Loader::new(self.split.clone(), Arc::clone(&self.transform), batches, options)?)
     }
 }

@@ -12,6 +12,7 @@ use super::meter::{Meter, Stopwatch};
 use super::named_tensors::first_not_finite;
 use super::progress::Progress;
 use super::{Saved, Schedule, TrainError, TrainingImages, state};
+use crate::data::Loader;
 use crate::engine::Stop;
 use crate::run_folder::{MetricsRecord, RunFolder};
 
@@ -57,6 +58,8 @@ pub struct Trainer<'a, L> {
     pub stop: Stop,
     /// The last step of this process whose figures have been read.
     pub last_report: Option<StepReport>,
+    /// The next epoch and its batches, once they are under way.
+    upcoming: Option<(u64, Loader)>,
 }
 
 /// How training ended.
@@ -87,7 +90,18 @@ impl<'a, L: Learner> Trainer<'a, L> {
         stop: Stop,
     ) -> Self {
         let (progress, stopwatch) = (Progress::default(), Stopwatch::start());
-        Trainer { learner, schedule, progress, plan, images, folder, stopwatch, stop, last_report: None }
+        Trainer {
+            learner,
+            schedule,
+            progress,
+            plan,
+            images,
+            folder,
+            stopwatch,
+            stop,
+            last_report: None,
+            upcoming: None,
+        }
     }
 
     /// Resumes from the state in the folder, if any, and trains to the end of the plan; the folder's tables are up to date
@@ -185,12 +199,13 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let (epoch, steps) = (self.progress.epochs, self.images.steps_per_epoch()?);
         observer(&Event::EpochStarted { epoch: epoch + 1, epochs: self.plan.epochs, steps });
         let last_step = (epoch + 1) * steps;
-        let mut loader = self.images.epoch(epoch, self.steps_of_epoch(epoch, steps)?)?;
+        let mut loader = self.begin_epoch(epoch, self.steps_of_epoch(epoch, steps)?)?;
         meter.begin_epoch();
         let mut saved = Instant::now();
         let mut pending: Option<Pending> = None;
         while let Some(batch) = loader.next() {
             let batch = batch?;
+            self.prepare_next_epoch(&loader, epoch)?;
             let rate = self.schedule.rate(self.progress.step);
             let figures = self.learner.step(&batch, self.progress.step, rate)?;
             self.progress.step += 1;
@@ -214,6 +229,23 @@ impl<'a, L: Learner> Trainer<'a, L> {
             }
         }
         self.report(pending, observer)
+    }
+
+    /// The batches of an epoch without the first `skip`: those that are under way already, if any.
+    fn begin_epoch(&mut self, epoch: u64, skip: usize) -> Result<Loader, TrainError> {
+        match self.upcoming.take() {
+            Some((number, loader)) if number == epoch && skip == 0 => Ok(loader),
+            _ => self.images.epoch(epoch, skip),
+        }
+    }
+
+    /// Has the first batches of the next epoch made as soon as threads have nothing left to do for this one.
+    fn prepare_next_epoch(&mut self, loader: &Loader, epoch: u64) -> Result<(), TrainError> {
+        let next = epoch + 1;
+        if self.upcoming.is_none() && next < self.plan.epochs && loader.is_running_out() {
+            self.upcoming = Some((next, self.images.epoch(next, 0)?));
+        }
+        Ok(())
     }
 
     /// Steps of this epoch, which has `steps`, that have been made already.

@@ -3,7 +3,7 @@ use image::{GrayImage, RgbImage};
 
 use super::{
     Affine, ColorChange, Interpolation, Rectangle, Region, RotationInterpolation, Tone, Window, gaussian_blur,
-    grayscale, horizontal_flip, resample, resample_as_pillow, resample_mask, rotate, rotate_mask,
+    grayscale, horizontal_flip, resample, resample_as_pillow, resample_from, resample_mask, rotate, rotate_mask,
 };
 
 /// One change of one image, with the numbers that were drawn for it: what a [`Step`](super::Step) does to this image.
@@ -118,6 +118,23 @@ impl Drawn {
             }
             Drawn::Grayscale => grayscale(image),
             Drawn::Blur { kernel, sigma } => gaussian_blur(&image, kernel, sigma),
+        }
+    }
+
+    /// Changes a copy of an image; of a part that is cut out, only that part is copied.
+    ///
+    /// # Panics
+    /// As [`Drawn::apply`].
+    pub fn apply_to_copy(&self, image: &RgbImage) -> RgbImage {
+        match *self {
+            Drawn::Resample { region, width, height, interpolation } => {
+                resample_from(image, region, width, height, interpolation)
+            }
+            Drawn::Crop(window) => window.cut_from(image),
+            Drawn::Rotate { degrees, interpolation, fill } => rotate(image, degrees, interpolation, fill),
+            Drawn::Affine { affine, fill } => affine.apply(image, fill),
+            Drawn::Blur { kernel, sigma } => gaussian_blur(image, kernel, sigma),
+            _ => self.apply(image.clone()),
         }
     }
 

@@ -64,7 +64,7 @@ pub use random_resized_crop::RandomResizedCrop;
 pub use random_scale::RandomScale;
 pub use recipe::{Augmentation, ContrastiveView, SegmentationAugmentation, default_crop_fraction};
 pub use region::Region;
-pub use resize::{Interpolation, Resize, ResizeTo, resample, resample_mask};
+pub use resize::{Interpolation, Resize, ResizeTo, resample, resample_from, resample_mask};
 pub use rotation::{RandomRotation, RotationInterpolation, rotate, rotate_mask};
 pub use step::{Step, Transform};
 pub use tone::{Tone, adjust_sharpness};

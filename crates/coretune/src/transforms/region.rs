@@ -24,9 +24,14 @@ impl Region {
     /// # Panics
     /// When the rectangle leaves the image: whoever makes a region makes it from the image's size.
     pub fn cut(self, image: RgbImage) -> RgbImage {
-        if self == Region::whole(image.dimensions()) {
-            return image;
-        }
+        if self == Region::whole(image.dimensions()) { image } else { self.cut_from(&image) }
+    }
+
+    /// Copies the rectangle out of `image`.
+    ///
+    /// # Panics
+    /// As [`Region::cut`].
+    pub fn cut_from(self, image: &RgbImage) -> RgbImage {
         let row = image.width() as usize * 3;
         let (start, length) = (self.left as usize * 3, self.width as usize * 3);
         let mut pixels = Vec::with_capacity(length * self.height as usize);

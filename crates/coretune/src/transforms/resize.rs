@@ -106,13 +106,30 @@ pub fn resample(image: RgbImage, region: Region, width: u32, height: u32, interp
     if (region.width, region.height) == (width, height) {
         return region.cut(image);
     }
+    resample_from(&image, region, width, height, interpolation)
+}
+
+/// [`resample`] of an image that is kept.
+///
+/// # Panics
+/// As [`resample`].
+pub fn resample_from(
+    image: &RgbImage,
+    region: Region,
+    width: u32,
+    height: u32,
+    interpolation: Interpolation,
+) -> RgbImage {
+    if (region.width, region.height) == (width, height) {
+        return region.cut_from(image);
+    }
     // The library filters columns first where both sides change, Pillow rows first. The order shows where a bicubic
     // filter overshoots and the values in between are cut to 0..=255 (ten levels measured), so it gets them one by one.
     if interpolation == Interpolation::Bicubic && region.width != width && region.height != height {
-        let across = convolve(&image, region, width, region.height, interpolation);
+        let across = convolve(image, region, width, region.height, interpolation);
         return convolve(&across, Region::whole(across.dimensions()), width, height, interpolation);
     }
-    convolve(&image, region, width, height, interpolation)
+    convolve(image, region, width, height, interpolation)
 }
 
 fn convolve(image: &RgbImage, region: Region, width: u32, height: u32, interpolation: Interpolation) -> RgbImage {

@@ -170,6 +170,17 @@ impl Transform {
         drawn.iter().fold(image, |image, one| one.apply(image))
     }
 
+    /// [`Transform::apply`] to an image that is kept.
+    ///
+    /// # Panics
+    /// See [`Drawn::apply`].
+    pub fn apply_to_copy(drawn: &[Drawn], image: &RgbImage) -> RgbImage {
+        match drawn.split_first() {
+            None => image.clone(),
+            Some((first, rest)) => Self::apply(rest, first.apply_to_copy(image)),
+        }
+    }
+
     /// Applies the geometry of what [`draw`](Self::draw) returned for an image to its mask; see [`Drawn::apply_to_mask`].
     ///
     /// # Panics

@@ -50,6 +50,14 @@ impl Window {
         }
     }
 
+    /// Copies the rectangle out of `image`.
+    pub fn cut_from(self, image: &RgbImage) -> RgbImage {
+        match self.inside(image) {
+            Some(region) => region.cut_from(image),
+            None => self.cut_padded(image),
+        }
+    }
+
     /// The same rectangle, if it lies inside `image`.
     fn inside(self, image: &RgbImage) -> Option<Region> {
         let (left, top) = (u32::try_from(self.left).ok()?, u32::try_from(self.top).ok()?);

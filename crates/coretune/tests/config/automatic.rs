@@ -131,11 +131,16 @@ fn the_text_of_blur_is_what_resolving_gives() {
 }
 
 #[test]
-fn the_text_of_reading_threads_names_the_most() {
-    let threads = smallest().run_section().reading_threads();
+fn reading_threads_are_the_cores_that_the_step_leaves() {
     let cores = std::thread::available_parallelism().unwrap().get();
-    let text = text("run.workers", RunKind::FineTuning);
-    let numbers: Vec<usize> = text.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
-    let [1, cores_each, most] = numbers[..] else { panic!("{text}") };
-    assert_eq!(threads, (cores / cores_each).clamp(1, most), "{text}");
+    let readers = |device: &str, threads: usize| {
+        let mut run = smallest().run_section().clone();
+        (run.device, run.threads) = (device.into(), Some(threads));
+        run.reading_threads()
+    };
+    assert_eq!(readers("cpu", 1), (cores - 1).max(1));
+    assert_eq!(readers("cpu", cores), 1);
+    assert_eq!(readers("cpu", cores + 7), 1);
+    assert_eq!(readers("cuda:0", cores), (cores - 1).max(1));
+    says("run.workers", RunKind::FineTuning, &["run.threads", "at least 1", "all cores but one"]);
 }

@@ -121,6 +121,7 @@ fn trainer<'a>(
         views: 1,
         world: World::Alone,
         workers: 1,
+        page_locked: false,
         seed: 0,
     };
     let schedule = Schedule { base: 0.05, warmup_steps: 0, total_steps: 12, decay: Decay::Constant };

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ProbeRows, ProbeViews, automatic};
-use crate::engine::Amp;
+use crate::config::{Cache, ProbeRows, ProbeViews, automatic};
+use crate::data::Split;
+use crate::engine::{Amp, available_memory_bytes, may_be_gpu, threads};
 use crate::settings::OnResume::Free;
 use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
 
@@ -28,6 +29,9 @@ pub struct RunSection {
     /// Threads that read images.
     #[serde(with = "auto")]
     pub workers: Option<usize>,
+    /// Whether training images are kept in memory once they are decoded.
+    #[serde(default)]
+    pub cache: Cache,
     /// Steps between saved states within an epoch.
     #[serde(with = "off")]
     pub save_steps: Option<usize>,
@@ -50,7 +54,23 @@ impl RunSection {
 
     /// Threads that read images, as given or automatic.
     pub fn reading_threads(&self) -> usize {
-        self.workers.unwrap_or_else(automatic::reading_threads)
+        let automatic = || automatic::reading_threads(self.is_on_gpu(), self.threads.unwrap_or_else(threads::get));
+        self.workers.unwrap_or_else(automatic)
+    }
+
+    /// Whether the computation is on a GPU, or may be.
+    pub fn is_on_gpu(&self) -> bool {
+        self.device.parse().is_ok_and(may_be_gpu)
+    }
+
+    /// The training images, kept in memory as the setting says.
+    pub(crate) fn cached(&self, images: &Split) -> Split {
+        let available = available_memory_bytes();
+        match self.cache {
+            Cache::Auto if images.decoded_bytes() <= available / 4 => images.cached(available / 4),
+            Cache::Ram => images.cached(available / 2),
+            Cache::Auto | Cache::Off => images.clone(),
+        }
     }
 }
 
@@ -77,6 +97,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::ALL),
     setting("run.workers", Kind::Whole(1, 4096), "threads that read images")
         .auto(automatic::reading_threads_text)
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
+    setting("run.cache", Kind::Choice(Cache::names), "training images kept decoded in memory")
+        .default(Cache::Auto.name())
+        .becomes(|_| "ram if they take at most a quarter of the available memory, else off".into())
         .on_resume(Free)
         .read_by(RunKind::ALL),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
