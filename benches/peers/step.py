@@ -7,9 +7,17 @@ One step: uint8 images [n, h, w, 3] -> normalise -> backbone (channels-last, bat
 -> backward -> SGD with Nesterov momentum 0.9 and weight decay 1e-4. The objective `core-tuning` is M1-M7 of the method
 (pair scheme `own`), vectorised.
 Prints one JSON line with the same keys as the Rust side: medians over steps, so that a disturbed step does not count.
+
+    --device cuda   computes on the GPU; a step then includes the copy of its images and labels from pinned memory
+    --fused         one kernel for the update of all weights
+    --compile       backbone through torch.compile
+    --calls         counts the calls into the dispatcher of one step instead of timing it: those at the outermost level,
+                    without views and detach
+    --small-stem    a ResNet for images of 32 pixels: 3 x 3 convolution, no pooling
 """
 
 import argparse
+import collections
 import json
 import statistics
 import time
@@ -72,7 +80,7 @@ class MobileNetV2(nn.Module):
         return x.mean((2, 3))
 
 
-def backbone(name, width):
+def backbone(name, width, small_stem):
     if name == "mobilenet_v2_32":
         model = MobileNetV2(width)
         return model, model.features
@@ -81,7 +89,35 @@ def backbone(name, width):
     model = getattr(torchvision.models, name)(weights=None)
     features = model.fc.in_features
     model.fc = nn.Identity()
+    if small_stem:
+        model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        model.maxpool = nn.Identity()
     return model, features
+
+
+# Calls that compute nothing: they are not counted.
+VIEWS = {f"aten::{name}" for name in (
+    "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "expand", "expand_as", "unsqueeze", "squeeze", "select", "slice",
+    "narrow", "split", "split_with_sizes", "chunk", "unbind", "as_strided", "alias", "detach", "detach_", "numpy_T", "view_as",
+    "flatten", "unflatten", "diagonal", "_reshape_alias", "lift_fresh")}
+
+
+def dispatcher_calls(step):
+    """Calls of one step by name: operators that no other operator called."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step()
+    operators = lambda event: event.scope == 0 and event.name.startswith("aten::")
+
+    def is_outermost(event):
+        parent = event.cpu_parent
+        while parent is not None:
+            if operators(parent):
+                return False
+            parent = parent.cpu_parent
+        return True
+
+    names = (event.name for event in profile.events() if operators(event) and event.name not in VIEWS and is_outermost(event))
+    return collections.Counter(names)
 
 
 def core_tuning(features, labels, classes, classifier, projection):
@@ -91,12 +127,13 @@ def core_tuning(features, labels, classes, classifier, projection):
         unit = F.normalize(features.detach())
         cosine = unit @ unit.T
         same = labels[:, None] == labels[None, :]
-        positive = same & ~torch.eye(n, dtype=torch.bool)
+        device = features.device
+        positive = same & ~torch.eye(n, dtype=torch.bool, device=device)
         hardest_positive = cosine.masked_fill(~positive, torch.inf).argmin(1)
-        hardest_positive = torch.where(positive.any(1), hardest_positive, torch.arange(n))
+        hardest_positive = torch.where(positive.any(1), hardest_positive, torch.arange(n, device=device))
         hardest_negative = cosine.masked_fill(same, -torch.inf).argmax(1)
         partner = torch.multinomial((~same).float(), 1)[:, 0]
-        beta = torch.distributions.Beta(ALPHA, ALPHA)
+        beta = torch.distributions.Beta(torch.tensor(ALPHA, device=device), torch.tensor(ALPHA, device=device))
         for_positive = beta.sample((n, 1))
         for_negative = beta.sample((n, 1)).clamp_min(0.8)
     targets = F.one_hot(labels, classes).float()
@@ -113,8 +150,9 @@ def core_tuning(features, labels, classes, classifier, projection):
     anchors = z[:n]
     own = torch.stack([(anchors * z[n : 2 * n]).sum(1), (anchors * z[2 * n :]).sum(1)], 1)
     logits = torch.cat([anchors @ anchors.T, own], 1) / TEMPERATURE
-    outside = F.pad(torch.eye(n, dtype=torch.bool), (0, 2))
-    weights = torch.cat([positive, torch.tensor([True, False]).expand(n, 2)], 1).float()
+    outside = F.pad(torch.eye(n, dtype=torch.bool, device=device), (0, 2))
+    generated = torch.arange(2, device=device).eq(0).expand(n, 2)
+    weights = torch.cat([positive, generated], 1).float()
     log_p = F.log_softmax(logits.masked_fill(outside, -torch.inf), 1).masked_fill(outside, 0.0)
     per_anchor = (weights * -torch.expm1(log_p) * log_p).sum(1) / weights.sum(1)
     return classification - ETA * per_anchor.mean()
@@ -132,46 +170,65 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--fused", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--calls", action="store_true")
+    parser.add_argument("--small-stem", action="store_true")
     args = parser.parse_args()
 
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    model, width = backbone(args.model, args.width)
-    model = model.to(memory_format=torch.channels_last).train()
-    classifier = nn.Linear(width, args.classes, bias=False)
-    projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 256))
+    device = torch.device(args.device)
+    on_gpu = device.type == "cuda"
+    torch.backends.cudnn.benchmark = True
+    model, width = backbone(args.model, args.width, args.small_stem)
+    model = model.to(device=device, memory_format=torch.channels_last).train()
+    classifier = nn.Linear(width, args.classes, bias=False).to(device)
+    projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 256)).to(device)
     parts = [model, classifier] if args.objective == "cross-entropy" else [model, classifier, projection]
     weights = [weight for part in parts for weight in part.parameters()]
-    optimizer = torch.optim.SGD(weights, lr=0.01, momentum=0.9, weight_decay=1e-4, nesterov=True, foreach=True)
+    optimizer = torch.optim.SGD(weights, lr=0.01, momentum=0.9, weight_decay=1e-4, nesterov=True,
+                                fused=args.fused or None, foreach=None if args.fused else True)
+    features_of = torch.compile(model) if args.compile else model
     images = torch.randint(256, (args.batch, args.size, args.size, 3), dtype=torch.uint8)
     labels = torch.arange(args.batch) % args.classes
-    scale, shift = 1 / (255 * STD), -MEAN / STD
+    if on_gpu:
+        images, labels = images.pin_memory(), labels.pin_memory()
+    scale, shift = (1 / (255 * STD)).to(device), (-MEAN / STD).to(device)
 
     def step():
-        pixels = (images.float() * scale + shift).permute(0, 3, 1, 2)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            features = model(pixels)
+        inputs, targets = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        pixels = (inputs.float() * scale + shift).permute(0, 3, 1, 2)
+        with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bf16"):
+            features = features_of(pixels)
         features = features.float()
         if args.objective == "cross-entropy":
-            loss = F.cross_entropy(classifier(features), labels)
+            loss = F.cross_entropy(classifier(features), targets)
         else:
-            loss = core_tuning(features, labels, args.classes, classifier, projection)
+            loss = core_tuning(features, targets, args.classes, classifier, projection)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
 
     for _ in range(args.warm_up):
         step()
+    if args.calls:
+        calls = dispatcher_calls(step)
+        print(json.dumps({"implementation": "pytorch", "calls": sum(calls.values()), "by_name": dict(calls.most_common())}))
+        return
     seconds = []
     for _ in range(args.steps):
         start = time.perf_counter()
         step()
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)
     print(json.dumps({
         "implementation": f"pytorch {torch.__version__.split('+')[0]}", "model": args.model, "width": args.width,
         "size": args.size, "batch": args.batch, "objective": args.objective, "precision": args.precision,
-        "threads": args.threads, "steps": args.steps, "seconds_per_step": round(median, 6),
+        "device": args.device, "fused": args.fused, "compiled": args.compile, "threads": args.threads, "steps": args.steps, "seconds_per_step": round(median, 6),
         "images_per_second": round(args.batch / median, 2),
     }))
 

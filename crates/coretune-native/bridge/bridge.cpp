@@ -2,13 +2,20 @@
 // function gives null, or the exception's text, which the caller frees with coretune_free_text.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/record_function.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <map>
+#include <mutex>
+#include <string>
 #include <vector>
 
 namespace {
@@ -32,6 +39,23 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
     result.push_back(*tensors[i]);
   }
   return result;
+}
+
+// Calls into the dispatcher at the outermost level of their thread, by name.
+std::mutex calls_lock;
+std::map<std::string, uint64_t> calls;
+thread_local int depth = 0;
+
+std::unique_ptr<at::ObserverContext> begin_call(const at::RecordFunction& call) {
+  if (depth++ == 0) {
+    std::lock_guard<std::mutex> held(calls_lock);
+    ++calls[call.name()];
+  }
+  return nullptr;
+}
+
+void end_call(const at::RecordFunction&, at::ObserverContext*) {
+  --depth;
 }
 
 }  // namespace
@@ -66,6 +90,44 @@ char* coretune_fused_sgd(
 char* coretune_page_locked(int64_t bytes, at::Tensor** result) {
   return guarded([&] {
     *result = new at::Tensor(at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true)));
+  });
+}
+
+char* coretune_copy_to_host(const at::Tensor* values, at::Tensor** host, void** event) {
+  return guarded([&] {
+    auto copy = at::empty(values->sizes(), values->options().device(at::kCPU).pinned_memory(true));
+    copy.copy_(*values, /*non_blocking=*/true);
+    auto device = values->device();
+    auto done = std::make_unique<c10::Event>(device.type());
+    done->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+    *event = done.release();
+    *host = new at::Tensor(std::move(copy));
+  });
+}
+
+char* coretune_wait(void* event) {
+  return guarded([&] { static_cast<c10::Event*>(event)->synchronize(); });
+}
+
+void coretune_free_event(void* event) {
+  delete static_cast<c10::Event*>(event);
+}
+
+char* coretune_count_calls(uint64_t* handle) {
+  return guarded([&] {
+    auto callback = at::RecordFunctionCallback(begin_call, end_call).scopes({at::RecordScope::FUNCTION});
+    *handle = at::addGlobalCallback(callback);
+  });
+}
+
+char* coretune_take_calls(uint64_t handle, void (*take)(const char*, uint64_t, void*), void* into) {
+  return guarded([&] {
+    at::removeCallback(handle);
+    std::lock_guard<std::mutex> held(calls_lock);
+    for (const auto& [name, count] : calls) {
+      take(name.c_str(), count, into);
+    }
+    calls.clear();
   });
 }
 

@@ -1,6 +1,7 @@
 //! What tch does not bind of libtorch. Every function calls one function of `bridge/bridge.cpp`.
 
-use std::ffi::{CStr, c_char};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_void};
 
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
@@ -18,6 +19,16 @@ unsafe extern "C" {
         weight_decay: f64,
         momentum: f64,
         nesterov: bool,
+    ) -> *mut c_char;
+    fn coretune_copy_to_host(values: *const C_tensor, host: *mut *mut C_tensor, event: *mut *mut c_void)
+    -> *mut c_char;
+    fn coretune_wait(event: *mut c_void) -> *mut c_char;
+    fn coretune_free_event(event: *mut c_void);
+    fn coretune_count_calls(handle: *mut u64) -> *mut c_char;
+    fn coretune_take_calls(
+        handle: u64,
+        take: extern "C" fn(*const c_char, u64, *mut c_void),
+        into: *mut c_void,
     ) -> *mut c_char;
     fn coretune_page_locked(bytes: i64, result: *mut *mut C_tensor) -> *mut c_char;
     fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
@@ -146,4 +157,85 @@ pub(crate) fn page_locked(bytes: i64) -> Result<Tensor, TchError> {
         checked(coretune_page_locked(bytes, &raw mut result))?;
         Ok(Tensor::from_ptr(result))
     }
+}
+
+/// A tensor on its way from the device to the host; the host waits for it only when it reads it.
+#[derive(Debug)]
+pub struct CopyToHost {
+    host: Tensor,
+    /// Null when the tensor was on the host already.
+    event: *mut c_void,
+}
+
+#[expect(unsafe_code, reason = "a raw pointer is not Send")]
+// SAFETY: the event belongs to this value alone, and libtorch's events may be used on any thread.
+unsafe impl Send for CopyToHost {}
+
+impl CopyToHost {
+    /// Starts the copy behind everything that the device has been given so far.
+    ///
+    /// # Errors
+    /// Exceptions of libtorch.
+    pub fn start(values: &Tensor) -> Result<Self, TchError> {
+        if values.device() == tch::Device::Cpu {
+            return Ok(CopyToHost { host: values.shallow_clone(), event: std::ptr::null_mut() });
+        }
+        let (mut host, mut event) = (std::ptr::null_mut(), std::ptr::null_mut());
+        #[expect(unsafe_code, reason = "a function of C++")]
+        // SAFETY: both are written before the function returns without an exception, and are then owned here.
+        unsafe {
+            checked(coretune_copy_to_host(values.as_ptr(), &raw mut host, &raw mut event))?;
+            Ok(CopyToHost { host: Tensor::from_ptr(host), event })
+        }
+    }
+
+    /// The copy, once it is complete.
+    ///
+    /// # Errors
+    /// Exceptions of libtorch, also of what the device did before.
+    pub fn finish(&self) -> Result<&Tensor, TchError> {
+        if !self.event.is_null() {
+            #[expect(unsafe_code, reason = "a function of C++")]
+            // SAFETY: the event lives as long as this value.
+            checked(unsafe { coretune_wait(self.event) })?;
+        }
+        Ok(&self.host)
+    }
+}
+
+impl Drop for CopyToHost {
+    fn drop(&mut self) {
+        if !self.event.is_null() {
+            #[expect(unsafe_code, reason = "a function of C++")]
+            // SAFETY: made by `coretune_copy_to_host`, and freed once.
+            unsafe {
+                coretune_free_event(self.event);
+            }
+        }
+    }
+}
+
+/// The calls into libtorch's dispatcher that `work` makes on any thread, by name, and what it returns. An operator that
+/// another one calls does not count.
+///
+/// # Errors
+/// Exceptions of libtorch.
+pub fn dispatcher_calls<T>(work: impl FnOnce() -> T) -> Result<(T, BTreeMap<String, u64>), TchError> {
+    extern "C" fn take(name: *const c_char, count: u64, into: *mut c_void) {
+        #[expect(unsafe_code, reason = "pointers from C++")]
+        // SAFETY: `name` is a string ended by zero that lives during the call, and `into` the map below.
+        unsafe {
+            let calls = &mut *into.cast::<BTreeMap<String, u64>>();
+            calls.insert(CStr::from_ptr(name).to_string_lossy().into_owned(), count);
+        }
+    }
+    let (mut handle, mut calls) = (0, BTreeMap::new());
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: `handle` is written.
+    checked(unsafe { coretune_count_calls(&raw mut handle) })?;
+    let result = work();
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: `take` is called during this call alone, with the map that is borrowed here.
+    checked(unsafe { coretune_take_calls(handle, take, (&raw mut calls).cast()) })?;
+    Ok((result, calls))
 }

@@ -5,7 +5,7 @@ mod bridge;
 mod slots;
 
 use bridge::page_locked;
-pub use bridge::{SgdStep, add_scaled, fused_sgd, is_same_order, scale_each};
+pub use bridge::{CopyToHost, SgdStep, add_scaled, dispatcher_calls, fused_sgd, is_same_order, scale_each};
 pub use slots::Slots;
 
 use std::path::Path;

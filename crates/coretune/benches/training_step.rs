@@ -5,6 +5,8 @@
 //!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 32 --batch 64 --objective cross-entropy
 //!     cargo bench -p coretune --bench training_step -- --model resnet18 --size 64 --batch 64 --part 8
 //!
+//! `--calls true` counts the calls into libtorch's dispatcher of one step instead of timing it: those at the outermost level,
+//! without views and detach. `--small-stem true` makes a network for images of 32 pixels, `--device cuda` computes on a GPU.
 //! `--part` makes the step in parts of so many images, with the gradient of the whole batch.
 //!
 //! Medians over steps, so that a disturbed step does not count. Medians of runs that alternate with the other side's
@@ -14,7 +16,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use coretune::data::Batch;
-use coretune::engine::{Amp, Precision, threads, versions};
+use coretune::engine::{Amp, DeviceChoice, Precision, threads, versions};
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
@@ -31,6 +33,8 @@ struct Case {
     classes: i64,
     objective: String,
     precision: Precision,
+    device: Device,
+    calls: bool,
     part: Option<usize>,
     steps: usize,
     warm_up: usize,
@@ -40,7 +44,19 @@ impl Case {
     fn new(family: Family, width: f64, size: i64, batch: i64) -> Self {
         let architecture = Architecture { family, stem: Stem::Imagenet, width };
         let (objective, precision) = ("core-tuning".into(), Precision::F32);
-        Case { architecture, size, batch, classes: 10, objective, precision, part: None, steps: 20, warm_up: 3 }
+        Case {
+            architecture,
+            size,
+            batch,
+            classes: 10,
+            objective,
+            precision,
+            device: Device::Cpu,
+            calls: false,
+            part: None,
+            steps: 20,
+            warm_up: 3,
+        }
     }
 }
 
@@ -63,6 +79,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     cases.iter().try_for_each(time)
 }
 
+/// Calls that compute nothing.
+const VIEWS: [&str; 28] = [
+    "view",
+    "_unsafe_view",
+    "reshape",
+    "permute",
+    "transpose",
+    "t",
+    "expand",
+    "expand_as",
+    "unsqueeze",
+    "squeeze",
+    "select",
+    "slice",
+    "narrow",
+    "split",
+    "split_with_sizes",
+    "chunk",
+    "unbind",
+    "as_strided",
+    "alias",
+    "detach",
+    "detach_",
+    "numpy_T",
+    "view_as",
+    "flatten",
+    "unflatten",
+    "diagonal",
+    "_reshape_alias",
+    "lift_fresh",
+];
+
 /// Changes one setting of a case.
 fn set(case: &mut Case, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
     match name {
@@ -72,7 +120,11 @@ fn set(case: &mut Case, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
         "--classes" => case.classes = value.parse()?,
         "--objective" => case.objective = value.into(),
         "--precision" if value == "f32" => case.precision = Precision::F32,
-        "--precision" => case.precision = Precision::resolve(value.parse::<Amp>()?, Device::Cpu).0,
+        "--precision" => case.precision = Precision::resolve(value.parse::<Amp>()?, case.device).0,
+        "--device" => case.device = value.parse::<DeviceChoice>()?.resolve()?.0,
+        "--calls" => case.calls = value.parse()?,
+        "--small-stem" if value == "true" => case.architecture.stem = Stem::Small,
+        "--small-stem" => case.architecture.stem = Stem::Imagenet,
         "--part" => case.part = Some(value.parse()?),
         "--steps" => case.steps = value.parse()?,
         "--warm-up" => case.warm_up = value.parse()?,
@@ -87,10 +139,20 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
     for _ in 0..case.warm_up {
         training.step()?;
     }
+    if case.calls {
+        let (made, mut calls) = coretune_native::dispatcher_calls(|| training.step())?;
+        made?;
+        calls.retain(|name, _| !VIEWS.contains(&name.trim_start_matches("aten::")));
+        println!("{}", json!({ "implementation": "coretune", "calls": calls.values().sum::<u64>(), "by_name": calls }));
+        return Ok(());
+    }
     let mut seconds = Vec::with_capacity(case.steps);
     for _ in 0..case.steps {
         let start = Instant::now();
         training.step()?;
+        if case.device.is_cuda() {
+            tch::Cuda::synchronize(0);
+        }
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
@@ -125,12 +187,12 @@ struct Training {
 impl Training {
     fn new(case: &Case) -> Result<Self, Box<dyn Error>> {
         let objective = objective(&case.objective)?;
-        let mut backbone = Backbone::new(&case.architecture, 0, Device::Cpu)?;
+        let mut backbone = Backbone::new(&case.architecture, 0, case.device)?;
         backbone.set_precision(case.precision);
         let width = backbone.feature_width();
-        let classifier = Linear::classifier(width, case.classes, 0, Device::Cpu)?;
+        let classifier = Linear::classifier(width, case.classes, 0, case.device)?;
         let projection =
-            objective.needs().projection.then(|| ProjectionHead::new(width, ProjectionHead::WIDTH, 0, Device::Cpu));
+            objective.needs().projection.then(|| ProjectionHead::new(width, ProjectionHead::WIDTH, 0, case.device));
         let model = Model::new(backbone, classifier, projection.transpose()?, Normalisation::IMAGENET)?;
         let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
         let optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.9, nesterov: true }, rates, 1e-4, None);

@@ -1,8 +1,25 @@
 //! Memory of this process.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The peak before the last [`reset_recent_peak`].
+static EARLIER_PEAK: AtomicU64 = AtomicU64::new(0);
+
 /// The most memory that this process has had in RAM so far, bytes; 0 where the system does not say (outside of Linux).
 pub fn peak_rss_bytes() -> u64 {
+    recent_peak_rss_bytes().max(EARLIER_PEAK.load(Ordering::Relaxed))
+}
+
+/// The most memory that this process has had in RAM since [`reset_recent_peak`], bytes.
+pub fn recent_peak_rss_bytes() -> u64 {
     field("/proc/self/status", "VmHWM:")
+}
+
+/// Begins a new peak at the memory that the process has now, where the system can (Linux).
+pub fn reset_recent_peak() {
+    EARLIER_PEAK.fetch_max(recent_peak_rss_bytes(), Ordering::Relaxed);
+    // Where this is refused the peak goes on, and what is measured is at most too much.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// The memory that the system could still give without swapping, bytes; 0 where it is unknown (outside of Linux).
@@ -25,5 +42,9 @@ mod tests {
     fn a_running_process_has_some_memory() {
         assert!(super::peak_rss_bytes() > 1 << 20);
         assert!(super::available_memory_bytes() > 1 << 20);
+        let peak = super::peak_rss_bytes();
+        super::reset_recent_peak();
+        assert!(super::recent_peak_rss_bytes() > 1 << 20);
+        assert!(super::peak_rss_bytes() >= peak, "the peak of the whole life stays");
     }
 }

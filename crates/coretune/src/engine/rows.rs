@@ -5,6 +5,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::transfer;
+
 /// The label of a pixel that takes no part in losses and figures.
 pub const IGNORED: i64 = 255;
 
@@ -21,13 +23,29 @@ pub fn cosines(rows: &Tensor) -> Tensor {
 
 /// Bool `[n, n]`: whether two rows have the same label.
 pub fn same_class(labels: &[i64], device: Device) -> Tensor {
-    let labels = Tensor::from_slice(labels).to_device(device);
+    let labels = transfer::integers(labels, device);
     labels.unsqueeze(1).eq_tensor(&labels.unsqueeze(0))
 }
 
 /// Bool `[n, n]`: true outside of the diagonal.
 pub fn off_diagonal(n: i64, device: Device) -> Tensor {
     Tensor::eye(n, (Kind::Bool, device)).logical_not()
+}
+
+/// The rows of a block (first row, number of rows); all of them without a step in the graph.
+pub fn rows_of_block(rows: &Tensor, (first, count): (i64, i64)) -> Tensor {
+    if (first, count) == (0, rows.size()[0]) { rows.shallow_clone() } else { rows.narrow(0, first, count) }
+}
+
+/// Bool `[anchors, n]` of the block (first anchor, number of anchors) of n rows: true outside of the diagonal.
+pub fn others_of_block((first, anchors): (i64, i64), n: i64, device: Device) -> Tensor {
+    let numbers = Tensor::arange(n, (Kind::Int64, device));
+    numbers.narrow(0, first, anchors).unsqueeze(1).not_equal_tensor(&numbers.unsqueeze(0))
+}
+
+/// Bool `[anchors, n]` of a block of n rows: whether two rows have the same label (int64 `[n]`).
+pub fn same_class_of_block(labels: &Tensor, (first, anchors): (i64, i64)) -> Tensor {
+    labels.narrow(0, first, anchors).unsqueeze(1).eq_tensor(&labels.unsqueeze(0))
 }
 
 /// Whether the labels are of more than one class: negatives exist for every row or for none.

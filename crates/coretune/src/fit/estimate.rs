@@ -26,23 +26,57 @@ impl Preparation {
     /// # Errors
     /// Those of [`MemoryTrial::check`].
     pub(super) fn check_batch(&self) -> Result<(), RunError> {
-        let (task, train) = (&self.task, &self.task.config.train);
+        let train = &self.task.config.train;
+        self.memory_trial().check(train.batch_size, Some(train.effective_batch()))
+    }
+
+    fn memory_trial(&self) -> MemoryTrial<'_> {
+        let task = &self.task;
         let mut needs = self.objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
-        needs.copies += usize::from(train.sam.is_some());
+        needs.copies += usize::from(task.config.train.sam.is_some());
         let sizes = Sizes {
             classes: task.classes.len() as i64,
             features: self.backbone.feature_width(),
             projections: task.config.method.contrast_dim,
         };
-        let trial = MemoryTrial {
+        MemoryTrial {
             backbone: &self.backbone,
             normalisation: task.normalisation(),
             device: task.device,
             img_size: task.input.img_size,
             needs,
             kept: self.objective.as_ref().and_then(|objective| objective.kept_rows(&sizes)),
+        }
+    }
+
+    /// As [`Preparation::check_batch`], unless `run.memory_limit` is set: then a batch that needs more memory is computed in
+    /// the largest equal parts that need less. The configuration says so from then on, and a resumed run keeps it.
+    ///
+    /// # Errors
+    /// [`RunError::BatchDoesNotFit`] if not even two images fit; [`crate::models::ModelError::Indivisible`] for a method that
+    /// cannot be computed in parts.
+    pub(super) fn divide_batch(&mut self) -> Result<(), RunError> {
+        let Some(limit) = self.task.config.run.memory_limit_bytes() else { return self.check_batch() };
+        let (batch, step) = (self.task.config.train.batch_size, self.task.config.train.effective_batch());
+        let largest = self.memory_trial().most_within(batch, limit)?;
+        if largest >= batch {
+            return Ok(());
+        }
+        let img_size = self.task.input.img_size;
+        let Some(part) = largest_part(step, largest) else {
+            return Err(RunError::BatchDoesNotFit { batch, largest, step: Some(step), img_size });
         };
-        trial.check(train.batch_size, Some(train.effective_batch()))
+        let train = &mut self.task.config.train;
+        (train.batch_size, train.grad_accum_steps) = (part, step / part);
+        if let Some(objective) = &self.objective {
+            training_plan::accumulation(train).check(&**objective)?;
+        }
+        let limit = self.task.config.run.memory_limit.as_deref().unwrap_or_default();
+        self.notes.push(format!(
+            "a step of {step} images is computed in {} parts of {part}: about {largest} images fit into {limit}",
+            step / part
+        ));
+        Ok(())
     }
 
     /// Makes steps on a few images, and a whole one only where the memory for it is there; extrapolates to the run.
@@ -99,6 +133,11 @@ impl Preparation {
     }
 }
 
+/// The largest part of at least two images, at most `most`, of which a step has a whole number.
+fn largest_part(step: usize, most: usize) -> Option<usize> {
+    (2..=most.min(step)).rev().find(|part| step.is_multiple_of(*part))
+}
+
 /// Images that are evaluated: by the probe (those of training twice, once mirrored), after each epoch, and at the end.
 fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
     let train = splits.train.len() as u64;
@@ -131,6 +170,15 @@ mod tests {
     use super::*;
     use crate::data::{ImageSource, Split};
     use crate::fit::ValidationSource;
+
+    #[test]
+    fn a_step_is_divided_into_the_largest_equal_parts_that_fit() {
+        assert_eq!(largest_part(64, 20), Some(16));
+        assert_eq!(largest_part(64, 64), Some(64));
+        assert_eq!(largest_part(60, 7), Some(6));
+        assert_eq!(largest_part(64, 1), None);
+        assert_eq!(largest_part(7, 6), None);
+    }
 
     #[test]
     fn the_probe_reads_training_images_twice_and_every_split_is_evaluated_once_more_at_the_end() {

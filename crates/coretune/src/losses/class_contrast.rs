@@ -1,18 +1,36 @@
 use tch::Tensor;
 
-use crate::engine::{EngineError, guard, shape};
+use super::row_blocks::{BlockSums, mean_over_blocks};
+use crate::engine::rows::rows_of_block;
+use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 
 /// B7: contrast of anchors with the keys of their class and of all other classes. The mean over anchors of the
 /// cross-entropy between softmax(a_i . k / tau) over the row's own key and all queued keys, and the target that is
 /// uniform on the own key and the K queued keys of the class of i; a scalar.
 ///
-/// Anchors and own keys are `[n, d]`, the queue is `[C, K, d]`: K keys of each class. Rows have length 1.
+/// Anchors and own keys are `[n, d]`, the queue is `[C, K, d]`: K keys of each class. Rows have length 1. Above
+/// [`PairTable::LARGEST_WHOLE`] pairs the table is computed in blocks.
 ///
 /// # Errors
 /// [`EngineError`] for shapes that do not fit, labels outside `0..C` and a temperature that is not positive.
 pub fn class_contrast(
     anchors: &Tensor,
     own: &Tensor,
+    queue: &Tensor,
+    labels: &[i64],
+    temperature: f64,
+) -> Result<Tensor, EngineError> {
+    let keys = queue.size().iter().take(2).product::<i64>() + 1;
+    class_contrast_by(PairTable::of_size(labels.len() as i64, keys), (anchors, own), queue, labels, temperature)
+}
+
+/// [`class_contrast`] of (anchors, own keys) with its table computed as given.
+///
+/// # Errors
+/// As [`class_contrast`].
+pub fn class_contrast_by(
+    table: PairTable,
+    (anchors, own): (&Tensor, &Tensor),
     queue: &Tensor,
     labels: &[i64],
     temperature: f64,
@@ -28,16 +46,28 @@ pub fn class_contrast(
     shape::labels(labels, rows, classes)?;
     shape::positive("temperature", temperature)?;
     guard("computing the contrast with keys of each class", || {
-        let over_columns = [1i64].as_slice();
-        let to_own = (anchors * own).sum_dim_intlist(over_columns, true, kind) / temperature;
-        let to_queue = anchors.matmul(&queue.view([classes * keys, width]).tr()) / temperature;
-        let normaliser = Tensor::cat(&[&to_own, &to_queue], 1).logsumexp(over_columns, true);
-        // The sum over the keys of a class is a product with their sum.
-        let sums = queue.sum_dim_intlist(over_columns, false, kind);
-        let labels = Tensor::from_slice(labels).to_device(anchors.device());
-        let to_class =
-            (anchors * sums.index_select(0, &labels)).sum_dim_intlist(over_columns, true, kind) / temperature;
-        (normaliser - (to_own + to_class) / (keys + 1) as f64).mean(kind)
+        let labels = transfer::integers(labels, anchors.device());
+        let of_block = |anchors: &Tensor, own: &Tensor, queue: &Tensor, block: (i64, i64)| {
+            let (anchors, own) = (rows_of_block(anchors, block), rows_of_block(own, block));
+            let over_columns = [1i64].as_slice();
+            let to_own = (&anchors * own).sum_dim_intlist(over_columns, true, kind) / temperature;
+            let to_queue = anchors.matmul(&queue.view([classes * keys, width]).tr()) / temperature;
+            let normaliser = Tensor::cat(&[&to_own, &to_queue], 1).logsumexp(over_columns, true);
+            // The sum over the keys of a class is a product with their sum.
+            let of_class = queue.sum_dim_intlist(over_columns, false, kind);
+            let of_class = of_class.index_select(0, &rows_of_block(&labels, block));
+            let to_class = (&anchors * of_class).sum_dim_intlist(over_columns, true, kind) / temperature;
+            normaliser - (to_own + to_class) / (keys + 1) as f64
+        };
+        if table == PairTable::Whole {
+            return of_block(anchors, own, queue, (0, rows)).mean(kind);
+        }
+        let sums = |inputs: &[Tensor], block: (i64, i64)| BlockSums {
+            loss: of_block(&inputs[0], &inputs[1], &inputs[2], block).sum(kind),
+            anchors: Tensor::full([0i64; 0], block.1 as f64, (kind, anchors.device())),
+            figures: Vec::new(),
+        };
+        mean_over_blocks(&[anchors, own, queue], (table, rows), sums).loss
     })
 }
 

@@ -1,7 +1,7 @@
 use tch::{Kind, Reduction, Tensor};
 
 pub use crate::engine::rows::IGNORED;
-use crate::engine::{EngineError, guard, shape};
+use crate::engine::{EngineError, guard, shape, transfer};
 
 /// The cross-entropy of a part of a step's pixels: the sum over its labelled pixels, divided by the number of labelled
 /// pixels of the whole step. The parts of a step add up to the mean over all its labelled pixels.
@@ -19,7 +19,7 @@ pub fn dense_cross_entropy(
 ) -> Result<Tensor, EngineError> {
     check(logits, masks)?;
     guard("computing the cross-entropy of the pixels", || {
-        let targets = masks.to_device(logits.device()).to_kind(Kind::Int64);
+        let targets = transfer::to_device(masks, logits.device()).to_kind(Kind::Int64);
         let sum = logits.cross_entropy_loss::<Tensor>(&targets, None, Reduction::Sum, IGNORED, smoothing);
         sum / labelled_of_step.max(1) as f64
     })
@@ -41,7 +41,7 @@ pub fn weighted_dense_cross_entropy(
     check(logits, masks)?;
     shape::exactly("class weights", class_weights, &[logits.size()[1]])?;
     guard("computing the weighted cross-entropy of the pixels", || {
-        let targets = masks.to_device(logits.device()).to_kind(Kind::Int64);
+        let targets = transfer::to_device(masks, logits.device()).to_kind(Kind::Int64);
         let losses = logits.cross_entropy_loss::<Tensor>(&targets, None, Reduction::None, IGNORED, smoothing);
         // The loss of an ignored pixel is 0 whatever its weight: any class will do.
         let classes = targets.remainder(class_weights.size()[0]).flatten(0, -1);

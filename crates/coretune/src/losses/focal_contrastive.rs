@@ -1,8 +1,9 @@
 use tch::Tensor;
 
 use super::Contrast;
-use crate::engine::rows::{off_diagonal, same_class};
-use crate::engine::{EngineError, guard, shape};
+use super::row_blocks::{BlockSums, mean_over_blocks};
+use crate::engine::rows::have_negatives;
+use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 
 /// The focal weight (1 - p)^exponent of a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,8 +35,20 @@ pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) ->
 
 /// SupCon ("out" form) with labels alone: A_i are the other rows, w_ij = 1 for those of the same class.
 ///
-/// `projections` is `[n, d]` with rows of length 1.
+/// `projections` is `[n, d]` with rows of length 1. Above [`PairTable::LARGEST_WHOLE`] pairs the table is computed in blocks.
 pub fn supervised_contrastive(
+    projections: &Tensor,
+    labels: &[i64],
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    let n = labels.len() as i64;
+    supervised_contrastive_by(PairTable::of_size(n, n), projections, labels, temperature, focus)
+}
+
+/// [`supervised_contrastive`] with its table computed as given.
+pub fn supervised_contrastive_by(
+    table: PairTable,
     projections: &Tensor,
     labels: &[i64],
     temperature: f64,
@@ -46,16 +59,107 @@ pub fn supervised_contrastive(
     shape::float("projections", projections)?;
     check_settings(temperature, focus)?;
     guard("computing the contrastive loss", || {
-        let members = off_diagonal(n, projections.device());
-        let weights = same_class(labels, projections.device()).logical_and(&members).to_kind(projections.kind());
-        let similarities = projections.matmul(&projections.tr());
-        Contrast { similarities, members, weights }.focal_loss(temperature, focus)
+        let labels = transfer::integers(labels, projections.device());
+        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
+            Contrast::of_labels(&rows[0], &labels, block)
+        })
     })
+}
+
+/// M4 and M5 for the pair scheme `own` ([`super::own_pairs`]). Above [`PairTable::LARGEST_WHOLE`] pairs the table is
+/// computed in blocks.
+///
+/// `projections` is `[3n, d]` with rows of length 1: originals, hard positives, semi-hard negatives.
+pub fn own_contrastive(
+    projections: &Tensor,
+    labels: &[i64],
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    let n = labels.len() as i64;
+    own_contrastive_by(PairTable::of_size(n, n), projections, labels, temperature, focus)
+}
+
+/// [`own_contrastive`] with its table computed as given.
+pub fn own_contrastive_by(
+    table: PairTable,
+    projections: &Tensor,
+    labels: &[i64],
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    super::pair_scheme::check_own(projections, labels)?;
+    check_settings(temperature, focus)?;
+    guard("computing the contrastive loss", || {
+        let (n, with_mixed) = (labels.len() as i64, have_negatives(labels));
+        let labels = transfer::integers(labels, projections.device());
+        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
+            Contrast::own(&rows[0], &labels, with_mixed, block)
+        })
+    })
+}
+
+/// M4 and M5 for the pair scheme `soft` ([`super::soft_label_pairs`]). Above [`PairTable::LARGEST_WHOLE`] pairs the table
+/// is computed in blocks.
+///
+/// `projections` is `[3n, d]` with rows of length 1, `soft_targets` `[3n, C]`, which get no gradient.
+pub fn soft_label_contrastive(
+    projections: &Tensor,
+    soft_targets: &Tensor,
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    let rows = projections.size().first().copied().unwrap_or_default();
+    let table = PairTable::of_size(rows / 3, rows);
+    soft_label_contrastive_by(table, projections, soft_targets, temperature, focus)
+}
+
+/// [`soft_label_contrastive`] with its table computed as given.
+pub fn soft_label_contrastive_by(
+    table: PairTable,
+    projections: &Tensor,
+    soft_targets: &Tensor,
+    temperature: f64,
+    focus: Focus,
+) -> Result<Tensor, EngineError> {
+    super::pair_scheme::check_soft(projections, soft_targets)?;
+    check_settings(temperature, focus)?;
+    guard("computing the contrastive loss", || {
+        let (n, soft_targets) = (projections.size()[0] / 3, soft_targets.detach());
+        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
+            Contrast::soft(&rows[0], &soft_targets, block)
+        })
+    })
+}
+
+/// The focal loss of `n` anchors, whose pairs `contrast` computes from the rows for a block of anchors.
+fn mean_by(
+    table: PairTable,
+    rows: &[&Tensor],
+    n: i64,
+    (temperature, focus): (f64, Focus),
+    contrast: impl Fn(&[Tensor], (i64, i64)) -> Contrast,
+) -> Tensor {
+    if table == PairTable::Whole {
+        let rows: Vec<Tensor> = rows.iter().map(|rows| rows.shallow_clone()).collect();
+        return contrast(&rows, (0, n)).focal_loss(temperature, focus);
+    }
+    let sums = |rows: &[Tensor], block: (i64, i64)| {
+        let (loss, anchors) = contrast(rows, block).focal_sums(temperature, focus);
+        BlockSums { loss, anchors, figures: Vec::new() }
+    };
+    mean_over_blocks(rows, (table, n), sums).loss
 }
 
 impl Contrast {
     /// [`focal_contrastive`], shapes and settings unchecked.
     fn focal_loss(&self, temperature: f64, focus: Focus) -> Tensor {
+        let (loss, anchors) = self.focal_sums(temperature, focus);
+        loss / anchors.clamp_min(1.0)
+    }
+
+    /// The sum of the loss over the anchors whose weights do not sum to 0, and their number.
+    fn focal_sums(&self, temperature: f64, focus: Focus) -> (Tensor, Tensor) {
         let kind = self.similarities.kind();
         let log_p = log_probabilities(self, temperature);
         let terms = &self.weights * focal_weight(&log_p, focus) * log_p;
@@ -64,7 +168,7 @@ impl Contrast {
         // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
         let divisor = mass + (1.0 - &counted);
         let per_anchor: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind) / divisor;
-        -per_anchor.sum(kind) / counted.sum(kind).clamp_min(1.0)
+        (-per_anchor.sum(kind), counted.sum(kind))
     }
 }
 

@@ -1,6 +1,6 @@
 use tch::Tensor;
 
-use crate::engine::{EngineError, guard, rows, shape};
+use crate::engine::{EngineError, guard, rows, shape, transfer};
 
 /// M6: mean over the rows of - sum_k Y_k log softmax(logits)_k.
 ///
@@ -37,7 +37,7 @@ pub fn row_weights(targets: &Tensor, class_weights: &Tensor) -> Result<Tensor, E
 pub fn one_hot(labels: &[i64], classes: i64, like: &Tensor) -> Result<Tensor, EngineError> {
     shape::labels(labels, labels.len() as i64, classes)?;
     let kind = shape::float("features", like)?;
-    guard("encoding labels", || rows::one_hot(&Tensor::from_slice(labels).to_device(like.device()), classes, kind))
+    guard("encoding labels", || rows::one_hot(&transfer::integers(labels, like.device()), classes, kind))
 }
 
 /// Label smoothing: (1 - s) Y + s / C, on hard and soft labels alike.

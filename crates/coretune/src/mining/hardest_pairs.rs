@@ -1,7 +1,7 @@
 use tch::{Kind, Tensor};
 
-use crate::engine::rows::{have_negatives, off_diagonal, same_class};
-use crate::engine::{EngineError, guard, rows, shape};
+use crate::engine::rows::{have_negatives, others_of_block, rows_of_block, same_class_of_block};
+use crate::engine::{EngineError, PairTable, guard, rows, shape, transfer};
 
 /// For each anchor of a batch the rows that are hardest for it.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ pub fn cosines(features: &Tensor) -> Result<Tensor, EngineError> {
 /// `cosines` is `[n, n]`, `labels` has n entries.
 pub fn hardest_pairs(cosines: &Tensor, labels: &[i64]) -> Result<HardestPairs, EngineError> {
     check_square(cosines, labels)?;
-    guard("mining hard pairs", || HardestPairs::of(cosines, labels))
+    guard("mining hard pairs", || HardestPairs::of(cosines, labels, MiningRule::Published))
 }
 
 /// R1, what the published script mines: entries outside of the class hold similarity 0 instead of being left out, and a
 /// hardest positive of index 0 is replaced by the anchor.
 pub fn reference_hardest_pairs(cosines: &Tensor, labels: &[i64]) -> Result<HardestPairs, EngineError> {
     check_square(cosines, labels)?;
-    guard("mining hard pairs", || HardestPairs::of_reference(cosines, labels))
+    guard("mining hard pairs", || HardestPairs::of(cosines, labels, MiningRule::Script))
 }
 
 fn check_square(cosines: &Tensor, labels: &[i64]) -> Result<(), EngineError> {
@@ -40,34 +40,89 @@ fn check_square(cosines: &Tensor, labels: &[i64]) -> Result<(), EngineError> {
     shape::exactly("cosines", cosines, &[n, n])
 }
 
+/// The hardest pairs of rows and how similar they are.
+#[derive(Debug)]
+pub struct MinedPairs {
+    /// The pairs.
+    pub pairs: HardestPairs,
+    /// cos(i, hp(i)), `[n]`, without graph.
+    pub positive_cosines: Tensor,
+    /// cos(i, hn(i)), `[n]`, without graph; meaningless in a batch of one class.
+    pub negative_cosines: Tensor,
+}
+
+/// Which entries of a row of cosines are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MiningRule {
+    /// M1, [`hardest_pairs`].
+    Published,
+    /// R1, [`reference_hardest_pairs`].
+    Script,
+}
+
+/// The hardest pairs of the rows `[n, D]`, by their cosines, outside of the graph. Above [`PairTable::LARGEST_WHOLE`]
+/// pairs the cosines are computed in blocks.
+///
+/// `labels` has n entries.
+pub fn mine(rows: &Tensor, labels: &[i64], rule: MiningRule) -> Result<MinedPairs, EngineError> {
+    let n = labels.len() as i64;
+    mine_by(PairTable::of_size(n, n), rows, labels, rule)
+}
+
+/// [`mine`] with the cosines computed as given.
+pub fn mine_by(table: PairTable, rows: &Tensor, labels: &[i64], rule: MiningRule) -> Result<MinedPairs, EngineError> {
+    let (_, width) = shape::matrix("rows", rows)?;
+    shape::exactly("rows", rows, &[labels.len() as i64, width])?;
+    guard("mining hard pairs", || MinedPairs::of(table, rows, labels, rule))
+}
+
 /// The formulas themselves, for callers that have checked the shapes and hold a [`guard`].
-impl HardestPairs {
-    /// [`hardest_pairs`].
-    pub(crate) fn of(cosines: &Tensor, labels: &[i64]) -> Self {
-        let (n, device) = (labels.len() as i64, cosines.device());
-        let same = same_class(labels, device);
-        let positives = same.logical_and(&off_diagonal(n, device));
-        let anchors = Tensor::arange(n, (Kind::Int64, device));
-        let least_similar = cosines.masked_fill(&positives.logical_not(), f64::INFINITY).argmin(1, false);
-        HardestPairs {
-            positive: least_similar.where_self(&positives.any_dim(1, false), &anchors),
-            negative: cosines.masked_fill(&same, f64::NEG_INFINITY).argmax(1, false),
-            have_negatives: have_negatives(labels),
+impl MinedPairs {
+    /// [`mine_by`].
+    pub(crate) fn of(table: PairTable, rows: &Tensor, labels: &[i64], rule: MiningRule) -> Self {
+        let unit = rows::unit_rows(&rows.detach());
+        let of_rows = transfer::integers(labels, unit.device());
+        let of_block = |block: (i64, i64)| {
+            let cosines = rows_of_block(&unit, block).matmul(&unit.tr());
+            let [positive, negative] = hardest_of_block(&cosines, &of_rows, block, rule);
+            let picked = |partner: &Tensor| cosines.gather(1, &partner.unsqueeze(1), false).squeeze_dim(1);
+            [picked(&positive), picked(&negative), positive, negative]
+        };
+        let blocks: Vec<[Tensor; 4]> = table.blocks(labels.len() as i64).map(of_block).collect();
+        let joined = |which: usize| match &blocks[..] {
+            [whole] => whole[which].shallow_clone(),
+            _ => Tensor::cat(&blocks.iter().map(|block| &block[which]).collect::<Vec<_>>(), 0),
+        };
+        let pairs = HardestPairs { positive: joined(2), negative: joined(3), have_negatives: have_negatives(labels) };
+        MinedPairs { pairs, positive_cosines: joined(0), negative_cosines: joined(1) }
+    }
+}
+
+/// hp(i) and hn(i) of a block (first anchor, number of anchors) from its cosines `[anchors, n]` and all labels.
+fn hardest_of_block(cosines: &Tensor, labels: &Tensor, block: (i64, i64), rule: MiningRule) -> [Tensor; 2] {
+    let (n, device) = (labels.size()[0], cosines.device());
+    let same = same_class_of_block(labels, block);
+    let positives = same.logical_and(&others_of_block(block, n, device));
+    let anchors = rows_of_block(&Tensor::arange(n, (Kind::Int64, device)), block);
+    let lowest = |elsewhere: f64| cosines.masked_fill(&positives.logical_not(), elsewhere).argmin(1, false);
+    let highest = |elsewhere: f64| cosines.masked_fill(&same, elsewhere).argmax(1, false);
+    match rule {
+        MiningRule::Published => {
+            [lowest(f64::INFINITY).where_self(&positives.any_dim(1, false), &anchors), highest(f64::NEG_INFINITY)]
+        }
+        MiningRule::Script => {
+            let lowest = lowest(0.0);
+            [lowest.where_self(&lowest.not_equal(0), &anchors), highest(0.0)]
         }
     }
+}
 
-    /// [`reference_hardest_pairs`].
-    pub(crate) fn of_reference(cosines: &Tensor, labels: &[i64]) -> Self {
-        let (n, device) = (labels.len() as i64, cosines.device());
-        let same = same_class(labels, device);
-        let positives = same.logical_and(&off_diagonal(n, device));
-        let anchors = Tensor::arange(n, (Kind::Int64, device));
-        let lowest = cosines.masked_fill(&positives.logical_not(), 0.0).argmin(1, false);
-        HardestPairs {
-            positive: lowest.where_self(&lowest.not_equal(0), &anchors),
-            negative: cosines.masked_fill(&same, 0.0).argmax(1, false),
-            have_negatives: have_negatives(labels),
-        }
+impl HardestPairs {
+    /// [`hardest_pairs`] or [`reference_hardest_pairs`].
+    fn of(cosines: &Tensor, labels: &[i64], rule: MiningRule) -> Self {
+        let of_rows = transfer::integers(labels, cosines.device());
+        let [positive, negative] = hardest_of_block(cosines, &of_rows, (0, labels.len() as i64), rule);
+        HardestPairs { positive, negative, have_negatives: have_negatives(labels) }
     }
 
     /// lam x_hp(i) + (1 - lam) x_hn(i) for rows x `[n, K]` and lam `[n, 1]`; x_hp(i) in a batch of one class.

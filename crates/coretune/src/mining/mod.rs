@@ -5,7 +5,9 @@ mod hardest_pairs;
 mod mixing;
 mod pixels;
 
-pub use hardest_pairs::{HardestPairs, cosines, hardest_pairs, reference_hardest_pairs};
+pub use hardest_pairs::{
+    HardestPairs, MinedPairs, MiningRule, cosines, hardest_pairs, mine, mine_by, reference_hardest_pairs,
+};
 pub use mixing::{MixDraws, hard_positives, semi_hard_negatives};
 pub(crate) use mixing::{coefficient_column, mix_with_partner};
 pub use pixels::{MapLabels, PixelDraws, SampledPixels, sample_pixels};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::engine::channels_last;
+use crate::engine::{channels_last, transfer};
 
 /// Mean and standard deviation of each channel (red, green, blue), of values in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl Normalisation {
         let size = images_u8_nhwc.size();
         let (rows, width) = (size[0] * size[1], size[2]);
         let (scale, shift) = self.line(width, device);
-        let values = images_u8_nhwc.to_device(device).view([rows, width * 3]).to_kind(Kind::Float);
+        let values = transfer::to_device(images_u8_nhwc, device).view([rows, width * 3]).to_kind(Kind::Float);
         channels_last::from_nhwc(&shift.addcmul(&values, &scale).view(size.as_slice()))
     }
 

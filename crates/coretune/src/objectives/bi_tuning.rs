@@ -10,7 +10,7 @@ use super::{
     momentum_update,
 };
 use crate::engine::rows::unit_rows;
-use crate::engine::{EngineError, guard};
+use crate::engine::{EngineError, guard, transfer};
 use crate::losses::class_contrast;
 use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
 use crate::settings::{Kind, OnResume, Range, RunKind, Setting, setting};
@@ -132,7 +132,7 @@ impl BiTuning {
         let labels = batch.labels;
         let classification = CrossEntropy { label_smoothing }.loss_of(batch, heads)?;
         let (queries, features, rows) = guard("normalising rows", || {
-            let of_labels = Tensor::from_slice(labels).to_device(with.class_weight.device());
+            let of_labels = transfer::integers(labels, with.class_weight.device());
             let rows = with.class_weight.detach().index_select(0, &of_labels);
             (heads.project(batch.features), unit_rows(batch.features), unit_rows(&rows))
         })?;

@@ -1,10 +1,14 @@
-use tch::{Device, Tensor};
+use std::collections::BTreeMap;
+
+use tch::Tensor;
 
 use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
-use crate::engine::rows::{cosines, off_diagonal, one_hot, same_class};
-use crate::engine::{EngineError, guard, shape};
-use crate::losses::{Focus, focal_contrastive, own_pairs, reference_contrastive, soft_label_pairs};
-use crate::mining::{HardestPairs, MixDraws, coefficient_column, mix_with_partner};
+use crate::engine::rows::one_hot;
+use crate::engine::{EngineError, PairTable, guard, shape, transfer};
+use crate::losses::{
+    Focus, focal_contrastive, own_contrastive, own_pairs, reference_contrastive, soft_label_contrastive, soft_label_pairs,
+};
+use crate::mining::{HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
 use crate::models::ModelError;
 use crate::settings::choice;
 
@@ -69,8 +73,10 @@ pub struct MixedRows {
     pub soft_targets: Tensor,
     /// The pairs they were mixed from.
     pub pairs: HardestPairs,
-    /// Cosines `[n, n]` that were mined.
-    pub cosines: Tensor,
+    /// How similar these are: cos(i, hp(i)) and cos(i, hn(i)), `[n]`.
+    pub hardest_cosines: [Tensor; 2],
+    /// Bool `[n]`: whether another row has the class of the anchor.
+    pub have_positive: Tensor,
 }
 
 impl CoreTuning {
@@ -119,21 +125,25 @@ impl CoreTuning {
     /// [`CoreTuning::mix`], its arguments unchecked.
     fn mixed_rows(&self, features: &Tensor, labels: &[i64], classes: i64, draws: &MixDraws) -> MixedRows {
         let device = features.device();
-        let targets = one_hot(&Tensor::from_slice(labels).to_device(device), classes, features.kind());
-        let cosines = cosines(&features.detach());
-        let pairs = match self.pairs {
-            PairScheme::Own | PairScheme::Soft => HardestPairs::of(&cosines, labels),
-            // The script mixes with whatever it found, also in a batch of one class.
-            PairScheme::Reference => {
-                HardestPairs { have_negatives: true, ..HardestPairs::of_reference(&cosines, labels) }
-            }
+        let lists: [&[i64]; 3] = [labels, &draws.partner, &rows_of_class(labels)];
+        // What the formulas read of these lists from here on is on the device already.
+        let (sent, lam) = transfer::together(&lists, &[&draws.hard_positive, &draws.semi_hard_negative], device);
+        let [of_labels, partner, of_class] = &sent[..] else { unreachable!("three lists were sent") };
+        let targets = one_hot(of_labels, classes, features.kind());
+        let n = labels.len() as i64;
+        let rule = match self.pairs {
+            PairScheme::Own | PairScheme::Soft => MiningRule::Published,
+            PairScheme::Reference => MiningRule::Script,
         };
-        let coefficients = |lam: &[f64]| coefficient_column(lam, features);
-        let partner = Tensor::from_slice(&draws.partner).to_device(device);
-        let (lam, partner_lam) = (coefficients(&draws.hard_positive), coefficients(&draws.semi_hard_negative));
+        let mined = MinedPairs::of(PairTable::of_size(n, n), features, labels, rule);
+        let hardest_cosines = [mined.positive_cosines, mined.negative_cosines];
+        // The script mixes with whatever it found, also in a batch of one class.
+        let have_negatives = mined.pairs.have_negatives || self.pairs == PairScheme::Reference;
+        let pairs = HardestPairs { have_negatives, ..mined.pairs };
+        let [lam, partner_lam] = [&lam[0], &lam[1]].map(|lam| lam.unsqueeze(1).to_kind(features.kind()));
         let (positives, positive_targets) = (pairs.mix(features, &lam), pairs.mix(&targets, &lam));
-        let negatives = mix_with_partner(features, &partner, &partner_lam);
-        let negative_targets = mix_with_partner(&targets, &partner, &partner_lam);
+        let negatives = mix_with_partner(features, partner, &partner_lam);
+        let negative_targets = mix_with_partner(&targets, partner, &partner_lam);
         let (rows, soft_targets) = match self.pairs {
             PairScheme::Own | PairScheme::Soft => (
                 Tensor::cat(&[features, &positives, &negatives], 0),
@@ -144,7 +154,7 @@ impl CoreTuning {
                 Tensor::cat(&[&targets, &negative_targets, &positive_targets], 0),
             ),
         };
-        MixedRows { rows, soft_targets, pairs, cosines }
+        MixedRows { rows, soft_targets, pairs, hardest_cosines, have_positive: of_class.gt(1) }
     }
 
     /// M5, or R3, on the projections `[3n, d]` of mixed rows; with a `memory`, earlier projections belong to every A_i, with
@@ -156,18 +166,26 @@ impl CoreTuning {
         mixed: &MixedRows,
         memory: Option<&ProjectionMemory>,
     ) -> Result<Tensor, EngineError> {
-        let mut contrast = match self.pairs {
-            PairScheme::Own => own_pairs(projections, labels)?,
-            PairScheme::Soft => soft_label_pairs(projections, &mixed.soft_targets)?,
-            PairScheme::Reference => {
-                return reference_contrastive(projections, &mixed.soft_targets, self.temperature);
+        let (temperature, focus) = (self.temperature, self.focus);
+        let contrast = match (self.pairs, memory) {
+            (PairScheme::Reference, _) => {
+                return reference_contrastive(projections, &mixed.soft_targets, temperature);
+            }
+            (PairScheme::Own, None) => return own_contrastive(projections, labels, temperature, focus),
+            (PairScheme::Soft, None) => {
+                return soft_label_contrastive(projections, &mixed.soft_targets, temperature, focus);
+            }
+            (PairScheme::Own, Some(_)) => own_pairs(projections, labels)?,
+            (PairScheme::Soft, Some(_)) => soft_label_pairs(projections, &mixed.soft_targets)?,
+        };
+        let contrast = match memory {
+            None => contrast,
+            Some(memory) => {
+                let anchors = projections.narrow(0, 0, labels.len() as i64);
+                contrast.with_earlier(&anchors, labels, memory.rows())?
             }
         };
-        if let Some(memory) = memory {
-            let anchors = projections.narrow(0, 0, labels.len() as i64);
-            contrast = contrast.with_earlier(&anchors, labels, memory.rows())?;
-        }
-        focal_contrastive(&contrast, self.temperature, self.focus)
+        focal_contrastive(&contrast, temperature, focus)
     }
 
     /// M7 with the random numbers given.
@@ -197,9 +215,9 @@ impl CoreTuning {
         let projections = heads.project(&mixed.rows);
         let contrastive = self.contrast(&projections, batch.labels, &mixed, memory)?;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
-        figures.extend(hardness(&mixed, batch.labels));
+        figures.extend(hardness(&mixed));
         if let Some(dense) = &batch.dense {
-            figures.push((figure::HARDEST_POSITIVE_ELSEWHERE, elsewhere(&mixed, batch.labels, dense.images)));
+            figures.push((figure::HARDEST_POSITIVE_ELSEWHERE, elsewhere(&mixed, dense.images)));
         }
         // Scheme `reference` puts the originals first too.
         let projections = projections.narrow(0, 0, batch.labels.len() as i64);
@@ -273,29 +291,31 @@ impl Objective for CoreTuning {
 }
 
 /// Of the rows whose class has another row: the fraction whose hardest positive comes from another image.
-fn elsewhere(mixed: &MixedRows, labels: &[i64], images: &[i64]) -> Tensor {
-    let (device, kind) = (mixed.cosines.device(), mixed.cosines.kind());
-    let images = Tensor::from_slice(images).to_device(device);
+fn elsewhere(mixed: &MixedRows, images: &[i64]) -> Tensor {
+    let [cosines, _] = &mixed.hardest_cosines;
+    let kind = cosines.kind();
+    let images = transfer::integers(images, cosines.device());
     let other = images.index_select(0, &mixed.pairs.positive).not_equal_tensor(&images).to_kind(kind);
-    let has_positive = have_positive(labels, device).to_kind(kind);
+    let has_positive = mixed.have_positive.to_kind(kind);
     (other * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0)
 }
 
-/// Bool `[n]`: whether a row of the same class exists.
-fn have_positive(labels: &[i64], device: Device) -> Tensor {
-    same_class(labels, device).logical_and(&off_diagonal(labels.len() as i64, device)).any_dim(1, false)
+/// For each row the number of rows of its class.
+fn rows_of_class(labels: &[i64]) -> Vec<i64> {
+    let mut rows = BTreeMap::<i64, i64>::new();
+    labels.iter().for_each(|&label| *rows.entry(label).or_default() += 1);
+    labels.iter().map(|label| rows[label]).collect()
 }
 
 /// How hard the mined pairs are: mean cosine of anchors with their hardest positive and hardest negative.
-fn hardness(mixed: &MixedRows, labels: &[i64]) -> Vec<(&'static str, Tensor)> {
-    let cosines = &mixed.cosines;
-    let kind = cosines.kind();
-    let picked = |partner: &Tensor| cosines.gather(1, &partner.unsqueeze(1), false).squeeze_dim(1);
-    let has_positive = have_positive(labels, cosines.device()).to_kind(kind);
-    let mean = (picked(&mixed.pairs.positive) * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0);
+fn hardness(mixed: &MixedRows) -> Vec<(&'static str, Tensor)> {
+    let [positive, negative] = &mixed.hardest_cosines;
+    let kind = positive.kind();
+    let has_positive = mixed.have_positive.to_kind(kind);
+    let mean = (positive * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0);
     let mut figures = vec![(figure::HARDEST_POSITIVE_COSINE, mean)];
     if mixed.pairs.have_negatives {
-        figures.push((figure::HARDEST_NEGATIVE_COSINE, picked(&mixed.pairs.negative).mean(kind)));
+        figures.push((figure::HARDEST_NEGATIVE_COSINE, negative.mean(kind)));
     }
     figures
 }

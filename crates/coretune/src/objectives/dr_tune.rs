@@ -6,7 +6,7 @@ use tch::{Kind as Type, Tensor, no_grad};
 use super::feature_bank::{FeatureBank, rotation, shift};
 use super::{FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, QueueSize, Sizes, Start, figure};
 use crate::engine::rows::{one_hot, unit_rows};
-use crate::engine::{EngineError, guard};
+use crate::engine::{EngineError, guard, transfer};
 use crate::models::{Backbone, Mode, ModelError, Parameters, Role};
 use crate::settings::{Kind, OnResume, RunKind, Setting, setting};
 
@@ -104,7 +104,7 @@ impl DrTune {
         heads: &Heads<'_>,
         bank: &CalibratedBank,
     ) -> Result<ObjectiveLoss, EngineError> {
-        let labels = guard("reading labels", || Tensor::from_slice(batch.labels).to_device(batch.features.device()))?;
+        let labels = guard("reading labels", || transfer::integers(batch.labels, batch.features.device()))?;
         let mean_over = |features: &Tensor, labels: &Tensor| {
             let targets = guard("reading labels", || one_hot(labels, batch.classes, features.kind()))?;
             batch.cross_entropy(&(heads.classifier)(features), &targets, self.settings.label_smoothing)

@@ -2,10 +2,10 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
-use crate::engine::rows::{cosines, unit_rows};
-use crate::engine::{EngineError, guard};
+use crate::engine::rows::unit_rows;
+use crate::engine::{EngineError, PairTable, guard};
 use crate::losses::triplet;
-use crate::mining::HardestPairs;
+use crate::mining::{MinedPairs, MiningRule};
 use crate::models::ModelError;
 use crate::settings::{Kind, Range, RunKind, Setting, setting};
 
@@ -69,7 +69,8 @@ impl MixAndMatch {
 
 /// Of rows `[n, D]` of length 1: those that have both a positive and a negative, with the hardest of each.
 fn hardest_triplets(rows: &Tensor, labels: &[i64]) -> [Tensor; 3] {
-    let pairs = HardestPairs::of(&cosines(&rows.detach()), labels);
+    let n = labels.len() as i64;
+    let pairs = MinedPairs::of(PairTable::of_size(n, n), rows, labels, MiningRule::Published).pairs;
     let has_positive =
         |row: usize| labels.iter().enumerate().any(|(other, label)| other != row && *label == labels[row]);
     let anchors: Vec<i64> =

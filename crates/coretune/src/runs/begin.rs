@@ -37,11 +37,14 @@ pub(super) fn prepare<J: Job>(
 }
 
 /// Makes the folder of a new run, and carries the run out.
-pub(super) fn start<P: Prepared>(prepared: P, observer: &mut Observer<'_, P::Job>) -> Result<Finished<P>, RunError> {
+pub(super) fn start<P: Prepared>(
+    mut prepared: P,
+    observer: &mut Observer<'_, P::Job>,
+) -> Result<Finished<P>, RunError> {
     use crate::config::Configuration;
 
     prepared.steps_per_epoch()?;
-    prepared.check_memory()?;
+    prepared.fit_into_memory()?;
     let config = prepared.config();
     let folder = RunFolder::create(&config.folder())?;
     folder.write_config(&config.to_toml())?;

@@ -13,9 +13,9 @@ pub fn dry_run<J: Job>(
     options: Options,
     observer: &mut Observer<'_, J>,
 ) -> Result<(J, Estimate), RunError> {
-    let prepared = prepare(config, options, observer)?;
+    let mut prepared = prepare(config, options, observer)?;
     prepared.steps_per_epoch()?;
-    prepared.check_memory()?;
+    prepared.fit_into_memory()?;
     observer(&Event::Prepared(&prepared));
     let config = prepared.config().clone();
     Ok((config, prepared.estimate()?))

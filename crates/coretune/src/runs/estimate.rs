@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::RunError;
 use crate::data::Batch;
-use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
+use crate::engine::{available_memory_bytes, guard, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak};
 use crate::models::{Backbone, Mode, Normalisation};
 use crate::objectives::{Needs, QueueSize};
 use crate::train::TrainingImages;
@@ -62,6 +62,42 @@ impl MemoryByImages {
         Ok(memory)
     }
 
+    /// The same for a process that may take `limit` bytes: with more and more images, until the memory of one shows and a few
+    /// were tried, or the next ones would exceed the limit.
+    fn measure_within(
+        most: usize,
+        limit: u64,
+        mut work: impl FnMut(usize) -> Result<(), RunError>,
+    ) -> Result<Self, RunError> {
+        let mut memory = MemoryByImages { images: 0, bytes: 0, per_image: 0 };
+        for images in (0..usize::BITS).map(|power| 1 << power).take_while(|images| *images <= most) {
+            let enough = images > SMALL[SMALL.len() - 1] && memory.per_image > 0;
+            if enough || (memory.images > 0 && images > memory.most_within(limit)) {
+                break;
+            }
+            reset_recent_peak();
+            work(images)?;
+            let (bytes, more) = (recent_peak_rss_bytes(), (images - memory.images) as u64);
+            // What the first takes is mostly not for itself.
+            let per_image = if memory.images == 0 { 0 } else { bytes.saturating_sub(memory.bytes) / more };
+            memory = MemoryByImages { images, bytes: bytes.max(memory.bytes), per_image };
+        }
+        Ok(memory)
+    }
+
+    /// The most images for which this process takes at most `limit` bytes; 0 if it takes more already.
+    fn most_within(&self, limit: u64) -> usize {
+        match (limit.checked_sub(self.bytes), self.per_image) {
+            (None, _) if self.images <= 1 => 0,
+            (None, per_image) => {
+                let over = self.bytes - limit;
+                self.images.saturating_sub(over.div_ceil(per_image.max(1)) as usize)
+            }
+            (Some(_), 0) => usize::MAX,
+            (Some(free), per_image) => self.images + (free / per_image) as usize,
+        }
+    }
+
     pub(crate) fn with(&self, images: usize) -> u64 {
         self.bytes + self.per_image * images.saturating_sub(self.images) as u64
     }
@@ -108,6 +144,22 @@ impl MemoryTrial<'_> {
             None => Ok(()),
             Some(largest) => Err(RunError::BatchDoesNotFit { batch, largest, step, img_size: self.img_size }),
         }
+    }
+
+    /// How many images of at most `batch` can be in the network at a time if this process may take `limit` bytes, with the
+    /// gradients and the optimizer's tensors.
+    ///
+    /// # Errors
+    /// Exceptions of libtorch.
+    pub(crate) fn most_within(&self, batch: usize, limit: u64) -> Result<usize, RunError> {
+        // Of each weight a gradient, which the trial has too, and a direction or two.
+        const KEPT: u64 = 2;
+        let kept = self.backbone.parameters().weight_count() as u64 * NUMBER * KEPT;
+        let beside = self.bytes_of_copies() + kept;
+        let memory = MemoryByImages::measure_within(batch, limit.saturating_sub(beside), |images| {
+            self.pass(images, self.img_size)
+        })?;
+        Ok(memory.most_within(limit.saturating_sub(beside)).min(batch))
     }
 
     fn check_queue(&self) -> Result<(), RunError> {
@@ -233,6 +285,16 @@ mod tests {
         let memory = MemoryByImages { images: 8, bytes: 0, per_image: 1_000_000 };
         assert_eq!(memory.most_images_beside(u64::MAX), 8, "copies that take all memory leave none for further images");
         assert!(memory.most_images_beside(0) > memory.most_images_beside(1 << 30));
+    }
+
+    #[test]
+    fn what_fits_into_a_limit_is_extrapolated() {
+        let memory = MemoryByImages { images: 8, bytes: 1000, per_image: 50 };
+        assert_eq!(memory.most_within(1000), 8);
+        assert_eq!(memory.most_within(1120), 10);
+        assert_eq!(memory.most_within(899), 5);
+        assert_eq!(memory.most_within(10), 0);
+        assert_eq!(MemoryByImages { images: 1, ..memory }.most_within(999), 0);
     }
 
     #[cfg(target_os = "linux")]

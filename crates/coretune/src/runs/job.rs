@@ -67,6 +67,14 @@ pub trait Prepared: Sized {
     /// [`RunError::BatchDoesNotFit`], which names the largest batch that would.
     fn check_memory(&self) -> Result<(), RunError>;
 
+    /// Refuses a batch that does not fit into memory, or has it computed in parts if the configuration limits the memory.
+    ///
+    /// # Errors
+    /// As [`Prepared::check_memory`].
+    fn fit_into_memory(&mut self) -> Result<(), RunError> {
+        self.check_memory()
+    }
+
     /// What the run depends on beyond its configuration, as it is here and now.
     fn provenance(&self) -> Result<Provenance, RunError>;
 

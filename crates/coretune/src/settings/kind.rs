@@ -58,6 +58,8 @@ pub enum Kind {
     Path(&'static str),
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     Device,
+    /// An amount of memory, such as `8GiB`.
+    Memory,
     /// An integer from the first to the second, both included.
     Whole(i64, i64),
     /// A number.
@@ -95,6 +97,7 @@ impl Kind {
         match self {
             Kind::Text(word) | Kind::Path(word) | Kind::Texts(word) => word,
             Kind::Device => "DEVICE",
+            Kind::Memory => "SIZE",
             Kind::Whole(..) => "N",
             Kind::Number(_) => "X",
             Kind::Switch => "true|false",
@@ -114,7 +117,7 @@ impl Kind {
         let as_toml = || toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?.remove("value");
         let bare = || Value::String(text.to_string());
         match self {
-            Kind::Text(_) | Kind::Path(_) | Kind::Device | Kind::Choice(_) => match as_toml() {
+            Kind::Text(_) | Kind::Path(_) | Kind::Device | Kind::Memory | Kind::Choice(_) => match as_toml() {
                 Some(quoted @ Value::String(_)) => quoted,
                 _ => bare(),
             },
@@ -147,6 +150,7 @@ impl Kind {
                 Ok(value)
             }
             (Kind::Device, Value::String(text)) => check_word(is_device(&text), text),
+            (Kind::Memory, Value::String(text)) => check_word(bytes_of(&text).is_some(), text),
             (Kind::Whole(low, high), Value::Integer(number)) => {
                 check_that((low..=high).contains(&number), Value::Integer(number))
             }
@@ -184,6 +188,7 @@ impl Kind {
         match self {
             Kind::Text(_) | Kind::Path(_) => "a string".into(),
             Kind::Device => "auto, cpu, cuda or cuda:N".into(),
+            Kind::Memory => "a number with KB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 8GiB".into(),
             Kind::Whole(low, i64::MAX) => format!("an integer, at least {low}"),
             Kind::Whole(low, high) => format!("an integer from {low} to {high}"),
             Kind::Number(range) => range.to_string(),
@@ -222,6 +227,20 @@ pub(crate) fn one_of(names: &[&str]) -> String {
 fn is_device(text: &str) -> bool {
     matches!(text, "auto" | "cpu" | "cuda")
         || text.strip_prefix("cuda:").is_some_and(|index| index.parse::<u16>().is_ok())
+}
+
+/// The bytes of an amount of memory such as `8GiB` or `500 MB`, at least one.
+pub(crate) fn bytes_of(text: &str) -> Option<u64> {
+    let at = text.find(|letter: char| letter.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(at);
+    let (base, prefix) = match unit.as_bytes() {
+        [prefix, b'B'] => (1000u64, prefix),
+        [prefix, b'i', b'B'] => (1024, prefix),
+        _ => return None,
+    };
+    let power = 1 + b"KMGT".iter().position(|known| known == prefix)? as u32;
+    let bytes = number.trim().parse::<f64>().ok()? * base.pow(power) as f64;
+    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
 }
 
 /// Type and value, as text.
@@ -282,6 +301,16 @@ mod tests {
         assert!(!Range::FromBelow(0.0, 1.0).contains(1.0));
         assert!(!Range::From(0.0).contains(f64::NAN));
         assert!(!Range::From(0.0).contains(f64::INFINITY));
+    }
+
+    #[test]
+    fn amounts_of_memory_have_units() {
+        for (text, bytes) in [("8GiB", 8 << 30), ("1.5 MB", 1_500_000), ("2KiB", 2048), ("3TB", 3_000_000_000_000)] {
+            assert_eq!(bytes_of(text), Some(bytes), "{text}");
+        }
+        for bad in ["8", "8G", "GiB", "-1GB", "0KB", "nanGB", "1e400GB", "8 bytes", ""] {
+            assert_eq!(bytes_of(bad), None, "{bad}");
+        }
     }
 
     #[test]

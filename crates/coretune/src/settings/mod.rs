@@ -17,5 +17,5 @@ pub use run_kind::RunKind;
 pub use setting::{ANY, OnResume, Setting, setting};
 
 pub(crate) use choice::choice;
-pub(crate) use kind::Refusal;
+pub(crate) use kind::{Refusal, bytes_of};
 pub(crate) use no_value::{auto, custom, off};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coretune_native::CopyToHost;
 use tch::{Kind, Tensor};
 
 use crate::engine::{EngineError, guard};
@@ -13,6 +14,8 @@ pub struct DeviceFigures {
     names: Vec<&'static str>,
     /// The total loss, then one value per name: f32 `[1 + names]`.
     values: Tensor,
+    /// The same on their way to the host.
+    copy: CopyToHost,
     /// Figures that were never on the device.
     known: Vec<(&'static str, f64)>,
 }
@@ -23,7 +26,14 @@ impl DeviceFigures {
         let names = loss.figures.iter().map(|(name, _)| *name).collect();
         let scalars = std::iter::once(loss.total.detach()).chain(loss.figures.iter().map(|(_, value)| value.detach()));
         let scalars: Vec<Tensor> = scalars.map(|value| value.to_kind(Kind::Float)).collect();
-        DeviceFigures { names, values: Tensor::stack(&scalars, 0), known: Vec::new() }
+        DeviceFigures::of_values(names, &scalars)
+    }
+
+    /// Starts the copy to the host at once: read later, it is not behind the next step, which the device then has.
+    fn of_values(names: Vec<&'static str>, values: &[Tensor]) -> Self {
+        let values = Tensor::stack(values, 0);
+        let copy = CopyToHost::start(&values).expect("the figures can be copied");
+        DeviceFigures { names, values, copy, known: Vec::new() }
     }
 
     /// The mean of the figures of several parts of a batch; a figure that some part lacks is the mean of the others.
@@ -34,7 +44,7 @@ impl DeviceFigures {
         let total = mean(parts.iter().map(|part| part.values.get(0)).collect());
         let of_name = |name: &&str| mean(parts.iter().filter_map(|part| part.of(name)).collect());
         let values: Vec<Tensor> = std::iter::once(total).chain(names.iter().map(of_name)).collect();
-        DeviceFigures { names, values: Tensor::stack(&values, 0), known: Vec::new() }
+        DeviceFigures::of_values(names, &values)
     }
 
     /// Adds a figure that the host knows already.
@@ -53,7 +63,8 @@ impl DeviceFigures {
     pub fn read(&self) -> Result<(f64, BTreeMap<&'static str, f64>), EngineError> {
         let values: Vec<f32> = guard("reading the figures of a step", || {
             let mut values = vec![0.0; self.names.len() + 1];
-            self.values.copy_data(&mut values, self.names.len() + 1);
+            let on_host = self.copy.finish().expect("the device has finished the step");
+            on_host.copy_data(&mut values, self.names.len() + 1);
             values
         })?;
         let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));

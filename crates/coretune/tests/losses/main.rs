@@ -2,4 +2,5 @@
 
 mod dense_cross_entropy;
 mod focal_contrastive;
+mod row_blocks;
 mod soft_cross_entropy;

@@ -1,4 +1,5 @@
-use coretune::mining::{HardestPairs, cosines, hardest_pairs, reference_hardest_pairs};
+use coretune::engine::PairTable;
+use coretune::mining::{HardestPairs, MiningRule, cosines, hardest_pairs, mine, mine_by, reference_hardest_pairs};
 use coretune::random::{Purpose, stream};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -75,4 +76,30 @@ fn the_published_script_finds_no_positive_among_positive_cosines() {
 fn a_table_of_another_size_is_refused() {
     let error = hardest_pairs(&table(0, 4), &[0, 1, 0]).unwrap_err().to_string();
     assert!(error.contains("cosines"), "{error}");
+}
+
+#[test]
+fn mining_in_blocks_finds_the_pairs_of_the_whole_table() {
+    for (seed, n, classes) in [(0, 24, 4), (1, 24, 20), (2, 2, 2), (3, 9, 1)] {
+        let mut random = stream(seed, Purpose::Weights, 0, 1);
+        let values: Vec<f64> = StandardNormal.sample_iter(&mut random).take(6 * n).collect();
+        let (rows, labels) = (Tensor::from_slice(&values).view([n as i64, 6]), labels(seed, n, classes));
+        let table = cosines(&rows).unwrap();
+        for rule in [MiningRule::Published, MiningRule::Script] {
+            let expected = match rule {
+                MiningRule::Published => hardest_pairs(&table, &labels).unwrap(),
+                MiningRule::Script => reference_hardest_pairs(&table, &labels).unwrap(),
+            };
+            let blocks = [1, 5, 24].map(|block| mine_by(PairTable::Blocks(block), &rows, &labels, rule).unwrap());
+            for mined in blocks.into_iter().chain([mine(&rows, &labels, rule).unwrap()]) {
+                assert_eq!(indices(&mined.pairs.positive), indices(&expected.positive));
+                assert_eq!(indices(&mined.pairs.negative), indices(&expected.negative));
+                assert_eq!(mined.pairs.have_negatives, expected.have_negatives);
+                for (anchor, partner) in indices(&expected.positive).into_iter().enumerate() {
+                    let cosine = table.double_value(&[anchor as i64, partner as i64]);
+                    assert!((mined.positive_cosines.double_value(&[anchor as i64]) - cosine).abs() < 1e-12);
+                }
+            }
+        }
+    }
 }

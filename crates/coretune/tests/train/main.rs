@@ -1,5 +1,6 @@
-//! Training: gradients of a batch in parts, and the updates of the weights.
+//! Training: gradients of a batch in parts, the updates of the weights, and what a step sends to the device.
 
 mod accumulation;
 mod optimizer;
 mod sharpness;
+mod transfers;

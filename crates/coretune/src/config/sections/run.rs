@@ -8,7 +8,7 @@ use crate::config::{Cache, ProbeRows, ProbeViews, automatic};
 use crate::data::Split;
 use crate::engine::{Amp, available_memory_bytes, may_be_gpu, threads};
 use crate::settings::OnResume::Free;
-use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, off, setting};
+use crate::settings::{ANY, Kind, Range, RunKind, Setting, auto, bytes_of, off, setting};
 
 /// The machine and the folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct RunSection {
     /// Whether training images are kept in memory once they are decoded.
     #[serde(default)]
     pub cache: Cache,
+    /// Memory that the step may take; a batch that needs more is computed in parts.
+    #[serde(with = "off", default)]
+    pub memory_limit: Option<String>,
     /// Steps between saved states within an epoch.
     #[serde(with = "off")]
     pub save_steps: Option<usize>,
@@ -56,6 +59,11 @@ impl RunSection {
     pub fn reading_threads(&self) -> usize {
         let automatic = || automatic::reading_threads(self.is_on_gpu(), self.threads.unwrap_or_else(threads::get));
         self.workers.unwrap_or_else(automatic)
+    }
+
+    /// Bytes that training may take, if limited.
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        self.memory_limit.as_deref().and_then(bytes_of)
     }
 
     /// Whether the computation is on a GPU, or may be.
@@ -104,6 +112,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         .becomes(|_| "ram if they take at most a quarter of the available memory, else off".into())
         .on_resume(Free)
         .read_by(RunKind::ALL),
+    setting("run.memory_limit", Kind::Memory, "memory that training may take; larger batches are computed in parts")
+        .off()
+        .on_resume(Free)
+        .read_by(RunKind::LABELLED),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
         .off()
         .on_resume(Free)
