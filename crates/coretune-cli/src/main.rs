@@ -51,6 +51,7 @@ fn run() -> Result<(), Failure> {
         Command::Data(Data::Fetch(arguments)) => commands::data_fetch::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments, &flags),
         Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Average(arguments) => commands::average::run(&arguments, &flags),
         Command::Report(arguments) => commands::report::run(&arguments, &flags),
         Command::Completions(arguments) => commands::completions::run(&arguments),

@@ -98,6 +98,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a part is missing")]
     fn a_tensor_that_is_not_full_is_refused() {
-        Slots::new(2, 1, false).unwrap().tensor();
+        drop(Slots::new(2, 1, false).unwrap().tensor());
     }
 }

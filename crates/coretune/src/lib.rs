@@ -91,6 +91,7 @@
 //! | E1, E3, E4, E7 | accuracy, geometry, calibration, probes | [`evaluate`] | `tests/evaluate`, `tests/goldens` |
 
 pub mod average;
+pub mod bench;
 pub mod checkpoints;
 pub mod compare;
 pub mod config;

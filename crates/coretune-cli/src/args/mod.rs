@@ -23,6 +23,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use coretune::average::{Recipe, Statistics};
 use coretune::config::{ConfigError, Layers, Setting, find_setting};
+use coretune::engine::Amp;
+use coretune::models::Family;
 
 use self::face::Takes;
 pub(crate) use self::spelling::{origin, spelled};
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Average the weights of runs that began alike
     Average(Average),
+    /// Measure what this machine gives: steps of training, where their time goes, reading images
+    Bench(Bench),
     /// Write an HTML page about one run, or several side by side
     Report(Report),
     /// Print completions for a shell
@@ -397,6 +401,53 @@ pub(crate) struct Average {
     pub(crate) json: bool,
 }
 
+/// `coretune bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The network
+    #[arg(long, value_name = "NAME", default_value = "resnet18", value_parser = Family::names(), hide_possible_values = true)]
+    pub(crate) model: String,
+    /// First layers: imagenet; small, for small images [default: small up to 64 pixels]
+    #[arg(long, value_name = "NAME", value_parser = ["imagenet", "small"], hide_possible_values = true)]
+    pub(crate) stem: Option<String>,
+    /// Factor on the channels of the network
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) width: f64,
+    /// Height and width of the images, pixels
+    #[arg(long, value_name = "N", default_value_t = 224, value_parser = clap::value_parser!(i64).range(8..=2048))]
+    pub(crate) img_size: i64,
+    /// Images of a step [default: more and more, until they are no faster]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) batch_size: Option<u32>,
+    /// The method: core-tuning, ce
+    #[arg(long, value_name = "NAME", default_value = "core-tuning", value_parser = ["core-tuning", "ce"], hide_possible_values = true)]
+    pub(crate) method: String,
+    /// Classes
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i64).range(2..))]
+    pub(crate) classes: i64,
+    /// Labelled images to read [default: reading is not measured]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda, cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+    /// Use of bf16: auto, off, bf16
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Amp::names(), hide_possible_values = true)]
+    pub(crate) amp: String,
+    /// Threads of the computation [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Threads that read images [default: as in training]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) workers: Option<u16>,
+    /// Steps that are timed for each batch
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `coretune report`.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
@@ -544,6 +595,7 @@ fn takes(command: &Command) -> Option<Takes> {
         | Command::Reproduce(_)
         | Command::Data(Data::Fetch(_))
         | Command::Export(_)
+        | Command::Bench(_)
         | Command::Completions(_)
         | Command::Man(_) => None,
     }

@@ -1,6 +1,6 @@
 use super::{coretune, stderr, stdout};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "inspect",
     "probe",
     "fit",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 12] = [
     "predict",
     "export",
     "average",
+    "bench",
     "report",
     "completions",
     "man",

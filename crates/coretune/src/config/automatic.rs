@@ -204,7 +204,7 @@ pub(super) fn blur_text(_: RunKind) -> String {
 }
 
 /// `run.workers`, beside a step of so many threads.
-pub(super) fn reading_threads(on_gpu: bool, threads_of_step: usize) -> usize {
+pub fn reading_threads(on_gpu: bool, threads_of_step: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let of_step = if on_gpu { 1 } else { threads_of_step };
     cores.saturating_sub(of_step).max(1)

@@ -18,7 +18,7 @@ mod sections;
 mod segmentation_config;
 mod trainable;
 
-pub use automatic::Input;
+pub use automatic::{Input, reading_threads};
 pub use choices::{
     Accumulation, Cache, ClassWeights, DataCheck, HeadInit, Optimizer, ProbeRows, ProbeViews, ProjectionInit, Sampler,
     Schedule, Select,

@@ -129,6 +129,6 @@ pub(crate) fn mix_with_partner(rows: &Tensor, partner: &Tensor, lam: &Tensor) ->
 }
 
 /// `lam` as a column `[n, 1]` of the kind and on the device of `like`.
-pub(crate) fn coefficient_column(lam: &[f64], like: &Tensor) -> Tensor {
+fn coefficient_column(lam: &[f64], like: &Tensor) -> Tensor {
     Tensor::from_slice(lam).unsqueeze(1).to_kind(like.kind()).to_device(like.device())
 }

@@ -303,7 +303,9 @@ fn elsewhere(mixed: &MixedRows, images: &[i64]) -> Tensor {
 /// For each row the number of rows of its class.
 fn rows_of_class(labels: &[i64]) -> Vec<i64> {
     let mut rows = BTreeMap::<i64, i64>::new();
-    labels.iter().for_each(|&label| *rows.entry(label).or_default() += 1);
+    for &label in labels {
+        *rows.entry(label).or_default() += 1;
+    }
     labels.iter().map(|label| rows[label]).collect()
 }
 

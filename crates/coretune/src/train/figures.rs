@@ -63,13 +63,17 @@ impl DeviceFigures {
     pub fn read(&self) -> Result<(f64, BTreeMap<&'static str, f64>), EngineError> {
         let values: Vec<f32> = guard("reading the figures of a step", || {
             let mut values = vec![0.0; self.names.len() + 1];
-            let on_host = self.copy.finish().expect("the device has finished the step");
-            on_host.copy_data(&mut values, self.names.len() + 1);
+            finished(&self.copy).copy_data(&mut values, self.names.len() + 1);
             values
         })?;
         let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));
         Ok((total, self.names.iter().copied().zip(figures).chain(self.known.iter().copied()).collect()))
     }
+}
+
+/// Waits for a copy; an exception of libtorch panics, so call it inside [`guard`].
+fn finished(copy: &CopyToHost) -> &Tensor {
+    copy.finish().expect("the device has finished the step")
 }
 
 /// What the labels of a batch alone say about contrast.

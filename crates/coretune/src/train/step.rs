@@ -8,7 +8,7 @@ use super::figures::DeviceFigures;
 use super::sharpness::{Held, climb};
 use super::{ImageRows, Optimizer, RowSource, Rows};
 use crate::data::Batch;
-use crate::engine::{World, guard};
+use crate::engine::{World, guard, transfer};
 use crate::models::{Mode, ModelError, Network};
 use crate::objectives::{Dense, Heads, Objective, ObjectiveLoss, Pass};
 
@@ -109,6 +109,50 @@ fn gradients_uphill(
     let (second, _) = gradients(input, weights)?;
     held.restore()?;
     Ok(second)
+}
+
+/// What a step does one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The images are sent to the device.
+    Copy,
+    /// The features are computed.
+    Forward,
+    /// The heads and the loss are computed.
+    Loss,
+    /// The gradients are computed.
+    Backward,
+    /// The weights are updated.
+    Update,
+}
+
+/// [`step`] on a whole batch of a method that reads features alone; `ended` is called at the end of each phase.
+///
+/// # Errors
+/// As [`step`].
+pub fn step_in_phases(
+    mut input: StepInput<'_>,
+    optimizer: &mut Optimizer,
+    rate: f64,
+    ended: &mut dyn FnMut(Phase),
+) -> Result<DeviceFigures, ModelError> {
+    let network = input.network;
+    let images = guard("sending images", || transfer::to_device(&input.batch.images, network.device()))?;
+    ended(Phase::Copy);
+    let features = network.features(&images, Mode::Train)?;
+    ended(Phase::Forward);
+    let rows = Rows { features, labels: input.batch.labels.clone(), dense: None };
+    let loss = input.loss(&images, &rows.labels, Some(&rows), input.draw)?;
+    ended(Phase::Loss);
+    let weights = optimizer.weights();
+    let (gradients, figures) = guard("computing gradients", || {
+        (Tensor::run_backward(&[&loss.total], &weights, false, false), DeviceFigures::gather(&loss))
+    })?;
+    ended(Phase::Backward);
+    update(input.world, optimizer, gradients, rate)?;
+    input.objective.updated()?;
+    ended(Phase::Update);
+    Ok(figures)
 }
 
 /// Sums the gradients over all processes and updates the weights with them.
