@@ -24,8 +24,12 @@ import time
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
+
+try:
+    import torchvision
+except ImportError:
+    torchvision = None  # resnet.py has the two networks that a machine without it is measured with
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
@@ -86,9 +90,14 @@ def backbone(name, width, small_stem):
         return model, model.features
     if width != 1.0:
         raise SystemExit("torchvision's models have width 1 only")
-    model = getattr(torchvision.models, name)(weights=None)
-    features = model.fc.in_features
-    model.fc = nn.Identity()
+    if torchvision is None:
+        from resnet import resnet
+        model = resnet(name)
+        features = model.features
+    else:
+        model = getattr(torchvision.models, name)(weights=None)
+        features = model.fc.in_features
+        model.fc = nn.Identity()
     if small_stem:
         model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         model.maxpool = nn.Identity()

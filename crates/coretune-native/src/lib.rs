@@ -51,17 +51,14 @@ fn innermost(error: &dyn std::error::Error) -> String {
 /// Lets glibc keep the memory that a training step frees for the next step. Call it before the first thread starts.
 ///
 /// By default glibc gives large blocks back to the kernel, which hands them out again zeroed, page by page: a third of a
-/// MobileNet step at 32 pixels (`docs/benchmarks.md`). Elsewhere than on glibc this does nothing.
+/// MobileNet step at 32 pixels (`docs/benchmarks.md`). The step allocates in the main arena, which this concerns; other
+/// threads keep arenas of their own, since threads that read images would wait for each other in one. Elsewhere than on
+/// glibc this does nothing.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const MOST: libc::c_int = 1 << 30;
-        let settings = [
-            (libc::M_MMAP_THRESHOLD, MOST),
-            (libc::M_TRIM_THRESHOLD, MOST),
-            // Other arenas are mapped in small pieces and would give their memory back all the same.
-            (libc::M_ARENA_MAX, 1),
-        ];
+        let settings = [(libc::M_MMAP_THRESHOLD, MOST), (libc::M_TRIM_THRESHOLD, MOST)];
         for (parameter, value) in settings {
             #[expect(unsafe_code, reason = "mallopt is a C function")]
             // SAFETY: mallopt takes two integers by value and no pointer; it locks the allocator itself. A setting that
