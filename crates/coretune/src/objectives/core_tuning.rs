@@ -6,7 +6,8 @@ use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, P
 use crate::engine::rows::one_hot;
 use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 use crate::losses::{
-    Focus, focal_contrastive, own_contrastive, own_pairs, reference_contrastive, soft_label_contrastive, soft_label_pairs,
+    Focus, focal_contrastive, own_contrastive, own_pairs, reference_contrastive, soft_label_contrastive,
+    soft_label_pairs,
 };
 use crate::mining::{HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
 use crate::models::ModelError;

@@ -2,7 +2,6 @@
 
 use coretune::data::Batch;
 use coretune::engine::transfer;
-use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
 use coretune::train::{LayerRates, Optimizer, Rule, StepInput, step};
@@ -31,9 +30,7 @@ fn batch(number: u32) -> Batch {
 }
 
 fn objectives() -> Vec<Box<dyn Objective>> {
-    let focus = Focus { exponent: 1.0, detached: false };
-    let core_tuning =
-        |pairs| CoreTuning { pairs, eta: 1.0, alpha: 1.0, temperature: 0.07, focus, label_smoothing: 0.0 };
+    let core_tuning = |pairs| CoreTuning { pairs, ..CoreTuning::PUBLISHED };
     vec![
         Box::new(CrossEntropy { label_smoothing: 0.0 }),
         Box::new(SupervisedContrastive { eta: 0.5, temperature: 0.07, label_smoothing: 0.0 }),
