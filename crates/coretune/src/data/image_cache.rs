@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::split::Pair;
+use image::{GrayImage, RgbImage};
+
+/// A decoded image and its mask, if it has one.
+pub(super) type Pair = (RgbImage, Option<GrayImage>);
 
 /// Decoded images of a split, each kept from its first use on, until the memory for them is full.
 #[derive(Debug)]
@@ -40,7 +43,6 @@ impl ImageCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::RgbImage;
 
     #[test]
     fn images_are_kept_once_each_until_the_memory_is_full() {

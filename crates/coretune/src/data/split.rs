@@ -4,7 +4,7 @@ use std::sync::Arc;
 use image::{GrayImage, RgbImage};
 
 use super::bit_depth::{BitDepthRange, joined};
-use super::image_cache::ImageCache;
+use super::image_cache::{ImageCache, Pair};
 use super::image_source::size_in_header;
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
@@ -19,9 +19,6 @@ pub struct Split {
     bit_depth: BitDepthRange,
     cache: Option<Arc<ImageCache>>,
 }
-
-/// A decoded image and its mask, if it has one.
-pub(super) type Pair = (RgbImage, Option<GrayImage>);
 
 /// What belongs to the images of a split.
 #[derive(Debug, Clone)]
