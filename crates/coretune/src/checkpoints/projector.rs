@@ -33,6 +33,16 @@ impl Projector {
         described(&self.forms)
     }
 
+    /// The same layers with random weights.
+    ///
+    /// # Errors
+    /// [`ModelError`] for exceptions of libtorch.
+    pub fn with_random_weights(self, seed: u64) -> Result<Self, ModelError> {
+        let head = ProjectionHead::of_layers(&self.forms, seed, Device::Cpu)?.parameters();
+        let tensors = head.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.detach())).collect();
+        Ok(Projector { tensors, ..self })
+    }
+
     /// The head on this device.
     ///
     /// # Errors

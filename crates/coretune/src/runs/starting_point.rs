@@ -71,6 +71,9 @@ impl StartingPoint {
         let input = input(&checkpoint, &architecture)?;
         let projector = match head {
             ReadHead::No => None,
+            ReadHead::Required if from.random_weights => {
+                Some(load_projector(&checkpoint, &recognised)?.with_random_weights(seed)?)
+            }
             ReadHead::Required => Some(load_projector(&checkpoint, &recognised)?),
             ReadHead::IfAny => {
                 let found = match load_projector(&checkpoint, &recognised) {

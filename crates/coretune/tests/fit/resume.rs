@@ -94,6 +94,32 @@ fn a_method_with_a_state_or_a_schedule_ends_with_the_same_bytes() {
     assert_resumes(&world, "delta", &["method.name=delta", "method.delta_images=8"], &[2, 5]);
 }
 
+/// Images mixed with each other, a pull towards the start, and two passes in a step, over a stop.
+#[test]
+fn mixed_images_regularisers_and_sharpness_aware_steps_end_with_the_same_bytes() {
+    let world = SmallWorld::new(12, 4);
+    for (name, settings) in [
+        ("mixed", ["method.name=cross-entropy", "data.mixup=0.2", "data.cutmix=1.0"]),
+        ("spd", ["method.name=scl", "method.regulariser=spd", "method.regulariser_weight=0.5"]),
+        ("delta", ["method.name=cross-entropy", "method.regulariser=delta", "method.regulariser_weight=0.01"]),
+        ("sharp", ["method.name=core-tuning", "train.sam=0.05", "method.memory=10"]),
+    ] {
+        assert_resumes(&world, name, &[&["run.probe=false"], &settings[..]].concat(), &[2, 5]);
+    }
+}
+
+#[test]
+fn a_method_with_pairs_by_class_refuses_mixed_images_in_a_sentence() {
+    let world = SmallWorld::new(12, 4);
+    let refused = |settings: &[&str]| {
+        let error = world.config(settings).prepare(Options::default(), &mut |_| {}).err().unwrap();
+        (error.to_string(), format!("{:?}", error.hint()))
+    };
+    let (text, hint) = refused(&["data.cutmix=1.0", "method.name=core-tuning"]);
+    assert!(text.starts_with("core-tuning needs the class of each image"), "{text}");
+    assert!(hint.contains("data.cutmix"), "{hint}");
+}
+
 /// The averages of gradients, the memory and the first part of a run, over a stop.
 #[test]
 fn core_tuning_with_every_extra_ends_with_the_same_bytes() {
