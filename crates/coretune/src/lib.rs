@@ -73,7 +73,7 @@
 //! # A whole run
 //! [`runs::begin`], [`runs::resume`] and [`runs::repeat`] do what `coretune fit`, `coretune pretrain` and
 //! `coretune reproduce` do. Programs that use them are in `examples/`: `fine_tune.rs`, and `custom_objective.rs` with a
-//! method of its own; `inspect_checkpoint.rs` reads a checkpoint. The tests run them.
+//! method of its own; `inspect_checkpoint.rs` reads a checkpoint, `decode_images.rs` image files. The tests run them.
 //!
 //! # Where to find what the paper says
 //! `docs/method.md` has the paper's formulas under these numbers, which code and tests cite.

@@ -2,7 +2,7 @@
 
 use coretune::config::{DataCheck, DataSection, Layers};
 use coretune::data::check::{Depth, Report, Severity, check};
-use coretune::data::{Dataset, Description, Role};
+use coretune::data::{Dataset, Description, Format, Role};
 use coretune::fit::check_usable;
 use coretune::train::Event;
 use serde::Serialize;
@@ -35,6 +35,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     for (role, images) in lines::splits(&description) {
         printer.result(&role, images)?;
     }
+    for table in &description.columns {
+        printer.result("columns", table)?;
+    }
     for omission in &description.left_out {
         printer.result("left out", omission)?;
     }
@@ -53,7 +56,17 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         report.add_refusal(error.to_string());
     }
     printer.json(&Page { data: &description, report: &report })?;
-    show(&printer, &report, data.check)
+    show(&printer, &report, data.check, advice(&description, &report))
+}
+
+/// What to do about findings that stop a run.
+fn advice(description: &Description, report: &Report) -> &'static str {
+    let images: usize = description.splits.iter().map(|split| split.images).sum();
+    if description.format == Format::Csv && report.unreadable.len() == images {
+        "paths in a table count from the folder of the table, with case and ending: move it, or change the paths"
+    } else {
+        "fit --skip-broken leaves unreadable images out; fix the other problems"
+    }
 }
 
 fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSection) -> Report {
@@ -71,7 +84,7 @@ fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSectio
 }
 
 /// A line for each finding; an error when one of them would stop a run.
-fn show(printer: &Printer, report: &Report, check: DataCheck) -> Result<(), Failure> {
+fn show(printer: &Printer, report: &Report, check: DataCheck, advice: &str) -> Result<(), Failure> {
     for finding in &report.findings {
         let label = match finding.severity {
             Severity::Stops => "stops",
@@ -87,8 +100,7 @@ fn show(printer: &Printer, report: &Report, check: DataCheck) -> Result<(), Fail
         0 => Ok(()),
         count => {
             let sentence = format!("{} would stop a run", lines::count(count, "finding"));
-            Err(Failure::refused(sentence)
-                .hint("fit --skip-broken leaves unreadable images out; fix the other problems"))
+            Err(Failure::refused(sentence).hint(advice))
         }
     }
 }

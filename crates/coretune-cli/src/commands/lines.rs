@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
 use coretune::config::{HeadInit, MethodSection, Optimizer, RunConfig, Sampler, Setting, TrainSection};
-use coretune::data::{Description, Omission, SplitDescription};
+use coretune::data::{Description, Omission, ReadColumns, SplitDescription};
 use coretune::engine::{device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::TOP1;
@@ -24,6 +24,7 @@ use crate::progress::clock;
 pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     let task = &preparation.task;
     printer.say("data", data(task));
+    columns(printer, &preparation.data.columns);
     left_out(printer, &preparation.data.left_out);
     printer.say("checkpoint", format_args!("{}, {}", task.report.method, coverage(&task.report)));
     from_random_values(printer, &task.report);
@@ -36,6 +37,13 @@ pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
 pub(crate) fn from_random_values(printer: &Printer, report: &LoadReport) {
     if !report.missing.is_empty() {
         printer.warn(format_args!("trained from random values: {}", first_of(&report.missing)));
+    }
+}
+
+/// The columns of tables that were read.
+pub(crate) fn columns(printer: &Printer, columns: &[ReadColumns]) {
+    for table in columns {
+        printer.say("columns", table);
     }
 }
 

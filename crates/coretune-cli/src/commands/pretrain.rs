@@ -30,6 +30,7 @@ impl Shown for PretrainConfig {
         let config = &task.config;
         let images = lines::count(task.images.len(), "image");
         printer.say("data", format_args!("{}: {images}", config.data.dir.display()));
+        lines::columns(printer, &task.columns);
         lines::left_out(printer, &task.left_out);
         if let Some(report) = task.report() {
             let head = if task.starts_from_head() { ", projection head" } else { "" };

@@ -67,6 +67,9 @@ fn splits(world: &World) -> Vec<Case> {
         of("capitals", &["Train/cat/1.ppm", "Train/cat/2.ppm", "Train/dog/3.ppm", "VAL/cat/4.ppm", "VAL/dog/5.ppm"]);
     let twice = of("twice", &["train/cat/1.ppm", "Train/cat/2.ppm", "val/cat/3.ppm"]);
     let domains = of("domains", &["photo/cat/1.ppm", "photo/dog/2.ppm", "sketch/cat/3.ppm", "sketch/dog/4.ppm"]);
+    let spelt = of("spelt", &["photo/cat/1.ppm", "photo/dog/2.ppm", "sketch/Cat/3.ppm", "sketch/Dog/4.ppm"]);
+    let most =
+        of("most", &["art/cat/1.ppm", "photo/cat/2.ppm", "photo/dog/3.ppm", "sketch/cat/4.ppm", "sketch/dog/5.ppm"]);
     let below = of("below", &["cat/train/1.ppm", "cat/val/2.ppm", "dog/train/3.ppm", "dog/val/4.ppm"]);
     let deep = of("deep", &["data/train/cat/1.ppm", "data/train/dog/2.ppm", "data/val/cat/3.ppm"]);
     let among = of("among", &["test/cat/1.ppm", "test/dog/2.ppm", "more/3.ppm"]);
@@ -77,6 +80,8 @@ fn splits(world: &World) -> Vec<Case> {
         case("splits in capitals", capitals, 0, &["train        3 images", "validation   2 images", "sound"]),
         case("two training splits", twice, 2, &["`Train` and `train`"]),
         case("splits, domains or classes", domains, 2, &["--train-split NAME", "--val-split NAME", "--layout classes"]),
+        case("domains that spell their classes differently", spelt, 2, &["both hold `cat`, `dog`", "--layout classes"]),
+        case("domains of which one lacks a class", most, 2, &["all or most hold `cat`, `dog`"]),
         case("splits below the classes", below, 2, &["put the splits above them"]),
         case("a data set one folder too deep", deep, 2, &["did you mean", "deep/data?"]),
         case(
@@ -94,6 +99,18 @@ fn left_out(world: &World) -> Vec<Case> {
     let place = Place::sound(world, "loop");
     symlink("..", place.root.join("train/cat/loop")).unwrap();
     let above = place.check();
+
+    let place = Place::sound(world, "nowhere");
+    symlink("bird that was moved", place.root.join("train/bird")).unwrap();
+    let nowhere = place.check();
+
+    let mut place = Place::new(world, "backslashes");
+    place.images(&["train\\cat/1.ppm", "train\\dog/2.ppm", "val\\cat/3.ppm", "val\\dog/4.ppm"]);
+    let backslashes = place.check();
+
+    let place = Place::sound(world, "cloud");
+    place.file("train/cat/.5.jpg.icloud", b"bplist00");
+    let cloud = place.check();
 
     let place = Place::sound(world, "links");
     symlink("1.ppm", place.root.join("train/cat/again.ppm")).unwrap();
@@ -126,6 +143,14 @@ fn left_out(world: &World) -> Vec<Case> {
             &["6 images, 2 classes of 3", "1 link to a folder above (train/cat/loop)"],
         ),
         case("an image that a link reaches again", again, 0, &["6 images, 2 classes of 3", "train/cat/again.ppm"]),
+        case("a link that leads nowhere", nowhere, 0, &["1 link that leads nowhere (train/bird)"]),
+        case(
+            "a zip file of Windows, unpacked without its folders",
+            backslashes,
+            2,
+            &["train\\cat has backslashes", "7-Zip"],
+        ),
+        case("a file that iCloud keeps elsewhere", cloud, 0, &["1 file that iCloud keeps elsewhere"]),
         case("a name that is not UTF-8", not_utf8, 2, &[r"train/caf\xe9"]),
         case("leftovers of other programs", leftovers, 0, &["4 leftovers", "1 hidden", "6 images, 2 classes of 3"]),
         case("files that are not images", endings, 0, &["3 files .heic, convert them", "1 file .txt", "2 temporary"]),
@@ -156,9 +181,14 @@ fn tables(world: &World) -> Vec<Case> {
             "a table of a spreadsheet of Windows",
             bytes("spreadsheet.csv", semicolons.as_bytes()),
             0,
-            &["4 images", "sound"],
+            &["4 images", "columns      spreadsheet.csv: images `File Name`, labels `CLASS`", "sound"],
         ),
-        case("columns that are named", table(world, "named.csv", chosen.as_bytes(), &named), 0, &["4 images", "sound"]),
+        case(
+            "columns that are named",
+            table(world, "named.csv", chosen.as_bytes(), &named),
+            0,
+            &["4 images", "images `thumbnail`, labels `dx`; not read: `image_path`", "sound"],
+        ),
         case(
             "a column that is named and not there",
             table(world, "missing.csv", chosen.as_bytes(), &["--image-column", "img"]),
@@ -170,6 +200,25 @@ fn tables(world: &World) -> Vec<Case> {
             of("headless.csv", "images/1.ppm,cat", ""),
             2,
             &["put a line image_path,label"],
+        ),
+        case(
+            "a list of paths and labels with blanks between them",
+            bytes("list.txt", rows.replace(',', " ").as_bytes()),
+            2,
+            &["blanks separate its values"],
+        ),
+        case("a table without content", bytes("empty.csv", b"\n"), 2, &["it is empty"]),
+        case(
+            "a label that is missing",
+            of("nan.csv", "image_path,label", "images/5.ppm,NaN"),
+            2,
+            &["line 6: found `NaN`"],
+        ),
+        case(
+            "paths that do not count from the folder of the table",
+            bytes("paths.csv", format!("image_path,label\n{}\n", rows.replace("images/", "")).as_bytes()),
+            2,
+            &["cannot be read", "paths in a table count from the folder of the table"],
         ),
         case("columns with unusual names", of("unusual.csv", "x,y", ""), 2, &["--image-column NAME"]),
         case("labels with an unusual name", of("labels.csv", "file,y", ""), 2, &["--label-column NAME"]),

@@ -28,6 +28,12 @@ fn damaged(world: &World) -> Vec<Case> {
     let early = with("early", &shortened(BASELINE, 120));
     let scans = with("scans", &shortened(PROGRESSIVE, 300));
     let within = with("within", &shortened(PROGRESSIVE, 4));
+    let mut other = BASELINE.to_vec();
+    let frame = other.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    other[frame + 1] = 0xc9;
+    let arithmetic = with("arithmetic", &other);
+    let headers = with("headers", &BASELINE[..frame]);
+    let bitmap = with("bitmap", &b"P6 16 16 255\n not 768 bytes"[..]);
     let trailing = with("trailing", &[BASELINE, b"made by a camera"].concat());
     let unended = with("unended", &BASELINE[..BASELINE.len() - 2]);
     let pair = with("pair", &[BASELINE, PROGRESSIVE].concat());
@@ -35,6 +41,14 @@ fn damaged(world: &World) -> Vec<Case> {
         case("a JPEG whose image data ends early, though the file ends properly", early, 2, &["after row", "of 34"]),
         case("a progressive JPEG of which scans are missing", scans, 2, &["has only", "of its scans"]),
         case("a progressive JPEG whose last scan ends early", within, 2, &["ends within one of"]),
+        case(
+            "a JPEG with arithmetic coding",
+            arithmetic,
+            2,
+            &["arithmetic coding, which is not supported: convert it"],
+        ),
+        case("a JPEG that ends in its headers", headers, 2, &["its headers are damaged or end early"]),
+        case("a bitmap that ends early", bitmap, 2, &["it ends early"]),
         case("bytes behind the end of a JPEG", trailing, 0, &["sound"]),
         case("a JPEG without an end marker", unended, 0, &["sound"]),
         case("two JPEG images in one file", pair, 0, &["sound"]),

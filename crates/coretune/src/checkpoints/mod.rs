@@ -26,6 +26,7 @@ mod shards;
 mod torch_file;
 mod unique_keys;
 mod unmerged;
+mod zip_directory;
 
 pub use checkpoint::Checkpoint;
 pub use contents::{Container, OtherObject, TensorInfo};

@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::contents::{Container, Contents, OtherObject, TensorInfo, Values};
 use super::limits::Limits;
-use super::{CheckpointError, Element};
+use super::{CheckpointError, Element, zip_directory};
 
 /// An opened archive.
 struct Archive {
@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
 
 fn open_zip(path: &Path, container: Container) -> Result<ZipArchive<BufReader<File>>, CheckpointError> {
     let file = File::open(path).map_err(|source| CheckpointError::File { path: path.into(), doing: "open", source })?;
-    ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, container, error.to_string()))
+    zip_directory::open(file).map_err(|error| damaged(path, container, error.to_string()))
 }
 
 fn damaged(path: &Path, container: Container, message: String) -> CheckpointError {

@@ -7,11 +7,10 @@ use std::path::Path;
 use std::thread;
 
 use pytorch_reader::{DType, FileFormat, PickleError, PickleValue, PytorchError, PytorchReader};
-use zip::ZipArchive;
 
 use super::contents::{Container, Contents, OtherObject, TensorInfo, Values};
 use super::limits::{self, Limits, clipped};
-use super::{CheckpointError, Element};
+use super::{CheckpointError, Element, zip_directory};
 
 /// Stack of the thread that reads a pickle: a thousand levels, the most that are read, take some megabytes.
 const STACK: usize = 64 << 20;
@@ -33,12 +32,17 @@ fn read(path: &Path, container: Container) -> Result<Contents, CheckpointError> 
     let limits = limits(path, container)?;
     // Parsed twice, once for the tensors and once for everything else: the crate keeps the two apart. Neither pass
     // reads a storage.
-    let objects = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
+    let mended = match container {
+        Container::TorchZip => zip_directory::mended_copy(path).map_err(|error| refused(error.to_string()))?,
+        _ => None,
+    };
+    let readable = mended.as_ref().map_or(path, |copy| copy.path());
+    let objects = PytorchReader::read_pickle_data(readable, None).map_err(failed)?;
     let PickleValue::Dict(root) = objects else {
         return Err(not_a_dictionary(path, &objects));
     };
     let root = PickleValue::Dict(root);
-    let reader = PytorchReader::new(path).map_err(failed)?;
+    let reader = PytorchReader::new(readable).map_err(failed)?;
     let container = match reader.metadata().format_type {
         FileFormat::Zip => Container::TorchZip,
         FileFormat::Tar => Container::TorchTar,
@@ -72,7 +76,7 @@ fn limits(path: &Path, container: Container) -> Result<Limits, CheckpointError> 
     let bytes = file.metadata().map_err(file_error)?.len();
     match container {
         Container::TorchZip => {
-            let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| refused(error.to_string()))?;
+            let mut zip = zip_directory::open(file).map_err(|error| refused(error.to_string()))?;
             let limits = Limits::of_zip(bytes, &mut zip).map_err(refused)?;
             limits::check_zip(&mut zip, &mut limits.allowance()).map_err(refused)?;
             Ok(limits)

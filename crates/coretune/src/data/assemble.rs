@@ -55,7 +55,17 @@ pub(super) fn assemble(root: &Path, found: Found) -> Result<(Dataset, Vec<Unknow
     let [train, validation, test] = splits;
     let root = root.to_path_buf();
     Ok((
-        Dataset { root, format: found.format, classes, titles, train, validation, test, left_out: found.left_out },
+        Dataset {
+            root,
+            format: found.format,
+            classes,
+            titles,
+            train,
+            validation,
+            test,
+            left_out: found.left_out,
+            columns: found.columns,
+        },
         unknown,
     ))
 }

@@ -276,7 +276,7 @@ pub fn check(
             done += stretch.len();
             progress(done, total);
         }
-        let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(ToString::to_string)).collect();
+        let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(with_cause)).collect();
         report.unreadable.extend_from_slice(&errors);
         let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
         report.findings.extend(finding(Problem::Unreadable, severity, role, errors, ""));
@@ -307,6 +307,14 @@ pub fn check(
     report.add_near_duplicates(splits, &all_looks);
     report.sort();
     report
+}
+
+/// The error in one line, with what the operating system said.
+fn with_cause(error: &DataError) -> String {
+    match error {
+        DataError::Read { source, .. } => format!("{error}: {source}"),
+        _ => error.to_string(),
+    }
 }
 
 fn look_at(image: &ImageSource, depth: Depth, range: BitDepthRange, looks: Option<&Looks>) -> Result<Seen, DataError> {
@@ -343,7 +351,9 @@ fn bit_depth(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Opt
     }
     let deep = split.images().iter().zip(seen).filter(|(_, seen)| values(seen).is_some());
     let named = deep.map(|(image, _)| image.to_string()).collect();
-    let measure = format!("{low} to {high} of {} to {}", range.low(), range.high());
+    let is_beyond = high < range.low() || low > range.high();
+    let of = if is_beyond { ", none of them within" } else { " of" };
+    let measure = format!("{low} to {high}{of} {} to {}", range.low(), range.high());
     finding(Problem::BitDepth, Severity::Warns, role, named, &measure)
 }
 

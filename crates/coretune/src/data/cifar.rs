@@ -73,7 +73,14 @@ impl Edition {
             };
         }
         let classes = Some(self.class_names(folder)?);
-        Ok(Found { format: Format::CifarBinary, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() })
+        Ok(Found {
+            format: Format::CifarBinary,
+            splits,
+            classes,
+            titles: HashMap::new(),
+            left_out: LeftOut::default(),
+            columns: Vec::new(),
+        })
     }
 
     fn class_names(&self, folder: &Path) -> Result<Vec<String>, DataError> {

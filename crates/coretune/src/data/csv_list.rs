@@ -8,21 +8,31 @@ use super::found::{Found, Listing};
 use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
 use super::table::{Row, SplitValue, Table};
-use super::{DataError, DatasetOptions, Format, ImageSource, Role, split_names};
+use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, Role, split_names};
 
 /// What is listed for each of [`Role::ALL`].
 type Splits = [Option<Listing>; 3];
 
+/// What else is known of the tables.
+#[derive(Default)]
+struct Beside {
+    left_out: LeftOut,
+    columns: Vec<ReadColumns>,
+}
+
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
-    let mut left_out = LeftOut::default();
+    let mut beside = Beside::default();
     let splits = if path.is_dir() {
-        in_folder(path, options, &mut left_out)?
+        in_folder(path, options, &mut beside)?
     } else if ["csv", "tsv", "txt"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
-        Some(in_table(Table::read(path, options)?, options, &mut left_out)?)
+        Some(in_table(Table::read(path, options)?, options, &mut beside)?)
     } else {
         None
     };
-    Ok(splits.map(|splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new(), left_out }))
+    let Beside { left_out, columns } = beside;
+    let found =
+        |splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new(), left_out, columns };
+    Ok(splits.map(found))
 }
 
 fn has_ending(name: &str, ending: &str) -> bool {
@@ -30,7 +40,7 @@ fn has_ending(name: &str, ending: &str) -> bool {
 }
 
 /// A file for each split, or the only file; none where no file is a table.
-fn in_folder(folder: &Path, options: &DatasetOptions, left_out: &mut LeftOut) -> Result<Option<Splits>, DataError> {
+fn in_folder(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -> Result<Option<Splits>, DataError> {
     let mut files = names_in(folder)?;
     files.retain(|name| has_ending(name, "csv") || has_ending(name, "tsv"));
     if let Some(only) = only_table(&files) {
@@ -43,10 +53,10 @@ fn in_folder(folder: &Path, options: &DatasetOptions, left_out: &mut LeftOut) ->
             return Err(DataError::TableOrFolders { path: folder.into(), table: only.clone() });
         }
         if table.splits.is_some() || !options.names_any() {
-            return in_table(table, options, left_out).map(Some);
+            return in_table(table, options, beside).map(Some);
         }
     }
-    by_file_name(folder, &files, options, left_out)
+    by_file_name(folder, &files, options, beside)
 }
 
 /// Whether a folder with the name of the training split holds folders, as those of classes.
@@ -80,7 +90,7 @@ fn by_file_name(
     folder: &Path,
     files: &[String],
     options: &DatasetOptions,
-    left_out: &mut LeftOut,
+    beside: &mut Beside,
 ) -> Result<Option<Splits>, DataError> {
     if files.is_empty() {
         return Ok(None);
@@ -92,12 +102,12 @@ fn by_file_name(
         return Ok(None);
     }
     for (stem, file) in stems.iter().zip(files).filter(|(stem, _)| !names.contains(&Some((*stem).clone()))) {
-        left_out.add(Reason::OtherTable { split: stem.clone() }, file.clone());
+        beside.left_out.add(Reason::OtherTable { split: stem.clone() }, file.clone());
     }
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
         let file = stems.iter().position(|stem| Some(stem) == name.as_ref()).map(|at| folder.join(&files[at]));
-        *listing = file.map(|file| whole(Table::read(&file, options)?, role)).transpose()?;
+        *listing = file.map(|file| whole(Table::read(&file, options)?, role, beside)).transpose()?;
     }
     Ok(Some(splits))
 }
@@ -115,32 +125,34 @@ fn refuse_one_split_in_two_files(folder: &Path, files: &[String]) -> Result<(), 
 }
 
 /// All rows of a file whose name says the split; a column `split` has to agree.
-fn whole(table: Table, role: Role) -> Result<Listing, DataError> {
+fn whole(table: Table, role: Role, beside: &mut Beside) -> Result<Listing, DataError> {
     let others = table.splits.iter().flatten().find(|split| role_of(&split.name) != Some(role));
     if let Some(other) = others {
         let expected = format!("{role} in every row, as the name of the file says");
         return Err(table.refused(other, expected));
     }
+    table.columns.add_to(&mut beside.columns);
     let mut listing = Rows::default();
     table.rows.into_iter().for_each(|row| listing.add(row));
     Ok(listing.named(table.path))
 }
 
 /// The rows of one file by its column `split`; without one they are all for training.
-fn in_table(table: Table, options: &DatasetOptions, left_out: &mut LeftOut) -> Result<Splits, DataError> {
+fn in_table(table: Table, options: &DatasetOptions, beside: &mut Beside) -> Result<Splits, DataError> {
     let Some(values) = &table.splits else {
         // Refuses splits that were asked for by name.
         split_names::assign(&table.path, &[], options)?;
-        return Ok([Some(whole(table, Role::Train)?), None, None]);
+        return Ok([Some(whole(table, Role::Train, beside)?), None, None]);
     };
     let roles = roles_of(values, &table, options)?;
+    table.columns.add_to(&mut beside.columns);
     let mut splits: [Option<Rows>; 3] = Default::default();
     for row in table.rows {
         if let Some(role) = roles[row.split] {
             splits[role].get_or_insert_default().add(row);
         } else {
             let split = values[row.split].name.clone();
-            left_out.add(Reason::OtherSplit { split }, row.image.to_string());
+            beside.left_out.add(Reason::OtherSplit { split }, row.image.to_string());
         }
     }
     Ok(splits.map(|rows| rows.map(|rows| rows.named(table.path.clone()))))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::left_out::LeftOut;
 use super::resemblance::resembled;
-use super::{BitDepth, BitDepthRange, DataError, Format, Masks, Role, Split};
+use super::{BitDepth, BitDepthRange, DataError, Format, Masks, ReadColumns, Role, Split};
 
 /// Images and labels of up to three splits over one list of classes.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Dataset {
     pub test: Option<Split>,
     /// What lies there beside the images.
     pub left_out: LeftOut,
+    /// The columns of tables; none of another format.
+    pub columns: Vec<ReadColumns>,
 }
 
 impl Dataset {
@@ -73,6 +75,7 @@ impl Dataset {
             validation: renumber(Role::Validation)?,
             test: renumber(Role::Test)?,
             left_out: self.left_out.clone(),
+            columns: self.columns.clone(),
             classes,
         })
     }

@@ -1,17 +1,18 @@
 use std::fmt::Display;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DataError;
 use super::bit_depth::{BitDepthRange, joined};
-use super::jpeg_scans::Scans;
+use super::jpeg_scans::{Scans, unsupported_coding};
 use crate::files::{Content, content_of};
 
 /// Pixels an image may have: 134 million, 400 MB of RGB.
@@ -58,9 +59,20 @@ enum Failure {
     Size(u64, u64),
 }
 
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Failure::Message(error.to_string())
+impl From<DecodeErrors> for Failure {
+    /// Some of its messages are quoted or end a line.
+    fn from(error: DecodeErrors) -> Self {
+        Failure::Message(error.to_string().trim().trim_matches('"').to_string())
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Failure::Message(match error {
+            ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it ends early".into(),
+            ImageError::Unsupported(error) => format!("convert it to 8 or 16 bits for each colour: {error}"),
+            error => error.to_string(),
+        })
     }
 }
 
@@ -96,7 +108,10 @@ fn check_size(width: u64, height: u64) -> Result<(), Failure> {
 
 /// JPEG straight through its decoder: `image`'s wrapper copies the file and parses its header three times.
 fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
-    let Some(scans) = Scans::find(bytes) else { return Jpeg::decode(bytes, 0)?.into_image() };
+    if let Some(coding) = unsupported_coding(bytes) {
+        return Err(Failure::Message(format!("it is a JPEG with {coding}, which is not supported: convert it")));
+    }
+    let Some(scans) = Scans::find(bytes) else { return without_scans(bytes) };
     if !scans.is_complete() {
         return Err(Failure::Message(missing_scans(&scans)));
     }
@@ -144,6 +159,14 @@ impl Jpeg {
         let pixels = if self.channels == 1 { repeat_grey(&self.samples) } else { self.samples };
         Ok(upright(rgb(self.width as u32, self.height as u32, pixels)?, self.orientation))
     }
+}
+
+/// A file whose markers lead to no scan: it ends before one, or only the decoder makes something of it.
+fn without_scans(bytes: &[u8]) -> Result<RgbImage, Failure> {
+    Jpeg::decode(bytes, 0).and_then(Jpeg::into_image).map_err(|failure| match failure {
+        Failure::Message(message) => Failure::Message(format!("its headers are damaged or end early ({message})")),
+        size @ Failure::Size(..) => size,
+    })
 }
 
 fn missing_scans(scans: &Scans) -> String {

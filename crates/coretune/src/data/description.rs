@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::left_out::Omission;
-use super::{Dataset, Format, Role, Split};
+use super::{Dataset, Format, ReadColumns, Role, Split};
 
 /// What a data set holds, in numbers, for people to read before training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +16,9 @@ pub struct Description {
     pub first_image: Option<(u32, u32)>,
     /// What was left out, by reason.
     pub left_out: Vec<Omission>,
+    /// The columns of tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ReadColumns>,
 }
 
 /// Numbers of one split.
@@ -59,6 +62,7 @@ impl Dataset {
             splits: present.into_iter().map(|(role, split)| self.describe_split(role, split)).collect(),
             first_image: first.map(|image| image.dimensions()),
             left_out: self.left_out.omissions(),
+            columns: self.columns.clone(),
         }
     }
 

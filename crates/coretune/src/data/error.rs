@@ -57,14 +57,14 @@ pub enum DataError {
     TwoSplits { path: PathBuf, role: Role, first: String, second: String },
     /// Folders without names of splits hold the same folders.
     #[error(
-        "the folders {} of {} could be splits, domains or classes: all hold {}",
-        listed(folders), path.display(), listed(common)
+        "the folders {} of {} could be splits, domains or classes: {} hold {}",
+        listed(folders), path.display(), if folders.len() > 2 { "all or most" } else { "both" }, listed(common)
     )]
     SplitsOrClasses {
         path: PathBuf,
         /// The folders at the top.
         folders: Vec<String>,
-        /// The folders that each of them holds.
+        /// The folders that most of them hold.
         common: Vec<String>,
     },
     /// A folder with the name of a split, but not of the training split, among others.
@@ -85,6 +85,9 @@ pub enum DataError {
         /// With the bytes that are not UTF-8 escaped.
         path: String,
     },
+    /// What should be folders is in the name.
+    #[error("the name of {} has backslashes, as a zip file of Windows that was unpacked without its folders", path.display())]
+    Backslash { path: PathBuf },
     /// A split holds no image.
     #[error("there are no images in {}{}", path.display(), instead(left_out))]
     NoImages {
@@ -353,6 +356,9 @@ impl DataError {
                  {data.layout=classes}"
             }
             DataError::NotUtf8 { .. } => "rename it",
+            DataError::Backslash { .. } => {
+                "unpack the zip file again with a program that makes folders of backslashes, such as 7-Zip or bsdtar"
+            }
             DataError::TableEncoding { .. } => "save it as UTF-8 (spreadsheets call this CSV UTF-8)",
             DataError::NotATable { .. } => {
                 "a table is text in UTF-8 with the columns image_path,label; was the download complete?"

@@ -55,8 +55,9 @@ const BY_CONTENT: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
 
 /// Names that operating systems, network storage and other programs give to what they leave behind, in lower case.
-const LEFTOVERS: [&str; 24] = [
+const LEFTOVERS: [&str; 29] = [
     "@eadir",
+    "@__thumb",
     "@synoresource",
     "@tmp",
     "@sharebin",
@@ -73,19 +74,34 @@ const LEFTOVERS: [&str; 24] = [
     "recycler",
     "recycled",
     "system volume information",
-    "found.000",
     "lost+found",
     "thumbs.db",
     "ehthumbs.db",
     "ehthumbs_vista.db",
     "desktop.ini",
+    "picasa.ini",
+    "zbthumbnail.info",
+    "_vti_cnf",
+    "_gsdata_",
+    "sync.ffs_db",
     "__pycache__",
 ];
 
 /// Whether a folder or file of this name belongs to no data set.
 pub(super) fn is_leftover(name: &str) -> bool {
     let name = name.to_lowercase();
-    LEFTOVERS.contains(&name.as_str()) || name.starts_with("thumbs.db:") || name.ends_with(":zone.identifier")
+    let is_found_by_chkdsk = name
+        .strip_prefix("found.")
+        .is_some_and(|number| number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit()));
+    LEFTOVERS.contains(&name.as_str())
+        || is_found_by_chkdsk
+        || name.starts_with("thumbs.db:")
+        || name.ends_with(":zone.identifier")
+}
+
+/// Whether a file stands for one that iCloud has not downloaded: `.1.jpg.icloud` for `1.jpg`.
+pub(super) fn is_in_the_cloud(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".icloud")
 }
 
 /// Whether a path ends like an image, read or not.
@@ -121,6 +137,17 @@ fn begins_as_image(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_are_known_in_any_case() {
+        for name in ["Thumbs.db", "@eaDir", "$RECYCLE.BIN", "FOUND.012", "_vti_cnf", "1.jpg:Zone.Identifier"] {
+            assert!(is_leftover(name), "{name}");
+        }
+        for name in ["found.cats", "lost", "thumbs"] {
+            assert!(!is_leftover(name), "{name}");
+        }
+        assert!(is_in_the_cloud(".1.jpg.icloud") && !is_in_the_cloud("1.icloud"));
+    }
 
     #[test]
     fn an_unusual_ending_is_decided_by_the_first_bytes() {

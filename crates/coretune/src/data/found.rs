@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::left_out::LeftOut;
-use super::{Format, ImageSource};
+use super::{Format, ImageSource, ReadColumns};
 
 /// What a reader found.
 pub(super) struct Found {
@@ -14,6 +14,8 @@ pub(super) struct Found {
     /// Names to show, by name of the class.
     pub(super) titles: HashMap<String, String>,
     pub(super) left_out: LeftOut,
+    /// The columns of tables.
+    pub(super) columns: Vec<ReadColumns>,
 }
 
 /// The images of one split.

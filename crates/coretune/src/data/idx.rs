@@ -43,7 +43,14 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     }
     let beside = root.join("classes.txt");
     let classes = beside.is_file().then(|| lines_of(&beside)).transpose()?;
-    Ok(Some(Found { format: Format::Idx, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() }))
+    Ok(Some(Found {
+        format: Format::Idx,
+        splits,
+        classes,
+        titles: HashMap::new(),
+        left_out: LeftOut::default(),
+        columns: Vec::new(),
+    }))
 }
 
 /// The name without `.gz`.

@@ -35,7 +35,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         [Some(all), None, None]
     };
     let (titles, left_out) = (titles(root)?, walk.left_out);
-    Ok(Some(Found { format: Format::ImageFolder, splits, classes: None, titles, left_out }))
+    Ok(Some(Found { format: Format::ImageFolder, splits, classes: None, titles, left_out, columns: Vec::new() }))
 }
 
 /// The splits that have a role; the images of others are counted as left out.

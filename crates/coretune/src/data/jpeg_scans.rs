@@ -115,6 +115,21 @@ impl Scans {
     }
 }
 
+/// How the image data is coded, if it is in a way that few programs write and no decoder here reads.
+pub(super) fn unsupported_coding(bytes: &[u8]) -> Option<&'static str> {
+    let mut position = 2;
+    while let Some((marker, _)) = segment(bytes, &mut position) {
+        match marker {
+            0xC3 | 0xC7 => return Some("lossless coding"),
+            0xC5 | 0xC6 => return Some("hierarchical coding"),
+            0xC9..=0xCB | 0xCD..=0xCF => return Some("arithmetic coding"),
+            0xC0..=0xC2 | 0xD9 | 0xDA => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 const fn pairs(first: u8, second: u8) -> [u8; 512] {
     let mut bytes = [first; 512];
     let mut index = 1;

@@ -1,9 +1,10 @@
 //! Whether the folders at the top of a data set are splits or classes; what could be either is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::resemblance::plain;
 use super::role::{Role, role_of};
 use super::{DataError, DatasetOptions, Layout};
 
@@ -26,10 +27,8 @@ pub(super) fn refuse_unclear(root: &Path, images: &[PathBuf]) -> Result<(), Data
     }
     let inside: Vec<BTreeSet<&OsStr>> = tops.iter().map(|top| folders_in(top, images)).collect();
     let names = || tops.iter().map(|top| top.to_string_lossy().into_owned()).collect::<Vec<_>>();
-    let mut common = inside[0].clone();
-    common.retain(|name| inside.iter().all(|others| others.contains(name)));
+    let common = held_by_most(&inside);
     if common.len() >= 2 {
-        let common = common.iter().map(|name| name.to_string_lossy().into_owned()).collect();
         return Err(DataError::SplitsOrClasses { path: root.into(), folders: names(), common });
     }
     let trains: Vec<&&OsStr> = tops
@@ -60,6 +59,20 @@ pub(super) fn refuse_unclear(root: &Path, images: &[PathBuf]) -> Result<(), Data
             Err(DataError::SplitAmongClasses { path: root.into(), split, folders })
         }
     }
+}
+
+/// The names that more than half of these folders hold: domains and splits rarely agree in all of their classes, nor
+/// always in how they spell them.
+fn held_by_most(inside: &[BTreeSet<&OsStr>]) -> Vec<String> {
+    let mut holders: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    for names in inside {
+        let names: BTreeMap<String, String> =
+            names.iter().map(|name| name.to_string_lossy().into_owned()).map(|name| (plain(&name), name)).collect();
+        for (sought, name) in names {
+            holders.entry(sought).or_insert((name, 0)).1 += 1;
+        }
+    }
+    holders.into_values().filter(|(_, count)| 2 * count > inside.len()).map(|(name, _)| name).collect()
 }
 
 fn is_train(name: &OsStr) -> bool {
@@ -120,6 +133,10 @@ mod tests {
         assert!(error.contains("`a`, `b`") && error.contains("`cat`, `dog`"), "{error}");
         let below = refused(&["cat/train/1.jpg", "cat/val/1.jpg", "dog/train/1.jpg", "dog/val/1.jpg"]);
         assert!(below.contains("`train`, `val`"), "{below}");
+        let spelt = refused(&["a/cat/1.jpg", "a/dog/1.jpg", "b/Cat/1.jpg", "b/dog /2.jpg"]);
+        assert!(spelt.contains("`cat`, `dog`"), "{spelt}");
+        let most = refused(&["a/cat/1.jpg", "a/dog/1.jpg", "b/cat/1.jpg", "b/dog/2.jpg", "c/cat/3.jpg"]);
+        assert!(most.contains("`a`, `b`, `c`") && most.contains("most hold `cat`, `dog`"), "{most}");
         let among = refused(&["test/cat/1.jpg", "test/dog/1.jpg", "more/2.jpg"]);
         assert!(among.contains("`test`") && among.contains("`more`"), "{among}");
     }

@@ -41,6 +41,10 @@ pub enum Reason {
     Leftover,
     /// Names that begin with a dot.
     Hidden,
+    /// What iCloud leaves in the place of a file that is not on this machine.
+    NotDownloaded,
+    /// A link to something that does not exist.
+    BrokenLink,
     /// A link to a folder that contains the link.
     FolderAbove,
     /// A link to a folder or image that the same class holds already.
@@ -134,6 +138,10 @@ impl fmt::Display for Omission {
             Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,
             Reason::Leftover => write!(f, "{count} {} of other programs", one_or("leftover", "leftovers"))?,
             Reason::Hidden => write!(f, "{count} hidden {files} or {}", one_or("folder", "folders"))?,
+            Reason::NotDownloaded => {
+                write!(f, "{count} {files} that iCloud keeps elsewhere, download {}", one_or("it", "them"))?;
+            }
+            Reason::BrokenLink => write!(f, "{count} {links} that {} nowhere", one_or("leads", "lead"))?,
             Reason::FolderAbove => write!(f, "{count} {links} to a folder above")?,
             Reason::ReachedTwice => write!(f, "{count} {links} to what the class holds already")?,
         }

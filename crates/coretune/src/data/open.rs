@@ -94,6 +94,7 @@ impl Dataset {
             validation: None,
             test: None,
             left_out,
+            columns: Vec::new(),
         };
         dataset.with_bit_depth(options.bit_depth)
     }

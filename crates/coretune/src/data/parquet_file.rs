@@ -17,32 +17,33 @@ use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
 use super::left_out::LeftOut;
 use super::listed::listed;
-use super::{DataError, DatasetOptions, Format, ImageSource, split_names};
+use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, split_names};
 
 const IMAGE_COLUMNS: [&str; 4] = ["image.bytes", "img.bytes", "image", "img"];
 const LABEL_COLUMNS: [&str; 3] = ["label", "fine_label", "labels"];
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     let mut classes = None;
-    let mut splits = [None, None, None];
+    let (mut splits, mut columns) = ([None, None, None], Vec::new());
     if path.is_file() {
         if !is_parquet(&path.to_string_lossy()) {
             return Ok(None);
         }
-        splits[0] = Some(list(&[path.to_path_buf()], &mut classes)?);
+        splits[0] = Some(list(&[path.to_path_buf()], &mut classes, &mut columns)?);
     } else {
         let Some(files) = files_by_split(path)? else { return Ok(None) };
         let available: Vec<String> = files.keys().cloned().collect();
         for (name, listing) in split_names::assign(path, &available, options)?.into_iter().zip(&mut splits) {
             let files = name.and_then(|name| files.get(&name));
-            *listing = files.map(|files| list(files, &mut classes)).transpose()?;
+            *listing = files.map(|files| list(files, &mut classes, &mut columns)).transpose()?;
         }
     }
     let beside = if path.is_file() { path.with_file_name("classes.txt") } else { path.join("classes.txt") };
     if classes.is_none() && beside.is_file() {
         classes = Some(lines_of(&beside)?);
     }
-    Ok(Some(Found { format: Format::Parquet, splits, classes, titles: HashMap::new(), left_out: LeftOut::default() }))
+    let (titles, left_out) = (HashMap::new(), LeftOut::default());
+    Ok(Some(Found { format: Format::Parquet, splits, classes, titles, left_out, columns }))
 }
 
 fn is_parquet(name: &str) -> bool {
@@ -87,26 +88,31 @@ struct Labels {
     number_of: HashMap<String, i64>,
 }
 
-fn list(files: &[PathBuf], classes: &mut Option<Vec<String>>) -> Result<Listing, DataError> {
+fn list(
+    files: &[PathBuf],
+    classes: &mut Option<Vec<String>>,
+    columns: &mut Vec<ReadColumns>,
+) -> Result<Listing, DataError> {
     let (mut images, mut labels) = (Vec::new(), Labels::default());
     for path in files {
         // The reader of the format panics on some broken files.
         let read = catch_unwind(AssertUnwindSafe(|| read_file(path, &mut images, &mut labels)));
         let gave_up = || Err(DataError::malformed(path, "a parquet file", "a broken one"));
-        let footer = read.unwrap_or_else(|_| gave_up())?;
+        let (footer, read) = read.unwrap_or_else(|_| gave_up())?;
         *classes = classes.take().or(footer);
+        read.add_to(columns);
     }
     let path = files.first().cloned().unwrap_or_default();
     let names = (!labels.names.is_empty()).then_some(labels.names);
     Ok(Listing { path, images, labels: labels.numbers, names })
 }
 
-/// Appends the images and labels of a file; the names of the classes that its footer says.
+/// Appends the images and labels of a file; the names of the classes that its footer says, and its columns.
 fn read_file(
     path: &Path,
     images: &mut Vec<ImageSource>,
     labels: &mut Labels,
-) -> Result<Option<Vec<String>>, DataError> {
+) -> Result<(Option<Vec<String>>, ReadColumns), DataError> {
     let broken = |error: ParquetError| DataError::malformed(path, "a parquet file", error.to_string());
     let bytes = Bytes::from(std::fs::read(path).map_err(DataError::read(path))?);
     let file_len = bytes.len() as u64;
@@ -127,7 +133,9 @@ fn read_file(
     }
     let entries = metadata.key_value_metadata().into_iter().flatten();
     let footer = entries.filter(|entry| entry.key == "huggingface").find_map(|entry| entry.value.as_deref());
-    Ok(footer.and_then(class_names))
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
+    Ok((footer.and_then(class_names), ReadColumns::of(file, &names, image_column, label_column, None)))
 }
 
 /// Rows of any file; a larger one has a row per so many bytes at most, which no image is smaller than.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
 /// The name without what two spellings of one name differ in: case, blanks, leading zeros of numbers, Unicode form.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let folded = name.nfkc().flat_map(char::to_lowercase).nfkc().filter(|&letter| !is_blank(letter));
     let mut plain = String::with_capacity(name.len());
     let mut zeros = 0;

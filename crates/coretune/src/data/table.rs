@@ -6,9 +6,10 @@ use std::sync::Arc;
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::columns::Columns;
+use super::file_kind::has_ending_of_image;
 use super::role::role_of;
 use super::table_text::text_of;
-use super::{DataError, DatasetOptions, ImageSource};
+use super::{DataError, DatasetOptions, ImageSource, ReadColumns};
 use crate::files::content_of;
 
 /// A table that was read.
@@ -19,6 +20,7 @@ pub(super) struct Table {
     pub(super) splits: Option<Vec<SplitValue>>,
     /// Whether its columns have the names that the documentation asks for, or were named.
     pub(super) certain: bool,
+    pub(super) columns: ReadColumns,
 }
 
 pub(super) struct Row {
@@ -36,6 +38,9 @@ pub(super) struct SplitValue {
 
 /// Signs between the values of a row, the usual one first.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// What programs write where a value is missing. `None` is not among them: in some data it is a class.
+const MISSING: [&str; 4] = ["nan", "<na>", "#n/a", "#na"];
 
 /// The text of a table and how to read it.
 struct Source<'a> {
@@ -57,6 +62,10 @@ impl Table {
                 (DataError::NoColumn { .. }, Some(content)) => {
                     DataError::NotATable { path: path.into(), found: format!("it is {}", content.name) }
                 }
+                (DataError::NoColumn { .. }, None) if is_separated_by_blanks(&header) => {
+                    let found = "blanks separate its values, not commas, semicolons or tabs";
+                    DataError::NotATable { path: path.into(), found: found.into() }
+                }
                 (error, _) => error,
             })?;
         let split = match columns.maybe_split {
@@ -64,7 +73,9 @@ impl Table {
             _ => columns.split,
         };
         let (splits, certain) = (split.map(|_| Vec::new()), columns.certain);
-        let mut table = Table { path: path.into(), rows: Vec::new(), splits, certain };
+        let names: Vec<String> = header.iter().map(ToString::to_string).collect();
+        let read = ReadColumns::of(file_name(path), &names, columns.image, columns.label, split);
+        let mut table = Table { path: path.into(), rows: Vec::new(), splits, certain, columns: read };
         for record in reader.records() {
             let record = record.map_err(|error| source.broken(&error))?;
             // Spreadsheets end a table with rows of separators alone.
@@ -99,6 +110,9 @@ impl Table {
             )
         })?;
         let label = field(columns.label, "a label")?.to_string();
+        if MISSING.iter().any(|word| label.eq_ignore_ascii_case(word)) {
+            return Err(refused("a label", format!("`{label}`, which programs write for a missing value")));
+        }
         let split = columns.split.map(|column| field(column, "a split: train, val or test")).transpose()?;
         let split = split.map_or(0, |name| number_of(self.splits.get_or_insert_default(), name, line));
         self.rows.push(Row { image: ImageSource::File(Arc::from(image)), label, split });
@@ -109,6 +123,18 @@ impl Table {
         let found = format!("the split `{}`", split.name);
         DataError::Line { path: self.path.clone(), line: split.line, expected, found }
     }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether the first line is one value, with blanks between words that are the names of columns or a row.
+fn is_separated_by_blanks(header: &StringRecord) -> bool {
+    let words: Vec<&str> = header.iter().flat_map(str::split_whitespace).collect();
+    let names = StringRecord::from(words.clone());
+    let is_image = words.iter().any(|word| has_ending_of_image(word));
+    header.len() == 1 && words.len() > 1 && (is_image || Columns::found_in(&names, &DatasetOptions::default()) == 2)
 }
 
 /// The file that a table means by `written`, or what `written` is instead of a path of this machine. A backslash separates
@@ -193,7 +219,7 @@ impl<'a> Source<'a> {
                 path,
                 line: self.skipped + pos.as_ref().map_or(0, csv::Position::line),
                 expected: format!("{expected_len}, as in the header (a value with a separator in it needs quotes)"),
-                found: format!("{len} values"),
+                found: format!("{len} {}", if *len == 1 { "value" } else { "values" }),
             },
             _ => DataError::malformed(self.path, "rows of CSV in UTF-8", error.to_string()),
         }

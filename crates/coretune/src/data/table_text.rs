@@ -19,6 +19,9 @@ pub(super) fn text_of(path: &Path) -> Result<String, DataError> {
     }
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(DataError::read(path))?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(DataError::NotATable { path: path.into(), found: "it is empty".into() });
+    }
     decoded(bytes).map_err(|found| match found {
         NotText::Encoding(found) => DataError::TableEncoding { path: path.into(), found },
         NotText::Content(found) => DataError::NotATable { path: path.into(), found },

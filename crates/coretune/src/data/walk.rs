@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use super::file_kind::{FileKind, is_leftover, kind_of};
+use super::file_kind::{FileKind, is_in_the_cloud, is_leftover, kind_of};
 use super::left_out::{LeftOut, Reason};
 
 /// Device and inode: the same folder or file under every name.
@@ -51,6 +51,12 @@ struct Entry {
     is_link: bool,
 }
 
+impl Entry {
+    fn leads_nowhere(&self) -> bool {
+        self.is_link && !self.path.exists()
+    }
+}
+
 impl Walk {
     /// A walk that begins at `root`.
     pub(super) fn new(root: &Path) -> Self {
@@ -74,6 +80,7 @@ impl Walk {
             match kind_of(&entry.path) {
                 FileKind::Image => contents.images.push(entry.path),
                 FileKind::NotDecoded(ending) => self.leave_out(Reason::NotDecoded { ending }, &entry.path),
+                FileKind::Other(_) if entry.leads_nowhere() => self.leave_out(Reason::BrokenLink, &entry.path),
                 FileKind::Temporary | FileKind::Other(_) => {}
             }
         }
@@ -122,6 +129,7 @@ impl Walk {
                 FileKind::Image => class.images.push(Found { path: entry.path, is_linked }),
                 FileKind::NotDecoded(ending) => self.leave_out(Reason::NotDecoded { ending }, &entry.path),
                 FileKind::Temporary => self.leave_out(Reason::Temporary, &entry.path),
+                FileKind::Other(_) if entry.leads_nowhere() => self.leave_out(Reason::BrokenLink, &entry.path),
                 FileKind::Other(ending) => self.leave_out(Reason::NotAnImage { ending }, &entry.path),
             }
         }
@@ -161,7 +169,12 @@ impl Walk {
             if file_name.to_str().is_none() && (is_folder || kind_of(&path) == FileKind::Image) {
                 return Err(DataError::NotUtf8 { path: escaped(path.as_os_str()) });
             }
-            let reason = if name.starts_with('.') {
+            if name.contains('\\') && (is_folder || kind_of(&path) == FileKind::Image) {
+                return Err(DataError::Backslash { path });
+            }
+            let reason = if is_in_the_cloud(&name) {
+                Some(Reason::NotDownloaded)
+            } else if name.starts_with('.') {
                 Some(Reason::Hidden)
             } else if is_leftover(&name) {
                 Some(Reason::Leftover)

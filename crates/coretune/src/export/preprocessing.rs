@@ -1,11 +1,13 @@
 //! How an image file becomes the input of an exported model, as a Python function of Pillow and NumPy.
 
 use super::Format;
+use crate::data::BitDepthRange;
 use crate::train::{ModelDescription, TrainError};
 use crate::transforms::{Framing, Interpolation, ResizeMode};
 
 /// `preprocess(path)`, which gives the input f32 `[1, 3, img_size, img_size]` of the model in a file of this format: as
-/// `coretune evaluate` prepares an image of 8 bits, by the same rounding.
+/// `coretune evaluate` prepares an image, by the same rounding. Of 16-bit colour Pillow reads the upper bytes alone: with
+/// another range of values than all of them the function refuses such an image.
 ///
 /// # Errors
 /// [`TrainError::Transform`] when the crop is out of range.
@@ -17,8 +19,8 @@ pub(super) fn recipe(description: &ModelDescription, format: Format) -> Result<S
         "from PIL import Image, ImageOps".into(),
         String::new(),
         "def preprocess(path):".into(),
-        "    image = ImageOps.exif_transpose(Image.open(path)).convert(\"RGB\")".into(),
     ];
+    lines.extend(opened(description.bit_depth_range.unwrap_or_default()));
     lines.extend(resized(&framing, side));
     if framing.mode == ResizeMode::Crop || side != framing.size {
         lines.extend(cropped(framing.size));
@@ -29,6 +31,35 @@ pub(super) fn recipe(description: &ModelDescription, format: Format) -> Result<S
         Format::Safetensors | Format::Torch => normalised(description),
     });
     Ok(lines.join("\n"))
+}
+
+/// The upright image in RGB. Pillow keeps 16 bits of grey, which its conversion to RGB would clip to white.
+fn opened(range: BitDepthRange) -> Vec<String> {
+    let (low, high) = (range.low(), range.high());
+    let width = high - low;
+    let bytes = if range.is_full() {
+        vec!["        values = numpy.asarray(image) >> 8".to_string()]
+    } else {
+        vec![
+            format!("        values = numpy.asarray(image).astype(int).clip({low}, {high})"),
+            format!("        values = ((values - {low}) * 255 + {}) // {width}", width / 2),
+        ]
+    };
+    let refused = [
+        "    if image.mode[0] != \"I\" and (\";16\" in str(image.tile) or \"'ppm'\" in str(image.tile)):".to_string(),
+        format!(
+            "        raise ValueError(f\"{{path}}: Pillow reads 8 of the 16 bits of a colour, the range {low} to {high} needs all\")"
+        ),
+    ];
+    let opened = ["    image = Image.open(path)".to_string()].into_iter();
+    opened
+        .chain(refused.into_iter().filter(|_| !range.is_full()))
+        .chain(["    image = ImageOps.exif_transpose(image)".into()])
+        .chain(["    if image.mode[0] == \"I\":  # grey of 16 bits".into()])
+        .chain(bytes)
+        .chain(["        image = Image.fromarray(values.astype(numpy.uint8))".into()])
+        .chain(["    image = image.convert(\"RGB\")".into()])
+        .collect()
 }
 
 /// Rows first, then columns, in two calls: some versions of Pillow choose the order by the shape, which changes the rounding.

@@ -115,7 +115,12 @@ fn in_container(head: &[u8]) -> Option<Content> {
     }
     if head.starts_with(b"PK\x03\x04") {
         let is_workbook = head.windows(3).any(|bytes| bytes == b"xl/") || at(30, 49) == b"[Content_Types].xml";
-        return Some(other(if is_workbook { "an Excel workbook" } else { "a zip archive; unpack it first" }));
+        let is_of_arrays = head.windows(4).any(|bytes| bytes == b".npy");
+        return Some(other(match (is_workbook, is_of_arrays) {
+            (true, _) => "an Excel workbook",
+            (_, true) => "an archive of NumPy arrays (.npz)",
+            _ => "a zip archive; unpack it first",
+        }));
     }
     if at(4, 8) == b"ftyp" {
         let length = head.first_chunk::<4>().map_or(0, |&length| u32::from_be_bytes(length) as usize);
@@ -196,6 +201,10 @@ mod tests {
             (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "a video"),
             (b"RIFF\0\0\0\0WEBPVP8 ", "a WebP image"),
             (b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0[Content_Types].xml", "an Excel workbook"),
+            (
+                b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0images.npy",
+                "an archive of NumPy arrays (.npz)",
+            ),
             (&[0; 32], "filled with zeros"),
         ] {
             assert_eq!(content_of(head).map(|content| content.name), Some(name), "{head:?}");

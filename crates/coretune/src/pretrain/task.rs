@@ -10,7 +10,7 @@ use super::learner::{PretrainedDescription, Pretraining};
 use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
-use crate::data::{DataError, Dataset, Omission, Role, Split};
+use crate::data::{DataError, Dataset, Omission, ReadColumns, Role, Split};
 use crate::engine::{Precision, Stop, World, peak_rss_bytes};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
@@ -42,6 +42,8 @@ pub struct PretrainTask {
     pub notes: Vec<String>,
     /// What of the data is not among the images, by reason.
     pub left_out: Vec<Omission>,
+    /// The columns of tables.
+    pub columns: Vec<ReadColumns>,
     /// Labelled images that evaluate the features, beside those of training.
     pub(super) evaluated: Option<(Role, Split)>,
     /// The checkpoint that the encoder starts from, if any.
@@ -78,7 +80,7 @@ impl PretrainTask {
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
-        let left_out = dataset.left_out.omissions();
+        let (left_out, columns) = (dataset.left_out.omissions(), dataset.columns.clone());
         let task = PretrainTask {
             config,
             input,
@@ -89,6 +91,7 @@ impl PretrainTask {
             stop,
             notes,
             left_out,
+            columns,
             evaluated,
             start,
         };

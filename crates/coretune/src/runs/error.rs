@@ -25,7 +25,7 @@ pub enum RunError {
     #[error(transparent)]
     UnderWay(Box<RunError>),
     /// The training images are of a single class.
-    #[error("all {images} training images are of one class, {class}")]
+    #[error("{} of one class, {class}", if *images == 1 { "the only training image is".into() } else { format!("all {images} training images are") })]
     OneClass { class: String, images: usize },
     /// The number of classes is not the one that the user expects.
     #[error("{path} has {found} classes, expected {expected}")]

@@ -10,7 +10,7 @@ use coretune::models::{Architecture, Family, Stem};
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 
-use crate::fixture::zeroed;
+use crate::fixture::{unpack, zeroed};
 
 const NARROW: Architecture = Architecture { family: Family::ResNet18, stem: Stem::Small, width: 1.0 / 16.0 };
 
@@ -210,4 +210,11 @@ fn two_tensors_for_one_place_are_refused() {
     });
     let error = inspect(path, None).unwrap_err();
     assert!(matches!(error, CheckpointError::Duplicate { .. }), "{error}");
+}
+
+#[test]
+fn a_zip_whose_first_header_is_as_long_as_the_record_before_its_end_is_read() {
+    let folder = TempDir::new().unwrap();
+    let checkpoint = Checkpoint::open(unpack("stem_of_21_characters.pth", &folder)).unwrap();
+    assert_eq!(checkpoint.tensors().len(), 1);
 }

@@ -13,6 +13,9 @@ use tch::{Device, Kind, Tensor};
 #[path = "../../examples/custom_objective.rs"]
 #[allow(dead_code, reason = "the tests call what `main` calls")]
 mod custom_objective;
+#[path = "../../examples/decode_images.rs"]
+#[allow(dead_code, reason = "the tests call what `main` calls")]
+mod decode_images;
 #[path = "../../examples/fine_tune.rs"]
 #[allow(dead_code, reason = "the tests call what `main` calls")]
 mod fine_tune;
@@ -60,6 +63,15 @@ fn a_program_inspects_a_checkpoint() {
     let world = SmallWorld::new(12, 4);
     inspect_checkpoint::inspect(&[world.checkpoint().display().to_string()]).unwrap();
     assert!(inspect_checkpoint::inspect(&[world.data().display().to_string()]).is_err());
+}
+
+#[test]
+fn a_program_decodes_images() {
+    let world = SmallWorld::new(12, 4);
+    let (output, image) = (world.path("decoded").display().to_string(), world.data().join("train/dark/0.ppm"));
+    decode_images::decode(&[output, image.display().to_string()]).unwrap();
+    assert!(world.path("decoded/0.png").is_file());
+    assert!(decode_images::decode(&[]).is_err());
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Opt
         validation: split(validation)?,
         test: split(test)?,
         left_out,
+        columns: Vec::new(),
     }))
 }
 
