@@ -54,7 +54,10 @@ impl Place {
 }
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    [splits(world), left_out(world), tables(world), not_tables(world), unusable(world)].into_iter().flatten().collect()
+    [splits(world), left_out(world), tables(world), values_of_tables(world), not_tables(world), unusable(world)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn splits(world: &World) -> Vec<Case> {
@@ -201,25 +204,6 @@ fn tables(world: &World) -> Vec<Case> {
             2,
             &["put a line image_path,label"],
         ),
-        case(
-            "a list of paths and labels with blanks between them",
-            bytes("list.txt", rows.replace(',', " ").as_bytes()),
-            2,
-            &["blanks separate its values"],
-        ),
-        case("a table without content", bytes("empty.csv", b"\n"), 2, &["it is empty"]),
-        case(
-            "a label that is missing",
-            of("nan.csv", "image_path,label", "images/5.ppm,NaN"),
-            2,
-            &["line 6: found `NaN`"],
-        ),
-        case(
-            "paths that do not count from the folder of the table",
-            bytes("paths.csv", format!("image_path,label\n{}\n", rows.replace("images/", "")).as_bytes()),
-            2,
-            &["cannot be read", "paths in a table count from the folder of the table"],
-        ),
         case("columns with unusual names", of("unusual.csv", "x,y", ""), 2, &["--image-column NAME"]),
         case("labels with an unusual name", of("labels.csv", "file,y", ""), 2, &["--label-column NAME"]),
         case(
@@ -277,6 +261,30 @@ fn tables(world: &World) -> Vec<Case> {
             },
             2,
             &["it holds image folders", "leave out --image-column"],
+        ),
+    ]
+}
+
+/// Rows and values that no label or path of an image is.
+fn values_of_tables(world: &World) -> Vec<Case> {
+    let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
+    let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);
+    let missing = format!("image_path,label\n{rows}\nimages/5.ppm,NaN\n");
+    let elsewhere = format!("image_path,label\n{}\n", rows.replace("images/", ""));
+    vec![
+        case(
+            "a list of paths and labels with blanks between them",
+            bytes("list.txt", rows.replace(',', " ").as_bytes()),
+            2,
+            &["blanks separate its values"],
+        ),
+        case("a table without content", bytes("empty.csv", b"\n"), 2, &["it is empty"]),
+        case("a label that is missing", bytes("nan.csv", missing.as_bytes()), 2, &["line 6: found `NaN`"]),
+        case(
+            "paths that do not count from the folder of the table",
+            bytes("paths.csv", elsewhere.as_bytes()),
+            2,
+            &["cannot be read", "paths in a table count from the folder of the table"],
         ),
     ]
 }

@@ -232,7 +232,7 @@ impl CheckpointError {
             Self::DoesNotFit { .. } | Self::Shape { .. } => {
                 "leave out {model.name}, {model.stem} and {model.width}; the checkpoint names its own architecture".into()
             }
-            Self::Incomplete { path, .. } if is_shard(path) => {
+            Self::Incomplete { path, .. } | Self::UnknownArchitecture { path, .. } if is_shard(path) => {
                 "it is one of several files: give their folder, or the index beside them (.index.json)".into()
             }
             Self::Incomplete { missing, .. } => format!(

@@ -86,7 +86,7 @@ pub enum DataError {
         path: String,
     },
     /// What should be folders is in the name.
-    #[error("the name of {} has backslashes, as a zip file of Windows that was unpacked without its folders", path.display())]
+    #[error("the name of {} has backslashes, as after unpacking a zip file of Windows without its folders", path.display())]
     Backslash { path: PathBuf },
     /// A split holds no image.
     #[error("there are no images in {}{}", path.display(), instead(left_out))]
