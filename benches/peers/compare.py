@@ -2,6 +2,7 @@
 
     .peers/bin/python benches/peers/compare.py --rounds 5 [settings of step.py]
     .peers/bin/python benches/peers/compare.py --step moco [settings of moco_step.py]
+    .peers/bin/python benches/peers/compare.py --step segmentation [settings of segmentation_step.py]
 
 Both sides run in processes of their own, in turn, so that a slow minute of the machine hits both.
 """
@@ -21,6 +22,12 @@ STEPS = {
         ["--model", "resnet50", "--size", "224", "--batch", "8"],
     ]),
     "moco": ("pretraining_step", "moco_step.py", [["--width", "0.25", "--size", "32", "--batch", "256", "--groups", "8"]]),
+    "segmentation": ("segmentation_step", "segmentation_step.py", [
+        ["--model", "resnet18", "--width", "0.5"],
+        ["--model", "resnet50", "--width", "1.0"],
+        ["--model", "resnet18", "--width", "0.5", "--objective", "evaluate", "--steps", "20"],
+        ["--model", "resnet50", "--width", "1.0", "--objective", "evaluate"],
+    ]),
 }
 
 

@@ -8,8 +8,8 @@ torchvision makes deeplabv3_resnet50, fcn_resnet50 and deeplabv3_resnet101 (21 c
 random weights and batch-norm statistics far from the identity, and saves them as its training script does. The library
 reads each file and computes images of 129 pixels. Compared are the logits at the stride of the heads, whole, and those of
 500 pixels drawn at random; fails when the largest difference is above 1e-4 of the largest logit. ResNet-18 and ResNet-34 at
-output strides 8 and 16, and ResNet-50 at 16, are compared in the same way with torchvision's blocks, dilated by
-tests/models/segmentation_maps.py. In the other direction torchvision loads the state dict that the library writes,
+output strides 8 and 16, ResNet-50 at 16 and DeepLab-V3+ are compared in the same way with torchvision's blocks, put together
+by tests/models/segmentation_maps.py. In the other direction torchvision loads the state dict that the library writes,
 strictly, and every tensor must be the same; and onnxruntime computes the pixels of the graph that the library exports.
 """
 
@@ -36,6 +36,7 @@ TOLERANCE = 1e-4
 THEIRS = ["deeplabv3_resnet50", "fcn_resnet50", "deeplabv3_resnet101"]
 OURS = [(head, name, stride) for head in ["deeplabv3", "fcn"] for name in ["resnet18", "resnet34"] for stride in [8, 16]]
 OURS += [("deeplabv3", "resnet50", 16), ("fcn", "resnet50", 16)]
+OURS += [("deeplabv3plus", name, stride) for name in ["resnet18", "resnet50"] for stride in [8, 16]]
 
 
 def networks():

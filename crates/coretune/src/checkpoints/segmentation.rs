@@ -10,7 +10,9 @@ pub fn segmentation_heads(checkpoint: &Checkpoint, recognised: &Recognised) -> O
         let source = recognised.heads.get(name)?;
         Some(checkpoint.tensors().get(source)?.shape.as_slice())
     };
-    let (kind, last) = if shape("classifier.0.convs.0.0.weight").is_some() {
+    let (kind, last) = if shape("classifier.details.0.weight").is_some() {
+        (DenseHeadKind::DeepLabV3Plus, "classifier.4.weight")
+    } else if shape("classifier.0.convs.0.0.weight").is_some() {
         (DenseHeadKind::DeepLabV3, "classifier.4.weight")
     } else if shape("classifier.0.weight").is_some() {
         (DenseHeadKind::Fcn, "classifier.4.weight")

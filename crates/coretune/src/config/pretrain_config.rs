@@ -56,6 +56,7 @@ impl PretrainConfig {
     fn check(&self) -> Result<(), ConfigError> {
         self.data.check()?;
         self.train.check()?;
+        self.train.check_several_images()?;
         let (batch, pretrain) = (self.train.batch_size, &self.pretrain);
         let method = pretrain.method();
         let (has_queue, has_groups) = (method.reads("pretrain.queue_size"), method.reads("pretrain.bn_groups"));

@@ -27,7 +27,8 @@ recipes![
     "tinyimagenet-moco",
     "fashion-mnist-moco",
     "moco-v2-imagenet",
-    "simclr-imagenet"
+    "simclr-imagenet",
+    "voc2012-deeplabv3"
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {

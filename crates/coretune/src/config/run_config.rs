@@ -54,6 +54,7 @@ impl RunConfig {
         self.model.check()?;
         self.check_sampler()?;
         self.train.check()?;
+        self.train.check_several_images()?;
         self.method.check_requirements(&self.to_table())?;
         self.method.check_regulariser()?;
         let starts_from_probe = self.method.head_init == HeadInit::LinearProbe

@@ -76,6 +76,14 @@ impl SegmentationConfig {
             found: output_stride.to_string(),
             hint: "give {segmentation.output_stride=16}".into(),
         })?;
+        let pools = matches!(self.segmentation.head, DenseHeadKind::DeepLabV3 | DenseHeadKind::DeepLabV3Plus);
+        refuse_if(self.train.batch_size < 2 && pools && !self.model.freeze_batch_norm, || ConfigError::Conflict {
+            first: "train.batch_size".into(),
+            second: "segmentation.head".into(),
+            expected: "at least 2 images: DeepLab normalises the mean of each map over the batch".into(),
+            found: self.train.batch_size.to_string(),
+            hint: "give {train.batch_size=2} or more, or {model.freeze_batch_norm}".into(),
+        })?;
         let is_split = self.train.accumulation == Accumulation::Split && self.train.grad_accum_steps > 1;
         refuse_if(is_split, || ConfigError::Conflict {
             first: "train.accumulation".into(),

@@ -353,27 +353,32 @@ impl Backbone {
 
     /// The way from normalised images to pooled features, taken with other operations than those of tch.
     pub(crate) fn trace<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
-        let ((), map) = self.trace_last_maps(images, operations, |_, _| ());
+        let map = self.trace_map(images, operations, |_, _, _| ());
         operations.mean(&map)
     }
 
-    /// The way to the last stage's map, and what `aside` makes of the map that the last stage reads.
-    pub(super) fn trace_last_maps<O: Operations, T>(
+    /// The way to the last stage's map; `visit` gets the map of each stage (0 = stem) on the way.
+    pub(super) fn trace_map<O: Operations>(
         &self,
         images: O::Value,
         operations: &mut O,
-        aside: impl FnOnce(&O::Value, &mut O) -> T,
-    ) -> (T, O::Value) {
-        let (last, others) = self.stages.split_last().expect("a backbone has stages");
-        let x = others.iter().fold(images, |x, stage| stage.apply(x, operations));
-        let aside = aside(&x, operations);
-        (aside, last.apply(x, operations))
+        mut visit: impl FnMut(usize, &O::Value, &mut O),
+    ) -> O::Value {
+        self.stages.iter().enumerate().fold(images, |x, (number, stage)| {
+            let map = stage.apply(x, operations);
+            visit(number, &map, operations);
+            map
+        })
     }
 
-    /// Channels of the map that the last stage reads, from its first weight.
-    pub(super) fn channels_before_last_stage(&self) -> i64 {
-        let last = self.stages.len() - 1;
-        let first = self.parameters.iter().zip(&self.stage_of).find(|&(_, &stage)| stage == last);
+    /// Number of the last stage.
+    pub(super) fn last_stage(&self) -> usize {
+        self.stages.len() - 1
+    }
+
+    /// Channels of the map that a stage reads, from its first weight.
+    pub(super) fn channels_before(&self, stage: usize) -> i64 {
+        let first = self.parameters.iter().zip(&self.stage_of).find(|&(_, &of)| of == stage);
         first.map_or(0, |(parameter, _)| parameter.tensor.size()[1])
     }
 }

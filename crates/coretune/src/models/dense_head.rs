@@ -21,6 +21,8 @@ choice! {
         /// DeepLab-V3: atrous spatial pyramid pooling.
         #[default]
         DeepLabV3 = "deeplabv3",
+        /// DeepLab-V3+: the same, enlarged and joined with the map of the first stage.
+        DeepLabV3Plus = "deeplabv3plus",
         /// FCN: a 3x3 convolution to a quarter of the channels.
         Fcn = "fcn",
         /// Nothing: a 1x1 convolution alone.
@@ -30,6 +32,9 @@ choice! {
 
 /// Channels of DeepLab-V3's head.
 const DEEPLAB_WIDTH: i64 = 256;
+
+/// Channels that DeepLab-V3+ makes of the first stage's map.
+const DETAILS_WIDTH: i64 = 48;
 
 /// Dilation of the first of the three dilated branches of DeepLab-V3, times the stride of the backbone: 6 at stride 16.
 const RATE_TIMES_STRIDE: i64 = 96;
@@ -49,6 +54,7 @@ pub struct DenseHead {
 #[derive(Debug)]
 enum Layers {
     DeepLabV3(Box<DeepLabV3>),
+    DeepLabV3Plus(Box<DeepLabV3Plus>),
     Fcn(Fcn),
     None,
 }
@@ -76,6 +82,8 @@ pub(super) struct Shape {
     pub(super) kind: DenseHeadKind,
     /// Channels of the map that it reads.
     pub(super) inputs: i64,
+    /// Channels of the map of the first stage.
+    pub(super) details: i64,
     pub(super) classes: i64,
     /// Stride of the map that it reads.
     pub(super) stride: i64,
@@ -84,7 +92,7 @@ pub(super) struct Shape {
 
 impl DenseHead {
     pub(super) fn new(shape: Shape, place: Place, seed: u64, device: Device) -> Result<Self, ModelError> {
-        let Shape { kind, inputs, classes, stride, dropout } = shape;
+        let Shape { kind, inputs, details, classes, stride, dropout } = shape;
         if classes < 2 {
             return Err(ModelError::Classes { found: classes });
         }
@@ -98,6 +106,10 @@ impl DenseHead {
                 DenseHeadKind::DeepLabV3 => {
                     let layers = DeepLabV3::new(&mut builder, place.name, inputs, stride, dropout);
                     (Layers::DeepLabV3(Box::new(layers)), DEEPLAB_WIDTH, format!("{}.4", place.name))
+                }
+                DenseHeadKind::DeepLabV3Plus => {
+                    let layers = DeepLabV3Plus::new(&mut builder, place.name, (inputs, details), stride, dropout);
+                    (Layers::DeepLabV3Plus(Box::new(layers)), DEEPLAB_WIDTH, format!("{}.4", place.name))
                 }
                 DenseHeadKind::Fcn => {
                     let width = (inputs / 4).max(1);
@@ -130,21 +142,43 @@ impl DenseHead {
 
     /// Whether training mode takes the statistics of a map of one position for each image.
     pub(super) fn normalises_pooled_map(&self) -> bool {
-        matches!(&self.layers, Layers::DeepLabV3(head) if !head.pooled.norm().is_frozen())
+        let pyramid = match &self.layers {
+            Layers::DeepLabV3(head) => &head.pyramid,
+            Layers::DeepLabV3Plus(head) => &head.pyramid,
+            Layers::Fcn(_) | Layers::None => return false,
+        };
+        !pyramid.pooled.norm().is_frozen()
     }
 
     pub(super) fn freeze_norms(&mut self) {
         match &mut self.layers {
             Layers::DeepLabV3(head) => head.layers_mut().for_each(|layer| layer.norm_mut().freeze()),
+            Layers::DeepLabV3Plus(head) => head.layers_mut().for_each(|layer| layer.norm_mut().freeze()),
             Layers::Fcn(head) => head.reduce.norm_mut().freeze(),
             Layers::None => {}
         }
     }
 
-    /// The embedding f32 `[n, c, h, w]` of a map.
-    pub(super) fn embed<O: Operations>(&self, map: O::Value, operations: &mut O) -> O::Value {
+    /// What the head keeps of the first stage's map until it has the last one's.
+    pub(super) fn reduce_details<O: Operations>(&self, map: &O::Value, operations: &mut O) -> Option<O::Value> {
+        match &self.layers {
+            Layers::DeepLabV3Plus(head) => Some(head.details.apply(map, operations)),
+            Layers::DeepLabV3(_) | Layers::Fcn(_) | Layers::None => None,
+        }
+    }
+
+    /// The embedding f32 `[n, c, h, w]` of a map; `details` is what [`DenseHead::reduce_details`] gave.
+    pub(super) fn embed<O: Operations>(
+        &self,
+        map: O::Value,
+        details: Option<O::Value>,
+        operations: &mut O,
+    ) -> O::Value {
         let embedding = match &self.layers {
             Layers::DeepLabV3(head) => head.apply(&map, operations),
+            Layers::DeepLabV3Plus(head) => {
+                head.apply(&map, details.expect("the map of the first stage was reduced"), operations)
+            }
             Layers::Fcn(head) => head.apply(&map, operations),
             Layers::None => map,
         };
@@ -157,22 +191,19 @@ impl DenseHead {
     }
 }
 
-/// Chen et al., "Rethinking atrous convolution for semantic image segmentation" (2017): a 1x1 convolution, three dilated
-/// 3x3 convolutions and the mean of the map, side by side; a 1x1 convolution over all of them; a 3x3 convolution.
+/// Atrous spatial pyramid pooling: a 1x1 convolution, three dilated 3x3 convolutions and the mean of the map, side by side;
+/// a 1x1 convolution over all of them.
 #[derive(Debug)]
-struct DeepLabV3 {
+struct Pyramid {
     branches: Vec<ConvNorm>,
     pooled: ConvNorm,
     project: ConvNorm,
     dropout: Dropout,
-    last: ConvNorm,
 }
 
-impl DeepLabV3 {
+impl Pyramid {
     fn new(builder: &mut Builder, name: &str, inputs: i64, stride: i64, dropout: Dropout) -> Self {
-        let mut layer = |convolution: &str, norm: &str, kernel| {
-            ConvNorm::new(builder, &format!("{name}.{convolution}"), &format!("{name}.{norm}"), kernel, true)
-        };
+        let mut layer = |convolution: &str, norm: &str, kernel| named(builder, name, (convolution, norm), kernel);
         let pointwise = Kernel::dense(inputs, DEEPLAB_WIDTH, 1, 1);
         let mut branches = vec![layer("0.convs.0.0", "0.convs.0.1", pointwise)];
         for branch in 1..=3 {
@@ -180,12 +211,11 @@ impl DeepLabV3 {
             let kernel = Kernel::dense(inputs, DEEPLAB_WIDTH, 3, 1).dilated(rate);
             branches.push(layer(&format!("0.convs.{branch}.0"), &format!("0.convs.{branch}.1"), kernel));
         }
-        DeepLabV3 {
+        Pyramid {
             branches,
             pooled: layer("0.convs.4.1", "0.convs.4.2", pointwise),
             project: layer("0.project.0", "0.project.1", Kernel::dense(5 * DEEPLAB_WIDTH, DEEPLAB_WIDTH, 1, 1)),
             dropout,
-            last: layer("1", "2", Kernel::dense(DEEPLAB_WIDTH, DEEPLAB_WIDTH, 3, 1)),
         }
     }
 
@@ -196,13 +226,79 @@ impl DeepLabV3 {
         maps.push(operations.spread(&pooled, &maps[0]));
         let together = operations.concatenate(&maps);
         let projected = self.project.apply(&together, operations);
-        let projected = operations.dropout(projected, &self.dropout);
+        operations.dropout(projected, &self.dropout)
+    }
+
+    fn layers_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
+        self.branches.iter_mut().chain([&mut self.pooled, &mut self.project])
+    }
+}
+
+/// Chen et al., "Rethinking atrous convolution for semantic image segmentation" (2017): the pyramid, and a 3x3 convolution.
+#[derive(Debug)]
+struct DeepLabV3 {
+    pyramid: Pyramid,
+    last: ConvNorm,
+}
+
+impl DeepLabV3 {
+    fn new(builder: &mut Builder, name: &str, inputs: i64, stride: i64, dropout: Dropout) -> Self {
+        let pyramid = Pyramid::new(builder, name, inputs, stride, dropout);
+        let last = named(builder, name, ("1", "2"), Kernel::dense(DEEPLAB_WIDTH, DEEPLAB_WIDTH, 3, 1));
+        DeepLabV3 { pyramid, last }
+    }
+
+    fn apply<O: Operations>(&self, map: &O::Value, operations: &mut O) -> O::Value {
+        let projected = self.pyramid.apply(map, operations);
         self.last.apply(&projected, operations)
     }
 
     fn layers_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
-        self.branches.iter_mut().chain([&mut self.pooled, &mut self.project, &mut self.last])
+        self.pyramid.layers_mut().chain([&mut self.last])
     }
+}
+
+/// Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation" (2018): the pyramid,
+/// enlarged to the first stage's map; that map in 48 channels beside it; two 3x3 convolutions, not separable here.
+#[derive(Debug)]
+struct DeepLabV3Plus {
+    pyramid: Pyramid,
+    details: ConvNorm,
+    refine: [ConvNorm; 2],
+}
+
+impl DeepLabV3Plus {
+    fn new(builder: &mut Builder, name: &str, (inputs, details): (i64, i64), stride: i64, dropout: Dropout) -> Self {
+        let pyramid = Pyramid::new(builder, name, inputs, stride, dropout);
+        let mut layer = |names, kernel| named(builder, name, names, kernel);
+        let joined = Kernel::dense(DEEPLAB_WIDTH + DETAILS_WIDTH, DEEPLAB_WIDTH, 3, 1);
+        DeepLabV3Plus {
+            pyramid,
+            details: layer(("details.0", "details.1"), Kernel::dense(details, DETAILS_WIDTH, 1, 1)),
+            refine: [
+                layer(("1", "2"), joined),
+                layer(("refine.0", "refine.1"), Kernel::dense(DEEPLAB_WIDTH, DEEPLAB_WIDTH, 3, 1)),
+            ],
+        }
+    }
+
+    fn apply<O: Operations>(&self, map: &O::Value, details: O::Value, operations: &mut O) -> O::Value {
+        let projected = self.pyramid.apply(map, operations);
+        let enlarged = operations.enlarge(&projected, &details);
+        let joined = operations.concatenate(&[enlarged, details]);
+        let [first, second] = &self.refine;
+        let refined = first.apply(&joined, operations);
+        second.apply(&refined, operations)
+    }
+
+    fn layers_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
+        self.pyramid.layers_mut().chain([&mut self.details]).chain(&mut self.refine)
+    }
+}
+
+/// A convolution with batch norm and ReLU, whose tensors are called `name.convolution` and `name.norm`.
+fn named(builder: &mut Builder, name: &str, (convolution, norm): (&str, &str), kernel: Kernel) -> ConvNorm {
+    ConvNorm::new(builder, &format!("{name}.{convolution}"), &format!("{name}.{norm}"), kernel, true)
 }
 
 /// The head of torchvision's FCN.

@@ -25,6 +25,8 @@ pub(crate) trait Operations {
     fn pool(&mut self, x: &Self::Value) -> Self::Value;
     /// A map of one position `[n, c, 1, 1]` at all positions of `like`, which has as many channels.
     fn spread(&mut self, x: &Self::Value, like: &Self::Value) -> Self::Value;
+    /// A map at the height and width of `like`, bilinear (`align_corners=False`).
+    fn enlarge(&mut self, x: &Self::Value, like: &Self::Value) -> Self::Value;
     /// Maps of one size after each other in the channels.
     fn concatenate(&mut self, maps: &[Self::Value]) -> Self::Value;
     /// Zeros in training, nothing in evaluation.
@@ -87,6 +89,10 @@ impl Operations for Run<'_> {
     fn spread(&mut self, x: &Tensor, like: &Tensor) -> Tensor {
         // Concatenation keeps channels-last layout if all its inputs have it, and a view of stride 0 has none.
         channels_last::from_nhwc(&x.expand_as(like).permute([0, 2, 3, 1]).contiguous())
+    }
+
+    fn enlarge(&mut self, x: &Tensor, like: &Tensor) -> Tensor {
+        x.upsample_bilinear2d(&like.size()[2..], false, None, None)
     }
 
     fn concatenate(&mut self, maps: &[Tensor]) -> Tensor {

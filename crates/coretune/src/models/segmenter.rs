@@ -12,6 +12,9 @@ use super::parameters::Parameters;
 use super::{Backbone, ModelError, Normalisation};
 use crate::engine;
 
+/// The stage whose map has the details that DeepLab-V3+ adds: the first after the stem, at stride 4.
+const DETAILS: usize = 1;
+
 /// A network of semantic segmentation, with the names of torchvision's `deeplabv3_resnet50` and `fcn_resnet50`:
 /// `backbone.`, `classifier.`, `aux_classifier.`.
 #[derive(Debug)]
@@ -66,13 +69,14 @@ impl Segmenter {
         let &SegmenterHeads { kind, classes, auxiliary, dropout } = heads;
         let family = backbone.architecture().family;
         let stride = backbone.stride().ok_or(ModelError::NoDilation { family })?;
+        let details = backbone.channels_before(DETAILS + 1);
         let head = |kind, inputs, place| {
-            let shape = Shape { kind, inputs, classes, stride, dropout };
+            let shape = Shape { kind, inputs, details, classes, stride, dropout };
             DenseHead::new(shape, place, seed, backbone.device())
         };
         let main = head(kind, backbone.feature_width(), Place::MAIN)?;
         let auxiliary = auxiliary
-            .then(|| head(DenseHeadKind::Fcn, backbone.channels_before_last_stage(), Place::AUXILIARY))
+            .then(|| head(DenseHeadKind::Fcn, backbone.channels_before(backbone.last_stage()), Place::AUXILIARY))
             .transpose()?;
         Ok(Segmenter { backbone, head: main, auxiliary, projection: None, normalisation })
     }
@@ -168,21 +172,30 @@ impl Segmenter {
     /// The way from normalised images to logits at the stride of the head.
     fn trace(&self, images: Tensor, auxiliary: bool, run: &mut Run) -> DenseOutput {
         let auxiliary_head = self.auxiliary.as_ref().filter(|_| auxiliary);
-        let (auxiliary, map) = self.backbone.trace_last_maps(images, run, |map, run| {
-            auxiliary_head.map(|head| {
-                let embedding = head.embed(map.shallow_clone(), run);
-                head.classify(&embedding, run)
-            })
+        let (mut details, mut auxiliary) = (None, None);
+        let map = self.backbone.trace_map(images, run, |stage, map, run| {
+            if stage == DETAILS {
+                details = self.head.reduce_details(map, run);
+            }
+            if let Some(head) = auxiliary_head.filter(|_| stage + 1 == self.backbone.last_stage()) {
+                let embedding = head.embed(map.shallow_clone(), None, run);
+                auxiliary = Some(head.classify(&embedding, run));
+            }
         });
-        let embedding = self.head.embed(map, run);
+        let embedding = self.head.embed(map, details, run);
         let logits = self.head.classify(&embedding, run);
         DenseOutput { embedding, logits, auxiliary }
     }
 
     /// The way from normalised images to logits at the stride of the head, taken with other operations than those of tch.
     pub(crate) fn trace_logits<O: Operations>(&self, images: O::Value, operations: &mut O) -> O::Value {
-        let ((), map) = self.backbone.trace_last_maps(images, operations, |_, _| ());
-        let embedding = self.head.embed(map, operations);
+        let mut details = None;
+        let map = self.backbone.trace_map(images, operations, |stage, map, operations| {
+            if stage == DETAILS {
+                details = self.head.reduce_details(map, operations);
+            }
+        });
+        let embedding = self.head.embed(map, details, operations);
         self.head.classify(&embedding, operations)
     }
 }

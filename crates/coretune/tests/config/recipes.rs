@@ -8,7 +8,12 @@ use super::{setting, smallest};
 
 /// The command that a recipe is for.
 fn kind(recipe: &Recipe) -> RunKind {
-    if recipe.text.contains("\n[pretrain]\n") { RunKind::Pretraining } else { RunKind::FineTuning }
+    let has = |section: &str| recipe.text.contains(&format!("\n[{section}]\n"));
+    match (has("pretrain"), has("segmentation")) {
+        (true, _) => RunKind::Pretraining,
+        (false, true) => RunKind::Segmentation,
+        (false, false) => RunKind::FineTuning,
+    }
 }
 
 #[test]
@@ -20,8 +25,11 @@ fn every_recipe_is_a_valid_configuration() {
                 let layers = Layers::defaults_of(RunKind::Pretraining).assignment("data.dir=flowers").unwrap();
                 layers.recipe(recipe.name).unwrap_or_else(refused).validate_pretraining().map(drop)
             }
-            RunKind::FineTuning | RunKind::Segmentation => {
-                smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop)
+            RunKind::FineTuning => smallest().recipe(recipe.name).unwrap_or_else(refused).validate().map(drop),
+            RunKind::Segmentation => {
+                let layers = Layers::defaults_of(RunKind::Segmentation).assignment("data.dir=VOCdevkit");
+                let layers = layers.and_then(|layers| layers.assignment("checkpoint.path=moco.pth")).unwrap();
+                layers.recipe(recipe.name).unwrap_or_else(refused).validate_segmentation().map(drop)
             }
         }
         .unwrap_or_else(|error| panic!("{}: {error:?}", recipe.name));

@@ -34,15 +34,20 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 
 #[test]
 fn the_embedding_is_what_the_last_convolution_reads() {
-    for (kind, width) in [(DenseHeadKind::DeepLabV3, 256), (DenseHeadKind::Fcn, 32), (DenseHeadKind::Linear, 128)] {
+    for (kind, width, [height, wide]) in [
+        (DenseHeadKind::DeepLabV3, 256, [3, 3]),
+        (DenseHeadKind::DeepLabV3Plus, 256, [12, 10]),
+        (DenseHeadKind::Fcn, 32, [3, 3]),
+        (DenseHeadKind::Linear, 128, [3, 3]),
+    ] {
         let segmenter = of_kind(kind);
         let output = segmenter.forward(&images(2), Mode::Train, None, true).unwrap();
         assert_eq!(segmenter.embedding_width(), width, "{kind}");
-        assert_eq!(output.embedding.size(), [2, width, 3, 3], "{kind}");
-        assert_eq!(output.logits.size(), [2, 3, 3, 3], "{kind}");
+        assert_eq!(output.embedding.size(), [2, width, height, wide], "{kind}");
+        assert_eq!(output.logits.size(), [2, 3, height, wide], "{kind}");
         assert_eq!(output.auxiliary.unwrap().size(), [2, 3, 3, 3], "{kind}");
         let rows = output.embedding.permute([0, 2, 3, 1]).reshape([-1, width]);
-        let logits = segmenter.classifier().unwrap().forward(&rows).view([2, 3, 3, 3]).permute([0, 3, 1, 2]);
+        let logits = segmenter.classifier().unwrap().forward(&rows).view([2, height, wide, 3]).permute([0, 3, 1, 2]);
         assert!(logits.allclose(&output.logits, 1e-5, 1e-6, false), "{kind}");
     }
 }

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchvision
 from safetensors.numpy import save_file
+from torch import nn
 from torchvision.models import resnet, segmentation
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead, DeepLabV3
@@ -26,6 +28,22 @@ SIDE = 65
 LARGE_SIDE = 305
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 HEADS = {"deeplabv3": DeepLabV3, "fcn": FCN}
+
+
+class PlusHead(DeepLabHead):
+    """DeepLab-V3+: torchvision's pyramid, enlarged to the map of `layer1`, which joins it in 48 channels; two convolutions."""
+
+    def __init__(self, inputs, details, classes, rates):
+        super().__init__(inputs, classes, rates)
+        self[1] = nn.Conv2d(256 + 48, 256, 3, padding=1, bias=False)
+        self.details = nn.Sequential(nn.Conv2d(details, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU())
+        self.refine = nn.Sequential(nn.Conv2d(256, 256, 3, padding=1, bias=False), nn.BatchNorm2d(256), nn.ReLU())
+
+    def forward(self, maps):
+        out, details = maps[0], self.details(maps[1])
+        enlarged = F.interpolate(self[0](out), details.shape[-2:], mode="bilinear", align_corners=False)
+        joined = torch.cat([enlarged, details], 1)
+        return self[4](self.refine(self[3](self[2](self[1](joined)))))
 
 
 def dilate(backbone, output_stride):
@@ -46,6 +64,10 @@ def ours(name, head, output_stride):
     """torchvision's head with an auxiliary one on a dilated backbone of its blocks."""
     backbone = dilate(getattr(resnet, name)(weights=None), output_stride)
     width = backbone.fc.in_features
+    if head == "deeplabv3plus":
+        details = backbone.layer2[0].conv1.in_channels
+        backbone = IntermediateLayerGetter(backbone, {"layer1": "details", "layer4": "out", "layer3": "aux"})
+        return DeepLabV3(backbone, PlusHead(width, details, CLASSES, RATES[output_stride]), FCNHead(width // 2, CLASSES))
     backbone = IntermediateLayerGetter(backbone, {"layer4": "out", "layer3": "aux"})
     main = DeepLabHead(width, CLASSES, RATES[output_stride]) if head == "deeplabv3" else FCNHead(width, CLASSES)
     return HEADS[head](backbone, main, FCNHead(width // 2, CLASSES))
@@ -74,7 +96,11 @@ def images(side):
 def maps(model, x):
     """Logits of head and auxiliary head at their stride, and the head's at every pixel."""
     features = model.backbone(x)
-    return model.classifier(features["out"]), model.aux_classifier(features["aux"]), model(x)["out"]
+    auxiliary = model.aux_classifier(features["aux"])
+    if "details" not in features:
+        return model.classifier(features["out"]), auxiliary, model(x)["out"]
+    logits = model.classifier([features["out"], features["details"]])
+    return logits, auxiliary, F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def networks():
@@ -84,6 +110,7 @@ def networks():
         for name in ["resnet18", "resnet34"]:
             for stride in [8, 16]:
                 yield f"{head}_{name}_{stride}", lambda head=head, name=name, stride=stride: ours(name, head, stride)
+    yield "deeplabv3plus_resnet18_16", lambda: ours("resnet18", "deeplabv3plus", 16)
 
 
 def main():

@@ -25,6 +25,11 @@ fn deeplabv3_resnet34_gives_the_maps_of_torchvisions_blocks() {
 }
 
 #[test]
+fn deeplabv3plus_resnet18_gives_the_maps_of_torchvisions_blocks() {
+    check(DenseHeadKind::DeepLabV3Plus, Family::ResNet18, OutputStride::Sixteen, 65);
+}
+
+#[test]
 fn deeplabv3_resnet50_gives_torchvisions_maps() {
     check(DenseHeadKind::DeepLabV3, Family::ResNet50, OutputStride::Eight, 65);
 }

@@ -111,6 +111,17 @@ impl TrainSection {
         })
     }
 
+    /// Refuses batches of one image, of which nothing can be compared or normalised.
+    pub(in crate::config) fn check_several_images(&self) -> Result<(), ConfigError> {
+        refuse_if(self.batch_size < 2, || ConfigError::Conflict {
+            first: "train.batch_size".into(),
+            second: "batch norm".into(),
+            expected: "at least 2 images".into(),
+            found: self.batch_size.to_string(),
+            hint: "give {train.batch_size=2} or more".into(),
+        })
+    }
+
     /// Images of a step: what mining and contrast see under exact accumulation.
     pub fn effective_batch(&self) -> usize {
         self.batch_size.saturating_mul(self.grad_accum_steps)
@@ -124,7 +135,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default_in_segmentation("50")
         .default_in_pretraining("200")
         .read_by(RunKind::ALL),
-    setting("train.batch_size", Kind::Whole(2, ANY), "images that go through the network at once")
+    setting("train.batch_size", Kind::Whole(1, ANY), "images that go through the network at once")
         .default("64")
         .default_in_segmentation("8")
         .default_in_pretraining("256")

@@ -100,9 +100,14 @@ impl GraphWriter {
         let size = self.constant("pixels".into(), &Tensor::from_slice(&size));
         let kept = self.node("Shape", "images_and_classes", &[logits], vec![int("start", 0), int("end", 2)]);
         let sizes = self.node("Concat", "size", &[&kept, &size], vec![int("axis", 0)]);
+        self.resize(logits, &sizes, LOGITS);
+    }
+
+    /// Bilinear, to sizes `[n, c, h, w]`.
+    fn resize(&mut self, x: &str, sizes: &str, name: &str) -> String {
         let how = vec![string("mode", "linear"), string("coordinate_transformation_mode", "half_pixel")];
         // Between them: a region and scales, which this resampling does without.
-        self.node("Resize", LOGITS, &[logits, "", "", &sizes], how);
+        self.node("Resize", name, &[x, "", "", sizes], how)
     }
 
     fn probabilities(&mut self, temperature: Option<f64>) {
@@ -172,6 +177,13 @@ impl Operations for GraphWriter {
     fn spread(&mut self, x: &String, like: &String) -> String {
         let shape = self.node("Shape", &format!("{like}.shape"), &[like], Vec::new());
         self.node("Expand", &format!("{x}.spread"), &[x, &shape], Vec::new())
+    }
+
+    fn enlarge(&mut self, x: &String, like: &String) -> String {
+        let kept = self.node("Shape", &format!("{x}.channels"), &[x], vec![int("start", 0), int("end", 2)]);
+        let size = self.node("Shape", &format!("{like}.size"), &[like], vec![int("start", 2), int("end", 4)]);
+        let sizes = self.node("Concat", &format!("{x}.enlarged_size"), &[&kept, &size], vec![int("axis", 0)]);
+        self.resize(x, &sizes, &format!("{x}.enlarged"))
     }
 
     fn concatenate(&mut self, maps: &[String]) -> String {
