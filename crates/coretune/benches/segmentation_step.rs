@@ -15,7 +15,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use coretune::data::Batch;
-use coretune::engine::{Amp, Precision, World, peak_rss_bytes, threads, versions};
+use coretune::engine::{Amp, Precision, peak_rss_bytes, threads, versions};
 use coretune::evaluate::Measure;
 use coretune::evaluate::segmentation::SegmentationMeasure;
 use coretune::losses::{Focus, labelled_pixels};
@@ -25,7 +25,7 @@ use coretune::models::{
 };
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
 use coretune::segment::PixelRows;
-use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, step};
+use coretune::train::{LayerRates, Optimizer, Rule, StepInput, step};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -185,18 +185,11 @@ impl Training {
             draw,
             per_class: self.per_class,
             label_smoothing: 0.0,
+            weights: None,
             sampled: RefCell::default(),
         };
-        let input = StepInput {
-            network: &self.network,
-            objective: self.objective.as_mut(),
-            batch: &self.batch,
-            rows: Some(&rows),
-            draw,
-            accumulation: Accumulation::Whole,
-            class_weights: None,
-            world: World::Alone,
-        };
+        let whole = StepInput::new(&self.network, self.objective.as_mut(), &self.batch, draw);
+        let input = StepInput { rows: Some(&rows), ..whole };
         step(input, &mut self.optimizer, 0.01)?;
         Ok(())
     }
@@ -237,6 +230,7 @@ fn objective(name: &str) -> Result<Box<dyn Objective>, Box<dyn Error>> {
             temperature: 0.1,
             focus: Focus { exponent: 1.0, detached: false },
             label_smoothing: 0.0,
+            ..CoreTuning::PUBLISHED
         })),
         other => Err(format!("{other} is no objective of this bench").into()),
     }
