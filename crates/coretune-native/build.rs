@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo::rerun-if-changed=bridge/bridge.cpp");
+    println!("cargo::rerun-if-changed=bridge");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
@@ -28,6 +28,11 @@ fn main() {
         .std("c++17")
         .define("_GLIBCXX_USE_CXX11_ABI", &*abi)
         .include(&headers)
+        .include(headers.join("torch/csrc/api/include"))
+        // The stand-ins for gloo's own headers, which the wheel of torch does not bring.
+        .include("bridge")
+        .define("USE_C10D_GLOO", None)
         .file("bridge/bridge.cpp")
+        .file("bridge/ranks.cpp")
         .compile("coretune_bridge");
 }

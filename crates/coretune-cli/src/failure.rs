@@ -54,6 +54,17 @@ impl Failure {
         failure
     }
 
+    /// Whether the command was asked to stop.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        matches!(self.status, Status::Interrupted(_))
+    }
+
+    /// The sentence with its causes, in one line.
+    pub(crate) fn in_short(&self) -> String {
+        let causes = self.details.iter().map(|(_, text)| text.replace('\n', " "));
+        std::iter::once(self.sentence.clone()).chain(causes).collect::<Vec<_>>().join(": ")
+    }
+
     pub(crate) fn detail(mut self, word: &'static str, text: impl Into<String>) -> Self {
         self.details.push((word, text.into()));
         self
@@ -88,7 +99,7 @@ impl From<TrainError> for Failure {
             TrainError::RunFolder(error) => error.into(),
             error => {
                 let status = match &error {
-                    TrainError::Interrupted { .. } => signals::received().map_or(Status::Failed, Status::Interrupted),
+                    TrainError::Interrupted { .. } => signals::agreed().map_or(Status::Failed, Status::Interrupted),
                     error if error.is_refusal() => Status::Refused,
                     _ => Status::Failed,
                 };

@@ -7,13 +7,33 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::status::Status;
 
 /// Width of the first column of a line: `data         flowers: 720 train`.
 const LABEL_WIDTH: usize = 13;
+
+/// The rank of this process, if it is one of several.
+static RANK: OnceLock<usize> = OnceLock::new();
+
+/// From here on this process is a rank: only rank 0 speaks, the others write their logs, and all say why they fail.
+pub(crate) fn speak_as_rank(rank: usize) {
+    let _ = RANK.set(rank);
+}
+
+/// The rank of this process, if it is one of several.
+pub(crate) fn rank() -> Option<usize> {
+    RANK.get().copied()
+}
+
+/// Whether this process is a rank that leaves the speaking to rank 0.
+fn is_silent() -> bool {
+    rank().is_some_and(|rank| rank > 0)
+}
 
 /// Where the lines of a command go. Clones share the log.
 #[derive(Debug, Clone)]
@@ -82,7 +102,7 @@ impl Printer {
 
     /// Whether stderr is a terminal, on which a bar can be drawn.
     pub(crate) fn shows_bars() -> bool {
-        io::stderr().is_terminal()
+        io::stderr().is_terminal() && !is_silent()
     }
 
     /// Whether words may be coloured.
@@ -107,7 +127,7 @@ impl Printer {
 
     /// A line of the result as text, on stdout.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        if self.results != Results::InWords {
+        if self.results != Results::InWords || is_silent() {
             return Ok(());
         }
         Ok(writeln!(io::stdout().lock(), "{text}")?)
@@ -115,7 +135,7 @@ impl Printer {
 
     /// The result as JSON, on stdout; nothing unless JSON was asked for.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        if self.results != Results::AsJson {
+        if self.results != Results::AsJson || is_silent() {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
@@ -126,6 +146,16 @@ impl Printer {
     /// Why the command ended: the sentence, its particulars, an empty line, the hint.
     pub(crate) fn failure(&self, failure: &Failure) {
         if failure.sentence.is_empty() {
+            return;
+        }
+        if is_silent() {
+            if failure.status == Status::Refused {
+                // Rank 0 is refused too, or says why this one was.
+                return;
+            }
+            // One line, as several ranks write to one terminal.
+            let rank = rank().unwrap_or_default();
+            let _ = writeln!(io::stderr().lock(), "error: rank {rank}: {}", failure.in_short());
             return;
         }
         self.words(RED, "error: ", &failure.sentence);
@@ -140,7 +170,9 @@ impl Printer {
 
     /// A line on stderr and in the log; one that cannot be written is lost, as there is nowhere to say so.
     fn words(&self, style: &str, label: &str, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}{text}", paint(self.colour_on_stderr, style, label));
+        if !is_silent() {
+            let _ = writeln!(io::stderr().lock(), "{}{text}", paint(self.colour_on_stderr, style, label));
+        }
         self.log.borrow_mut().add(&format!("{label}{text}"));
     }
 }

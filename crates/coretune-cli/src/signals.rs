@@ -8,6 +8,8 @@ use coretune::engine::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::printer;
+
 /// The number of the signal received; 0 for none.
 static RECEIVED: std::sync::LazyLock<Arc<AtomicUsize>> = std::sync::LazyLock::new(Arc::default);
 
@@ -22,7 +24,12 @@ pub(crate) fn ask_to_stop(stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-/// The signal that asked to stop.
+/// The signal that asked to stop: this process, or another rank, which it agreed with.
+pub(crate) fn agreed() -> Option<u8> {
+    received().or_else(|| printer::rank().map(|_| SIGTERM as u8))
+}
+
+/// The signal that asked this process to stop.
 pub(crate) fn received() -> Option<u8> {
     u8::try_from(RECEIVED.load(Ordering::Relaxed)).ok().filter(|&signal| signal > 0)
 }

@@ -11,26 +11,14 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
-namespace {
+#include "guarded.h"
 
-template <typename Work>
-char* guarded(Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception without text");
-  }
-}
+namespace {
 
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   std::vector<at::Tensor> result;

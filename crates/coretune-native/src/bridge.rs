@@ -49,7 +49,7 @@ fn taken(text: *mut c_char) -> Option<String> {
 }
 
 /// What the bridge returned: nothing, or the text of libtorch's exception.
-fn checked(text: *mut c_char) -> Result<(), TchError> {
+pub(crate) fn checked(text: *mut c_char) -> Result<(), TchError> {
     taken(text).map_or(Ok(()), |text| Err(TchError::Torch(text)))
 }
 

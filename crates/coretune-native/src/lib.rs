@@ -2,10 +2,12 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod bridge;
+mod ranks;
 mod slots;
 
 use bridge::page_locked;
 pub use bridge::{CopyToHost, SgdStep, add_scaled, dispatcher_calls, fused_sgd, is_same_order, scale_each};
+pub use ranks::{Group, Membership, Store};
 pub use slots::Slots;
 
 use std::path::Path;

@@ -177,7 +177,19 @@ pub(crate) fn class_weights(classes: &[String], weights: &[f64]) -> String {
 
 /// `cpu, 2 threads, f32`
 pub(crate) fn machine(task: &Task) -> String {
-    format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision)
+    let machine = format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision);
+    format!("{machine}{}", ranks(&task.config.train))
+}
+
+/// `, on each of 2 ranks; 128 images a step (2 ranks x 64)`; nothing for a single process.
+pub(crate) fn ranks(train: &TrainSection) -> String {
+    let TrainSection { ranks, batch_size, grad_accum_steps, .. } = train;
+    if *ranks == 1 {
+        return String::new();
+    }
+    let parts = if *grad_accum_steps > 1 { format!(" x {grad_accum_steps} batches") } else { String::new() };
+    let images = train.effective_batch();
+    format!(", on each of {ranks} ranks; {images} images a step ({ranks} ranks x {batch_size}{parts})")
 }
 
 /// `resnet50, 2048 features, 23.5 M parameters`

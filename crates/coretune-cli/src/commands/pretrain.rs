@@ -72,9 +72,12 @@ fn show_method(printer: &Printer, task: &PretrainTask) {
     let steps = lines::count(steps_per_epoch as usize, "step");
     let (method, epochs) = (&config.pretrain.method, lines::count(train.epochs, "epoch"));
     let (opt, lr, sched) = (train.opt.name(), train.lr, train.sched.name());
-    let temperature = config.temperature();
-    printer.say("method", format_args!("{method}   tau {temperature}; {opt}, lr {lr} {sched}; {epochs} of {steps}"));
-    if let Some(unused) = lines::left_out_of_epoch(task.images.len(), train.batch_size, steps_per_epoch) {
+    let (temperature, ranks) = (config.temperature(), lines::ranks(train));
+    printer.say(
+        "method",
+        format_args!("{method}   tau {temperature}; {opt}, lr {lr} {sched}; {epochs} of {steps}{ranks}"),
+    );
+    if let Some(unused) = lines::left_out_of_epoch(task.images.len(), train.effective_batch(), steps_per_epoch) {
         printer.say("note", unused);
     }
 }

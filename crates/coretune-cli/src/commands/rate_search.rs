@@ -6,6 +6,7 @@ use std::{env, fs};
 use coretune::compare::{self, ComparedTask, Dimension, Event, Search, Sweep, SweepRequest};
 use coretune::config::{Layers, RunConfig};
 use coretune::engine::Stop;
+use coretune::engine::ranks::{Place, variable};
 use coretune::{report, runs};
 
 use super::compare::{in_own_process, see};
@@ -32,6 +33,12 @@ const LR: &str = "train.lr";
 pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
     let Some(others) = flags.without(LR, "auto") else { return Ok(flags.clone()) };
     let given = others.over(arguments.layers.over(Layers::defaults())?)?;
+    let is_rank = Place::from_variables(&variable).is_ok_and(|place| place.is_some());
+    if is_rank || number(&given, "train.ranks").is_some_and(|ranks| ranks > 1.0) {
+        let text =
+            "--lr auto searches in one process, not on several ranks: search without ranks first, and give that rate";
+        return Err(Failure::refused(text));
+    }
     let printer = Printer::new(arguments.json);
     let folder = runs::folder_of::<RunConfig>(&given)?;
     if arguments.resuming.resume && runs::is_begun(&folder)? {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use coretune::config::{Layers, SettingChange};
-use coretune::engine::Stop;
+use coretune::engine::{Stop, World};
 use coretune::runs::{self, Changes, Event, Job, Options, Resumed, RunError};
 use coretune::train;
 
 use super::lines;
+use super::ranks::Ranks;
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -47,7 +48,11 @@ pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), F
     if arguments.resuming.resume {
         let root = runs::folder_of::<J>(&given)?;
         if runs::is_begun(&root)? {
-            return resume::<J>(&printer, arguments, flags, &root);
+            let saved = Layers::defaults_of(J::KIND).file(&root.join("config.toml")).ok();
+            let settings = saved.and_then(|saved| flags.over(arguments.layers.over(saved).ok()?).ok());
+            let ranks = Ranks::join(settings.as_ref().unwrap_or(&given), false)?;
+            let outcome = resume::<J>(&printer, (arguments, flags), &root, ranks.world);
+            return ranks.end(outcome);
         }
         printer.say("note", format_args!("{} contains no run yet; starting one", root.display()));
     }
@@ -55,21 +60,31 @@ pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), F
     for unused in config.unused(&given) {
         printer.say("note", unused);
     }
-    if arguments.dry_run { dry_run(&printer, &config) } else { begin(&printer, arguments, &config) }
+    if arguments.dry_run {
+        return dry_run(&printer, &config);
+    }
+    let ranks = Ranks::join(&given, true)?;
+    let outcome = begin(&printer, arguments, &config, ranks.world);
+    ranks.end(outcome)
 }
 
-fn begin<J: Shown>(printer: &Printer, arguments: &Training, config: &J) -> Result<(), Failure> {
-    let mut screen = Screen::new(printer);
+fn begin<J: Shown>(printer: &Printer, arguments: &Training, config: &J, world: World) -> Result<(), Failure> {
+    let mut screen = Screen { world, ..Screen::new(printer) };
     screen.stop_with_stdin(arguments);
     let finished = runs::begin(config, screen.options(), &mut |event| screen.see(event));
     let finished = screen.outcome(finished)?;
     J::show_result(printer, &finished, &screen.root)
 }
 
-fn resume<J: Shown>(printer: &Printer, arguments: &Training, flags: &Flags, root: &Path) -> Result<(), Failure> {
+fn resume<J: Shown>(
+    printer: &Printer,
+    (arguments, flags): (&Training, &Flags),
+    root: &Path,
+    world: World,
+) -> Result<(), Failure> {
     let over = |saved| flags.over(arguments.layers.over(saved)?);
     let changes = Changes { over: &over, allowed: &arguments.resuming.allow_change };
-    let mut screen = Screen::new(printer);
+    let mut screen = Screen { world, ..Screen::new(printer) };
     screen.stop_with_stdin(arguments);
     let resumed = runs::resume::<J>(root, &changes, screen.options(), &mut |event| screen.see(event));
     match screen.outcome(resumed)? {
@@ -99,6 +114,8 @@ pub(super) struct Screen<'a> {
     printer: &'a Printer,
     progress: Progress,
     stop: Stop,
+    /// The processes that share the run.
+    world: World,
     /// Whether this is a dry run.
     trial: bool,
     /// The folder of the run, once it is there.
@@ -115,6 +132,7 @@ impl<'a> Screen<'a> {
             printer,
             progress: Progress::new(printer.clone()),
             stop: Stop::default(),
+            world: World::Alone,
             trial: false,
             root: PathBuf::new(),
             before_training: Vec::new(),
@@ -124,7 +142,7 @@ impl<'a> Screen<'a> {
 
     /// What the run is given beside its configuration.
     pub(super) fn options(&self) -> Options {
-        Options { stop: self.stop.clone(), objective: None }
+        Options { stop: self.stop.clone(), world: self.world, ..Options::default() }
     }
 
     /// If the command line says so, the run is stopped when standard input ends: when the program that started it closes

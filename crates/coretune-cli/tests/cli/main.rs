@@ -15,6 +15,7 @@ mod help;
 mod output;
 mod predict;
 mod pretrain;
+mod ranks;
 mod report;
 mod resume;
 mod run;

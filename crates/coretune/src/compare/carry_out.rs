@@ -60,7 +60,7 @@ pub fn in_this_process(order: &Order<'_>) -> Result<(), String> {
     let ended = if order.begun {
         config.resume(order.folder, order.stop.clone())
     } else {
-        config.begin(Options { stop: order.stop.clone(), objective: None })
+        config.begin(Options { stop: order.stop.clone(), ..Options::default() })
     };
     ended.map_err(|error| error.to_string())
 }

@@ -149,7 +149,7 @@ impl ComparedConfig {
 
     /// Resumes the run of this folder in this process.
     pub(super) fn resume(&self, folder: &Path, stop: Stop) -> Result<(), RunError> {
-        let options = Options { stop, objective: None };
+        let options = Options { stop, ..Options::default() };
         match self {
             ComparedConfig::Classification(_) => {
                 runs::resume::<RunConfig>(folder, &Changes::none(), options, &mut |_| {}).map(drop)

@@ -109,7 +109,7 @@ fn open<J: Job>(
     observer: &mut Observer<'_>,
     describe: &dyn Fn(&J::Prepared) -> Result<Found, CompareError>,
 ) -> Result<(Found, Option<f64>), CompareError> {
-    let options = Options { stop: stop.clone(), objective: None };
+    let options = Options { stop: stop.clone(), ..Options::default() };
     let prepared = config.prepare(options, observer)?;
     prepared.steps_per_epoch()?;
     let found = describe(&prepared)?;

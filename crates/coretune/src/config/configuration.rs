@@ -34,6 +34,9 @@ pub trait Configuration: Clone + Serialize + DeserializeOwned {
     /// The optimisation.
     fn train(&self) -> &TrainSection;
 
+    /// The optimisation, to be changed.
+    fn train_mut(&mut self) -> &mut TrainSection;
+
     /// The machine and the folder.
     fn run(&self) -> &RunSection;
 

@@ -57,7 +57,7 @@ impl PretrainConfig {
         self.data.check()?;
         self.train.check()?;
         self.train.check_several_images()?;
-        let (batch, pretrain) = (self.train.batch_size, &self.pretrain);
+        let (batch, pretrain) = (self.train.effective_batch(), &self.pretrain);
         let method = pretrain.method();
         let (has_queue, has_groups) = (method.reads("pretrain.queue_size"), method.reads("pretrain.bn_groups"));
         let queue = pretrain.queue_size.unwrap_or(batch);
@@ -67,6 +67,13 @@ impl PretrainConfig {
             expected: "a queue of whole batches".into(),
             found: format!("{queue} keys, {batch} images a step"),
             hint: "give a {pretrain.queue_size} that is a multiple of {train.batch_size}, or leave it out".into(),
+        })?;
+        refuse_if(has_groups && self.train.sync_bn, || ConfigError::Conflict {
+            first: "train.sync_bn".into(),
+            second: "pretrain.method".into(),
+            expected: "batch norm within groups, between which keys are shuffled".into(),
+            found: "batch norm over the whole batch".into(),
+            hint: "leave out {train.sync_bn}".into(),
         })?;
         let groups = pretrain.bn_groups.unwrap_or(1);
         refuse_if(has_groups && (!batch.is_multiple_of(groups) || batch < 2 * groups), || ConfigError::Conflict {
@@ -162,18 +169,18 @@ impl PretrainConfig {
 
     /// Keys of earlier batches, as given or automatic.
     pub fn queue_size(&self, images: usize) -> usize {
-        self.pretrain.queue_size.unwrap_or_else(|| moco::queue_size(images, self.train.batch_size))
+        self.pretrain.queue_size.unwrap_or_else(|| moco::queue_size(images, self.train.effective_batch()))
     }
 
     /// m, as given or automatic.
     pub fn encoder_momentum(&self, images: usize) -> f64 {
-        let steps = self.train.epochs.saturating_mul(images / self.train.batch_size);
+        let steps = self.train.epochs.saturating_mul(images / self.train.effective_batch());
         self.pretrain.momentum.unwrap_or_else(|| moco::momentum(steps))
     }
 
     /// Groups of the batch that batch norm sees one at a time, as given or automatic.
     pub fn bn_groups(&self) -> usize {
-        self.pretrain.bn_groups.unwrap_or_else(|| moco::bn_groups(self.train.batch_size))
+        self.pretrain.bn_groups.unwrap_or_else(|| moco::bn_groups(self.train.effective_batch(), self.train.ranks))
     }
 
     /// Smallest fraction of an image's area that a view shows, as given or automatic.
@@ -188,7 +195,7 @@ impl PretrainConfig {
 
     /// Warnings about settings of a resolved configuration that are valid but probably unintended.
     pub fn warnings(&self) -> Vec<String> {
-        let batch = self.train.batch_size;
+        let batch = self.train.effective_batch();
         let warnings = [
             (
                 self.pretrain.method().reads("pretrain.bn_groups") && self.bn_groups() == 1,
@@ -235,6 +242,10 @@ impl Configuration for PretrainConfig {
 
     fn run(&self) -> &RunSection {
         &self.run
+    }
+
+    fn train_mut(&mut self) -> &mut TrainSection {
+        &mut self.train
     }
 
     fn run_mut(&mut self) -> &mut RunSection {

@@ -185,6 +185,10 @@ impl Configuration for RunConfig {
         &self.run
     }
 
+    fn train_mut(&mut self) -> &mut TrainSection {
+        &mut self.train
+    }
+
     fn run_mut(&mut self) -> &mut RunSection {
         &mut self.run
     }

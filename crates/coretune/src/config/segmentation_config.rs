@@ -195,6 +195,10 @@ impl Configuration for SegmentationConfig {
         &self.run
     }
 
+    fn train_mut(&mut self) -> &mut TrainSection {
+        &mut self.train
+    }
+
     fn run_mut(&mut self) -> &mut RunSection {
         &mut self.run
     }

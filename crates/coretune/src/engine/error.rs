@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use super::ranks::RanksError;
 use crate::settings::Hint;
 
 /// What can go wrong between this crate and libtorch.
@@ -41,6 +42,9 @@ pub enum EngineError {
         /// First line of the exception's message.
         message: String,
     },
+    /// Another rank.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
 }
 
 impl EngineError {
@@ -50,6 +54,7 @@ impl EngineError {
             Self::Torch { message, .. } if message.contains("memory") => {
                 Some("a smaller {train.batch_size} or {data.img_size} needs less memory".into())
             }
+            Self::Ranks(error) => error.hint(),
             _ => None,
         }
     }

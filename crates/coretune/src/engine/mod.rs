@@ -13,6 +13,7 @@ mod guard;
 mod memory;
 mod pair_table;
 mod precision;
+pub mod ranks;
 pub mod rows;
 pub mod shape;
 mod stop;

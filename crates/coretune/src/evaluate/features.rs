@@ -21,7 +21,8 @@ pub struct Evaluator {
     pub workers: usize,
     /// Ends the work between two batches.
     pub stop: Stop,
-    /// The processes that share a split: each computes its part of every batch.
+    /// The processes that share a split: each computes every n-th batch of it, and all get the outputs of all. A split of
+    /// masks is not shared: every process computes all of it.
     pub world: World,
 }
 
@@ -85,12 +86,17 @@ impl Evaluator {
         measure: &mut dyn Measure,
         forward: &mut dyn FnMut(&Tensor) -> Result<Tensor, EvaluateError>,
     ) -> Result<(), EvaluateError> {
-        self.each_batch(split, &mut |_, _| {}, &mut |batch| {
-            let outputs = no_grad(|| forward(&batch.images))?.to_device(Device::Cpu);
-            match &batch.masks {
-                Some(masks) => measure.add(&outputs, masks),
-                None => measure.add(&outputs, &Tensor::from_slice(&batch.labels)),
+        self.each_round(split, &mut |_, _| {}, &mut |batch, round| {
+            let outputs = batch.map(|batch| no_grad(|| forward(&batch.images))).transpose()?;
+            let outputs = outputs.map(|outputs| outputs.to_device(Device::Cpu));
+            if let Some((masks, outputs)) = batch.and_then(|batch| batch.masks.as_ref()).zip(outputs.as_ref()) {
+                return measure.add(outputs, masks);
             }
+            for (outputs, indices) in self.world.gather_uneven(outputs.as_ref())?.iter().zip(round) {
+                let labels: Vec<i64> = indices.iter().map(|&index| split.labels()[index]).collect();
+                measure.add(outputs, &Tensor::from_slice(&labels))?;
+            }
+            Ok(())
         })
     }
 
@@ -102,36 +108,45 @@ impl Evaluator {
         forward: &mut dyn FnMut(&Tensor) -> Result<[Tensor; VIEWS], EvaluateError>,
     ) -> Result<[Tensor; VIEWS], EvaluateError> {
         let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
-        self.each_batch(split, progress, &mut |batch| {
-            let of_batch = no_grad(|| forward(&batch.images))?;
+        self.each_round(split, progress, &mut |batch, _| {
+            let of_batch = batch.map(|batch| no_grad(|| forward(&batch.images))).transpose()?;
+            let of_batch = of_batch.map_or([const { None }; VIEWS], |views| views.map(Some));
             for (view, features) in views.iter_mut().zip(of_batch) {
-                view.push(self.world.gather(&features).to_device(Device::Cpu).to_kind(Kind::Float));
+                let features = features.map(|features| features.to_device(Device::Cpu).to_kind(Kind::Float));
+                view.extend(self.world.gather_uneven(features.as_ref())?);
             }
             Ok(())
         })?;
         Ok(guard("joining features", || views.map(|parts| Tensor::cat(&parts, 0)))?)
     }
 
-    /// Calls `visit` with every batch of `split`, in the order of its images.
-    fn each_batch(
+    /// Calls `visit` once for every round of batches of `split`, one for each process, in the order of its images: with
+    /// this process's batch, if the round has one for it, and the images of each batch of the round.
+    fn each_round(
         &self,
         split: &Split,
         progress: &mut dyn FnMut(usize, usize),
-        visit: &mut dyn FnMut(&Batch) -> Result<(), EvaluateError>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), EvaluateError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
         let batches = sampler::sequential(split.len(), self.batch_size)?;
-        let parts = batches.iter().map(|batch| self.world.part(batch).to_vec()).collect();
+        let is_shared = split.masks().is_none();
+        let (rank, ranks) = if is_shared { (self.world.rank(), self.world.ranks()) } else { (0, 1) };
+        let own = batches.iter().skip(rank).step_by(ranks).cloned().collect();
+        let mut loader = Loader::new(split.clone(), Arc::clone(&self.transform), own, options)?;
         let mut done = 0;
-        for batch in Loader::new(split.clone(), Arc::clone(&self.transform), parts, options)? {
-            let batch = batch?;
-            if self.world.agree(self.stop.is_requested()) {
+        for round in batches.chunks(ranks) {
+            let batch = if rank < round.len() { loader.next().transpose()? } else { None };
+            if self.world.agree(self.stop.is_requested())? {
                 return Err(EvaluateError::Interrupted);
             }
-            visit(&batch)?;
-            done += batch.indices.len();
+            visit(batch.as_ref(), round)?;
+            done += round.iter().map(Vec::len).sum::<usize>();
             progress(done, split.len());
         }
         Ok(())
     }
 }
+
+/// What is done with this process's batch of a round, and with the images of all batches of the round.
+type Visit<'a> = dyn FnMut(Option<&Batch>, &[Vec<usize>]) -> Result<(), EvaluateError> + 'a;

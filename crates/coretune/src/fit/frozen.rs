@@ -201,11 +201,13 @@ impl Task {
         let keys =
             views.iter().map(|view| self.feature_key(&data, probed.rows, *view)).collect::<Result<Vec<_>, _>>()?;
         let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();
-        if let Some(Ok(known)) = known.map(TryInto::try_into) {
+        // What one process lacks, all compute together.
+        let lacks = self.world.agree(known.is_none())?;
+        if !lacks && let Some(Ok(known)) = known.map(TryInto::try_into) {
             return Ok(known);
         }
         let features = self.compute_features(probed, split, views, observer)?;
-        for (key, features) in keys.iter().zip(&features) {
+        for (key, features) in keys.iter().zip(&features).filter(|_| self.world.is_first()) {
             let entry = Features { features: features.shallow_clone(), labels: split.labels().to_vec() };
             // A cache that cannot be written costs time, not results.
             if let Err(error) = cache.store(key, &entry) {

@@ -9,12 +9,13 @@ use super::splits::{Splits, ValidationSource};
 use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{Accumulation, ClassWeights, DataSection, Input, ProbeRows, ProjectionInit, RunConfig, Sampler};
 use crate::data::{Dataset, Description};
-use crate::engine::{Precision, Stop, World};
+use crate::engine::ranks::RanksError;
+use crate::engine::{EngineError, Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::objectives::{Needs, Objective};
 use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
-use crate::train::{ModelDescription, Observer};
+use crate::train::{ModelDescription, Observer, check_sharing};
 use crate::transforms::Transform;
 
 /// A fine-tuning run, opened and checked: everything but the weights.
@@ -45,6 +46,8 @@ pub struct Task {
     pub precision: Precision,
     /// Ends the work between two batches.
     pub stop: Stop,
+    /// The processes that share the run.
+    pub world: World,
 }
 
 /// A fine-tuning run with the weights that it starts from; nothing has been computed yet.
@@ -125,11 +128,22 @@ pub(super) fn prepare_with(
         device: machine.device,
         precision: machine.precision,
         stop: options.stop,
+        world: options.world,
     };
     if let Some(objective) = &objective {
-        training_plan::accumulation(&task.config.train).check(&**objective)?;
+        let accumulation = training_plan::accumulation(&task.config.train);
+        accumulation.check(&**objective)?;
+        check_sharing(task.world, &**objective, accumulation, false)?;
+        if !task.world.is_alone() && (task.config.data.mixup > 0.0 || task.config.data.cutmix > 0.0) {
+            let what = "mixup and CutMix, which mix images of different ranks,".into();
+            return Err(EngineError::from(RanksError::Undealt { what }).into());
+        }
     }
-    let (backbone, data, skipped) = (start.backbone, dataset.describe(), report.unreadable);
+    let mut backbone = start.backbone;
+    if task.config.train.sync_bn {
+        backbone.synchronise_batch_norm(task.world);
+    }
+    let (data, skipped) = (dataset.describe(), report.unreadable);
     Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }
 
@@ -192,7 +206,7 @@ impl Task {
             batch_size: self.config.evaluation_batch(),
             workers: self.config.workers(),
             stop: self.stop.clone(),
-            world: World::Alone,
+            world: self.world,
         })
     }
 

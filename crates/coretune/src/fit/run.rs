@@ -7,7 +7,6 @@ use super::frozen::FrozenFigures;
 use super::predictions::prediction_records;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
-use crate::engine::World;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
 use crate::evaluate::{ClassificationMeasure, figure};
@@ -156,7 +155,7 @@ impl Task {
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator()?,
             test_views: self.config.data.tta,
-            world: World::Alone,
+            world: self.world,
             model,
             objective,
         })
@@ -222,7 +221,7 @@ impl Task {
             workers: self.config.workers(),
             page_locked: self.device.is_cuda(),
             seed: self.config.train.seed,
-            world: World::Alone,
+            world: self.world,
         })
     }
 }

@@ -244,6 +244,11 @@ impl Backbone {
         Ok(())
     }
 
+    /// Lets every batch norm that is not frozen take its statistics in training from the batches of all processes.
+    pub fn synchronise_batch_norm(&mut self, world: engine::World) {
+        self.norms_mut().for_each(|norm| norm.synchronise(world));
+    }
+
     /// Lets every batch norm use its running averages in training too. Their weights and biases stay trainable.
     pub fn freeze_batch_norm(&mut self) {
         self.freeze_norms(self.stages.len());

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::builder::Builder;
+use crate::engine::World;
 
 /// Whether batch norm takes its statistics from the batch or from its running averages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub(crate) struct BatchNorm {
     pub(crate) running_var: Tensor,
     batches: Tensor,
     frozen: bool,
+    /// The processes whose batches together give the statistics.
+    world: World,
 }
 
 impl BatchNorm {
@@ -107,6 +110,7 @@ impl BatchNorm {
             running_var: parameters.buffer(format!("{name}.running_var"), &ones()),
             batches: parameters.buffer(format!("{name}.num_batches_tracked"), &Tensor::from(0i64)),
             frozen: false,
+            world: World::Alone,
         }
     }
 
@@ -119,7 +123,36 @@ impl BatchNorm {
         }
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let (mean, variance) = (averages.map(|own| &own.running_mean), averages.map(|own| &own.running_var));
+        if from_batch && !self.world.is_alone() {
+            return self.forward_over_ranks(x, mode);
+        }
         x.batch_norm(weight, bias, mean, variance, from_batch, Self::MOMENTUM, Self::EPSILON, true)
+    }
+
+    /// The same with the statistics of the batches of all ranks: mean and variance are sums over the ranks, forward and
+    /// backward.
+    fn forward_over_ranks(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let size = x.size();
+        let spatial: Vec<i64> = (0..size.len() as i64).filter(|&dimension| dimension != 1).collect();
+        let count = size.iter().product::<i64>() / size[1].max(1) * self.world.ranks() as i64;
+        let as_channels: Vec<i64> = (0..size.len()).map(|dimension| if dimension == 1 { size[1] } else { 1 }).collect();
+        let sum = |values: Tensor| self.world.sum_in_graph(&values.sum_dim_intlist(&spatial[..], false, Kind::Float));
+        let input = x.to_kind(Kind::Float);
+        let mean = sum(input.shallow_clone()) / count as f64;
+        let centred = input - mean.view(&as_channels[..]);
+        let variance = sum(centred.square()) / count as f64;
+        if mode == Mode::Train {
+            let unbiased = variance.detach() * (count as f64 / (count - 1).max(1) as f64);
+            let _ = self.running_mean.shallow_clone().lerp_(&mean.detach(), Self::MOMENTUM);
+            let _ = self.running_var.shallow_clone().lerp_(&unbiased, Self::MOMENTUM);
+        }
+        let scale = &self.weight * (variance + Self::EPSILON).rsqrt();
+        (centred * scale.view(&as_channels[..]) + self.bias.view(&as_channels[..])).to_kind(x.kind())
+    }
+
+    /// Takes the statistics of training from the batches of all processes.
+    pub(super) fn synchronise(&mut self, world: World) {
+        self.world = world;
     }
 
     pub(super) fn freeze(&mut self) {

@@ -169,7 +169,15 @@ impl Objective for BiTuning {
 
     /// Two views, of which one has a gradient.
     fn needs(&self) -> Needs {
-        Needs { projection: true, views: 2, forward_passes: 1, copies: 1, divisible: false, ..Needs::CLASSIFIER }
+        Needs {
+            projection: true,
+            views: 2,
+            forward_passes: 1,
+            copies: 1,
+            divisible: false,
+            sharing: super::Sharing::None,
+            ..Needs::CLASSIFIER
+        }
     }
 
     /// Features and projections of the last K images of each class.

@@ -199,6 +199,7 @@ impl Objective for Delta {
             preparation,
             soft_targets: true,
             divisible: false,
+            sharing: super::Sharing::None,
             ..Needs::CLASSIFIER
         }
     }

@@ -168,7 +168,14 @@ impl Objective for DrTune {
 
     fn needs(&self) -> Needs {
         let preparation = self.settings.bank as usize;
-        Needs { forward_passes: 1, copies: 1, preparation, divisible: false, ..Needs::CLASSIFIER }
+        Needs {
+            forward_passes: 1,
+            copies: 1,
+            preparation,
+            divisible: false,
+            sharing: super::Sharing::None,
+            ..Needs::CLASSIFIER
+        }
     }
 
     /// Features of the checkpoint and of the network at the time.

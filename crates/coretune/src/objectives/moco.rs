@@ -5,9 +5,11 @@ use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
 use super::instance_discrimination::{DIM, with_figures};
-use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Start};
-use crate::engine::guard;
+use super::{
+    FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Sharing, Start,
+};
 use crate::engine::rows::unit_rows;
+use crate::engine::{World, guard};
 use crate::losses::info_nce;
 use crate::models::{Encoder, Mode, ModelError, Network, Parameters, Role};
 use crate::random::{Purpose, stream};
@@ -77,8 +79,12 @@ const GROUP: usize = 32;
 
 /// What `pretrain.bn_groups = "auto"` becomes: two or more, between which keys can be shuffled, if the batch can be
 /// divided so; else 1.
-pub(crate) fn bn_groups(batch: usize) -> usize {
-    (2..=batch / 2).find(|groups| batch.is_multiple_of(*groups) && batch / groups <= GROUP).unwrap_or(1)
+///
+/// Each rank has as many groups as every other.
+pub(crate) fn bn_groups(batch: usize, ranks: usize) -> usize {
+    let fits =
+        |groups: &usize| groups.is_multiple_of(ranks) && batch.is_multiple_of(*groups) && batch / groups <= GROUP;
+    (2..=batch / 2).find(fits).unwrap_or(ranks)
 }
 
 fn bn_groups_text(_: RunKind) -> String {
@@ -138,38 +144,53 @@ impl MoCo {
         self.memory.as_ref().map(|memory| &memory.queue)
     }
 
-    /// Projections of images, group by group.
+    /// Projections of images, in so many groups, one after the other.
     fn in_groups(
-        &self,
+        groups: usize,
         images: &Tensor,
         encode: impl Fn(&Tensor) -> Result<Tensor, ModelError>,
     ) -> Result<Tensor, ModelError> {
-        let groups = guard("splitting a batch", || images.chunk(self.settings.groups as i64, 0))?;
+        let groups = guard("splitting a batch", || images.chunk(groups as i64, 0))?;
         let parts: Vec<Tensor> = groups.iter().map(encode).collect::<Result<_, _>>()?;
         Ok(guard("joining projections", || Tensor::cat(&parts, 0))?)
     }
 
-    /// Keys `[n, d]` of images, without graph, each computed among others than its query was.
-    fn keys_of(&self, key: &Encoder, images: &Tensor, (seed, step): (u64, u64)) -> Result<Tensor, ModelError> {
-        let rows = images.size()[0];
+    /// Groups of a batch that this process computes.
+    fn own_groups(&self, world: World) -> usize {
+        (self.settings.groups / world.ranks()).max(1)
+    }
+
+    /// Keys `[n, d]` of the images of all processes, without graph, each computed among others than its query was: the
+    /// images are shuffled over the whole batch, and each process computes its groups of them.
+    fn keys_of(
+        &self,
+        key: &Encoder,
+        images: &Tensor,
+        (seed, step): (u64, u64),
+        world: World,
+    ) -> Result<Tensor, ModelError> {
         if self.settings.groups == 1 {
             return no_grad(|| key.projections(images, Mode::Train));
         }
+        let images = &world.gather(images, 1)?;
+        let rows = images.size()[0];
         let mut order: Vec<i64> = (0..rows).collect();
         order.shuffle(&mut stream(seed, Purpose::ShuffledBatchNorm, 0, step));
         let mut place = vec![0; order.len()];
         for (position, &row) in order.iter().enumerate() {
             place[row as usize] = position as i64;
         }
-        let (order, place) = (Tensor::from_slice(&order), Tensor::from_slice(&place));
+        let (order, place) = (Tensor::from_slice(world.part(&order)), Tensor::from_slice(&place));
         let shuffled = guard("shuffling keys", || images.index_select(0, &order.to_device(images.device())))?;
-        let keys = no_grad(|| self.in_groups(&shuffled, |group| key.projections(group, Mode::Train)))?;
+        let encode = |group: &Tensor| key.projections(group, Mode::Train);
+        let keys = no_grad(|| MoCo::in_groups(self.own_groups(world), &shuffled, encode))?;
+        let keys = world.gather(&keys, 1)?;
         Ok(guard("shuffling keys", || keys.index_select(0, &place.to_device(keys.device())))?)
     }
 
     /// Queries `[n, d]` of images, with graph.
     fn queries_of(&self, pass: &Pass<'_>, images: &Tensor) -> Result<Tensor, ModelError> {
-        self.in_groups(images, |group| {
+        MoCo::in_groups(self.own_groups(pass.world()), images, |group| {
             let features = pass.network.features(group, Mode::Train)?;
             Ok(guard("computing projections", || (pass.heads.projection)(&features))?)
         })
@@ -184,7 +205,8 @@ impl Objective for MoCo {
     /// The keys have no gradient.
     fn needs(&self) -> Needs {
         let queue = QueueSize { keys: self.settings.queue_length as usize, width: self.settings.width };
-        Needs { gradient_passes: 1, forward_passes: 1, copies: 1, queue: Some(queue), ..Needs::TWO_VIEWS }
+        let sharing = Sharing::Images;
+        Needs { gradient_passes: 1, forward_passes: 1, copies: 1, queue: Some(queue), sharing, ..Needs::TWO_VIEWS }
     }
 
     /// The key encoder begins as a copy of the query encoder, the queue with random keys.
@@ -202,10 +224,13 @@ impl Objective for MoCo {
         let images = pass.images.size()[0] / 2;
         let (first, second) = (pass.images.narrow(0, 0, images), pass.images.narrow(0, images, images));
         momentum_update(&key.tensors(""), &pass.network.tensors(""), self.settings.momentum)?;
-        let keys = self.keys_of(key, &second, pass.draw)?;
+        let world = pass.world();
+        let keys = self.keys_of(key, &second, pass.draw, world)?;
         let queries = self.queries_of(pass, &first)?;
         let temperature = self.settings.temperature;
-        let loss = info_nce(&queries, &keys, queue.keys(), temperature)?;
+        // The mean over this process's queries; the queue takes the keys of all.
+        let own_keys = guard("choosing keys", || world.own_rows(&keys, 1))?;
+        let loss = info_nce(&queries, &own_keys, queue.keys(), temperature)?;
         let keys = guard("normalising keys", || unit_rows(&keys))?;
         if let Some(memory) = &mut self.memory {
             memory.keys = Some(keys);

@@ -47,7 +47,7 @@ pub use method::{Method, PretrainingDefaults, Requirement, Values};
 pub use methods::METHODS;
 pub use mix_and_match::MixAndMatch;
 pub use moco::{MoCo, MoCoSettings, momentum_update};
-pub use objective::{FileNames, Needs, Objective, ObjectiveLoss, Pull, PullActs, QueueSize, Sizes, Start};
+pub use objective::{FileNames, Needs, Objective, ObjectiveLoss, Pull, PullActs, QueueSize, Sharing, Sizes, Start};
 pub use pass::{Dense, FeatureBatch, Heads, Pass};
 pub use projection_memory::ProjectionMemory;
 pub use queue::Queue;

@@ -117,6 +117,21 @@ pub struct Needs {
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
     /// depends on images through [`Pass::features`] alone.
     pub divisible: bool,
+    /// How several ranks compute a step together.
+    pub sharing: Sharing,
+}
+
+/// How several ranks compute a step of a method together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// The loss depends on images through [`Pass::features`] alone: every rank computes the features of its images, and
+    /// the loss is that of the rows of all ranks.
+    Rows,
+    /// The loss is a mean over the images of the batch, of which every rank computes its own; what it reads of other
+    /// images the method exchanges itself, through [`Pass::world`].
+    Images,
+    /// The method needs all images of a batch in one process.
+    None,
 }
 
 /// Widths of a network's outputs.
@@ -155,6 +170,7 @@ impl Needs {
         steps: true,
         soft_targets: false,
         divisible: true,
+        sharing: Sharing::Rows,
     };
 
     /// Two views of each image and projections of them.

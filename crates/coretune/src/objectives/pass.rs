@@ -181,7 +181,6 @@ impl<'a> Pass<'a> {
             let maps = self.stage_maps()?;
             guard("pooling the last feature map", || self.network.backbone().pool(&maps[maps.len() - 1]))?
         };
-        let features = self.world.gather(&features);
         Ok(self.features.get_or_init(|| features))
     }
 
@@ -193,8 +192,13 @@ impl<'a> Pass<'a> {
     pub fn features_without_graph(&self) -> Result<Tensor, ModelError> {
         match self.features.get() {
             Some(features) => Ok(features.detach()),
-            None => Ok(self.world.gather(&no_grad(|| self.network.features(self.images, Mode::TrainUntracked))?)),
+            None => no_grad(|| self.network.features(self.images, Mode::TrainUntracked)),
         }
+    }
+
+    /// The processes that share the batch; the images of this pass are this one's.
+    pub fn world(&self) -> World {
+        self.world
     }
 
     /// The feature maps `[views n, channels, h', w']` after each stage, the stem's first, with graph; the spatial mean

@@ -84,7 +84,14 @@ impl Objective for Regularised {
         if self.kind != Regulariser::Delta {
             return Needs { copies, ..needs };
         }
-        Needs { stage_maps: true, copies, forward_passes: needs.forward_passes + 1, divisible: false, ..needs }
+        Needs {
+            stage_maps: true,
+            copies,
+            forward_passes: needs.forward_passes + 1,
+            divisible: false,
+            sharing: super::Sharing::None,
+            ..needs
+        }
     }
 
     fn kept_rows(&self, sizes: &Sizes) -> Option<(QueueSize, &'static str)> {

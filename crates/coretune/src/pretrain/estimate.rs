@@ -47,7 +47,7 @@ impl PretrainTask {
             Ok(())
         })?;
         let (epochs, steps) = (self.config.train.epochs as u64, images.steps_per_epoch()?);
-        let trained = epochs * steps * self.config.train.batch_size as u64;
+        let trained = epochs * steps * self.config.train.effective_batch() as u64;
         let evaluated = self.evaluations() * learner.probe.as_ref().map_or(0, LiveProbe::images) as u64;
         Ok(Estimate {
             parameters: learner.parameters().weight_count(),

@@ -22,7 +22,7 @@ impl Job for PretrainConfig {
     }
 
     fn prepare(&self, options: Options, observer: &mut Observer<'_>) -> Result<PretrainTask, RunError> {
-        PretrainTask::prepare(self, options.stop, observer)
+        PretrainTask::prepare(self, (options.stop, options.world), observer)
     }
 
     fn recording(&self) -> Recording {

@@ -11,14 +11,16 @@ use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Omission, ReadColumns, Role, Split};
-use crate::engine::{Precision, Stop, World, peak_rss_bytes};
+use crate::engine::ranks::RanksError;
+use crate::engine::{EngineError, Precision, Stop, World, peak_rss_bytes};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
 use crate::runs::{Machine, ReadHead, RunError, StartingPoint, training_plan, versions};
 use crate::train::{
-    Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, run_parameters,
+    Accumulation, Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, check_sharing,
+    run_parameters,
 };
 use crate::transforms::Transform;
 
@@ -38,6 +40,8 @@ pub struct PretrainTask {
     pub precision: Precision,
     /// Ends the work between two batches.
     pub stop: Stop,
+    /// The processes that share the run.
+    pub world: World,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
     /// What of the data is not among the images, by reason.
@@ -55,7 +59,11 @@ impl PretrainTask {
     ///
     /// # Errors
     /// What is wrong with the images or the machine; [`TrainError::BatchTooLarge`] when the images do not fill a batch.
-    pub(super) fn prepare(config: &PretrainConfig, stop: Stop, observer: &mut Observer<'_>) -> Result<Self, RunError> {
+    pub(super) fn prepare(
+        config: &PretrainConfig,
+        (stop, world): (Stop, World),
+        observer: &mut Observer<'_>,
+    ) -> Result<Self, RunError> {
         let machine = Machine::choose(&config.run)?;
         let dataset = Dataset::open_unlabelled(&config.data.dir, &config.data.options())?;
         let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
@@ -64,7 +72,7 @@ impl PretrainTask {
             found: "other splits".into(),
         })?;
         let images = all.budget(config.data.budget(), config.train.seed)?;
-        let (batch, available) = (config.train.batch_size, images.len());
+        let (batch, available) = (config.train.effective_batch(), images.len());
         if available < batch {
             return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
@@ -89,16 +97,31 @@ impl PretrainTask {
             device,
             precision,
             stop,
+            world,
             notes,
             left_out,
             columns,
             evaluated,
             start,
         };
+        task.check_ranks()?;
         // Of images that were left out none fills a batch.
         task.training_images()?.steps_per_epoch()?;
         task.probe()?;
         Ok(task)
+    }
+
+    /// Refuses ranks that cannot share a step.
+    fn check_ranks(&self) -> Result<(), RunError> {
+        let (ranks, pretrain) = (self.world.ranks(), &self.config.pretrain);
+        let objective = self.config.build_objective();
+        check_sharing(self.world, &*objective, Accumulation::Whole, false)?;
+        let groups = pretrain.bn_groups.unwrap_or(ranks);
+        if pretrain.method().reads("pretrain.bn_groups") && !groups.is_multiple_of(ranks) {
+            let what = format!("pretrain.bn_groups = {groups}");
+            return Err(EngineError::from(RanksError::Undealt { what }).into());
+        }
+        Ok(())
     }
 
     /// What was loaded of the checkpoint that the encoder starts from, left out, missing; none without one.
@@ -189,7 +212,7 @@ impl PretrainTask {
             },
             collapse_reported: false,
             seed: train.seed,
-            world: World::Alone,
+            world: self.world,
             encoder,
             objective,
         })
@@ -215,6 +238,9 @@ impl PretrainTask {
         if let Some(start) = &self.start {
             backbone.copy_from(&start.backbone)?;
         }
+        if self.config.train.sync_bn {
+            backbone.synchronise_batch_norm(self.world);
+        }
         let head = self.head(backbone.feature_width())?;
         let Input { mean, std, .. } = self.input;
         Ok(Encoder::new(backbone, head, Normalisation { mean, std })?)
@@ -236,13 +262,13 @@ impl PretrainTask {
         let view = self.input.framing().view(&self.config.view());
         Ok(TrainingImages {
             split: self.config.run.cached(&self.images),
-            sampling: Sampling::Shuffle { batch_size: self.config.train.batch_size },
+            sampling: Sampling::Shuffle { batch_size: self.config.train.effective_batch() },
             transform: Arc::new(Transform::new(view)?),
             views: 2,
             workers: self.config.run.reading_threads(),
             page_locked: self.device.is_cuda(),
             seed: self.config.train.seed,
-            world: World::Alone,
+            world: self.world,
         })
     }
 
@@ -253,7 +279,7 @@ impl PretrainTask {
             batch_size: self.config.train.batch_size.min(BATCH),
             workers: self.config.run.reading_threads(),
             stop: self.stop.clone(),
-            world: World::Alone,
+            world: self.world,
         })
     }
 }

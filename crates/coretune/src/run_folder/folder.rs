@@ -30,6 +30,8 @@ const SUMMARY_IS: &str = "summary of a run";
 #[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
+    /// The rank of this process; only rank 0 writes.
+    rank: usize,
     /// Held while this process writes into the folder; the system lets go of it when the process ends, however it ends.
     _lock: Option<File>,
 }
@@ -44,7 +46,18 @@ impl RunFolder {
         RunFolder::check_new(root)?;
         let io = |source| RunFolderError::Io { path: root.into(), action: "created", source };
         fs::create_dir_all(root.join(CHECKPOINTS)).map_err(io)?;
-        Ok(RunFolder { root: root.into(), _lock: Some(lock(root)?) })
+        Ok(RunFolder { root: root.into(), rank: 0, _lock: Some(lock(root)?) })
+    }
+
+    /// The folder of a run that rank 0 has made or resumes, as another rank sees it: it reads, and writes nothing.
+    ///
+    /// # Errors
+    /// [`RunFolderError::NoRun`] when it is not visible here.
+    pub fn follow(root: &Path, rank: usize) -> Result<Self, RunFolderError> {
+        if RunFolder::holds_run(root) {
+            return Ok(RunFolder { root: root.into(), rank, _lock: None });
+        }
+        Err(RunFolderError::NoRun { path: root.into(), found: "this rank does not see the folder that rank 0 writes" })
     }
 
     /// Whether a new run may be begun in this folder, which is not made yet: to be asked before long work.
@@ -76,7 +89,7 @@ impl RunFolder {
         for folder in [root, &checkpoints] {
             remove_partial_files(folder).map_err(io)?;
         }
-        Ok(RunFolder { root: root.into(), _lock: Some(lock) })
+        Ok(RunFolder { root: root.into(), rank: 0, _lock: Some(lock) })
     }
 
     /// Whether a run was begun in this folder.
@@ -105,7 +118,7 @@ impl RunFolder {
     pub fn open(root: &Path) -> Result<Self, RunFolderError> {
         let no_run = |found| Err(RunFolderError::NoRun { path: root.into(), found });
         match (root.is_dir(), root.join(CHECKPOINTS).is_dir()) {
-            (true, true) => Ok(RunFolder { root: root.into(), _lock: None }),
+            (true, true) => Ok(RunFolder { root: root.into(), rank: 0, _lock: None }),
             (true, false) => no_run("it has no checkpoints"),
             (false, _) if root.exists() => no_run("it is a file"),
             (false, _) => no_run("no such folder"),
@@ -119,7 +132,7 @@ impl RunFolder {
     pub fn open_records(root: &Path) -> Result<Self, RunFolderError> {
         let no_run = |found| Err(RunFolderError::NoRun { path: root.into(), found });
         match (root.is_dir(), RunFolder::holds_run(root)) {
-            (true, true) => Ok(RunFolder { root: root.into(), _lock: None }),
+            (true, true) => Ok(RunFolder { root: root.into(), rank: 0, _lock: None }),
             (true, false) => no_run("it has no config.toml"),
             (false, _) if root.exists() => no_run("it is a file"),
             (false, _) => no_run("no such folder"),
@@ -262,9 +275,9 @@ impl RunFolder {
         Ok(self.root.join(SKIPPED))
     }
 
-    /// Where the lines shown to the user are kept: `log.txt`.
+    /// Where the lines shown to the user are kept: `log.txt`; of other ranks than 0 `log.rank-N.txt`.
     pub fn log_file(&self) -> PathBuf {
-        self.root.join(LOG)
+        if self.rank == 0 { self.root.join(LOG) } else { self.root.join(format!("log.rank-{}.txt", self.rank)) }
     }
 
     /// Appends a record to `metrics.jsonl`; when this returns, the system has the whole line.
@@ -303,6 +316,9 @@ impl RunFolder {
 
     /// Waits until the disk has every line of `metrics.jsonl`, so that no saved state is ahead of its metrics.
     pub fn sync_metrics(&self) -> Result<(), RunFolderError> {
+        if self.rank > 0 {
+            return Ok(());
+        }
         let path = self.root.join(METRICS);
         match File::open(&path).and_then(|file| file.sync_data()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -371,6 +387,9 @@ impl RunFolder {
     /// Removes the summary: a finished run is made longer.
     pub fn remove_summary(&self) -> Result<(), RunFolderError> {
         let path = self.root.join(SUMMARY);
+        if self.rank > 0 {
+            return Ok(());
+        }
         match fs::remove_file(&path) {
             Err(source) if source.kind() != ErrorKind::NotFound => {
                 Err(RunFolderError::Io { path, action: "removed", source })
@@ -418,6 +437,9 @@ impl RunFolder {
 
     fn append(&self, name: &str, line: &str) -> Result<(), RunFolderError> {
         let path = self.root.join(name);
+        if self.rank > 0 {
+            return Ok(());
+        }
         // One write per line, straight to the system: a killed process loses nothing that it has logged.
         File::options()
             .create(true)
@@ -429,6 +451,9 @@ impl RunFolder {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunFolderError> {
         let path = self.root.join(name);
+        if self.rank > 0 {
+            return Ok(());
+        }
         files::write_whole(&path, bytes).map_err(|source| RunFolderError::Io { path, action: "written", source })
     }
 }

@@ -1,6 +1,7 @@
 //! Begins a run.
 
-use super::{Event, Job, Observer, Options, Prepared, RunError};
+use super::{Event, Job, Observer, Options, Prepared, RunError, ranks};
+use crate::engine::World;
 use crate::run_folder::RunFolder;
 
 /// Begins a run in the folder that its configuration names, and carries it out to its end.
@@ -10,9 +11,13 @@ use crate::run_folder::RunFolder;
 /// # Errors
 /// [`RunError::UnderWay`] for what happens once the work has begun; what is refused before that otherwise.
 pub fn begin<J: Job>(config: &J, options: Options, observer: &mut Observer<'_, J>) -> Result<J::Finished, RunError> {
-    RunFolder::check_new(&config.folder())?;
-    let prepared = prepare(config, options, observer)?;
-    start(prepared, observer)
+    let world = options.world;
+    let config = ranks::shared(config, world);
+    if world.is_first() {
+        RunFolder::check_new(&config.folder())?;
+    }
+    let prepared = prepare(&config, options, observer)?;
+    start(prepared, world, observer)
 }
 
 /// The configuration with the method that is run: the program's own if it brings one, else that of the table.
@@ -39,6 +44,7 @@ pub(super) fn prepare<J: Job>(
 /// Makes the folder of a new run, and carries the run out.
 pub(super) fn start<P: Prepared>(
     mut prepared: P,
+    world: World,
     observer: &mut Observer<'_, P::Job>,
 ) -> Result<Finished<P>, RunError> {
     use crate::config::Configuration;
@@ -46,8 +52,18 @@ pub(super) fn start<P: Prepared>(
     prepared.steps_per_epoch()?;
     prepared.fit_into_memory()?;
     let config = prepared.config();
-    let folder = RunFolder::create(&config.folder())?;
-    folder.write_config(&config.to_toml())?;
+    if !world.is_alone() {
+        ranks::compare(world, config, &prepared.provenance()?)?;
+    }
+    let folder = if world.is_first() {
+        let folder = RunFolder::create(&config.folder())?;
+        folder.write_config(&config.to_toml())?;
+        world.meet()?;
+        folder
+    } else {
+        world.meet()?;
+        RunFolder::follow(&config.folder(), world.rank())?
+    };
     observer(&Event::FolderOpened(&folder));
     list_skipped(&prepared, &folder, observer)?;
     folder.write_provenance(&prepared.provenance()?)?;

@@ -2,7 +2,7 @@
 
 use super::{Estimate, RunError};
 use crate::config::Configuration;
-use crate::engine::Stop;
+use crate::engine::{Stop, World};
 use crate::objectives::Objective;
 use crate::run_folder::{Provenance, Recording, RunFolder, RunSummary};
 use crate::train;
@@ -14,6 +14,8 @@ pub struct Options {
     pub stop: Stop,
     /// A method of the program's own, in place of the one that the configuration names.
     pub objective: Option<Box<dyn Objective>>,
+    /// The processes that share the run.
+    pub world: World,
 }
 
 /// A configuration that can be carried out: the job of one kind of run.

@@ -13,6 +13,7 @@
 //! | are inputs and machine still the same? | `provenance.rs` |
 //! | which weights does a run start from? | `starting_point.rs`: a checkpoint that was recognised, checked and loaded |
 //! | device, threads and precision | `machine.rs` |
+//! | what do several ranks agree on? | `ranks.rs` |
 //! | optimizer, schedule and sampling of a configuration | `training_plan.rs` |
 //!
 //! Fine-tuning ([`crate::fit`]) and pre-training ([`crate::pretrain`]) are the two jobs; their configurations,
@@ -27,6 +28,7 @@ mod event;
 mod job;
 mod machine;
 mod provenance;
+mod ranks;
 mod repeat;
 mod resume;
 mod saved_state;

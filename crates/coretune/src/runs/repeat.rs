@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::begin::{prepare, start};
-use super::{Event, Job, Observer, Options, Prepared, RunError, provenance};
+use super::{Event, Job, Observer, Options, Prepared, RunError, provenance, ranks};
 use crate::checkpoints::safetensors_file;
 use crate::config::Layers;
 use crate::run_folder::RunFolder;
@@ -25,11 +25,14 @@ pub fn repeat<J: Job>(
     check::<J>(&original, copy)?;
     let mut config = J::of(&Layers::defaults_of(J::KIND).file(&original.config())?)?;
     (config.run_mut().experiment, config.run_mut().output) = (None, Some(copy.into()));
+    // One process makes the same steps in more parts.
+    let world = options.world;
+    let (config, _) = ranks::dealt_anew(&config, world.ranks())?;
     let prepared = prepare(&config, options, observer)?;
     for difference in provenance::check_inputs(&original, &prepared.provenance()?, &config)? {
         observer(&Event::Warning(&difference));
     }
-    start(prepared, observer)?;
+    start(prepared, world, observer)?;
     Ok(compare_states(&original.last_checkpoint(), &RunFolder::open(copy)?.last_checkpoint())?)
 }
 

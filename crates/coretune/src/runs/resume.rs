@@ -7,7 +7,7 @@ use toml::Value;
 use super::begin::{carry_out, list_skipped, prepare, with_method};
 use super::changed_settings::changes_between;
 use super::saved_state::SavedState;
-use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance};
+use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance, ranks};
 use crate::config::{ConfigError, Configuration, Layers, SettingChange};
 use crate::run_folder::{ChangeRecord, RunFolder, RunSummary};
 
@@ -68,21 +68,24 @@ pub fn resume<J: Job>(
     options: Options,
     observer: &mut Observer<'_, J>,
 ) -> Result<Resumed<J>, RunError> {
-    let folder = RunFolder::resume(root)?;
+    let world = options.world;
+    let folder = if world.is_first() { RunFolder::resume(root)? } else { RunFolder::follow(root, world.rank())? };
     folder.expect(J::KIND)?;
-    let (config, changes) = configuration::<J>(&folder, changes, &options)?;
+    let (config, mut changes, dealt) = configuration::<J>(&folder, changes, &options)?;
     if let Some(summary) = folder.read_summary::<J::Summary>()? {
         if changes.is_empty() {
             return Ok(Resumed::FinishedBefore(summary));
         }
         refuse_if_nothing_is_left(summary.epochs(), config.train().epochs as u64)?;
     }
+    changes.extend(dealt);
     with_method(&config, &options)?;
     let state = SavedState::check(&folder, config.recording(), config.train().epochs as u64)?;
     report(root, &state, &changes, observer);
     let prepared = prepare(&config, options, observer)?;
     prepared.check_memory()?;
     let inputs = prepared.provenance()?;
+    ranks::compare(world, prepared.config(), &inputs)?;
     let differences = provenance::check_inputs(&folder, &inputs, &config)?;
 
     observer(&Event::FolderOpened(&folder));
@@ -97,7 +100,8 @@ pub fn resume<J: Job>(
     carry_out(prepared, &folder, observer).map(Resumed::Finished)
 }
 
-/// The run's own configuration with the changes, and which settings then are others.
+/// The run's own configuration with the changes, which settings then are others, and which of them only because other
+/// ranks share a step.
 ///
 /// If the changed settings are not a configuration, a setting that cannot change at all is the error: the run's own
 /// settings are not to be fitted to it.
@@ -105,7 +109,7 @@ fn configuration<J: Job>(
     folder: &RunFolder,
     changes: &Changes<'_>,
     options: &Options,
-) -> Result<(J, Vec<SettingChange>), RunError> {
+) -> Result<(J, Vec<SettingChange>, Vec<SettingChange>), RunError> {
     let saved = Layers::defaults_of(J::KIND).file(&folder.config())?;
     let now = (changes.over)(saved.clone())?;
     let mut config = match J::of(&now) {
@@ -119,9 +123,17 @@ fn configuration<J: Job>(
         config = config.with_own_method()?;
     }
     let saved = J::of(&saved)?;
+    let ranks = options.world.ranks();
+    let (saved, dealt) = if saved.train().grad_accum_steps == config.train().grad_accum_steps {
+        let (dealt_anew, dealt) = ranks::dealt_anew(&saved, ranks)?;
+        config.train_mut().grad_accum_steps = dealt_anew.train().grad_accum_steps;
+        (dealt_anew, dealt)
+    } else {
+        (saved, Vec::new())
+    };
     let changed = changed_settings(&saved, &config, changes.allowed)?;
     config.run_mut().output.clone_from(&saved.run().output);
-    Ok((config, changed))
+    Ok((ranks::shared(&config, options.world), changed, dealt))
 }
 
 /// Refuses other settings for a run that has made all its epochs: nothing is left to compute with them.

@@ -18,7 +18,7 @@ use crate::models::{
 };
 use crate::objectives::{Needs, Objective};
 use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, freeze, training_plan};
-use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages};
+use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages, check_sharing};
 
 /// Width of the hidden layer of the projection head on rows of a map.
 const HIDDEN: i64 = 256;
@@ -95,7 +95,9 @@ impl SegmentationPreparation {
         let (mut config, input) = config.resolve(&start.architecture, &start.input, of_data);
         machine.record(&mut config.run);
         config.data.bit_depth_range = Some(dataset.bit_depth());
-        training_plan::accumulation(&config.train).check(&*objective)?;
+        let accumulation = training_plan::accumulation(&config.train);
+        accumulation.check(&*objective)?;
+        check_sharing(options.world, &*objective, accumulation, true)?;
         let seed = config.train.seed;
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
         let class_weights = class_weights(config.train.class_weights, &splits.train)?;

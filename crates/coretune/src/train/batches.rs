@@ -80,8 +80,10 @@ impl TrainingImages {
             }
         };
         batches.drain(..skip.min(batches.len()));
-        for batch in &mut batches {
-            *batch = self.world.part(batch).to_vec();
+        if !self.world.is_alone() {
+            for batch in &mut batches {
+                *batch = self.world.part(batch).to_vec();
+            }
         }
         let TrainingImages { seed, workers, views, page_locked, .. } = *self;
         let options = LoaderOptions { seed, epoch, workers, views, page_locked, ..LoaderOptions::default() };

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::checkpoints::CheckpointError;
 use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::engine::ranks::RanksError;
 use crate::evaluate::EvaluateError;
 use crate::figures::UnknownFigure;
 use crate::models::ModelError;
@@ -81,6 +82,13 @@ pub enum TrainError {
         /// What was saved; none before the first step.
         saved: Option<Saved>,
     },
+    /// Other ranks are gone.
+    #[error("{failure}; {}", resumes(saved.as_ref()))]
+    RanksLost {
+        failure: RanksError,
+        /// The last saved state.
+        saved: Option<Saved>,
+    },
     /// A run that ended without an epoch.
     #[error("no epoch was trained")]
     NoEpoch,
@@ -139,6 +147,13 @@ fn stopped(saved: Option<&Saved>) -> String {
     }
 }
 
+fn resumes(saved: Option<&Saved>) -> String {
+    match saved {
+        Some(Saved { path, step }) => format!("the run resumes after step {step}, saved in {}", path.display()),
+        None => "no state was saved before".into(),
+    }
+}
+
 impl TrainError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<Hint> {
@@ -164,6 +179,7 @@ impl TrainError {
                 Some(format!("lower {{train.lr}}; {{train.clip_grad=1}} may help too{}", saved.unwrap_or_default()).into())
             }
             Self::FrozenMoved { .. } => Some("this is a bug in coretune: please report it with config.toml".into()),
+            Self::RanksLost { .. } => Some("the same command with {@resume} continues, on as many ranks or on fewer".into()),
             Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
             Self::Description { .. } => Some("was the file written by coretune, and has it been edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
@@ -177,6 +193,9 @@ impl TrainError {
 
     /// Whether what was asked for cannot be done at all, as against something that failed on the way.
     pub fn is_refusal(&self) -> bool {
+        if let Self::Engine(EngineError::Ranks(error)) = self {
+            return error.is_refusal();
+        }
         !matches!(
             self,
             Self::Engine(EngineError::Torch { .. })
@@ -185,6 +204,7 @@ impl TrainError {
                 | Self::NonFinite { .. }
                 | Self::FrozenMoved { .. }
                 | Self::Interrupted { .. }
+                | Self::RanksLost { .. }
         )
     }
 }

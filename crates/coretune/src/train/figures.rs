@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use coretune_native::CopyToHost;
 use tch::{Kind, Tensor};
 
-use crate::engine::{EngineError, guard};
+use crate::engine::{EngineError, World, guard};
 use crate::objectives::ObjectiveLoss;
 
 /// Figures of one step, still on the device. They are read one step later, so that the device never waits for the host.
@@ -45,6 +45,21 @@ impl DeviceFigures {
         let of_name = |name: &&str| mean(parts.iter().filter_map(|part| part.of(name)).collect());
         let values: Vec<Tensor> = std::iter::once(total).chain(names.iter().map(of_name)).collect();
         DeviceFigures::of_values(names, &values)
+    }
+
+    /// The mean of these figures over all processes, each of which has its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Ranks`] for a process that is gone.
+    pub(super) fn mean_over(self, world: World) -> Result<Self, EngineError> {
+        if world.is_alone() {
+            return Ok(self);
+        }
+        let mut values = [self.values.copy()];
+        world.sum(&mut values)?;
+        let [sum] = values;
+        let values = guard("averaging figures", || sum / world.ranks() as f64)?;
+        Ok(DeviceFigures { values, ..self })
     }
 
     /// Adds a figure that the host knows already.

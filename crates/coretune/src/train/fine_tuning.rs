@@ -64,6 +64,7 @@ pub struct FineTuning {
 
 impl Learner for FineTuning {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
+        let positives = PositiveCounts::of(&self.world.gather_labels(&batch.labels)?);
         let mixed = self.mixed(batch, number)?;
         let (batch, soft_targets) = match &mixed {
             Some((batch, targets)) => (batch, Some(targets.shallow_clone())),
@@ -85,7 +86,6 @@ impl Learner for FineTuning {
         if let Some(average) = &mut self.average {
             average.follow();
         }
-        let positives = PositiveCounts::of(&batch.labels);
         Ok(figures
             .with("positives_per_anchor", positives.per_anchor)
             .with("anchors_without_positives", positives.anchors_without as f64))
@@ -151,7 +151,7 @@ impl FineTuning {
         while seen < wanted {
             for batch in &mut images.epoch(epoch, 0)? {
                 let batch = batch?;
-                if self.world.agree(stop.is_requested()) {
+                if self.world.agree(stop.is_requested())? {
                     return Err(TrainError::Interrupted { saved: None });
                 }
                 let draw = (self.seed, 0);
@@ -190,7 +190,7 @@ impl FineTuning {
     /// The figures of the epoch on the validation split; the best epoch so far is saved.
     fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
         let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
-        if progress.note(validated.clone(), &self.selection) {
+        if progress.note(validated.clone(), &self.selection) && self.world.is_first() {
             save_model(&folder.best_checkpoint(), &self.model, &self.description)?;
         }
         Ok(validated)

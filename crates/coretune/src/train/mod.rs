@@ -44,7 +44,7 @@ pub use saved_model::{ModelDescription, load_model, save_model};
 pub use saved_segmenter::{SegmenterDescription, is_segmentation, load_segmenter, save_segmenter};
 pub use schedule::{Decay, Schedule};
 pub use state::{StateComparison, compare_states, saved_progress};
-pub use step::{Accumulation, Phase, StepInput, gradients, step, step_in_phases};
+pub use step::{Accumulation, Phase, StepInput, check_sharing, gradients, step, step_in_phases};
 pub use trainer::{Outcome, Plan, Saving, Trainer};
 pub use unfinished::unfinished;
 pub use weight_average::WeightAverage;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use crate::data::Batch;
+use crate::engine::{EngineError, World};
 use crate::models::{Mode, ModelError, Network};
 use crate::objectives::{ObjectiveLoss, figure};
 
@@ -57,7 +58,12 @@ pub struct ImageRows<'a> {
 
 impl RowSource for ImageRows<'_> {
     fn rows(&self, part: Range<usize>, mode: Mode) -> Result<Rows, ModelError> {
-        let images = self.batch.images.narrow(0, part.start as i64, part.len() as i64);
+        let images = if part.len() == self.batch.indices.len() {
+            // All views of all images.
+            self.batch.images.shallow_clone()
+        } else {
+            self.batch.images.narrow(0, part.start as i64, part.len() as i64)
+        };
         let features = self.network.features(&images, mode)?;
         Ok(Rows { features, labels: self.batch.labels[part].to_vec(), dense: None })
     }
@@ -78,6 +84,15 @@ impl Rows {
             labels: parts.flat_map(|rows| rows.labels.iter().copied()).collect(),
             dense: (!dense.is_empty()).then(|| DenseRows::join(&dense)),
         }
+    }
+
+    /// The rows of all processes, whose images have so many views.
+    pub(super) fn gathered(self, world: World, views: usize) -> Result<Self, EngineError> {
+        if world.is_alone() {
+            return Ok(self);
+        }
+        let (features, labels) = (world.gather(&self.features, views)?, world.gather_labels(&self.labels)?);
+        Ok(Rows { features, labels, ..self })
     }
 
     /// Makes leaves of the graph of the rows, and of the cross-entropy of pixels where there are any.

@@ -8,9 +8,10 @@ use super::figures::DeviceFigures;
 use super::sharpness::{Held, climb};
 use super::{ImageRows, Optimizer, RowSource, Rows};
 use crate::data::Batch;
-use crate::engine::{World, guard, transfer};
+use crate::engine::ranks::RanksError;
+use crate::engine::{EngineError, World, guard, transfer};
 use crate::models::{Mode, ModelError, Network};
-use crate::objectives::{Dense, Heads, Objective, ObjectiveLoss, Pass};
+use crate::objectives::{Dense, Heads, Objective, ObjectiveLoss, Pass, Sharing};
 
 /// How a batch that does not fit into memory is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ fn gradients_uphill(
     radius: f64,
 ) -> Result<Vec<Tensor>, ModelError> {
     let held = Held::of(weights, input.network, &*input.objective)?;
-    guard("adding gradients", || input.world.sum(&mut first))?;
+    input.world.sum(&mut first)?;
     climb(weights, &first, radius)?;
     input.objective.repeat();
     let (second, _) = gradients(input, weights)?;
@@ -157,10 +158,8 @@ pub fn step_in_phases(
 
 /// Sums the gradients over all processes and updates the weights with them.
 fn update(world: World, optimizer: &mut Optimizer, mut gradients: Vec<Tensor>, rate: f64) -> Result<(), ModelError> {
-    Ok(guard("updating the weights", || {
-        world.sum(&mut gradients);
-        optimizer.update(rate, gradients);
-    })?)
+    world.sum(&mut gradients)?;
+    Ok(guard("updating the weights", || optimizer.update(rate, gradients))?)
 }
 
 /// The gradient of a batch's loss with respect to each of `weights` (undefined where the loss does not depend on it), and
@@ -170,11 +169,57 @@ fn update(world: World, optimizer: &mut Optimizer, mut gradients: Vec<Tensor>, r
 /// As [`step`].
 pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     input.accumulation.check(input.objective)?;
+    if !input.world.is_alone() {
+        return of_ranks(input, weights);
+    }
     match input.accumulation {
         Accumulation::Whole => whole(input, weights),
         Accumulation::Exact { part } => exact(input, weights, part),
         Accumulation::Split { part } => split(input, weights, part),
     }
+}
+
+/// This rank's gradients: those of all ranks add up to the gradient of the global batch.
+fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    check_sharing(input.world, input.objective, input.accumulation, input.rows.is_some())?;
+    match (input.objective.needs().sharing, input.accumulation) {
+        (Sharing::Images, _) => of_own_images(input, weights),
+        (_, Accumulation::Exact { part }) => exact(input, weights, part),
+        _ => exact(input, weights, input.images()),
+    }
+}
+
+/// Refuses what several ranks cannot compute together.
+///
+/// # Errors
+/// [`RanksError::Undealt`].
+pub fn check_sharing(
+    world: World,
+    objective: &dyn Objective,
+    accumulation: Accumulation,
+    of_pixels: bool,
+) -> Result<(), EngineError> {
+    let refuse = |what: String| Err(RanksError::Undealt { what }.into());
+    match (objective.needs().sharing, accumulation) {
+        _ if world.is_alone() => Ok(()),
+        _ if of_pixels => refuse("segmentation".into()),
+        (Sharing::None, _) => refuse(format!("the method {}", objective.name())),
+        (_, Accumulation::Split { .. }) => refuse("accumulation by split".into()),
+        (Sharing::Images, Accumulation::Exact { .. }) => refuse(format!("accumulation with {}", objective.name())),
+        _ => Ok(()),
+    }
+}
+
+/// The mean over this rank's images, as a part of the mean over those of all ranks.
+fn of_own_images(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    let Batch { images, labels, .. } = input.batch;
+    let loss = input.loss(images, labels, None, input.draw)?;
+    let fraction = 1.0 / input.world.ranks() as f64;
+    let (gradients, figures) = guard("computing gradients", || {
+        let part = &loss.total * fraction;
+        (Tensor::run_backward(&[&part], weights, false, false), DeviceFigures::gather(&loss))
+    })?;
+    Ok((gradients, figures.mean_over(input.world)?))
 }
 
 fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
@@ -191,19 +236,25 @@ fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>,
 }
 
 /// Rows first, without graph; then the gradient of the loss with respect to them; then the network again, part by part,
-/// with that gradient.
+/// with that gradient. A single part keeps its graph and goes through the network once.
+///
+/// The rows are those of all processes. Each computes the same loss, and replays its own rows.
 fn exact(
     input: &mut StepInput<'_>,
     weights: &[&Tensor],
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let of_images = ImageRows { network: input.network, batch: input.batch };
-    let source = input.rows.unwrap_or(&of_images);
-    let of_parts: Vec<(Range<usize>, Rows)> = parts(input.images(), part)
-        .into_iter()
-        .map(|part| Ok((part.clone(), no_grad(|| source.rows(part, Mode::TrainUntracked))?)))
-        .collect::<Result<_, ModelError>>()?;
-    let mut rows = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows)))?;
+    let (source, world, views) = (input.rows.unwrap_or(&of_images), input.world, input.objective.needs().views);
+    let parts = parts(input.images(), part);
+    let is_whole = parts.len() == 1;
+    let first_pass = |part| {
+        if is_whole { source.rows(part, Mode::Train) } else { no_grad(|| source.rows(part, Mode::TrainUntracked)) }
+    };
+    let of_parts: Vec<(Range<usize>, Rows)> =
+        parts.into_iter().map(|part| Ok((part.clone(), first_pass(part)?))).collect::<Result<_, ModelError>>()?;
+    let own = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows)))?;
+    let mut rows = own.gathered(world, views)?;
     let leaves = rows.make_leaves();
     let loss = input.loss(&input.batch.images, &rows.labels, Some(&rows), input.draw)?;
     let inputs: Vec<&Tensor> = weights.iter().copied().chain(&leaves).collect();
@@ -213,14 +264,24 @@ fn exact(
         (gradients, DeviceFigures::gather(&loss))
     })?;
     let of_leaves = gradients.split_off(weights.len());
+    if !world.is_first() {
+        // Every rank has the whole gradient of the heads; in the sum over the ranks it counts once.
+        guard("leaving the heads to rank 0", || {
+            gradients
+                .iter_mut()
+                .filter(|gradient| gradient.defined())
+                .for_each(|gradient| *gradient = gradient.zeros_like());
+        })?;
+    }
     if of_leaves.iter().all(|gradient| !gradient.defined()) {
         // The loss does not depend on the network: only heads learn.
         return Ok((gradients, figures));
     }
+    let of_leaves = guard("choosing rows", || own_rows(&of_leaves, world, views))?;
     let mut first = 0;
-    for (part, earlier) in &of_parts {
-        let again = source.again(part.clone(), earlier)?;
-        let count = earlier.labels.len() as i64;
+    for (part, earlier) in of_parts {
+        let count = earlier.features.size()[0];
+        let again = if is_whole { earlier } else { source.again(part, &earlier)? };
         let replayed = guard("replaying the gradient of the rows", || again.replayed(&of_leaves, first, count))?;
         first += count;
         if !replayed.requires_grad() {
@@ -232,6 +293,15 @@ fn exact(
         })?;
     }
     Ok((gradients, figures))
+}
+
+/// The gradients of this process's own rows; that of the cross-entropy of pixels is one number.
+fn own_rows(of_leaves: &[Tensor], world: World, views: usize) -> Vec<Tensor> {
+    let own = |(place, gradient): (usize, &Tensor)| {
+        let is_rows = place == 0 && gradient.defined();
+        if is_rows { world.own_rows(gradient, views) } else { gradient.shallow_clone() }
+    };
+    of_leaves.iter().enumerate().map(own).collect()
 }
 
 fn split(

@@ -11,9 +11,12 @@ use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::named_tensors::first_not_finite;
 use super::progress::Progress;
-use super::{Saved, Schedule, TrainError, TrainingImages, state};
+use super::{Saved, Schedule, TrainError, TrainingImages, saved_progress, state};
+use tch::{Tensor, no_grad};
+
 use crate::data::Loader;
-use crate::engine::Stop;
+use crate::engine::{Stop, guard};
+use crate::models::Role;
 use crate::run_folder::{MetricsRecord, RunFolder};
 
 /// How long training lasts, and how often it is recorded.
@@ -60,6 +63,8 @@ pub struct Trainer<'a, L> {
     pub last_report: Option<StepReport>,
     /// The next epoch and its batches, once they are under way.
     upcoming: Option<(u64, Loader)>,
+    /// Buffers as they were before the step under way, if other ranks share it: each with its values.
+    before_step: Vec<(Tensor, Tensor)>,
 }
 
 /// How training ended.
@@ -101,6 +106,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             stop,
             last_report: None,
             upcoming: None,
+            before_step: Vec::new(),
         }
     }
 
@@ -116,7 +122,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let Progress { step, epochs, .. } = self.progress;
         let spent = self.folder.truncate_metrics(step, epochs)?.map_or(0.0, |record| record.seconds());
         self.stopwatch = Stopwatch::after(Duration::try_from_secs_f64(spent).unwrap_or_default());
-        let outcome = self.run(observer);
+        let outcome = self.run(observer).map_err(|error| self.of_ranks(error));
         if outcome.is_err() {
             // The error that ended training is the one to tell.
             drop(self.folder.derive());
@@ -136,10 +142,77 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     /// Writes the state to `last.safetensors`, once its weights are known to be finite and the metrics up to here are on
     /// the disk.
+    ///
+    /// The running averages of every rank become those of rank 0, which alone writes.
     fn save_state(&self) -> Result<(), TrainError> {
+        self.share_buffers()?;
+        self.write_state()
+    }
+
+    fn write_state(&self) -> Result<(), TrainError> {
         self.check_finite()?;
+        if !self.images.world.is_first() {
+            return Ok(());
+        }
         self.folder.sync_metrics()?;
         state::save(&self.folder.last_checkpoint(), &self.learner, &self.progress)
+    }
+
+    /// Gives every rank the running averages of rank 0, and the average of the weights, which contains them too.
+    fn share_buffers(&self) -> Result<(), TrainError> {
+        let world = self.images.world;
+        if world.is_alone() {
+            return Ok(());
+        }
+        let parameters = self.learner.parameters();
+        let buffers = parameters.iter().filter(|parameter| parameter.role == Role::Buffer);
+        world.broadcast(buffers.map(|buffer| &buffer.tensor))?;
+        let state = self.learner.state();
+        let averages = state.iter().filter(|(name, _)| name.starts_with("average."));
+        Ok(world.broadcast(averages.map(|(_, tensor)| tensor))?)
+    }
+
+    /// Remembers what a step that is not finished may change: a rank may be gone before it is.
+    fn remember_buffers(&mut self) -> Result<(), TrainError> {
+        let world = self.images.world;
+        world.at_step(self.progress.step + 1);
+        if world.is_alone() || !world.is_first() {
+            return Ok(());
+        }
+        let parameters = self.learner.parameters();
+        let buffers = parameters.iter().filter(|parameter| parameter.role == Role::Buffer);
+        self.before_step = guard("copying running averages", || {
+            buffers.map(|buffer| (buffer.tensor.shallow_clone(), buffer.tensor.copy())).collect()
+        })?;
+        Ok(())
+    }
+
+    /// The error that ends training, where other ranks are gone: rank 0 saves the last finished step.
+    fn of_ranks(&mut self, error: TrainError) -> TrainError {
+        let Some(failure) = self.images.world.failure() else { return error };
+        if matches!(error, TrainError::NonFinite { .. } | TrainError::FrozenMoved { .. }) {
+            return error;
+        }
+        let restored = guard("restoring running averages", || {
+            for (buffer, values) in self.before_step.drain(..) {
+                no_grad(|| buffer.shallow_clone().copy_(&values));
+            }
+        });
+        let is_ahead = |saved: &Option<Saved>| saved.as_ref().is_none_or(|saved| saved.step < self.progress.step);
+        let mut saved = self.saved();
+        if self.images.world.is_first() && restored.is_ok() && self.progress.step > 0 && is_ahead(&saved) {
+            // A state that cannot be saved leaves the one before.
+            drop(self.write_state());
+            saved = self.saved();
+        }
+        TrainError::RanksLost { failure, saved }
+    }
+
+    /// The state as it was last saved, where it was.
+    fn saved(&self) -> Option<Saved> {
+        let path = self.last_good_checkpoint()?;
+        let step = saved_progress(&path).ok()?.step;
+        Some(Saved { path, step })
     }
 
     /// Refuses weights that are NaN or infinite: a saved state can always be resumed.
@@ -169,6 +242,8 @@ impl<'a, L: Learner> Trainer<'a, L> {
             self.train_epoch(&mut meter, observer)?;
             self.finish_epoch(observer)?;
         }
+        // What rank 0 has written is there for all.
+        self.images.world.meet()?;
         let early = self.progress.epochs < self.plan.epochs;
         observer(&Event::Trained { took: started.elapsed(), early });
         Ok(Outcome { progress: self.progress.clone(), images_per_second: meter.overall_rate(), early })
@@ -185,6 +260,8 @@ impl<'a, L: Learner> Trainer<'a, L> {
             start.report_unchanged(&self.learner.parameters(), &may_stay, observer)?;
         }
         drop(start);
+        // The evaluation begins with the running averages of rank 0.
+        self.share_buffers()?;
         let trained = Snapshot::of(&self.learner.parameters())?;
         self.finish_epoch(observer)?;
         trained.check_validation(&self.learner.parameters())
@@ -207,9 +284,11 @@ impl<'a, L: Learner> Trainer<'a, L> {
             let batch = batch?;
             self.prepare_next_epoch(&loader, epoch)?;
             let rate = self.schedule.rate(self.progress.step);
+            self.remember_buffers()?;
             let figures = self.learner.step(&batch, self.progress.step, rate)?;
             self.progress.step += 1;
-            meter.count(batch.indices.len(), loader.waited());
+            self.before_step.clear();
+            meter.count(batch.indices.len() * self.images.world.ranks(), loader.waited());
             // The step is under way: time to read the figures of the one before.
             self.report(pending.take(), observer)?;
             let logged = self.progress.step.is_multiple_of(self.plan.log_every) || self.progress.step == last_step;
@@ -218,11 +297,13 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 meter.end_lap();
             }
             pending = Some(Pending { figures, report, logged });
-            if self.images.world.agree(self.stop.is_requested()) {
+            let is_time = self.progress.step < last_step && self.is_time_to_save(saved);
+            let (stops, saves) = self.images.world.agree_on_both(self.stop.is_requested(), is_time)?;
+            if stops {
                 self.report(pending.take(), observer)?;
                 return Err(self.interrupted()?);
             }
-            if self.progress.step < last_step && self.is_time_to_save(saved) {
+            if saves {
                 self.report(pending.take(), observer)?;
                 self.save_state()?;
                 saved = Instant::now();
@@ -323,6 +404,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// Lets the learner evaluate the epoch, and saves the state.
     fn finish_epoch(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         self.check_finite()?;
+        self.share_buffers()?;
         let place = EpochPlace { folder: self.folder, epochs: self.plan.epochs, seconds: self.stopwatch.seconds() };
         let evaluated = match self.learner.end_epoch(&mut self.progress, place, observer) {
             Err(TrainError::Interrupted { .. }) => return Err(self.interrupted()?),

@@ -41,6 +41,8 @@ pub struct RunSection {
     /// Minutes between saved states within an epoch.
     #[serde(with = "off")]
     pub save_minutes: Option<f64>,
+    /// Seconds that a rank may be silent.
+    pub rank_timeout: f64,
     /// Run folder.
     #[serde(with = "auto")]
     pub output: Option<PathBuf>,
@@ -123,6 +125,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("run.save_minutes", Kind::Number(Range::Above(0.0)), "minutes between saved states within an epoch")
         .off()
         .default("10.0")
+        .on_resume(Free)
+        .read_by(RunKind::ALL),
+    setting("run.rank_timeout", Kind::Number(Range::Above(0.0)), "seconds after which a silent rank ends the others")
+        .default("120.0")
         .on_resume(Free)
         .read_by(RunKind::ALL),
     setting("run.output", Kind::Path("DIR"), "run folder")

@@ -15,8 +15,12 @@ pub struct TrainSection {
     pub epochs: usize,
     /// Images that go through the network at a time.
     pub batch_size: usize,
-    /// Such batches in a step.
+    /// Such batches in a step, on each rank.
     pub grad_accum_steps: usize,
+    /// Processes that share a step.
+    pub ranks: usize,
+    /// Whether batch norm takes its statistics from the batches of all ranks.
+    pub sync_bn: bool,
     /// What mining and contrast see of them.
     pub accumulation: Accumulation,
     /// Optimizer.
@@ -122,9 +126,9 @@ impl TrainSection {
         })
     }
 
-    /// Images of a step: what mining and contrast see under exact accumulation.
+    /// Images of a step, over all ranks: what mining and contrast see under exact accumulation.
     pub fn effective_batch(&self) -> usize {
-        self.batch_size.saturating_mul(self.grad_accum_steps)
+        self.batch_size.saturating_mul(self.grad_accum_steps).saturating_mul(self.ranks)
     }
 }
 
@@ -135,7 +139,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default_in_segmentation("50")
         .default_in_pretraining("200")
         .read_by(RunKind::ALL),
-    setting("train.batch_size", Kind::Whole(1, ANY), "images that go through the network at once")
+    setting("train.batch_size", Kind::Whole(1, ANY), "images that go through the network at once, on each rank")
         .default("64")
         .default_in_segmentation("8")
         .default_in_pretraining("256")
@@ -149,6 +153,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     .default("1")
     .on_resume(Fixed)
     .also_called(&["accumulate_step", "gradient_accumulation_steps"]),
+    setting(
+        "train.ranks",
+        Kind::Whole(1, 65_536),
+        "processes that share a step: started here, or those of torchrun or srun",
+    )
+    .default("1")
+    .on_resume(Free)
+    .read_by(RunKind::ALL),
+    setting("train.sync_bn", Kind::Switch, "batch norm over the batches of all ranks")
+        .default("false")
+        .read_by(RunKind::ALL),
     setting(
         "train.accumulation",
         Kind::Choice(Accumulation::names),

@@ -1,0 +1,99 @@
+//! The ranks that share a run: those of `torchrun` or `srun`, or processes that are started here.
+
+use std::env;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use coretune::config::Layers;
+use coretune::engine::ranks::{Group, Place, RanksError, variable};
+use coretune::engine::{EngineError, World};
+use coretune::train::TrainError;
+use toml::Value;
+
+use crate::failure::Failure;
+use crate::printer;
+
+/// How long a rank that was started here may take to end after rank 0 has.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The ranks that share a run, of which this process is one.
+#[derive(Debug, Default)]
+pub(super) struct Ranks {
+    pub(super) world: World,
+    /// The processes that this one has started.
+    started: Vec<Child>,
+}
+
+impl From<RanksError> for Failure {
+    fn from(error: RanksError) -> Self {
+        TrainError::from(EngineError::from(error)).into()
+    }
+}
+
+impl Ranks {
+    /// Joins the ranks that the environment names, or starts as many as the settings say. `is_new`: the settings are those
+    /// of a new run, so that the launcher must have started as many.
+    pub(super) fn join(settings: &Layers, is_new: bool) -> Result<Self, Failure> {
+        let asked = settings.get("train.ranks").and_then(Value::as_integer).unwrap_or(1).max(1) as usize;
+        let seconds = settings.get("run.rank_timeout").and_then(Value::as_float).unwrap_or(120.0);
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_mins(2));
+        match Place::from_variables(&variable)? {
+            Some(place) if is_new && asked != 1 && asked != place.ranks => {
+                Err(RanksError::OtherNumber { launcher: place.launcher, started: place.ranks, asked }.into())
+            }
+            Some(mut place) => {
+                printer::speak_as_rank(place.rank);
+                let store = Group::open_store(&mut place, timeout)?;
+                Ok(Ranks { world: World::Ranks(Group::join(place, store, timeout)?), started: Vec::new() })
+            }
+            None if asked == 1 => Ok(Ranks::default()),
+            None => Ranks::start(asked, timeout),
+        }
+    }
+
+    /// Starts the other ranks as processes with the same command line.
+    fn start(ranks: usize, timeout: Duration) -> Result<Self, Failure> {
+        printer::speak_as_rank(0);
+        let mut place = Place::here(0, ranks, 0);
+        let store = Group::open_store(&mut place, timeout)?;
+        let failed = |rank| move |error: std::io::Error| RanksError::NotLaunched { rank, message: error.to_string() };
+        let program = env::current_exe().map_err(failed(1))?;
+        let mut joined = Ranks::default();
+        for rank in 1..ranks {
+            let mut command = Command::new(&program);
+            command.args(env::args_os().skip(1)).stdin(Stdio::null());
+            command.envs(Place::here(rank, ranks, place.port).variables());
+            joined.started.push(command.spawn().map_err(failed(rank))?);
+        }
+        joined.world = World::Ranks(Group::join(place, store, timeout)?);
+        Ok(joined)
+    }
+
+    /// Ends this rank's part: together with the others, or with a word to them why it cannot go on.
+    pub(super) fn end<T>(mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if let World::Ranks(group) = self.world {
+            match &outcome {
+                Err(failure) if !failure.is_interrupted() => group.leave(&failure.in_short()),
+                _ => group.part(),
+            }
+        }
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && self.started.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        outcome
+    }
+}
+
+impl Drop for Ranks {
+    /// No rank outlives the one that started it.
+    fn drop(&mut self) {
+        for child in &mut self.started {
+            if matches!(child.try_wait(), Ok(None)) {
+                drop(child.kill());
+                drop(child.wait());
+            }
+        }
+    }
+}

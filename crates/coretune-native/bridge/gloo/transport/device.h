@@ -1,0 +1,8 @@
+// What c10d's header names of gloo; gloo itself is inside libtorch. See gloo/context.h.
+#pragma once
+
+namespace gloo {
+namespace transport {
+class Device;
+}
+}  // namespace gloo

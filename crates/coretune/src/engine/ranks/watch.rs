@@ -1,0 +1,285 @@
+//! How a rank notices that another one is gone: heartbeats in the store, by threads of their own.
+//!
+//! Every rank writes its heartbeat. Rank 0 reads all of them, the others that of rank 0; a rank whose exchange failed reads
+//! all. Whoever finds out first what happened writes it under one key, which all ranks read, so that all say the same.
+//! Only the watching thread uses its connection to the store: an operation on a store whose process was stopped never ends.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use coretune_native::Store;
+
+use super::RanksError;
+
+/// How often a rank writes its heartbeat.
+const BEAT: Duration = Duration::from_secs(1);
+/// Heartbeats that a rank may miss before it is said to be gone, once an exchange has failed.
+const MISSED: u32 = 4;
+
+/// What the threads of a rank share.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) rank: usize,
+    pub(super) ranks: usize,
+    /// Where the store is, for messages; none if rank 0 holds it.
+    pub(super) launcher_at: Option<String>,
+    /// What keys begin with.
+    pub(super) prefix: String,
+    /// How long a rank may be silent.
+    pub(super) timeout: Duration,
+    /// The step under way.
+    pub(super) step: AtomicU64,
+    /// Ends every exchange that waits.
+    pub(super) ended: &'static AtomicBool,
+    /// Whether an exchange of this rank has failed, so that all heartbeats are read.
+    suspicious: AtomicBool,
+    /// Whether this rank has done its work, so that nothing is watched any more.
+    finished: AtomicBool,
+    findings: Mutex<Findings>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Findings {
+    failure: Option<RanksError>,
+    /// What this rank has to tell the others, until it is written.
+    to_tell: Option<RanksError>,
+    /// When the store last answered.
+    answered: Instant,
+}
+
+/// The last heartbeat of a rank, and when it was a new one.
+struct Heartbeat {
+    value: Vec<u8>,
+    changed: Instant,
+}
+
+impl Watch {
+    pub(super) fn new(
+        (rank, ranks): (usize, usize),
+        launcher_at: Option<String>,
+        prefix: String,
+        timeout: Duration,
+        ended: &'static AtomicBool,
+    ) -> Self {
+        let findings = Findings { failure: None, to_tell: None, answered: Instant::now() };
+        Watch {
+            rank,
+            ranks,
+            launcher_at,
+            prefix,
+            timeout,
+            step: AtomicU64::new(0),
+            ended,
+            suspicious: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            findings: Mutex::new(findings),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Starts the two threads that watch, for the life of the process.
+    pub(super) fn start(&'static self, store: Store) {
+        std::thread::spawn(move || self.beat(&store));
+        std::thread::spawn(move || self.watch_store());
+    }
+
+    fn beat_time(&self) -> Duration {
+        BEAT.min(self.timeout / 10).max(Duration::from_millis(50))
+    }
+
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self) -> u64 {
+        self.step.load(Ordering::Relaxed)
+    }
+
+    /// Writes heartbeats and reads those of others.
+    fn beat(&self, store: &Store) {
+        let mut heartbeats: Vec<Heartbeat> =
+            (0..self.ranks).map(|_| Heartbeat { value: Vec::new(), changed: Instant::now() }).collect();
+        let mut count = 0u64;
+        let mut was_suspicious = false;
+        while !self.finished.load(Ordering::Relaxed) {
+            count += 1;
+            let suspicious = self.suspicious.load(Ordering::Relaxed);
+            if suspicious && !was_suspicious {
+                // The silence that counts begins now: these heartbeats may not have been read before.
+                for heartbeat in &mut heartbeats {
+                    heartbeat.changed = Instant::now();
+                }
+                was_suspicious = true;
+            }
+            match self.exchange(store, count, suspicious, &mut heartbeats) {
+                Ok(()) => self.judge(suspicious, &heartbeats),
+                Err(_) => self.store_is_gone(),
+            }
+            std::thread::sleep(self.beat_time());
+        }
+    }
+
+    /// One round with the store.
+    fn exchange(
+        &self,
+        store: &Store,
+        count: u64,
+        suspicious: bool,
+        heartbeats: &mut [Heartbeat],
+    ) -> Result<(), tch::TchError> {
+        let key = |name: &str, rank: usize| format!("{}{name}/{rank}", self.prefix);
+        store.set(&key("heartbeat", self.rank), &count.to_le_bytes())?;
+        let read: Vec<usize> = if self.rank == 0 || suspicious { (0..self.ranks).collect() } else { vec![0] };
+        for rank in read.into_iter().filter(|&rank| rank != self.rank) {
+            let value = store.get(&key("heartbeat", rank))?.unwrap_or_default();
+            if value != heartbeats[rank].value {
+                heartbeats[rank] = Heartbeat { value, changed: Instant::now() };
+            }
+        }
+        let failure = format!("{}failure", self.prefix);
+        let said = store.get(&failure)?.and_then(|text| self.parsed(&text));
+        let to_tell = self.findings().to_tell.take();
+        match (said, to_tell) {
+            (Some(said), _) => self.fail(said),
+            (None, Some(told)) => {
+                store.set(&failure, &self.written(&told))?;
+                self.fail(told);
+            }
+            (None, None) => {}
+        }
+        self.findings().answered = Instant::now();
+        Ok(())
+    }
+
+    /// Names the ranks that are silent for too long.
+    fn judge(&self, suspicious: bool, heartbeats: &[Heartbeat]) {
+        let patience = if suspicious { (self.beat_time() * MISSED).min(self.timeout) } else { self.timeout };
+        let watched: &[Heartbeat] = if self.rank == 0 || suspicious { heartbeats } else { &heartbeats[..1] };
+        let silent = |(rank, heartbeat): (usize, &Heartbeat)| {
+            (rank != self.rank && heartbeat.changed.elapsed() > patience).then_some(rank)
+        };
+        let ranks: Vec<usize> = watched.iter().enumerate().filter_map(silent).collect();
+        if !ranks.is_empty() {
+            self.tell(RanksError::Lost { ranks, of: self.ranks, step: self.step() });
+        }
+    }
+
+    /// Ends the wait for a store that does not answer, or for a process that was stopped with it.
+    fn watch_store(&self) {
+        while !self.finished.load(Ordering::Relaxed) {
+            std::thread::sleep(self.beat_time());
+            let silence = self.findings().answered.elapsed();
+            if silence > self.timeout && self.rank != 0 {
+                self.store_is_gone();
+            }
+        }
+    }
+
+    fn store_is_gone(&self) {
+        if self.finished.load(Ordering::Relaxed) {
+            return;
+        }
+        let step = self.step();
+        self.fail(match &self.launcher_at {
+            Some(at) => RanksError::StoreLost { at: at.clone(), step },
+            None => RanksError::Lost { ranks: vec![0], of: self.ranks, step },
+        });
+    }
+
+    /// Hands the watching thread something that the other ranks have to know.
+    fn tell(&self, failure: RanksError) {
+        let mut findings = self.findings();
+        if findings.failure.is_none() && findings.to_tell.is_none() {
+            findings.to_tell = Some(failure);
+        }
+    }
+
+    /// The first failure counts.
+    fn fail(&self, failure: RanksError) {
+        self.findings().failure.get_or_insert(failure);
+        self.ended.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// What happened, after an exchange of this rank failed with `message`: waits for what the heartbeats say.
+    pub(super) fn explanation(&self, message: &str) -> RanksError {
+        self.suspicious.store(true, Ordering::Relaxed);
+        let patience = self.beat_time() * (2 * MISSED + 2);
+        let wait = |findings: MutexGuard<'_, Findings>| {
+            let result = self.changed.wait_timeout_while(findings, patience, |findings| findings.failure.is_none());
+            result.unwrap_or_else(PoisonError::into_inner).0.failure.clone()
+        };
+        let found = wait(self.findings())
+            .unwrap_or_else(|| RanksError::Exchange { step: self.step(), message: first_line(message) });
+        self.fail(found.clone());
+        found
+    }
+
+    /// Says that this rank ends with an error of its own, and waits a moment until the others can read it.
+    pub(super) fn leave(&self, reason: &str) {
+        self.tell(RanksError::Left { rank: self.rank, of: self.ranks, step: self.step(), reason: first_line(reason) });
+        let findings = self.findings();
+        let patience = self.beat_time() * 4;
+        drop(self.changed.wait_timeout_while(findings, patience, |findings| findings.failure.is_none()));
+    }
+
+    /// The failure that ended the exchanges, if any.
+    pub(super) fn failure(&self) -> Option<RanksError> {
+        self.findings().failure.clone()
+    }
+
+    /// From here on a silent rank is one that has ended well.
+    pub(super) fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+
+    /// A failure as the others read it: `lost 1 3` or `left 2 <reason>`, after the step.
+    fn written(&self, failure: &RanksError) -> Vec<u8> {
+        let text = match failure {
+            RanksError::Lost { ranks, step, .. } => {
+                let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+                format!("{step} lost {}", ranks.join(" "))
+            }
+            RanksError::Left { rank, step, reason, .. } => format!("{step} left {rank} {reason}"),
+            other => format!("{} left {} {other}", self.step(), self.rank),
+        };
+        text.into_bytes()
+    }
+
+    fn parsed(&self, text: &[u8]) -> Option<RanksError> {
+        let text = String::from_utf8_lossy(text);
+        let (step, rest) = text.split_once(' ')?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let (step, of) = (step.parse().ok()?, self.ranks);
+        if kind == "lost" {
+            let ranks = rest.split(' ').filter_map(|rank| rank.parse().ok()).collect();
+            return Some(RanksError::Lost { ranks, of, step });
+        }
+        let (rank, reason) = rest.split_once(' ')?;
+        Some(RanksError::Left { rank: rank.parse().ok()?, of, step, reason: reason.into() })
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_it_was_written() {
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let watch = Watch::new((1, 4), None, String::new(), Duration::from_secs(1), &ENDED);
+        for failure in [
+            RanksError::Lost { ranks: vec![0, 3], of: 4, step: 17 },
+            RanksError::Left { rank: 2, of: 4, step: 0, reason: "a file cannot be read: no such file".into() },
+        ] {
+            assert_eq!(watch.parsed(&watch.written(&failure)), Some(failure));
+        }
+        assert_eq!(watch.parsed(b"nonsense"), None);
+    }
+}
