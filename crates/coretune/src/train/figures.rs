@@ -58,8 +58,9 @@ impl DeviceFigures {
         let mut values = [self.values.copy()];
         world.sum(&mut values)?;
         let [sum] = values;
-        let values = guard("averaging figures", || sum / world.ranks() as f64)?;
-        Ok(DeviceFigures { values, ..self })
+        let (names, known) = (self.names, self.known);
+        let mean = || DeviceFigures::of_values(names, &(sum / world.ranks() as f64).unbind(0));
+        Ok(DeviceFigures { known, ..guard("averaging figures", mean)? })
     }
 
     /// Adds a figure that the host knows already.

@@ -69,7 +69,7 @@ pub enum RanksError {
         rank: usize,
         of: usize,
         step: u64,
-        /// Its error.
+        /// The sentence that it ended with.
         reason: String,
     },
     /// The store is gone, and with it all that the ranks know of each other.
