@@ -90,7 +90,7 @@ mod tests {
         memory.push(&rows(20, 2), &[6, 7]).unwrap();
         assert_eq!(held(&memory), (vec![21.0, 11.0, 20.0], vec![7, 5, 6]));
         memory.push(&rows(30, 4), &[0, 1, 2, 3]).unwrap();
-        assert_eq!(held(&memory), (vec![33.0, 31.0, 32.0], vec![3, 1, 2]));
+        assert_eq!(held(&memory), (vec![32.0, 33.0, 31.0], vec![2, 3, 1]));
         assert_eq!(Vec::<i64>::try_from(memory.next()).unwrap(), [2]);
         assert!(memory.push(&Tensor::ones([1, 2], (Kind::Float, Device::Cpu)), &[0]).is_err());
     }
