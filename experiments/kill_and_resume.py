@@ -3,8 +3,10 @@
     make build
     python3 experiments/kill_and_resume.py --kills 50
     python3 experiments/kill_and_resume.py --command pretrain --kills 10     # each with 1 and 2 loader threads
+    python3 experiments/kill_and_resume.py --command segment --kills 20
 
-Images are made on the spot (noise around a colour for each class); the checkpoint is the real SimCLR one. Every killed run
+Images are made on the spot (noise around a colour for each class); the checkpoint is the real SimCLR one, for
+segmentation a narrow ResNet-18 that is pre-trained first. Every killed run
 starts without a feature cache, so that the probe is hit too, and saves its state after each step. It is resumed with the
 same command until it ends. Compared are the bytes of the checkpoints, and every metric that is not a time. Needs the
 Python standard library only.
@@ -38,6 +40,20 @@ def write_images(folder, per_class, rng):
             (folder / name / f"{index:03}.ppm").write_bytes(b"P6 32 32 255\n" + pixels)
 
 
+def write_scenes(folder, images, rng):
+    """Images of 32 x 32 pixels of two colours with their masks, split by split."""
+    for split, count in images.items():
+        for place in (split, f"{split}annot"):
+            (folder / place).mkdir(parents=True)
+        for index in range(count):
+            edge = rng.randrange(8, 24)
+            labels = bytes(255 if at < 32 else int(at % 32 >= edge) for at in range(32 * 32))
+            colours = [(60, 80, 190), (190, 70, 60)]
+            pixels = bytes(max(0, min(255, value + rng.randrange(-60, 60))) for label in labels for value in colours[label % 2])
+            (folder / split / f"{index:03}.ppm").write_bytes(b"P6 32 32 255\n" + pixels)
+            (folder / f"{split}annot" / f"{index:03}.pgm").write_bytes(b"P5 32 32 255\n" + labels)
+
+
 class Experiment:
     """The command, where it runs, and what the undisturbed run left."""
 
@@ -49,8 +65,13 @@ class Experiment:
         self.seconds = time.monotonic() - started
 
     def command(self, output):
-        common = ["--data-dir", str(self.folder / "images"), "--output", str(output), "--batch-size", "16", "--log-every", "1",
-                  "--save-steps", "1", "--threads", "1", "--workers", str(self.workers)]
+        segments = self.options.command == "segment"
+        common = ["--data-dir", str(self.folder / ("scenes" if segments else "images")), "--output", str(output), "--batch-size",
+                  "4" if segments else "16", "--log-every", "1", "--save-steps", "1", "--threads", "1", "--workers", str(self.workers)]
+        if segments:
+            own = ["--task", "segmentation", "--pretrained-path", str(self.options.checkpoint), "--epochs", "4", "--crop", "32",
+                   "--head", "fcn", "--auxiliary", "--dropout", "0.1", "--model-ema", "0.99"]
+            return [str(self.options.coretune), "fit", "--resume", *own, *common]
         if self.options.command == "fit":
             own = ["--pretrained-path", str(self.options.checkpoint), "--epochs", "4", "--model-ema", "0.99"]
         else:
@@ -78,13 +99,27 @@ class Experiment:
         process.communicate()
         hit = FINISHED if process.returncode == 0 else stage(output)
         self.finish(output)
-        kept = ("last", "best") if self.options.command == "fit" else ("last",)
+        kept = ("last",) if self.options.command == "pretrain" else ("last", "best")
         different = [name for name in kept if checkpoint(output, name) != checkpoint(self.whole, name)]
         if metrics(output) != metrics(self.whole):
             different.append("metrics")
+        if self.options.command == "segment" and (output / "pixels.csv").read_bytes() != (self.whole / "pixels.csv").read_bytes():
+            different.append("pixels.csv")
         for path in (output, Path(str(output) + "-cache")):
             shutil.rmtree(path, ignore_errors=True)
         return hit, different
+
+
+def pretrained(options, folder):
+    """A narrow ResNet-18, pre-trained for an epoch on the images."""
+    output = folder / "encoder"
+    command = [str(options.coretune), "pretrain", "--data-dir", str(folder / "images"), "--output", str(output), "--method",
+               "moco-v2", "--model", "resnet18", "--width", "0.125", "--epochs", "1", "--batch-size", "16", "--queue-size", "48",
+               "--bn-groups", "4", "--threads", "1"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit status {process.returncode}\n{process.stderr}")
+    return output / "checkpoints" / "last.safetensors"
 
 
 def stage(output):
@@ -111,7 +146,7 @@ def main(argv):
     shared = Path(os.environ.get("CORETUNE_SHARED", REPOSITORY.parent / "shared"))
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--command", choices=["fit", "pretrain"], default="fit")
+    parser.add_argument("--command", choices=["fit", "pretrain", "segment"], default="fit")
     parser.add_argument("--kills", type=int, default=50, help="killed runs for each number of loader threads")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of loader threads")
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the instants")
@@ -124,6 +159,9 @@ def main(argv):
         folder, rng = Path(folder), random.Random(options.seed)
         write_images(folder / "images" / "train", 40, rng)
         write_images(folder / "images" / "test", 40, rng)
+        if options.command == "segment":
+            write_scenes(folder / "scenes", {"train": 24, "val": 8, "test": 8}, rng)
+            options.checkpoint = pretrained(options, folder)
         for workers in options.workers:
             experiment = Experiment(options, folder, workers)
             print(f"{workers} loader threads: the whole run takes {experiment.seconds:.1f} s", flush=True)

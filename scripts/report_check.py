@@ -34,6 +34,10 @@ LOOK = """() => {
         if (element.tagName === 'IMG' && !element.naturalWidth) wrong.push(`${name}: not decoded`);
         if (element.tagName === 'svg' && element.childElementCount < 3) wrong.push(`${name}: empty`);
     }
+    for (const four of document.querySelectorAll('.examples .four')) {
+        const sizes = new Set([...four.querySelectorAll('img')].map(image => `${image.naturalWidth}x${image.naturalHeight}`));
+        if (four.childElementCount !== 4 || sizes.size !== 1) wrong.push(`an example has ${four.childElementCount} pictures of ${sizes.size} sizes`);
+    }
     const page = document.documentElement;
     if (page.scrollWidth > page.clientWidth) wrong.push(`the page is ${page.scrollWidth} wide in ${page.clientWidth}`);
     const charts = document.querySelectorAll('figure.chart svg').length;

@@ -209,6 +209,9 @@ fn what_was_run(run: &Run) -> String {
 
 fn verdict(run: &Run) -> String {
     let Some(summary) = &run.records.summary else { return String::new() };
+    if summary.steps == 0 {
+        return "This run is the linear probe: nothing was trained.".into();
+    }
     match (summary.above_probe, &run.measurements) {
         (None, _) => "The linear probe was not measured, so it is open whether fine-tuning was worth it.".into(),
         (Some(PairedDifference { difference, low, high }), measurements) => {
