@@ -139,7 +139,7 @@ class Session:
         self.check("predict", lambda: self.first_line(self.coretune("predict", run, self.images / "test" / "red", "--device",
                                                                     self.device)))
         self.check("export", lambda: self.export(run))
-        for method in ("moco", "simclr"):
+        for method in ("moco-v2", "simclr"):
             self.check(f"pretrain, {method}", lambda: self.pretrain(method))
 
     def losses(self, folder):
@@ -230,11 +230,11 @@ class Session:
     def speed(self):
         if self.on_gpu:
             amp = "bf16"
-            cases = [("resnet50", 224, 128, "core-tuning", False), ("resnet50", 224, 128, "ce", False),
+            cases = [("resnet50", 224, 128, "core-tuning", False), ("resnet50", 224, 128, "cross-entropy", False),
                      ("resnet18", 32, 256, "core-tuning", False), ("resnet18", 32, 256, "core-tuning", True)]
         else:
             amp = "off"
-            cases = [("resnet18", 32, 16, "core-tuning", False), ("resnet18", 32, 16, "ce", False)]
+            cases = [("resnet18", 32, 16, "core-tuning", False), ("resnet18", 32, 16, "cross-entropy", False)]
         for case in cases:
             self.check(f"speed: {case[0]}, {case[1]}, {case[2]}, {case[3]}{', compiled' if case[4] else ''}",
                        lambda case=case: self.beside_pytorch(amp, *case))
@@ -244,7 +244,7 @@ class Session:
         steps = 30 if self.on_gpu else 3
         step = [sys.executable, HERE / "step.py", "--model", model, "--size", size, "--batch", batch, "--device", self.device,
                 "--precision", "bf16" if amp == "bf16" else "f32", "--fused", "--steps", steps, "--objective",
-                "cross-entropy" if method == "ce" else method, *(["--small-stem"] if size <= 64 else []), *(["--compile"] if compiled else [])]
+                method, *(["--small-stem"] if size <= 64 else []), *(["--compile"] if compiled else [])]
         for _ in range(1 if compiled else 3):
             if ours and self.left() < 40:
                 break

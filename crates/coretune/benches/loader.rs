@@ -1,36 +1,86 @@
-//! Times the loader alone: images a second that one thread reads, decodes, crops, resizes, flips and batches.
+//! Times the loader alone: images a second that its threads read, decode, crop, resize, flip and batch.
 //!
 //!     cargo bench -p coretune --bench loader -- FOLDER
+//!     cargo bench -p coretune --bench loader -- FOLDER --size 32 --augment contrastive --views 2 --workers 2 --cache true
 //!
-//! Prints a JSON line with the keys of `benches/peers/loader.py`, which times the same with torchvision and Pillow.
+//! Prints a JSON line with the keys of `benches/peers/loader.py`, which times the same with torchvision and Pillow, and the
+//! images for each second that the processor worked for them: on a busy machine that figure is the steadier one.
 
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use coretune::data::{Dataset, DatasetOptions, Loader, LoaderOptions, sampler};
+use coretune::data::{Dataset, DatasetOptions, Loader, LoaderOptions, Split, sampler};
 use coretune::transforms::{Augmentation, Interpolation, Transform};
 use serde_json::json;
 
-const SIZE: u32 = 128;
 const BATCH: usize = 64;
 
+/// What to time.
+struct Case {
+    size: u32,
+    augmentation: Augmentation,
+    views: usize,
+    workers: usize,
+    cache: bool,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args().skip(1).find(|argument| argument != "--bench").ok_or("which folder?")?;
+    // As the command line does.
+    coretune_native::keep_freed_memory();
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let folder = arguments.next().ok_or("which folder?")?;
+    let mut case = Case { size: 128, augmentation: Augmentation::ResizedCropFlip, views: 1, workers: 1, cache: false };
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
+        match name.as_str() {
+            "--size" => case.size = value.parse()?,
+            "--augment" => case.augmentation = value.parse()?,
+            "--views" => case.views = value.parse()?,
+            "--workers" => case.workers = value.parse()?,
+            "--cache" => case.cache = value.parse()?,
+            _ => return Err(format!("{name} is no setting").into()),
+        }
+    }
     let split = Dataset::open(Path::new(&folder), &DatasetOptions::default())?.train.ok_or("no training split")?;
-    let transform = Arc::new(Transform::train(Augmentation::ResizedCropFlip, SIZE, Interpolation::Bilinear)?);
-    let pass = |epoch| -> Result<f64, Box<dyn Error>> {
+    let split = if case.cache { split.cached(u64::MAX) } else { split };
+    // The first pass brings the files into the system's cache, and the images into that of the loader.
+    case.pass(&split, 0)?;
+    let (images, seconds, busy) = case.pass(&split, 1)?;
+    println!(
+        "{}",
+        json!({
+            "implementation": "coretune",
+            "workers": case.workers,
+            "images_per_second": images / seconds,
+            "images_per_processor_second": images / busy,
+        })
+    );
+    Ok(())
+}
+
+impl Case {
+    /// Images, seconds, and seconds of the processor of a pass.
+    fn pass(&self, split: &Split, epoch: u64) -> Result<(f64, f64, f64), Box<dyn Error>> {
+        let transform = Arc::new(Transform::train(self.augmentation, self.size, Interpolation::Bilinear)?);
         let batches = sampler::shuffle(split.len(), BATCH, 0, epoch, true)?;
-        let options = LoaderOptions { epoch, ..LoaderOptions::default() };
-        let (started, mut images) = (Instant::now(), 0);
-        for batch in Loader::new(split.clone(), Arc::clone(&transform), batches, options)? {
+        let &Case { views, workers, .. } = self;
+        let options = LoaderOptions { epoch, views, workers, ..LoaderOptions::default() };
+        let (started, before, mut images) = (Instant::now(), processor_seconds(), 0);
+        for batch in Loader::new(split.clone(), transform, batches, options)? {
             images += batch?.labels.len();
         }
-        Ok(images as f64 / started.elapsed().as_secs_f64())
-    };
-    // The first pass brings the files into the system's cache.
-    pass(0)?;
-    println!("{}", json!({ "implementation": "coretune", "images_per_second": pass(1)? }));
-    Ok(())
+        Ok((f64::from(images as u32), started.elapsed().as_secs_f64(), processor_seconds() - before))
+    }
+}
+
+/// Time that the processor worked for this process, in user and kernel mode (Linux).
+fn processor_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold blanks; user and kernel time are fields 14 and 15.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
+        / TICKS_PER_SECOND
 }

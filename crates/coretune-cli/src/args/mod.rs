@@ -419,8 +419,8 @@ pub(crate) struct Bench {
     /// Images of a step [default: more and more, until they are no faster]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) batch_size: Option<u32>,
-    /// The method: core-tuning, ce
-    #[arg(long, value_name = "NAME", default_value = "core-tuning", value_parser = ["core-tuning", "ce"], hide_possible_values = true)]
+    /// The method: core-tuning, cross-entropy
+    #[arg(long, value_name = "NAME", default_value = "core-tuning", value_parser = ["core-tuning", "cross-entropy"], hide_possible_values = true)]
     pub(crate) method: String,
     /// Classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i64).range(2..))]

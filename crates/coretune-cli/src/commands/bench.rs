@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<(), Failure> {
         img_size: arguments.img_size,
         classes: arguments.classes,
         batch: arguments.batch_size.map(|batch| batch as usize),
-        objective: if arguments.method == "ce" { cross_entropy } else { core_tuning },
+        objective: if arguments.method == "cross-entropy" { cross_entropy } else { core_tuning },
         device,
         precision,
         steps: arguments.steps as usize,

@@ -254,8 +254,12 @@ fn extremes<const N: usize>(samples: &[u8], channels: usize) -> Option<(u16, u16
     values.map(|&pair| u16::from_ne_bytes(pair)).fold(None, |known, value| joined(known, Some((value, value))))
 }
 
-fn repeat_grey(grey: &[u8]) -> Vec<u8> {
-    grey.iter().flat_map(|&value| [value; 3]).collect()
+pub(super) fn repeat_grey(grey: &[u8]) -> Vec<u8> {
+    let mut pixels = vec![[0; 3]; grey.len()];
+    for (pixel, &value) in pixels.iter_mut().zip(grey) {
+        *pixel = [value; 3];
+    }
+    pixels.into_flattened()
 }
 
 fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<RgbImage, Failure> {

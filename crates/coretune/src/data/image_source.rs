@@ -9,7 +9,7 @@ use image::{ImageError, ImageReader, RgbImage};
 
 use super::DataError;
 use super::bit_depth::BitDepthRange;
-use super::decode::{Decoded, decode_over, has_16_bits, instead_of_image, is_decoded};
+use super::decode::{Decoded, decode_over, has_16_bits, instead_of_image, is_decoded, repeat_grey};
 use crate::files::regular_file;
 
 /// Where an image comes from; cheap to clone.
@@ -85,11 +85,15 @@ impl RawImage {
     fn to_rgb(&self) -> Option<RgbImage> {
         let pixels = match self.layout {
             RawLayout::Interleaved => self.bytes.to_vec(),
-            RawLayout::Grey => self.bytes.iter().flat_map(|&value| [value; 3]).collect(),
+            RawLayout::Grey => repeat_grey(&self.bytes),
             RawLayout::Planar => {
                 let (red, rest) = self.bytes.split_at(self.bytes.len() / 3);
                 let (green, blue) = rest.split_at(red.len());
-                red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect()
+                let mut pixels = vec![[0; 3]; red.len()];
+                for (((pixel, &r), &g), &b) in pixels.iter_mut().zip(red).zip(green).zip(blue) {
+                    *pixel = [r, g, b];
+                }
+                pixels.into_flattened()
             }
         };
         RgbImage::from_raw(self.width, self.height, pixels)

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use image::RgbImage;
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -176,7 +178,9 @@ fn hsv_from_rgb([r, g, b]: [u8; 3]) -> [u8; 3] {
         4.0 + distance(g) - distance(r)
     };
     // Kept in single precision, as Pillow keeps it: a third of the circle then falls on 85, not just below.
-    let hue = (f64::from(sixths) / 6.0 + 1.0).fract() as f32;
+    // Not `fract` and `round` here and below: they are calls of functions on processors of the baseline.
+    let turns = f64::from(sixths) / 6.0 + 1.0;
+    let hue = (turns - f64::from(turns as u8)) as f32;
     let saturation = range / f32::from(highest);
     [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, highest]
 }
@@ -185,18 +189,60 @@ fn rgb_from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];
     }
-    let sixths = f64::from(hue) * 6.0 / 255.0;
-    let within = sixths.fract();
-    let (share, v) = (f64::from(saturation) / 255.0, f64::from(value));
-    let low = (v * (1.0 - share)).round() as u8;
-    let falling = (v * (1.0 - share * within)).round() as u8;
-    let rising = (v * (1.0 - share * (1.0 - within))).round() as u8;
-    match sixths as u8 % 6 {
-        0 => [value, rising, low],
-        1 => [falling, value, low],
-        2 => [low, value, rising],
-        3 => [low, falling, value],
-        4 => [rising, low, value],
-        _ => [value, low, falling],
+    let (sixth, within) = HUES[usize::from(hue)];
+    let (share, v) = (SHARES[usize::from(saturation)], f64::from(value));
+    let nearest = |value: f64| (value + 0.5) as u8;
+    let low = nearest(v * (1.0 - share));
+    // It rises in every second sixth of the circle, and falls in the others.
+    let distance = if sixth % 2 == 0 { 1.0 - within } else { within };
+    let between = nearest(v * (1.0 - share * distance));
+    match sixth % 6 {
+        0 => [value, between, low],
+        1 => [between, value, low],
+        2 => [low, value, between],
+        3 => [low, between, value],
+        4 => [between, low, value],
+        _ => [value, low, between],
+    }
+}
+
+/// Of each saturation its fraction of the highest.
+static SHARES: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|saturation| saturation as f64 / 255.0));
+
+/// Of each hue the sixth of the circle that it is in, and how far.
+static HUES: LazyLock<[(u8, f64); 256]> = LazyLock::new(|| {
+    std::array::from_fn(|hue| {
+        let sixths = hue as f64 * 6.0 / 255.0;
+        (sixths as u8, sixths - f64::from(sixths as u8))
+    })
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hue_becomes_the_colour_of_the_formula() {
+        for hue in 0..=255u8 {
+            for saturation in (0..=255u8).step_by(3) {
+                for value in [0, 1, 100, 254, 255u8] {
+                    let sixths = f64::from(hue) * 6.0 / 255.0;
+                    let (share, v) = (f64::from(saturation) / 255.0, f64::from(value));
+                    let low = (v * (1.0 - share)).round() as u8;
+                    let falling = (v * (1.0 - share * sixths.fract())).round() as u8;
+                    let rising = (v * (1.0 - share * (1.0 - sixths.fract()))).round() as u8;
+                    let expected = match sixths as u8 % 6 {
+                        _ if saturation == 0 => [value; 3],
+                        0 => [value, rising, low],
+                        1 => [falling, value, low],
+                        2 => [low, value, rising],
+                        3 => [low, falling, value],
+                        4 => [rising, low, value],
+                        _ => [value, low, falling],
+                    };
+                    assert_eq!(rgb_from_hsv([hue, saturation, value]), expected);
+                }
+            }
+        }
     }
 }

@@ -187,3 +187,51 @@ fn the_content_hash_sees_pixels_labels_and_order_but_not_the_place() {
     };
     assert_eq!(hash(&file("one.png")), hash(&file("two.png")));
 }
+
+#[test]
+fn images_that_are_kept_give_the_same_batches() {
+    let split = split(20);
+    let epoch = |split: &Split, epoch: u64| -> Vec<Vec<u8>> {
+        let batches = sampler::shuffle(20, 4, 3, epoch, true).unwrap();
+        let options = LoaderOptions { epoch, views: 2, ..options(3) };
+        let loader = Loader::new(split.clone(), augmentation(), batches, options).unwrap();
+        loader.map(|batch| pixels(&batch.unwrap().images)).collect()
+    };
+    let bytes = 20 * 432;
+    assert_eq!(split.decoded_bytes(), bytes);
+    // All images, some of them, none.
+    for most_bytes in [bytes, bytes / 3, 0] {
+        let kept = split.cached(most_bytes);
+        for number in 0..3 {
+            assert_eq!(epoch(&kept, number), epoch(&split, number), "{most_bytes} bytes, epoch {number}");
+        }
+    }
+}
+
+#[test]
+fn a_loader_runs_out_once_its_last_images_are_taken() {
+    let few = Loader::new(split(8), augmentation(), vec![vec![0, 1]; 3], options(2)).unwrap();
+    while !few.is_running_out() {
+        std::thread::yield_now();
+    }
+    assert_eq!(few.map(Result::unwrap).count(), 3, "the batches are still to be used");
+    let many = Loader::new(split(8), augmentation(), vec![vec![0, 1]; 1000], options(2)).unwrap();
+    assert!(!many.is_running_out());
+    assert!(Loader::new(split(3), augmentation(), Vec::new(), options(2)).unwrap().is_running_out());
+}
+
+#[test]
+fn of_several_broken_images_the_first_of_the_batch_is_named() {
+    let table: Arc<Path> = Arc::from(Path::new("table.bin"));
+    let mut images = split(12).images().to_vec();
+    for row in [9, 4, 7] {
+        images[row] =
+            ImageSource::Encoded { bytes: Bytes::from_static(b"no image"), table: table.clone(), row: row as u64 };
+    }
+    let split = Split::new(images, vec![0; 12], ["a".to_string()].into()).unwrap();
+    for workers in [1, 4] {
+        let batches = vec![(0..12).collect()];
+        let error = Loader::new(split.clone(), augmentation(), batches, options(workers)).unwrap().next().unwrap();
+        assert!(error.unwrap_err().to_string().contains("table.bin row 4"), "{workers} workers");
+    }
+}
