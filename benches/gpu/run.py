@@ -58,7 +58,7 @@ def cifar_folder(folder, thousands):
     folder = folder / "cifar-10-batches-bin"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, 6):
-        records = torch.randint(256, (1000 * thousands // 5, 3073), dtype=torch.uint8)
+        records = torch.randint(256, (int(1000 * thousands) // 5, 3073), dtype=torch.uint8)
         records[:, 0] %= 10
         (folder / f"data_batch_{number}.bin").write_bytes(records.numpy().tobytes())
     (folder / "test_batch.bin").write_bytes((folder / "data_batch_1.bin").read_bytes()[: 3073 * 100])
@@ -89,6 +89,9 @@ class Session:
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True)
         self.checks, self.rows = [], []
+        # What a CPU can compute in the same time.
+        self.images = image_folder(self.work / "images", 48 if self.on_gpu else 8)
+        self.short = ["--epochs", 2, "--batch-size", 32 if self.on_gpu else 8]
         libraries = Path(torch.__file__).parent / "lib"
         nvidia = sorted(str(path) for path in (Path(torch.__file__).parent.parent / "nvidia").glob("*/lib"))
         path = ":".join([str(libraries), *nvidia, os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
@@ -131,10 +134,10 @@ class Session:
     # The checks.
 
     def commands(self):
-        self.images = image_folder(self.work / "images", 48)
-        self.check("fit", lambda: f"exit 0, {self.losses(self.fit('fit', '--epochs', 2, '--batch-size', 32))}")
+        self.check("fit", lambda: f"exit 0, {self.losses(self.fit('fit', *self.short))}")
         run = self.work / "fit"
-        self.check("fit in bf16", lambda: self.losses(self.fit("bf16", "--epochs", 2, "--batch-size", 32, amp="bf16")))
+        if self.on_gpu:
+            self.check("fit in bf16", lambda: self.losses(self.fit("bf16", *self.short, amp="bf16")))
         self.check("evaluate", lambda: self.first_line(self.coretune("evaluate", run, "--device", self.device)))
         self.check("predict", lambda: self.first_line(self.coretune("predict", run, self.images / "test" / "red", "--device",
                                                                     self.device)))
@@ -158,16 +161,17 @@ class Session:
     def pretrain(self, method):
         folder = self.work / method
         self.coretune("pretrain", "--data-dir", self.images, "--output", folder, "--device", self.device, "--method", method,
-                      "--width", 0.25, "--epochs", 1, "--batch-size", 32, "--img-size", 32, "--data-check", "off", "--amp", "off")
+                      "--width", 0.25, "--epochs", 1, "--batch-size", 32 if self.on_gpu else 8, "--img-size", 32, "--data-check", "off", "--amp", "off")
         return self.losses(folder)
 
     def agreement(self):
         """A step on the CPU and on the device: loss, weights, and the direction of the optimizer, which is the gradient."""
         def run(device, name):
             # TF32 rounds the inputs of products to 10 bits.
-            return self.fit(name, "--epochs", 1, "--batch-size", 48, "--lr", 0.1, "--warmup-epochs", 0, device=device,
+            return self.fit(name, "--epochs", 1, "--batch-size", 3 * self.per_class, "--lr", 0.1, "--warmup-epochs", 0, device=device,
                             images=self.step_images, NVIDIA_TF32_OVERRIDE="0")
-        self.step_images = image_folder(self.work / "one-step", 16)
+        self.per_class = 16 if self.on_gpu else 4
+        self.step_images = image_folder(self.work / "one-step", self.per_class)
 
         def compare():
             ours, theirs = run("cpu", "on-cpu"), run(self.device, "on-device")
@@ -183,7 +187,7 @@ class Session:
 
     def determinism(self):
         def compare():
-            folders = [self.fit(f"again-{number}", "--epochs", 2, "--batch-size", 32) for number in (1, 2)]
+            folders = [self.fit(f"again-{number}", *self.short) for number in (1, 2)]
             first, second = (tensors(folder / "checkpoints" / "last.safetensors") for folder in folders)
             differ = [name for name in first if not torch.equal(first[name], second[name])]
             return f"{len(differ)} of {len(first)} tensors of two runs differ in some bit"
@@ -191,7 +195,7 @@ class Session:
 
     def resume(self):
         def stop_and_resume():
-            settings = ["--epochs", 60, "--batch-size", 16]
+            settings = ["--epochs", 60 if self.on_gpu else 4, "--batch-size", 16 if self.on_gpu else 6]
             folder = self.work / "stopped"
             command = [str(PROGRAM), "fit", "--pretrained-path", ENCODER, "--data-dir", self.images, "--output", folder, "--device",
                        self.device, "--amp", "off", "--no-probe", "--data-check", "off", "--threads", "2", "--img-size", "32",
@@ -211,18 +215,18 @@ class Session:
         self.check("stop by SIGTERM and resume", stop_and_resume)
 
     def waiting(self):
-        thousands, batch = (100, 1024) if self.on_gpu else (1, 64)
+        thousands, batch = (100, 1024) if self.on_gpu else (0.1, 16)
 
         def pretrain():
             images, folder = cifar_folder(self.work / "cifar", thousands), self.work / "waiting"
             self.coretune("pretrain", "--data-dir", images, "--output", folder, "--device", self.device, "--method", "simclr",
                           "--model", "resnet18", "--width", 1.0 if self.on_gpu else 0.125, "--epochs", 2, "--batch-size", batch,
-                          "--img-size", 32, "--data-check", "off", "--amp", "bf16" if self.on_gpu else "off", "--log-every", 10)
+                          "--img-size", 32, "--data-check", "off", "--amp", "bf16" if self.on_gpu else "off", "--log-every", 10 if self.on_gpu else 1)
             records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
             steps = [record for record in records if "data_wait_share" in record]
             share = statistics.median(record["data_wait_share"] for record in steps)
             speed = statistics.median(record["images_per_second"] for record in steps)
-            self.rows.append({"case": f"SimCLR, ResNet-18, 32, batch {batch}, {thousands},000 images",
+            self.rows.append({"case": f"SimCLR, ResNet-18, 32, batch {batch}, {int(1000 * thousands):,} images",
                               "coretune": round(speed), "unit": "pairs/s", "waiting": round(share, 3)})
             return f"waiting {100 * share:.0f} % at {speed:.0f} pairs/s"
         self.check("waiting for images", pretrain)
@@ -234,18 +238,18 @@ class Session:
                      ("resnet18", 32, 256, "core-tuning", False), ("resnet18", 32, 256, "core-tuning", True)]
         else:
             amp = "off"
-            cases = [("resnet18", 32, 16, "core-tuning", False), ("resnet18", 32, 16, "cross-entropy", False)]
+            cases = [("resnet18", 32, 4, "core-tuning", False)]
         for case in cases:
             self.check(f"speed: {case[0]}, {case[1]}, {case[2]}, {case[3]}{', compiled' if case[4] else ''}",
                        lambda case=case: self.beside_pytorch(amp, *case))
 
     def beside_pytorch(self, amp, model, size, batch, method, compiled):
         ours, theirs = [], []
-        steps = 30 if self.on_gpu else 3
+        steps = 30 if self.on_gpu else 1
         step = [sys.executable, HERE / "step.py", "--model", model, "--size", size, "--batch", batch, "--device", self.device,
                 "--precision", "bf16" if amp == "bf16" else "f32", "--fused", "--steps", steps, "--objective",
                 method, *(["--small-stem"] if size <= 64 else []), *(["--compile"] if compiled else [])]
-        for _ in range(1 if compiled else 3):
+        for _ in range(1 if compiled or not self.on_gpu else 3):
             if ours and self.left() < 40:
                 break
             report = json.loads(self.coretune("bench", "--model", model, "--img-size", size, "--batch-size", batch, "--method", method,
@@ -287,8 +291,6 @@ def main():
     session = Session(args)
     groups = ["commands", "agreement", "determinism", "resume", "waiting", "speed"]
     wanted = args.only.split(",") if args.only else groups
-    if "commands" not in wanted:
-        session.images = image_folder(session.work / "images", 48)
     for group in groups:
         if group in wanted:
             getattr(session, group)()
