@@ -68,7 +68,7 @@ fn a_program_inspects_a_checkpoint() {
 #[test]
 fn a_program_decodes_images() {
     let world = SmallWorld::new(12, 4);
-    let (output, image) = (world.path("decoded").display().to_string(), world.data().join("train/dark/0.ppm"));
+    let (output, image) = (world.path("decoded").display().to_string(), world.data().join("train/blue/0.ppm"));
     decode_images::decode(&[output, image.display().to_string()]).unwrap();
     assert!(world.path("decoded/0.png").is_file());
     assert!(decode_images::decode(&[]).is_err());
