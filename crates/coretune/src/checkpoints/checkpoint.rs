@@ -141,10 +141,17 @@ fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
 /// Bytes of a file that are read to recognise its container; the tar magic ends at byte 262.
 const HEAD: u64 = 512;
 
+/// What a folder is that holds the parts of a checkpoint which several processes wrote, and what makes one file of it.
+const DISTRIBUTED: &str = "it is a distributed checkpoint of PyTorch; one file of it makes \
+                           `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE`";
+
 /// The container a file's first bytes belong to.
 fn detect(path: &Path) -> Result<Container, CheckpointError> {
     let file = |source| CheckpointError::File { path: path.into(), doing: "open", source };
     let opened = regular_file::open(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput if path.join(".metadata").is_file() => {
+            CheckpointError::NotACheckpoint { path: path.into(), found: DISTRIBUTED.into() }
+        }
         ErrorKind::InvalidInput => CheckpointError::NotACheckpoint { path: path.into(), found: error.to_string() },
         _ => file(error),
     })?;

@@ -218,3 +218,11 @@ fn a_zip_whose_first_header_is_as_long_as_the_record_before_its_end_is_read() {
     let checkpoint = Checkpoint::open(unpack("stem_of_21_characters.pth", &folder)).unwrap();
     assert_eq!(checkpoint.tensors().len(), 1);
 }
+
+#[test]
+fn a_folder_of_a_distributed_checkpoint_is_called_that() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(".metadata"), b"x").unwrap();
+    let message = Checkpoint::open(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("distributed checkpoint") && message.contains("dcp_to_torch"), "{message}");
+}
