@@ -142,7 +142,7 @@ fn two_ranks_train_the_weights_of_one_process_and_local_mining_does_not() {
     // 50 steps of 8 images; the positives and the hardest pairs of an image are on both ranks.
     let epochs = ["--epochs", "25", "--freeze-batch-norm"];
     let parts = ["--grad-accum-steps", "2"];
-    for method in [&["--pairs", "own"][..], &["--pairs", "soft"], &["--method", "supcon"]] {
+    for method in [&["--pairs", "own"][..], &["--pairs", "soft"], &["--method", "scl"]] {
         let name = method.join("");
         let (one, two, local) = (format!("one{name}"), format!("two{name}"), format!("local{name}"));
         done(&fit(&world, &one, "4", &[&epochs, method, &parts].concat()));
@@ -196,7 +196,7 @@ fn ranks_share_the_negatives_and_the_queue_of_pretraining() {
     let one = pretrain("simclr", &[&simclr[..], &["--batch-size", "20"]].concat());
     let two = pretrain("simclr-two", &[&simclr[..], &["--batch-size", "10", "--ranks", "2", "--sync-bn"]].concat());
     let found = difference(&two, &one, deep);
-    assert!(found <= 1e-4, "SimCLR: {found}");
+    assert!(found <= 1e-3, "SimCLR: {found}");
 }
 
 /// The process of rank 1 that the first rank has started.

@@ -72,7 +72,7 @@ impl Place {
             port,
             store: StoreHost::FirstRank,
             restart: 0,
-            launcher: "--ranks",
+            launcher: "coretune",
         }
     }
 
