@@ -99,7 +99,7 @@ impl RanksError {
             Self::Incomplete { .. } => {
                 "torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; without it, unset them"
             }
-            Self::PortTaken { .. } => "choose another port: MASTER_PORT, or --master-port of torchrun",
+            Self::PortTaken { .. } => "choose another port: MASTER_PORT, or the master port that torchrun is given",
             Self::NoStore { .. } | Self::NotStarted { .. } => {
                 "start all ranks at about the same time; every machine must reach the address of rank 0, and its firewall \
                  must let ranks connect to each other"
