@@ -139,6 +139,13 @@ fn fit_with(world: &World, run: &str, old: &str, new: &str, more: &[&str]) -> Ve
     arguments.into_iter().map(|argument| if argument == world.path(old) { new.into() } else { argument }).collect()
 }
 
+/// The same arguments with batches of one image.
+fn one_image_at_a_time(mut arguments: Vec<String>) -> Vec<String> {
+    let flag = arguments.iter().position(|argument| argument == "--batch-size").expect("the world gives a batch size");
+    arguments[flag + 1] = "1".into();
+    arguments
+}
+
 /// The world's checkpoint with other names of its tensors.
 fn renamed(world: &World, file: &str, rename: impl Fn(&str) -> String) -> String {
     let (metadata, tensors) = safetensors_file::read(world.path("resnet.safetensors")).unwrap();
@@ -301,12 +308,7 @@ fn data(world: &World) -> Vec<Case> {
             2,
             &["400", "hint"],
         ),
-        case(
-            "a batch of 1",
-            fit("h", &own, &["--set", "train.batch_size=1"]),
-            2,
-            &["train.batch_size", "expected", "found"],
-        ),
+        case("a batch of 1", one_image_at_a_time(fit("h", &own, &[])), 2, &["train.batch_size", "expected", "found"]),
         case("more labels than there are", fit("i", &own, &["--per-class", "500"]), 2, &["500", "hint"]),
     ]
 }
