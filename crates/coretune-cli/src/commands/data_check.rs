@@ -64,6 +64,8 @@ fn advice(description: &Description, report: &Report) -> &'static str {
     let images: usize = description.splits.iter().map(|split| split.images).sum();
     if description.format == Format::Csv && report.unreadable.len() == images {
         "paths in a table count from the folder of the table, with case and ending: move it, or change the paths"
+    } else if report.unreadable.is_empty() {
+        "fix these problems"
     } else {
         "fit --skip-broken leaves unreadable images out; fix the other problems"
     }

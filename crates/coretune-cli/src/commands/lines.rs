@@ -88,6 +88,9 @@ fn of_split(split: &SplitDescription) -> String {
     if *masks {
         return format!("{} with masks", count(*images, "image"));
     }
+    if *images == 0 {
+        return "no images".into();
+    }
     let (images, least, most) = (count(*images, "image"), smallest.images, largest.images);
     let classes = format!("{classes} {}", if *classes == 1 { "class" } else { "classes" });
     if least == most {
@@ -156,8 +159,9 @@ pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
 /// How many of the images each epoch leaves out, if any.
 pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Option<String> {
     let left_out = images.saturating_sub(batch.saturating_mul(steps as usize));
-    let sentence = || {
-        format!("each epoch leaves out {} that do not fill a batch, different ones each time", count(left_out, "image"))
+    let sentence = || match left_out {
+        1 => "each epoch leaves out 1 image that does not fit into a batch, another one each time".into(),
+        _ => format!("each epoch leaves out {left_out} images that do not fill a batch, different ones each time"),
     };
     (left_out > 0).then(sentence)
 }

@@ -172,7 +172,8 @@ fn without_scans(bytes: &[u8]) -> Result<RgbImage, Failure> {
 fn missing_scans(scans: &Scans) -> String {
     let count = scans.count();
     let kind = if scans.are_progressive() { "it is progressive and" } else { "it" };
-    format!("{kind} has only {count} of its scans: the others are missing")
+    let scans = if count == 1 { "scan" } else { "scans" };
+    format!("{kind} ends after {count} {scans}: others are missing")
 }
 
 /// Where the image data of a JPEG file ends or is damaged, of which the decoder reports `failure`.

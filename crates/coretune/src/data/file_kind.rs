@@ -50,7 +50,7 @@ const TEMPORARY: [&str; 13] = [
     "swp",
 ];
 
-/// Formats whose first bytes no text file has by chance.
+/// Formats whose first bytes no text file has by chance; TIFF last.
 const BY_CONTENT: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
 
@@ -110,7 +110,7 @@ pub(super) fn has_ending_of_image(name: &str) -> bool {
     IMAGES.contains(&ending.as_str()) || NOT_DECODED.contains(&ending.as_str())
 }
 
-/// What the file is; it is opened only if its ending does not say.
+/// What the file is; it is opened unless its ending is that of an image that is decoded, or of an unfinished file.
 pub(super) fn kind_of(path: &Path) -> FileKind {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -118,20 +118,21 @@ pub(super) fn kind_of(path: &Path) -> FileKind {
     if IMAGES.contains(&ending) {
         FileKind::Image
     } else if NOT_DECODED.contains(&ending) {
-        FileKind::NotDecoded(dotted())
+        // Raw data of cameras begins as TIFF, which would be taken for its thumbnail.
+        if begins_as(path, &BY_CONTENT[..4]) { FileKind::Image } else { FileKind::NotDecoded(dotted()) }
     } else if TEMPORARY.contains(&ending) || name.ends_with('~') {
         FileKind::Temporary
-    } else if begins_as_image(path) {
+    } else if begins_as(path, &BY_CONTENT) {
         FileKind::Image
     } else {
         FileKind::Other(dotted())
     }
 }
 
-fn begins_as_image(path: &Path) -> bool {
+fn begins_as(path: &Path, formats: &[ImageFormat]) -> bool {
     let mut bytes = Vec::new();
     let read = regular_file::open(path).and_then(|file| file.take(64).read_to_end(&mut bytes));
-    read.is_ok() && image::guess_format(&bytes).is_ok_and(|format| BY_CONTENT.contains(&format))
+    read.is_ok() && image::guess_format(&bytes).is_ok_and(|format| formats.contains(&format))
 }
 
 #[cfg(test)]
@@ -161,7 +162,8 @@ mod tests {
         for name in ["a.JPG", "a.jfif", "a.JPE", "a.mpo", "a", "a.jpg?size=large", "a.image", "a.xyz"] {
             assert_eq!(kind(name, &jpeg), FileKind::Image, "{name}");
         }
-        assert_eq!(kind("b.HEIC", &jpeg), FileKind::NotDecoded(".heic".into()));
+        assert_eq!(kind("b.HEIC", b"\0\0\0\x18ftypheic"), FileKind::NotDecoded(".heic".into()));
+        assert_eq!(kind("renamed.HEIC", &jpeg), FileKind::Image);
         assert_eq!(kind("b.nef", b"II*\0"), FileKind::NotDecoded(".nef".into()), "raw data that looks like TIFF");
         assert_eq!(kind("c.jpg.part", &jpeg), FileKind::Temporary);
         assert_eq!(kind("c.jpg~", &jpeg), FileKind::Temporary);
