@@ -9,6 +9,7 @@ use super::assemble::UnknownClass;
 use super::bit_depth::{BitDepthRange, joined};
 use super::decode::Decoded;
 use super::image_source::size_in_header;
+use super::layout::folders_of_every_class;
 use super::masks::{MaskProblem, PixelCounts};
 use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
 use super::on_threads::{on_threads, processors};
@@ -63,6 +64,8 @@ pub enum Problem {
     NearDuplicates,
     /// Classes whose names differ only by case, blanks, leading zeros or Unicode form.
     AlikeClasses,
+    /// Classes that all hold the same folders, such as domains that each hold the classes.
+    SameFolders,
     /// Classes of very different size.
     Imbalance,
     /// Images of 16 bits that use a small part of their range.
@@ -101,7 +104,7 @@ pub struct Finding {
     pub split: Role,
     /// How many images or classes.
     pub count: usize,
-    /// The first of them, with particulars.
+    /// Each of them, with particulars; a sentence names the first three.
     pub examples: Vec<String>,
     /// What the count is compared with, in words: the other split, the threshold, the size.
     pub measure: String,
@@ -189,7 +192,6 @@ impl Report {
                 Some(finding) => {
                     finding.count += one.count;
                     finding.examples.splice(0..0, one.examples.iter().cloned());
-                    finding.examples.truncate(EXAMPLES);
                 }
             }
         }
@@ -466,8 +468,12 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     let measure = format!("{IMBALANCE} to 1");
     let alike = if role == Role::Train { alike(split.classes()) } else { Vec::new() };
     let alike = alike.into_iter().map(|(name, other)| format!("`{name}` and `{other}`")).collect();
+    let common = if role == Role::Train { folders_of_every_class(split) } else { Vec::new() };
+    let holders = if common.is_empty() { Vec::new() } else { split.classes().to_vec() };
+    let common = common.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     [
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
+        finding(Problem::SameFolders, Severity::Warns, role, holders, &common),
         finding(problem, severity, role, empty, ""),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
     ]
@@ -479,8 +485,7 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
 /// A finding of these, none without any.
 fn finding(problem: Problem, severity: Severity, split: Role, all: Vec<String>, measure: &str) -> Option<Finding> {
     let count = all.len();
-    let examples: Vec<String> = all.into_iter().take(EXAMPLES).collect();
-    (count > 0).then(|| Finding { problem, severity, split, count, examples, measure: measure.into() })
+    (count > 0).then(|| Finding { problem, severity, split, count, examples: all, measure: measure.into() })
 }
 
 /// `1 image`, `2 images`.
@@ -491,7 +496,8 @@ fn images(count: usize) -> String {
 impl fmt::Display for Finding {
     /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { problem, split, count, examples, measure, .. } = self;
+        let Finding { problem, split, count, measure, .. } = self;
+        let examples = &self.examples[..self.examples.len().min(EXAMPLES)];
         let are = if *count == 1 { "is" } else { "are" };
         let images = format!("{} of {split}", images(*count));
         let classes = format!("{count} {}", if *count == 1 { "class" } else { "classes" });
@@ -513,6 +519,12 @@ impl fmt::Display for Finding {
                 write!(
                     f,
                     "{classes} of {split} {differ} from another only by case, blanks, leading zeros or Unicode form"
+                )?;
+            }
+            Problem::SameFolders => {
+                write!(
+                    f,
+                    "{classes} of {split} all hold the folders {measure}, which may be the classes that are meant"
                 )?;
             }
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::resemblance::plain;
 use super::role::{Role, role_of};
-use super::{DataError, DatasetOptions, Layout};
+use super::{DataError, DatasetOptions, ImageSource, Layout, Split};
 
 /// Whether these folders are splits: if options name splits, if one trains by its name, or if all have names of splits.
 pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
@@ -73,6 +73,24 @@ fn held_by_most(inside: &[BTreeSet<&OsStr>]) -> Vec<String> {
         }
     }
     holders.into_values().filter(|(_, count)| 2 * count > inside.len()).map(|(name, _)| name).collect()
+}
+
+/// The folders that every class of a split holds, if there are two or more: perhaps they are the classes that are meant, and
+/// what counts as a class is a domain.
+pub(super) fn folders_of_every_class(split: &Split) -> Vec<String> {
+    let mut inside: Vec<BTreeSet<&OsStr>> = vec![BTreeSet::new(); split.classes().len()];
+    for (image, &label) in split.images().iter().zip(split.labels()) {
+        let ImageSource::File(path) = image else { return Vec::new() };
+        let class = &split.classes()[label as usize];
+        let mut below = path.iter().skip_while(|folder| folder.to_str() != Some(class)).skip(1);
+        if let (Some(folder), Some(_)) = (below.next(), below.next()) {
+            inside[label as usize].insert(folder);
+        }
+    }
+    let [first, others @ ..] = &inside[..] else { return Vec::new() };
+    let common = first.iter().filter(|folder| others.iter().all(|names| names.contains(*folder)));
+    let common: Vec<String> = common.map(|folder| folder.to_string_lossy().into_owned()).collect();
+    if others.is_empty() || common.len() < 2 { Vec::new() } else { common }
 }
 
 fn is_train(name: &OsStr) -> bool {

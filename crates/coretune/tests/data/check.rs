@@ -172,6 +172,23 @@ fn an_image_with_another_label_in_another_split_is_reported_as_both() {
 }
 
 #[test]
+fn classes_that_all_hold_the_same_folders_warn() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = |path: &str, colour: u8| write(&folder.path().join(path), (12, 10), [colour, 1, 2]);
+    for (colour, path) in ["photo/cat/0.png", "photo/dog/0.png", "art/cat/0.png"].iter().enumerate() {
+        image(&format!("train/{path}"), colour as u8);
+        image(&format!("test/{path}"), 100 + colour as u8);
+    }
+    let quick = || report(folder.path(), Depth::Quick, None, false);
+    assert_eq!(quick().findings, []);
+    image("train/art/dog/0.png", 9);
+    let found = quick();
+    let sentence =
+        "2 classes of train all hold the folders `cat`, `dog`, which may be the classes that are meant: art, photo";
+    assert_eq!((only(&found).problem, only(&found).to_string()), (Problem::SameFolders, sentence.to_string()));
+}
+
+#[test]
 fn class_names_that_are_alike_warn_and_are_named_between_splits() {
     let folder = sound();
     write(&folder.path().join("train/A/0.png"), (12, 10), [1, 2, 3]);

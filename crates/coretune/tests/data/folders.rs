@@ -227,7 +227,11 @@ fn what_other_programs_leave_behind_is_no_class_and_no_image() {
 fn images_are_read_by_their_content_where_the_ending_is_unusual() {
     let folder =
         tree(&["train/cat/1.JPE", "train/cat/2.jfif", "train/cat/3.mpo", "train/cat/4", "train/cat/5.png?size=2"]);
-    for name in ["a.heic", "b.HEIC", "c.heic", "d.avif", "e.jpg.part", "f.jpg~"] {
+    write(folder.path(), "train/cat/renamed.heic", &png(9));
+    for name in ["a.heic", "b.HEIC", "c.heic", "d.avif"] {
+        write(folder.path(), &format!("train/cat/{name}"), b"\0\0\0\x18ftypheic");
+    }
+    for name in ["e.jpg.part", "f.jpg~"] {
         write(folder.path(), &format!("train/cat/{name}"), &png(9));
     }
     write(folder.path(), "train/cat/notes.txt", b"BM are the first letters of a bitmap too");
@@ -235,8 +239,8 @@ fn images_are_read_by_their_content_where_the_ending_is_unusual() {
     write(folder.path(), "train/LICENSE", b"none");
     let data = open(&folder).unwrap();
     let train = data.train.as_ref().unwrap();
-    assert_eq!(train.len(), 5);
-    (0..5).for_each(|index| assert!(train.load(index).is_ok()));
+    assert_eq!(train.len(), 6);
+    (0..6).for_each(|index| assert!(train.load(index).is_ok()));
     let sentences: Vec<String> = data.left_out.omissions().iter().map(ToString::to_string).collect();
     assert_eq!(
         sentences,
