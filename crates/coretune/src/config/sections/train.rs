@@ -139,7 +139,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default_in_segmentation("50")
         .default_in_pretraining("200")
         .read_by(RunKind::ALL),
-    setting("train.batch_size", Kind::Whole(1, ANY), "images that go through the network at once, on each rank")
+    setting("train.batch_size", Kind::Whole(1, ANY), "images in the network at once, on each rank")
         .default("64")
         .default_in_segmentation("8")
         .default_in_pretraining("256")
