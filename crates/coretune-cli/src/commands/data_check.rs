@@ -59,15 +59,15 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     show(&printer, &report, data.check, advice(&description, &report))
 }
 
-/// What to do about findings that stop a run.
-fn advice(description: &Description, report: &Report) -> &'static str {
+/// What to do about findings that stop a run, where they do not say it themselves.
+fn advice(description: &Description, report: &Report) -> Option<&'static str> {
     let images: usize = description.splits.iter().map(|split| split.images).sum();
     if description.format == Format::Csv && report.unreadable.len() == images {
-        "paths in a table count from the folder of the table, with case and ending: move it, or change the paths"
+        Some("paths in a table count from the folder of the table, with case and ending: move it, or change the paths")
     } else if report.unreadable.is_empty() {
-        "fix these problems"
+        None
     } else {
-        "fit --skip-broken leaves unreadable images out; fix the other problems"
+        Some("fit --skip-broken leaves unreadable images out; fix the other problems")
     }
 }
 
@@ -86,7 +86,7 @@ fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSectio
 }
 
 /// A line for each finding; an error when one of them would stop a run.
-fn show(printer: &Printer, report: &Report, check: DataCheck, advice: &str) -> Result<(), Failure> {
+fn show(printer: &Printer, report: &Report, check: DataCheck, advice: Option<&str>) -> Result<(), Failure> {
     for finding in &report.findings {
         let label = match finding.severity {
             Severity::Stops => "stops",
@@ -102,7 +102,11 @@ fn show(printer: &Printer, report: &Report, check: DataCheck, advice: &str) -> R
         0 => Ok(()),
         count => {
             let sentence = format!("{} would stop a run", lines::count(count, "finding"));
-            Err(Failure::refused(sentence).hint(advice))
+            let failure = Failure::refused(sentence);
+            Err(match advice {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            })
         }
     }
 }
