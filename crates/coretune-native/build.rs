@@ -35,4 +35,7 @@ fn main() {
         .file("bridge/bridge.cpp")
         .file("bridge/ranks.cpp")
         .compile("coretune_bridge");
+    // gloo is in libtorch_cuda too, which torch-sys names first: without this the program would need CUDA to start.
+    println!("cargo::rustc-link-search=native={libraries}");
+    println!("cargo::rustc-link-lib=dylib=torch_cpu");
 }
