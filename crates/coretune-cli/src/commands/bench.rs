@@ -6,6 +6,7 @@ use coretune::engine::{Amp, DeviceChoice, DeviceError, Precision, UnknownDevice,
 use coretune::models::{Architecture, Family, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective};
 
+use super::lines;
 use crate::args::Bench;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<(), Failure> {
     if let Some(count) = arguments.threads {
         threads::set(count.into()).map_err(|error| Failure::refused(error.to_string()))?;
     }
-    let amp: Amp = arguments.amp.parse().unwrap_or(Amp::Auto);
+    let amp: Amp = arguments.amp.parse().expect("the command line takes these names alone");
     let (precision, warning) = Precision::resolve(amp, device);
     for text in note.iter().chain(&warning) {
         printer.warn(text);
@@ -33,7 +34,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<(), Failure> {
         None if arguments.img_size <= SMALL => Stem::Small,
         Some(_) | None => Stem::Imagenet,
     };
-    let family: Family = arguments.model.parse().unwrap_or(Family::ResNet18);
+    let family: Family = arguments.model.parse().expect("the command line takes these names alone");
     let automatic = || reading_threads(device.is_cuda(), threads::get());
     let request = Request {
         architecture: Architecture { family, stem, width: arguments.width },
@@ -65,7 +66,7 @@ fn tell(printer: &Printer, report: &Report) -> Result<(), Failure> {
     let Report { device, processor, precision, threads, libtorch, .. } = report;
     printer.result(
         "machine",
-        format_args!("{device}, {processor}, {precision:?}, {threads} threads, libtorch {libtorch}"),
+        format_args!("{device}, {processor}, {precision}, {}, libtorch {libtorch}", lines::count(*threads, "thread")),
     )?;
     for timing in &report.batches {
         printer.result("batch", line(timing))?;

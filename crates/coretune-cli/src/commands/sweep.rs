@@ -40,7 +40,7 @@ fn request(arguments: &Sweep, flags: &Flags) -> Result<SweepRequest, Failure> {
         task,
         layers: flags.over(arguments.layers.over(Layers::defaults_of(task.kind()))?)?,
         dimensions: dimensions.collect::<Result<_, _>>()?,
-        search: Search::from_str(&arguments.search).unwrap_or(Search::Grid),
+        search: Search::from_str(&arguments.search).expect("the command line takes these names alone"),
         points: arguments.trials,
         seeds: arguments.seeds,
         jobs: arguments.jobs,

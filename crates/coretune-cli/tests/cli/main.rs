@@ -4,6 +4,7 @@ mod bad_data;
 mod bad_images;
 mod bad_input;
 mod bad_masks;
+mod bench;
 mod bit_depth;
 mod compare;
 mod data_check;
