@@ -1,4 +1,4 @@
-"""Turns a finished comparison into markdown for docs/results.md: python3 experiments/tabulate.py runs/cifar10-simclr
+"""Turns a finished comparison into markdown for docs/results/cifar10-100-labels.md: python3 experiments/tabulate.py runs/cifar10-simclr
 
 Mean and standard deviation over seeds; within/between (E3) of the test features; the paired difference to the first
 method (same seed: same labels, same order of the data, same initial weights of the heads) with a paired t-test, for top-1

@@ -1,4 +1,4 @@
-"""Turns what label_efficiency.py measured into markdown for docs/results.md and, if asked for, a figure.
+"""Turns what label_efficiency.py measured into markdown for docs/results/labels.md and, if asked for, a figure.
 
     python3 experiments/tabulate_label_efficiency.py runs/label-efficiency > curve.md
     python3 experiments/tabulate_label_efficiency.py runs/label-efficiency --figure docs/label-efficiency.svg > curve.md

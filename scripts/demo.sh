@@ -9,7 +9,7 @@ program=${CORETUNE:-${CARGO_TARGET_DIR:-target}/release/coretune}
 encoder=assets/fashion-mnist-moco.safetensors
 labels=(--per-class 20 --val-per-class 20 --seed 0)
 budget=(--head-init linear-probe --epochs 30 --batch-size 50)
-# Each the best of six settings, by validation on seed 1 (docs/results.md); nothing was chosen with test images.
+# Each the best of six settings, by validation on seed 1 (docs/results/demo.md); nothing was chosen with test images.
 cross_entropy=(--method cross-entropy --lr 0.1)
 core_tuning=(--method core-tuning --lr 0.01 --eta 1)
 

@@ -64,8 +64,19 @@ pub struct Report {
     pub batches: Vec<Timing>,
     /// The smallest batch within 3 % of the fastest.
     pub best_batch: usize,
+    /// The batch at which the search for a larger one ended, if that batch failed.
+    pub failed: Option<FailedBatch>,
     /// What reading the images gave.
     pub reading: Option<Reading>,
+}
+
+/// A batch that could not be computed, for want of memory as a rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FailedBatch {
+    /// Images of a step.
+    pub batch: usize,
+    /// What went wrong, a sentence.
+    pub error: String,
 }
 
 /// The time of steps of one size.
@@ -123,8 +134,8 @@ const ENOUGH: Duration = Duration::from_mins(1);
 /// batch.
 pub fn measure(request: &Request) -> Result<Report, TrainError> {
     let mut training = Training::new(request)?;
-    let batches = match request.batch {
-        Some(batch) => vec![training.time(batch, request.steps)?],
+    let (batches, failed) = match request.batch {
+        Some(batch) => (vec![training.time(batch, request.steps)?], None),
         None => training.time_larger_and_larger(request.steps)?,
     };
     let best = best(&batches);
@@ -140,6 +151,7 @@ pub fn measure(request: &Request) -> Result<Report, TrainError> {
         img_size: request.img_size,
         objective: training.objective.name(),
         best_batch: best.batch,
+        failed,
         batches,
         reading,
     })
@@ -178,19 +190,21 @@ impl Training {
         Ok(Training { model, objective, optimizer, img_size, classes, device })
     }
 
-    /// From [`FIRST_BATCH`] on twice as many images, until two more sizes are no faster, memory ends or time is up.
-    fn time_larger_and_larger(&mut self, steps: usize) -> Result<Vec<Timing>, TrainError> {
+    /// From [`FIRST_BATCH`] on twice as many images, until two more sizes are no faster, one fails or time is up.
+    fn time_larger_and_larger(&mut self, steps: usize) -> Result<(Vec<Timing>, Option<FailedBatch>), TrainError> {
         let (started, mut batches) = (Instant::now(), vec![self.time(FIRST_BATCH, steps)?]);
         let (mut highest, mut no_faster) = (batches[0].images_per_second, 0);
         while no_faster < 2 && started.elapsed() < ENOUGH {
             let batch = 2 * batches[batches.len() - 1].batch;
-            // The last attempt may be one that does not fit.
-            let Ok(timing) = self.time(batch, steps) else { break };
+            let timing = match self.time(batch, steps) {
+                Ok(timing) => timing,
+                Err(error) => return Ok((batches, Some(FailedBatch { batch, error: error.to_string() }))),
+            };
             no_faster = if timing.images_per_second > highest * FASTER { 0 } else { no_faster + 1 };
             highest = highest.max(timing.images_per_second);
             batches.push(timing);
         }
-        Ok(batches)
+        Ok((batches, None))
     }
 
     fn time(&mut self, images: usize, steps: usize) -> Result<Timing, TrainError> {

@@ -132,15 +132,34 @@ pub(crate) struct Training {
     pub(crate) stop_with_stdin: bool,
 }
 
-/// `coretune compare`.
+/// What the commands that carry out many runs have in common.
 #[derive(Debug, Args)]
-pub(crate) struct Compare {
+pub(crate) struct ManyRuns {
     #[command(flatten)]
     pub(crate) layers: LayerFlags,
     /// Task: classification, segmentation [default: auto (by the data)]
     #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
     #[arg(value_parser = ["auto", "classification", "segmentation"])]
     pub(crate) task: String,
+    /// Runs at a time, each a process
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) jobs: usize,
+    /// Begin no run that would not end within this time [default: none]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u64>,
+    /// Folder of the runs and tables; given again, it resumes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) runs: ManyRuns,
     /// What is compared: METHOD or METHOD:KEY=VALUE, with commas [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "all", hide_default_value = true)]
     pub(crate) methods: Vec<String>,
@@ -162,29 +181,13 @@ pub(crate) struct Compare {
     /// Tune nothing [default: tune]
     #[arg(long, conflicts_with_all = ["tune", "trials"])]
     pub(crate) fixed: bool,
-    /// Runs at a time, each a process
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) jobs: usize,
-    /// Begin no run that would not end within this time [default: none]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) deadline: Option<u64>,
-    /// Folder of the comparison; given again, it resumes
-    #[arg(long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `coretune sweep`.
 #[derive(Debug, Args)]
 pub(crate) struct Sweep {
     #[command(flatten)]
-    pub(crate) layers: LayerFlags,
-    /// Task: classification, segmentation [default: auto (by the data)]
-    #[arg(long, value_name = "NAME", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
-    #[arg(value_parser = ["auto", "classification", "segmentation"])]
-    pub(crate) task: String,
+    pub(crate) runs: ManyRuns,
     /// A setting that varies: lr=0.01,0.1 or, not for a grid, lr=0.001..0.1; repeatable
     #[arg(long, value_name = "KEY=LIST", required = true)]
     pub(crate) tune: Vec<String>,
@@ -198,18 +201,6 @@ pub(crate) struct Sweep {
     /// Seeds of each point, from --seed on
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seeds: usize,
-    /// Runs at a time, each a process
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) jobs: usize,
-    /// Begin no run that would not end within this time [default: none]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) deadline: Option<u64>,
-    /// Folder of the sweep; given again, it resumes
-    #[arg(long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `coretune reproduce`.

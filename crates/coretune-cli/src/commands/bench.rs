@@ -1,6 +1,6 @@
 //! `coretune bench`: what this machine gives.
 
-use coretune::bench::{self, Reading, Report, Request, Timing};
+use coretune::bench::{self, FailedBatch, Reading, Report, Request, Timing};
 use coretune::config::reading_threads;
 use coretune::engine::{Amp, DeviceChoice, DeviceError, Precision, UnknownDevice, threads};
 use coretune::models::{Architecture, Family, Stem};
@@ -70,6 +70,9 @@ fn tell(printer: &Printer, report: &Report) -> Result<(), Failure> {
     )?;
     for timing in &report.batches {
         printer.result("batch", line(timing))?;
+    }
+    if let Some(FailedBatch { batch, error }) = &report.failed {
+        printer.result("batch", format_args!("{batch:<6}failed: {error}"))?;
     }
     printer.result("best", format_args!("--batch-size {}", report.best_batch))?;
     let Some(Reading { images_per_second_of_a_thread, enough_workers, workers, waiting }) = report.reading else {

@@ -17,6 +17,7 @@ pub(crate) mod predict;
 mod predict_masks;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
+mod processes;
 mod ranks;
 mod rate_search;
 pub(crate) mod report;

@@ -1,21 +1,18 @@
 //! `coretune fit --lr auto`: short runs at several learning rates first.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
-use coretune::compare::{self, ComparedTask, Dimension, Event, Search, Sweep, SweepRequest};
+use coretune::compare::{self, ComparedTask, Dimension, Search, Sweep, SweepRequest};
 use coretune::config::{Layers, RunConfig};
-use coretune::engine::Stop;
 use coretune::engine::ranks::{Place, variable};
 use coretune::{report, runs};
 
-use super::compare::{in_own_process, see};
 use super::lines;
+use super::processes::in_processes;
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::progress::Progress;
-use crate::signals;
 
 /// Factors on the default rate that are tried.
 const FACTORS: [f64; 4] = [0.1, 0.3, 1.0, 3.0];
@@ -91,14 +88,7 @@ fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Fai
         output: output.clone(),
     };
     printer.say("lr search", format_args!("{} runs into {}", FACTORS.len(), lines::quoted(&output)));
-    let stop = Stop::default();
-    signals::ask_to_stop(&stop)?;
-    let program = env::current_exe()?;
-    let mut progress = Progress::new(printer.clone());
-    let mut observe = |event: &Event<'_>| see(printer, &mut progress, event);
-    let swept = compare::sweep(&request, &|order| in_own_process(&program, order), &stop, &mut observe);
-    progress.clear();
-    Ok(swept?)
+    in_processes(printer, |carry_out, stop, observer| compare::sweep(&request, carry_out, stop, observer))
 }
 
 /// The number that layers give to a setting.

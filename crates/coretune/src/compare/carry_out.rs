@@ -51,6 +51,9 @@ pub enum Event<'a> {
 /// Receives the events of a comparison.
 pub type Observer<'a> = dyn FnMut(&Event<'_>) + 'a;
 
+/// Carries a run out; what kept it from its end is a sentence.
+pub type CarryOut<'a> = dyn Fn(&Order<'_>) -> Result<(), String> + Sync + 'a;
+
 /// Carries a run out in this process. Several at a time share the threads of the computation.
 ///
 /// # Errors
@@ -74,7 +77,7 @@ pub fn in_this_process(order: &Order<'_>) -> Result<(), String> {
 /// no error but part of the table.
 pub fn compare(
     request: &Request,
-    carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
+    carry_out: &CarryOut<'_>,
     stop: &Stop,
     observer: &mut Observer<'_>,
 ) -> Result<Comparison, CompareError> {
@@ -144,11 +147,7 @@ struct Queue<'a> {
 type Ended = (PlannedRun, Duration, Option<String>);
 
 impl Queue<'_> {
-    fn work(
-        &mut self,
-        carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
-        observer: &mut Observer<'_>,
-    ) -> Result<(), CompareError> {
+    fn work(&mut self, carry_out: &CarryOut<'_>, observer: &mut Observer<'_>) -> Result<(), CompareError> {
         let jobs = self.plan.request.jobs;
         let (sender, receiver) = mpsc::channel::<Ended>();
         thread::scope(|scope| {
@@ -217,12 +216,7 @@ impl Queue<'_> {
 }
 
 /// Carries one run out once no earlier process writes into its folder.
-fn carry_out_in(
-    run: &PlannedRun,
-    folder: &Path,
-    stop: &Stop,
-    carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
-) -> Result<(), String> {
+fn carry_out_in(run: &PlannedRun, folder: &Path, stop: &Stop, carry_out: &CarryOut<'_>) -> Result<(), String> {
     const PAUSE: Duration = Duration::from_millis(100);
     while RunFolder::is_in_use(folder) {
         if stop.is_requested() {

@@ -35,7 +35,7 @@ mod tabulate;
 mod tuning;
 mod verdict;
 
-pub use carry_out::{Event, Observer, Order, compare, in_this_process};
+pub use carry_out::{CarryOut, Event, Observer, Order, compare, in_this_process};
 pub use compared_config::{ComparedConfig, ComparedTask};
 pub use entry::{Axis, Entry, all_entries};
 pub use error::CompareError;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::OWN;
 use super::tuning::short;
-use super::{Axis, CompareError, ComparedTask, Comparison, Entry, Observer, Order, Request, Row, compare};
+use super::{Axis, CarryOut, CompareError, ComparedTask, Comparison, Entry, Observer, Request, Row, compare};
 use crate::config::{Kind, Layers, find_setting, setting_called};
 use crate::engine::Stop;
 use crate::files::write_whole;
@@ -188,7 +188,7 @@ impl Dimension {
 /// As [`compare`].
 pub fn sweep(
     request: &SweepRequest,
-    carry_out: &(dyn Fn(&Order<'_>) -> Result<(), String> + Sync),
+    carry_out: &CarryOut<'_>,
     stop: &Stop,
     observer: &mut Observer<'_>,
 ) -> Result<Sweep, CompareError> {
