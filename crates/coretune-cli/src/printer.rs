@@ -122,6 +122,7 @@ impl Printer {
 
     /// A labelled line of the result as text, on stdout.
     pub(crate) fn result(&self, label: &str, text: impl Display) -> Result<(), Failure> {
+        let text = shown(&text.to_string()).replace('\n', "\\n");
         self.line(&format!("{}{text}", paint(self.colour_on_stdout, BOLD, &padded(label))))
     }
 
@@ -170,11 +171,25 @@ impl Printer {
 
     /// A line on stderr and in the log; one that cannot be written is lost, as there is nowhere to say so.
     fn words(&self, style: &str, label: &str, text: &str) {
+        let text = shown(text);
         if !is_silent() {
             let _ = writeln!(io::stderr().lock(), "{}{text}", paint(self.colour_on_stderr, style, label));
         }
         self.log.borrow_mut().add(&format!("{label}{text}"));
     }
+}
+
+/// The text without what would steer a terminal or turn the direction of writing, as names of files may hold it.
+fn shown(text: &str) -> String {
+    let steers = |letter: char| {
+        letter.is_control() && !matches!(letter, '\n' | '\t')
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if steers(letter) { shown.extend(letter.escape_unicode()) } else { shown.push(letter) }
+    }
+    shown
 }
 
 fn padded(label: &str) -> String {

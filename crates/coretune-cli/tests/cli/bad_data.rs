@@ -75,6 +75,13 @@ fn splits(world: &World) -> Vec<Case> {
         of("most", &["art/cat/1.ppm", "photo/cat/2.ppm", "photo/dog/3.ppm", "sketch/cat/4.ppm", "sketch/dog/5.ppm"]);
     let below = of("below", &["cat/train/1.ppm", "cat/val/2.ppm", "dog/train/3.ppm", "dog/val/4.ppm"]);
     let deep = of("deep", &["data/train/cat/1.ppm", "data/train/dog/2.ppm", "data/val/cat/3.ppm"]);
+    let stray = of("stray", &["pets/cat/1.ppm", "pets/cat/2.ppm", "pets/dog/3.ppm", "pets/dog/4.ppm", "misc/5.ppm"]);
+    let inner = of("inner", &["train/data/cat/1.ppm", "train/data/dog/2.ppm", "val/data/cat/3.ppm"]);
+    let in_train = of(
+        "in-train",
+        &["train/photo/cat/1.ppm", "train/photo/dog/2.ppm", "train/sketch/cat/3.ppm", "train/sketch/dog/4.ppm"],
+    );
+    let share_one = of("share-one", &["photo/cat/1.ppm", "photo/dog/2.ppm", "sketch/cat/3.ppm", "sketch/cow/4.ppm"]);
     let among = of("among", &["test/cat/1.ppm", "test/dog/2.ppm", "more/3.ppm"]);
     let flat = of("flat", &["train/1.ppm", "train/2.ppm", "val/3.ppm"]);
     let extra =
@@ -87,6 +94,10 @@ fn splits(world: &World) -> Vec<Case> {
         case("domains of which one lacks a class", most, 2, &["all or most hold `cat`, `dog`"]),
         case("splits below the classes", below, 2, &["put the splits above them"]),
         case("a data set one folder too deep", deep, 2, &["did you mean", "deep/data?"]),
+        case("a data set beside another folder", stray, 2, &["`pets` holds the folders `cat`, `dog`", "stray/pets?"]),
+        case("classes one folder too deep in a split", inner, 2, &["did you mean", "train/data?", "--layout splits"]),
+        case("domains in the training split", in_train, 2, &["--layout splits", "--train-split NAME"]),
+        case("domains that share one class", share_one, 2, &["both hold `cat`", "--layout classes"]),
         case(
             "a test split among folders",
             among,
@@ -135,6 +146,12 @@ fn left_out(world: &World) -> Vec<Case> {
     }
     let endings = place.check();
 
+    let place = Place::sound(world, "outside");
+    for name in ["holdout/cat/1.heic", "README", "2.jpg.part", ".DS_Store"] {
+        place.file(name, b"x");
+    }
+    let outside = place.check();
+
     let mut place = Place::sound(world, "beside");
     place.images(&["cover.ppm", "train/beside.ppm"]);
     let beside = place.check();
@@ -157,6 +174,12 @@ fn left_out(world: &World) -> Vec<Case> {
         case("a name that is not UTF-8", not_utf8, 2, &[r"train/caf\xe9"]),
         case("leftovers of other programs", leftovers, 0, &["4 leftovers", "1 hidden", "6 images, 2 classes of 3"]),
         case("files that are not images", endings, 0, &["3 files .heic, convert them", "1 file .txt", "2 temporary"]),
+        case(
+            "files outside of splits and classes",
+            outside,
+            0,
+            &["(holdout/cat/1.heic)", "(README)", "(2.jpg.part)", "(.DS_Store)"],
+        ),
         case("images beside the classes", beside, 0, &["2 images beside the folders of the classes"]),
     ]
 }
@@ -279,6 +302,17 @@ fn values_of_tables(world: &World) -> Vec<Case> {
             &["blanks separate its values"],
         ),
         case("a table without content", bytes("empty.csv", b"\n"), 2, &["it is empty"]),
+        case(
+            "images in the folder of a table that no row names",
+            {
+                let place = Place::sound(world, "no-row");
+                let rows = "train/cat/1.ppm,cat\ntrain/cat/2.ppm,cat\ntrain/dog/1.ppm,dog\ntrain/dog/2.ppm,dog\n";
+                place.file("list.csv", format!("image_path,label\n{rows}").as_bytes());
+                place.check()
+            },
+            0,
+            &["4 images without a row in the table"],
+        ),
         case("a label that is missing", bytes("nan.csv", missing.as_bytes()), 2, &["line 6: found `NaN`"]),
         case(
             "paths that do not count from the folder of the table",
@@ -330,6 +364,8 @@ fn unusable(world: &World) -> Vec<Case> {
     let single = of("single", &["train/cat/1.ppm", "train/cat/2.ppm", "val/cat/3.ppm"]);
     let only_test = of("only-test", &["test/cat/1.ppm", "test/dog/2.ppm"]);
     let too_few = of("too-few", &["cat/1.ppm", "dog/2.ppm"]);
+    let packed = Place::new(world, "packed");
+    packed.file("train.zip", b"PK\x03\x04");
     let unread = Place::new(world, "unread");
     unread.file("cat/1.heic", b"x");
     vec![
@@ -349,6 +385,7 @@ fn unusable(world: &World) -> Vec<Case> {
             2,
             &["it is a HEIC image: convert it to JPEG or PNG"],
         ),
+        case("archives that are not unpacked", packed.check(), 2, &["`train.zip`", "unpack the archive first"]),
         case("images of a kind that is not read only", unread.check(), 2, &["1 file .heic, convert it"]),
     ]
 }

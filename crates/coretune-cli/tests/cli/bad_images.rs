@@ -26,6 +26,7 @@ fn damaged(world: &World) -> Vec<Case> {
         place.check()
     };
     let early = with("early", &shortened(BASELINE, 120));
+    let zeros = with("zeros", &[&BASELINE[..BASELINE.len() - 120], &[0; 600]].concat());
     let scans = with("scans", &shortened(PROGRESSIVE, 300));
     let within = with("within", &shortened(PROGRESSIVE, 4));
     let mut other = BASELINE.to_vec();
@@ -39,6 +40,7 @@ fn damaged(world: &World) -> Vec<Case> {
     let pair = with("pair", &[BASELINE, PROGRESSIVE].concat());
     vec![
         case("a JPEG whose image data ends early, though the file ends properly", early, 2, &["after row", "of 34"]),
+        case("a JPEG that a download filled up with zeros", zeros, 2, &["from there on the file is filled with zeros"]),
         case("a progressive JPEG of which scans are missing", scans, 2, &["ends after", "others are missing"]),
         case("a progressive JPEG whose last scan ends early", within, 2, &["ends within one of"]),
         case(
@@ -71,6 +73,12 @@ fn labels(world: &World) -> Vec<Case> {
     let mut place = Place::sound(world, "alike");
     place.images(&["train/Dog /8.ppm", "val/Dog /9.ppm"]);
     let alike = place.check();
+    let mut place = Place::sound(world, "unicode");
+    place.images(&["train/cafe\u{301}/8.ppm", "val/caf\u{e9}/9.ppm"]);
+    let unicode = place.check();
+    let mut place = Place::sound(world, "control");
+    place.images(&["train/red\u{1b}[31m/8.ppm", "val/red\u{1b}[31m/9.ppm"]);
+    let control = place.check();
     let place = Place::sound(world, "numbers");
     let rows = ["cat/1,1", "cat/2,01", "cat/3,1", "dog/1,2", "dog/2,10", "dog/3,2"].map(|row| {
         let (image, label) = row.split_once(',').unwrap();
@@ -83,6 +91,13 @@ fn labels(world: &World) -> Vec<Case> {
         case("the same image twice under one label", twice, 0, &["notice", "with the same label", "sound"]),
         case("the same image in two splits under two labels", leak, 0, &["identical to images of train", "(dog) and"]),
         case("a class whose name differs by case between splits", other_case, 2, &["Cat (1 image, resembles cat)"]),
+        case(
+            "a class whose name has another Unicode form between splits",
+            unicode,
+            2,
+            &[r"caf\u{e9} (1 image, resembles cafe\u{301})"],
+        ),
+        case("a class whose name holds codes for the terminal", control, 0, &[r"red\u{1b}[31m) to 3"]),
         case("classes whose names are alike", alike, 0, &["warning", "`dog` and `Dog `"]),
         case("labels that are one number in two spellings", numbers, 0, &["warning", "`1` and `01`"]),
     ]

@@ -109,6 +109,12 @@ fn foreign() -> Vec<u8> {
     torch_zip(&[&b"\x80\x02cmy.trainer\nTrainer\n)\x81}"[..], &tensor(b"K\x01"), b"sb."].concat())
 }
 
+/// A safetensors file of one tensor of two 8-bit floating point numbers.
+fn narrow() -> Vec<u8> {
+    let header = br#"{"conv1.weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"#;
+    [&(header.len() as u64).to_le_bytes()[..], header, &[0; 2]].concat()
+}
+
 /// 160 MiB of zeros.
 fn bomb() -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -286,6 +292,12 @@ fn checkpoints(world: &World) -> Vec<Case> {
             fit_with(world, "a", "", "", &["--model", "resnet50"]),
             2,
             &["does not fit", "expected", "found", "hint: leave out --model"],
+        ),
+        case(
+            "weights of 8-bit floating point numbers",
+            inspect(file("fp8.safetensors", &narrow())),
+            2,
+            &["conv1.weight", "holds F8_E4M3", "hint: use the weights as they were published in 16 or 32 bits"],
         ),
         case("NaN in the weights", fit("b", &not_finite(world)), 2, &["layer1.0.conv1.weight", "hint"]),
     ]

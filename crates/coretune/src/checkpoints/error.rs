@@ -184,6 +184,15 @@ pub enum CheckpointError {
     /// The data of a file that coretune wrote was altered.
     #[error("{} has been altered since it was written: its data does not match its checksum", path.display())]
     Altered { path: PathBuf },
+    /// Weights have floating point numbers of less than 16 bits.
+    #[error("{name} in {} holds {element}, floating point numbers of less than 16 bits, which are not read", path.display())]
+    NarrowFloat {
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+        /// As the container calls it: `F8_E4M3`.
+        element: String,
+    },
     /// A weight is a whole number.
     #[error("{name} in {} holds {element}, expected floating point numbers", path.display())]
     NotFloatingPoint {
@@ -252,6 +261,11 @@ impl CheckpointError {
             Self::Altered { .. } => "use a copy of it; if nothing should have altered it, the disk may be failing".into(),
             Self::NotFloatingPoint { .. } => {
                 "convert a quantised model to floating point numbers before you save it".into()
+            }
+            Self::NarrowFloat { .. } => {
+                "use the weights as they were published in 16 or 32 bits; or convert them: tensor.to(torch.float32), times its \
+                 scale if the file has scales, and save the result"
+                    .into()
             }
             Self::RunFolder(error) => return error.hint(),
             Self::NotFinite { .. } => "the run that wrote it diverged; use an earlier checkpoint of it".into(),

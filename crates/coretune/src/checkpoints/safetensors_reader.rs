@@ -96,6 +96,10 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
                 tensors.insert(name.clone(), TensorInfo { element, shape });
                 offsets.insert(name, span.data_offsets);
             }
+            None if is_narrow(span.dtype) => {
+                let (path, name) = (path.to_path_buf(), clipped(&name));
+                return Err(CheckpointError::NarrowFloat { path, name, element: span.dtype.to_string() });
+            }
             None => others.push(OtherObject { name, kind: format!("tensor of {}", span.dtype) }),
         }
     }
@@ -106,6 +110,12 @@ pub(super) fn open(path: &Path) -> Result<Contents, CheckpointError> {
 
 fn copy_of(span: &Span) -> Span {
     Span { dtype: span.dtype, shape: span.shape.clone(), data_offsets: span.data_offsets }
+}
+
+/// Whether these are floating point numbers of less than 16 bits, as quantised networks have them.
+fn is_narrow(dtype: Dtype) -> bool {
+    use Dtype::{F4, F6_E2M3, F6_E3M2, F8_E4M3, F8_E4M3FNUZ, F8_E5M2, F8_E5M2FNUZ, F8_E8M0};
+    matches!(dtype, F4 | F6_E2M3 | F6_E3M2 | F8_E4M3 | F8_E4M3FNUZ | F8_E5M2 | F8_E5M2FNUZ | F8_E8M0)
 }
 
 fn element(dtype: Dtype) -> Option<Element> {

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::assemble::UnknownClass;
 use super::bit_depth::{BitDepthRange, joined};
 use super::decode::Decoded;
 use super::image_source::size_in_header;
-use super::layout::folders_of_every_class;
 use super::masks::{MaskProblem, PixelCounts};
 use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
 use super::on_threads::{on_threads, processors};
-use super::resemblance::alike;
+use super::resemblance::{alike, told_apart};
 use super::same_bytes::{Place, repetitions};
 use super::{DataError, ImageSource, Role, Split, masks};
 
@@ -41,7 +40,7 @@ pub enum Depth {
 }
 
 /// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// A run on the data is refused.
@@ -64,8 +63,6 @@ pub enum Problem {
     NearDuplicates,
     /// Classes whose names differ only by case, blanks, leading zeros or Unicode form.
     AlikeClasses,
-    /// Classes that all hold the same folders, such as domains that each hold the classes.
-    SameFolders,
     /// Classes of very different size.
     Imbalance,
     /// Images of 16 bits that use a small part of their range.
@@ -82,7 +79,7 @@ pub enum Problem {
 }
 
 /// What a problem means for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing is trained.
@@ -94,7 +91,7 @@ pub enum Severity {
 }
 
 /// Something that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What.
     pub problem: Problem,
@@ -102,16 +99,14 @@ pub struct Finding {
     pub severity: Severity,
     /// The split.
     pub split: Role,
-    /// How many images or classes.
-    pub count: usize,
-    /// Each of them, with particulars; a sentence names the first three.
+    /// Each image or class, with particulars; a sentence names the first three.
     pub examples: Vec<String>,
     /// What the count is compared with, in words: the other split, the threshold, the size.
     pub measure: String,
 }
 
 /// What was found in all splits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// Every problem of every split, those that stop first.
     pub findings: Vec<Finding>,
@@ -131,7 +126,7 @@ pub struct Report {
 }
 
 /// An image that resembles another of its split, or of one that is listed before its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NearDuplicate {
     /// The split of the image.
     pub split: Role,
@@ -166,6 +161,27 @@ impl Problem {
     }
 }
 
+impl Finding {
+    /// How many images or classes.
+    pub fn count(&self) -> usize {
+        self.examples.len()
+    }
+}
+
+impl Serialize for Finding {
+    /// The fields, and the count.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Finding", 6)?;
+        fields.serialize_field("problem", &self.problem)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("split", &self.split)?;
+        fields.serialize_field("count", &self.count())?;
+        fields.serialize_field("examples", &self.examples)?;
+        fields.serialize_field("measure", &self.measure)?;
+        fields.end()
+    }
+}
+
 impl Report {
     /// Adds what the listing of the data has found: classes that the training split lacks.
     pub fn add_unknown(&mut self, unknown: &[UnknownClass]) {
@@ -189,10 +205,7 @@ impl Report {
             let same = |finding: &&mut Finding| finding.problem == one.problem && finding.split == one.split;
             match self.findings.iter_mut().find(same) {
                 None => self.findings.push(one.clone()),
-                Some(finding) => {
-                    finding.count += one.count;
-                    finding.examples.splice(0..0, one.examples.iter().cloned());
-                }
+                Some(finding) => drop(finding.examples.splice(0..0, one.examples.iter().cloned())),
             }
         }
         self.unreadable.splice(0..0, earlier.unreadable.iter().cloned());
@@ -413,8 +426,9 @@ fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>])
 /// `Cat (2 images, resembles cat)`
 fn in_words(class: &UnknownClass) -> String {
     let UnknownClass { class, images: count, resembles, .. } = class;
-    let resembles = resembles.as_ref().map(|other| format!(", resembles {other}")).unwrap_or_default();
-    format!("{class} ({}{resembles})", images(*count))
+    let Some(other) = resembles else { return format!("{class} ({})", images(*count)) };
+    let [class, other] = told_apart(class, other);
+    format!("{class} ({}, resembles {other})", images(*count))
 }
 
 /// Images that an earlier split has too.
@@ -467,13 +481,10 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     let imbalanced = if least > 0 && most > IMBALANCE * least { vec![name(least), name(most)] } else { Vec::new() };
     let measure = format!("{IMBALANCE} to 1");
     let alike = if role == Role::Train { alike(split.classes()) } else { Vec::new() };
-    let alike = alike.into_iter().map(|(name, other)| format!("`{name}` and `{other}`")).collect();
-    let common = if role == Role::Train { folders_of_every_class(split) } else { Vec::new() };
-    let holders = if common.is_empty() { Vec::new() } else { split.classes().to_vec() };
-    let common = common.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let alike = alike.into_iter().map(|(name, other)| told_apart(name, other));
+    let alike = alike.map(|[name, other]| format!("`{name}` and `{other}`")).collect();
     [
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
-        finding(Problem::SameFolders, Severity::Warns, role, holders, &common),
         finding(problem, severity, role, empty, ""),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
     ]
@@ -484,8 +495,7 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
 
 /// A finding of these, none without any.
 fn finding(problem: Problem, severity: Severity, split: Role, all: Vec<String>, measure: &str) -> Option<Finding> {
-    let count = all.len();
-    (count > 0).then(|| Finding { problem, severity, split, count, examples: all, measure: measure.into() })
+    (!all.is_empty()).then(|| Finding { problem, severity, split, examples: all, measure: measure.into() })
 }
 
 /// `1 image`, `2 images`.
@@ -496,11 +506,12 @@ fn images(count: usize) -> String {
 impl fmt::Display for Finding {
     /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { problem, split, count, measure, .. } = self;
+        let Finding { problem, split, measure, .. } = self;
+        let count = self.count();
         let examples = &self.examples[..self.examples.len().min(EXAMPLES)];
-        let are = if *count == 1 { "is" } else { "are" };
-        let images = format!("{} of {split}", images(*count));
-        let classes = format!("{count} {}", if *count == 1 { "class" } else { "classes" });
+        let are = if count == 1 { "is" } else { "are" };
+        let images = format!("{} of {split}", images(count));
+        let classes = format!("{count} {}", if count == 1 { "class" } else { "classes" });
         match problem {
             Problem::Refused => return f.write_str(&examples.join(", ")),
             Problem::Unreadable => write!(f, "{images} cannot be read")?,
@@ -511,28 +522,22 @@ impl fmt::Display for Finding {
             Problem::TwoLabels => write!(f, "{images} {are} identical to images with another label")?,
             Problem::Repeated => write!(f, "{images} {are} identical to others with the same label")?,
             Problem::NearDuplicates => {
-                let resemble = if *count == 1 { "resembles" } else { "resemble" };
+                let resemble = if count == 1 { "resembles" } else { "resemble" };
                 write!(f, "{images} {resemble} {measure} (up to {NEAR} of {HASH_BITS} bits differ)")?;
             }
             Problem::AlikeClasses => {
-                let differ = if *count == 1 { "differs" } else { "differ" };
+                let differ = if count == 1 { "differs" } else { "differ" };
                 write!(
                     f,
                     "{classes} of {split} {differ} from another only by case, blanks, leading zeros or Unicode form"
                 )?;
             }
-            Problem::SameFolders => {
-                write!(
-                    f,
-                    "{classes} of {split} all hold the folders {measure}, which may be the classes that are meant"
-                )?;
-            }
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
             Problem::BitDepth => {
-                let have = if *count == 1 { "has" } else { "have" };
+                let have = if count == 1 { "has" } else { "have" };
                 write!(f, "{images} {have} 16 bits and only the values {measure}")?;
             }
-            Problem::Mask(problem) => problem.write(f, *count, *split, measure)?,
+            Problem::Mask(problem) => problem.write(f, count, *split, measure)?,
             Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
             Problem::Tiny => write!(f, "{images} {are} smaller than {measure}")?,
             Problem::OneColour => write!(f, "{images} {are} of one colour")?,

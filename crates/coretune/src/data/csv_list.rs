@@ -1,6 +1,7 @@
 //! Tables (CSV, TSV) with a column of paths and one of labels, and maybe one of splits: a file for each split, or one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folder::names_in;
@@ -8,6 +9,7 @@ use super::found::{Found, Listing};
 use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
 use super::table::{Row, SplitValue, Table};
+use super::walk::Walk;
 use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, Role, split_names};
 
 /// What is listed for each of [`Role::ALL`].
@@ -18,6 +20,8 @@ type Splits = [Option<Listing>; 3];
 struct Beside {
     left_out: LeftOut,
     columns: Vec<ReadColumns>,
+    /// Those that were read or counted as left out.
+    tables: Vec<PathBuf>,
 }
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
@@ -29,10 +33,42 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     } else {
         None
     };
-    let Beside { left_out, columns } = beside;
+    if let Some(splits) = splits.as_ref().filter(|_| path.is_dir()) {
+        beside.leave_out_what_no_row_names(path, splits);
+    }
+    let Beside { left_out, columns, .. } = beside;
     let found =
         |splits| Found { format: Format::Csv, splits, classes: None, titles: HashMap::new(), left_out, columns };
     Ok(splits.map(found))
+}
+
+impl Beside {
+    fn add(&mut self, table: &Table) {
+        table.columns.clone().add_to(&mut self.columns);
+        self.tables.push(table.path.clone());
+    }
+
+    /// Counts the images of the folder that no row names, and its other files.
+    fn leave_out_what_no_row_names(&mut self, folder: &Path, splits: &Splits) {
+        let mut walk = Walk::new(folder);
+        let images = splits.iter().flatten().flat_map(|listing| &listing.images);
+        let path =
+            |image: &ImageSource| if let ImageSource::File(path) = image { Some(path.to_path_buf()) } else { None };
+        let named: Vec<PathBuf> = images.filter_map(path).collect();
+        named.iter().cloned().chain(self.tables.drain(..)).for_each(|path| walk.except(path));
+        // What stops the walk, such as a name that is not UTF-8, does not concern the rows.
+        let Ok(found) = walk.images_by_every_name(folder) else { return };
+        let same: HashSet<&PathBuf> = found.iter().collect();
+        let elsewhere = named.iter().filter(|path| !same.contains(path));
+        let elsewhere: HashSet<PathBuf> = elsewhere.filter_map(|path| fs::canonicalize(path).ok()).collect();
+        let is_named_otherwise = |image: &PathBuf| {
+            !elsewhere.is_empty() && fs::canonicalize(image).is_ok_and(|real| elsewhere.contains(&real))
+        };
+        for image in found.iter().filter(|image| !is_named_otherwise(image)) {
+            walk.leave_out(Reason::WithoutRow, image);
+        }
+        self.left_out.extend(walk.left_out);
+    }
 }
 
 fn has_ending(name: &str, ending: &str) -> bool {
@@ -103,6 +139,7 @@ fn by_file_name(
     }
     for (stem, file) in stems.iter().zip(files).filter(|(stem, _)| !names.contains(&Some((*stem).clone()))) {
         beside.left_out.add(Reason::OtherTable { split: stem.clone() }, file.clone());
+        beside.tables.push(folder.join(file));
     }
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
@@ -131,7 +168,7 @@ fn whole(table: Table, role: Role, beside: &mut Beside) -> Result<Listing, DataE
         let expected = format!("{role} in every row, as the name of the file says");
         return Err(table.refused(other, expected));
     }
-    table.columns.add_to(&mut beside.columns);
+    beside.add(&table);
     let mut listing = Rows::default();
     table.rows.into_iter().for_each(|row| listing.add(row));
     Ok(listing.named(table.path))
@@ -145,7 +182,7 @@ fn in_table(table: Table, options: &DatasetOptions, beside: &mut Beside) -> Resu
         return Ok([Some(whole(table, Role::Train, beside)?), None, None]);
     };
     let roles = roles_of(values, &table, options)?;
-    table.columns.add_to(&mut beside.columns);
+    beside.add(&table);
     let mut splits: [Option<Rows>; 3] = Default::default();
     for row in table.rows {
         if let Some(role) = roles[row.split] {

@@ -193,6 +193,9 @@ fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result
     let decoded = decoded.next_multiple_of(8).min(height);
     match failure {
         Failure::Message(message) if decoded == 0 && !ends => Ok(message.clone()),
+        _ if scans.zeros_follow() => {
+            Ok(format!("its {what} after row {decoded} of {height}: from there on the file is filled with zeros"))
+        }
         _ => Ok(format!("its {what} after row {decoded} of {height}")),
     }
 }

@@ -5,9 +5,9 @@ use thiserror::Error;
 
 use super::left_out::LeftOut;
 use super::listed::listed;
-use super::resemblance::resembled;
+use super::resemblance::{resembled, told_apart};
 use super::role::role_of;
-use super::{Column, Format, Role};
+use super::{Column, Format, Layout, Role};
 use crate::engine::EngineError;
 use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
@@ -66,6 +66,25 @@ pub enum DataError {
         folders: Vec<String>,
         /// The folders that most of them hold.
         common: Vec<String>,
+        /// With this value they are classes.
+        layout: Layout,
+    },
+    /// One folder holds folders with images, others hold images, or there are no others.
+    #[error(
+        "the classes of {} seem to lie one folder deeper: `{}` holds the folders {}{}",
+        path.display(), inner.display(), listed(folders), beside(others)
+    )]
+    ClassesDeeper {
+        /// The data set, or one of its splits.
+        path: PathBuf,
+        /// The folder that holds folders, relative to `path`.
+        inner: PathBuf,
+        /// The folders in it.
+        folders: Vec<String>,
+        /// The folders beside it.
+        others: Vec<String>,
+        /// With this value the folders of `path` are classes.
+        layout: Layout,
     },
     /// A folder with the name of a split, but not of the training split, among others.
     #[error("the folders of {} could be splits or classes: `{split}` has the name of a split, {} not", path.display(), have(folders))]
@@ -305,6 +324,9 @@ pub enum DataError {
     Engine(#[from] EngineError),
 }
 
+/// Endings of archives, as they come in a list of names.
+const ARCHIVES: [&str; 6] = [".zip`", ".tar`", ".tar.gz`", ".tgz`", ".7z`", ".rar`"];
+
 /// What a class lacks images for.
 pub(super) const BUDGET: &str = "the labelled budget";
 /// What a class lacks images for, if validation images are taken from it too.
@@ -315,6 +337,9 @@ impl DataError {
     pub fn hint(&self) -> Option<Hint> {
         let text = match self {
             DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
+            DataError::Unrecognised { found, .. } if ARCHIVES.iter().any(|ending| found.contains(ending)) => {
+                "unpack the archive first, and give the folder that it becomes"
+            }
             DataError::Unrecognised { .. } => {
                 "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
                  train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for \
@@ -333,6 +358,13 @@ impl DataError {
                     format!("merge or rename one of them, or name the one that is meant: {{{name}=NAME}}").into(),
                 );
             }
+            DataError::SplitsOrClasses { layout: Layout::Splits, path, .. } => {
+                return Some(Hint::new(format!(
+                    "if they are classes: {{data.layout=splits}}; if they are splits: give {} as the data, with \
+                     {{data.train_split=NAME}}; domains are not read yet: give one of them",
+                    literal(path.display())
+                )));
+            }
             DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| role_of(name).is_some()) => {
                 "if the folders are classes, put the splits above them: train/<class>/*; to train on all images, splits \
                  included: {data.layout=classes}"
@@ -349,6 +381,19 @@ impl DataError {
                 return Some(Hint::new(format!(
                     "did you mean {}? To read the folders of the one given as classes: {{data.layout=classes}}",
                     literal(inner.display())
+                )));
+            }
+            DataError::ClassesDeeper { path, inner, layout, .. } => {
+                let inner = path.join(inner);
+                let (inner, path, layout) = (literal(inner.display()), literal(path.display()), layout.name());
+                let instead = if layout == Layout::Splits.name() {
+                    format!("move its folders up into {path}")
+                } else {
+                    "give it as the data".to_string()
+                };
+                return Some(Hint::new(format!(
+                    "did you mean {inner}? Then {instead}; to read the folders of {path} as classes: \
+                     {{data.layout={layout}}}"
                 )));
             }
             DataError::WithoutClasses { .. } => {
@@ -381,7 +426,8 @@ impl DataError {
                 "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"
             }
             DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
-            DataError::UnknownClass { resembles: Some(other), .. } => {
+            DataError::UnknownClass { class, resembles: Some(other), .. } => {
+                let [_, other] = told_apart(class, other);
                 return Some(Hint::new(format!(
                     "did you mean {}? Give the class one name in all splits",
                     literal(other)
@@ -392,7 +438,8 @@ impl DataError {
                 if unknown.iter().any(|name| resembled(name, known).is_some()) =>
             {
                 let pairs = unknown.iter().filter_map(|name| Some((name, resembled(name, known)?)));
-                let pairs: Vec<String> = pairs.map(|(name, other)| format!("{name} resembles {other}")).collect();
+                let pairs = pairs.map(|(name, other)| told_apart(name, other));
+                let pairs: Vec<String> = pairs.map(|[name, other]| format!("{name} resembles {other}")).collect();
                 return Some(Hint::new(format!(
                     "{}; rename the classes as the run has them",
                     literal(pairs.join(", "))
@@ -479,6 +526,15 @@ fn pixels_are(pixels: usize) -> &'static str {
 
 fn have(folders: &[String]) -> String {
     format!("{} {}", listed(folders), if folders.len() == 1 { "has" } else { "have" })
+}
+
+/// `; beside it lies `misc``
+fn beside(others: &[String]) -> String {
+    match others.len() {
+        0 => String::new(),
+        1 => format!("; beside it lies {}", listed(others)),
+        _ => format!("; beside it lie {}", listed(others)),
+    }
 }
 
 fn instead(left_out: &LeftOut) -> String {

@@ -17,9 +17,12 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         return Ok(None);
     }
     let mut walk = Walk::new(root);
+    walk.except(root.join(TITLES));
     let contents = walk.contents(root)?;
     if contents.folders.is_empty() {
-        return Ok(None);
+        let holds_others = contents.images.is_empty() && walk.left_out.has_images_not_decoded();
+        let error = || Err(DataError::NoImages { path: root.to_path_buf(), left_out: walk.left_out });
+        return if holds_others { error() } else { Ok(None) };
     }
     contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
     let splits = if are_splits(&contents.folders, options) {
@@ -30,7 +33,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
             return Ok(None);
         }
         if options.layout == Layout::Auto {
-            refuse_unclear(root, &below(root, &all.images))?;
+            refuse_unclear(root, &below(root, &all.images), Layout::Classes)?;
         }
         [Some(all), None, None]
     };
@@ -47,7 +50,7 @@ fn list_splits(
 ) -> Result<[Option<Listing>; 3], DataError> {
     let names = split_names::assign(root, folders, options)?;
     for other in folders.iter().filter(|folder| !names.contains(&Some((*folder).clone()))) {
-        let images = Walk::new(root).images(&root.join(other))?.len();
+        let images = walk.images(&root.join(other))?.len();
         walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
     }
     let mut splits = [None, None, None];
@@ -62,7 +65,23 @@ fn list_splits(
         contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
         *listing = Some(found);
     }
+    if options.layout == Layout::Auto {
+        refuse_unclear_splits(&splits)?;
+    }
     Ok(splits)
+}
+
+/// Refuses splits whose folders could be something else than classes: training, and others that hold more classes.
+fn refuse_unclear_splits(splits: &[Option<Listing>; 3]) -> Result<(), DataError> {
+    let classes = |listing: &Listing| listing.names.clone().unwrap_or_default();
+    let known = splits[0].as_ref().map(classes).unwrap_or_default();
+    for (role, split) in Role::ALL.into_iter().zip(splits) {
+        let Some(split) = split else { continue };
+        if role == Role::Train || classes(split).iter().any(|class| !known.contains(class)) {
+            refuse_unclear(&split.path, &below(&split.path, &split.images), Layout::Splits)?;
+        }
+    }
+    Ok(())
 }
 
 /// The images of these classes of one split, both sorted by name.
@@ -97,7 +116,7 @@ pub(super) fn without_classes(
     let folders = walk.contents(root)?.folders;
     let is_train = |name: &&String| match &options.train_split {
         Some(train) => *name == train,
-        None => options.layout == Layout::Auto && role_of(name) == Some(Role::Train),
+        None => options.layout != Layout::Classes && role_of(name) == Some(Role::Train),
     };
     let folder = folders.iter().find(is_train).map_or_else(|| root.to_path_buf(), |name| root.join(name));
     if walk.contents(&folder)?.images.is_empty() {
@@ -113,9 +132,12 @@ pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Walk::new(folder).images(folder)
 }
 
-/// `classes.txt`: a class and its title on each line.
+/// A file with a class and its title on each line.
+const TITLES: &str = "classes.txt";
+
+/// The titles of classes by their names.
 fn titles(root: &Path) -> Result<HashMap<String, String>, DataError> {
-    let path = root.join("classes.txt");
+    let path = root.join(TITLES);
     if !path.is_file() {
         return Ok(HashMap::new());
     }

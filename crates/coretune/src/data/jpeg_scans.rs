@@ -12,6 +12,10 @@ const ONES: [u8; 512] = pairs(0xFF, 0);
 const RESTART: [u8; 2] = [0xFF, 0xD0];
 const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
 
+/// Zeros at the end of a file without an end marker, from which on they are not image data. A flat image can end with
+/// some that are.
+const MANY_ZEROS: usize = 32;
+
 /// Coefficients of a block.
 const COEFFICIENTS: usize = 64;
 /// In place of the lowest bit that was sent of a coefficient: none.
@@ -24,6 +28,8 @@ pub(super) struct Scans {
     components: Vec<Component>,
     /// Position of the first byte after the data of each scan.
     ends: Vec<usize>,
+    /// Whether zeros follow the last scan up to the end of the file, as where a download did not write.
+    zeros_follow: bool,
 }
 
 #[derive(Debug)]
@@ -36,7 +42,7 @@ struct Component {
 impl Scans {
     /// Follows the markers; `None` if they lead to no scan, which the decoder then says better.
     pub(super) fn find(bytes: &[u8]) -> Option<Self> {
-        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new() };
+        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new(), zeros_follow: false };
         let mut position = 2;
         while let Some((marker, content)) = segment(bytes, &mut position) {
             match marker {
@@ -47,8 +53,11 @@ impl Scans {
                 }
                 0xDA => {
                     scans.add(content)?;
-                    position = end_of_data(bytes, position);
-                    scans.ends.push(position);
+                    let begin = position;
+                    position = end_of_data(bytes, begin);
+                    let zeros = if position == bytes.len() { zeros_at_end(&bytes[begin..]) } else { 0 };
+                    scans.zeros_follow = zeros > 0;
+                    scans.ends.push(position - zeros);
                     if !scans.progressive && scans.is_complete() {
                         break;
                     }
@@ -82,6 +91,11 @@ impl Scans {
     /// Whether the image is sent in several scans of increasing quality.
     pub(super) fn are_progressive(&self) -> bool {
         self.progressive
+    }
+
+    /// Whether zeros follow the last scan up to the end of the file, as where a download did not write.
+    pub(super) fn zeros_follow(&self) -> bool {
+        self.zeros_follow
     }
 
     /// Number of scans.
@@ -168,6 +182,14 @@ fn components(header: &[u8]) -> Option<Vec<Component>> {
     let of = |entry: &[u8; 3]| Component { id: entry[0], lowest_bits: [UNSENT; COEFFICIENTS] };
     let entries = rest.get(..3 * usize::from(count))?;
     Some(entries.as_chunks().0.iter().map(of).collect())
+}
+
+/// The zeros at the end of image data, if they are many. One that belongs to a byte of ones is not among them.
+fn zeros_at_end(data: &[u8]) -> usize {
+    let content = data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let belongs = usize::from(data[..content].last() == Some(&0xFF));
+    let zeros = data.len().saturating_sub(content + belongs);
+    if zeros < MANY_ZEROS { 0 } else { zeros }
 }
 
 /// Where the data of a scan that begins at `from` ends: at the first marker that is not of a restart, or with the file.

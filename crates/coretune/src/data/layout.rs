@@ -6,91 +6,143 @@ use std::path::{Path, PathBuf};
 
 use super::resemblance::plain;
 use super::role::{Role, role_of};
-use super::{DataError, DatasetOptions, ImageSource, Layout, Split};
+use super::{DataError, DatasetOptions, Layout};
 
-/// Whether these folders are splits: if options name splits, if one trains by its name, or if all have names of splits.
+/// Names of folders that hold a data set, not a class of one.
+const CONTAINERS: [&str; 8] = ["data", "dataset", "datasets", "images", "imgs", "photos", "pictures", "raw"];
+
+/// Whether these folders are splits: if options say so or name splits, if one trains by its name, or if all have names of
+/// splits.
 pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
     let is_train = |name: &String| role_of(name) == Some(Role::Train);
-    options.layout == Layout::Auto
-        && (options.names_any() || folders.iter().any(is_train) || folders.iter().all(|name| role_of(name).is_some()))
+    match options.layout {
+        Layout::Splits => true,
+        Layout::Classes => false,
+        Layout::Auto => {
+            options.names_any() || folders.iter().any(is_train) || folders.iter().all(|name| role_of(name).is_some())
+        }
+    }
 }
 
-/// Refuses folders that were listed as classes and could be something else; `images` are relative to `root`.
-pub(super) fn refuse_unclear(root: &Path, images: &[PathBuf]) -> Result<(), DataError> {
-    let tops = branches(images);
-    if let [only] = &tops[..] {
-        let inner = data_set_inside(only, images);
-        return inner.map_or(Ok(()), |inner| Err(DataError::TooDeep { path: root.into(), inner: root.join(inner) }));
+/// Refuses folders that were listed as classes and could be something else; `images` are relative to `path`, and with
+/// `layout` the folders are classes.
+pub(super) fn refuse_unclear(path: &Path, images: &[PathBuf], layout: Layout) -> Result<(), DataError> {
+    let tops: Vec<Top> = branches(images).into_iter().map(|name| Top::new(name, images)).collect();
+    let error = if layout == Layout::Classes {
+        alike(path, &tops, layout).or_else(|| above_splits(path, &tops)).or_else(|| split_among(path, &tops))
+    } else {
+        alike(path, &tops, layout)
+    };
+    error.or_else(|| deeper(path, &tops, layout)).map_or(Ok(()), Err)
+}
+
+/// A folder that was listed as a class.
+struct Top<'a> {
+    name: &'a OsStr,
+    /// The folders directly in it that hold images.
+    folders: BTreeSet<&'a OsStr>,
+    /// Whether it holds images directly.
+    has_images: bool,
+    /// The folder in it, perhaps itself, in which splits or several folders lie side by side, and nothing else.
+    inner: Option<(PathBuf, Vec<String>)>,
+}
+
+impl<'a> Top<'a> {
+    fn new(name: &'a OsStr, images: &'a [PathBuf]) -> Self {
+        let own: Vec<&Path> = images.iter().filter_map(|image| image.strip_prefix(name).ok()).collect();
+        let is_deeper = |image: &&&Path| image.iter().count() > 1;
+        let folders = own.iter().filter(is_deeper).filter_map(|image| image.iter().next()).collect();
+        let has_images = own.iter().any(|image| !is_deeper(&image));
+        Top { name, folders, has_images, inner: side_by_side(name, images) }
     }
-    if tops.is_empty() {
-        return Ok(());
+
+    fn name(&self) -> String {
+        self.name.to_string_lossy().into_owned()
     }
-    let inside: Vec<BTreeSet<&OsStr>> = tops.iter().map(|top| folders_in(top, images)).collect();
-    let names = || tops.iter().map(|top| top.to_string_lossy().into_owned()).collect::<Vec<_>>();
-    let common = held_by_most(&inside);
-    if common.len() >= 2 {
-        return Err(DataError::SplitsOrClasses { path: root.into(), folders: names(), common });
+
+    fn is_container(&self) -> bool {
+        CONTAINERS.contains(&self.name().to_lowercase().as_str())
     }
-    let trains: Vec<&&OsStr> = tops
-        .iter()
-        .zip(&inside)
-        .filter(|(_, inside)| inside.iter().any(|name| is_train(name)))
-        .map(|(top, _)| top)
-        .collect();
-    match trains[..] {
-        [] => {}
-        [only] => return Err(DataError::TooDeep { path: root.into(), inner: root.join(only) }),
-        _ => {
-            return Err(DataError::SplitsOrClasses {
-                path: root.into(),
-                folders: names(),
-                common: vec!["train".into()],
-            });
-        }
+}
+
+fn names<'a>(tops: impl IntoIterator<Item = &'a Top<'a>>) -> Vec<String> {
+    tops.into_iter().map(Top::name).collect()
+}
+
+/// The data set lies in the only folder, or in the only one that holds a training split.
+fn above_splits(path: &Path, tops: &[Top]) -> Option<DataError> {
+    let mut trains = tops.iter().filter(|top| top.folders.iter().any(|name| is_train(name)));
+    let inner = match (tops, trains.next(), trains.next()) {
+        ([only], ..) => only.inner.as_ref().map(|(inner, _)| inner.clone())?,
+        (_, Some(only), None) => PathBuf::from(only.name),
+        _ => return None,
+    };
+    Some(DataError::TooDeep { path: path.into(), inner: path.join(inner) })
+}
+
+/// Folders of which most hold the same folders: two of them, or one if they hold nothing but folders, several each; or a
+/// training split in more than one.
+fn alike(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
+    if tops.len() < 2 {
+        return None;
     }
-    // A folder `test` with folders in it among others: a split without its training images, or a class.
-    let split_like =
-        tops.iter().zip(&inside).find(|(top, inside)| !inside.is_empty() && top.to_str().and_then(role_of).is_some());
-    match split_like {
-        None => Ok(()),
-        Some((split, _)) => {
-            let split = split.to_string_lossy().into_owned();
-            let folders = names().into_iter().filter(|name| *name != split).collect();
-            Err(DataError::SplitAmongClasses { path: root.into(), split, folders })
-        }
-    }
+    let common = held_by_most(tops);
+    let hold_several = tops.iter().all(|top| top.folders.len() > 1 && !top.has_images);
+    let train = || common_train(tops);
+    let common = match common.len() {
+        0 => train()?,
+        1 if !hold_several => train()?,
+        _ => common,
+    };
+    Some(DataError::SplitsOrClasses { path: path.into(), folders: names(tops), common, layout })
+}
+
+/// `train`, if several of the folders hold a training split.
+fn common_train(tops: &[Top]) -> Option<Vec<String>> {
+    let holders = tops.iter().filter(|top| top.folders.iter().any(|name| is_train(name))).count();
+    (holders > 1).then(|| vec!["train".into()])
+}
+
+/// A folder `test` with folders in it among others: a split without its training images, or a class.
+fn split_among(path: &Path, tops: &[Top]) -> Option<DataError> {
+    let is_split = |top: &&Top| !top.folders.is_empty() && top.name.to_str().and_then(role_of).is_some();
+    let split = tops.iter().find(is_split)?;
+    let others = tops.iter().filter(|top| top.name != split.name);
+    Some(DataError::SplitAmongClasses { path: path.into(), split: split.name(), folders: names(others) })
+}
+
+/// The one folder that holds nothing but folders, at least as many as there are beside it, where the others hold images;
+/// or the one that has the name of a container.
+fn deeper(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
+    let nested: Vec<(&Top, &PathBuf, &Vec<String>)> =
+        tops.iter().filter_map(|top| top.inner.as_ref().map(|(inner, folders)| (top, inner, folders))).collect();
+    let containers: Vec<_> = nested.iter().filter(|(top, ..)| top.is_container()).collect();
+    let (top, inner, folders) = match (&nested[..], &containers[..]) {
+        (_, [only]) => *only,
+        ([only @ (.., folders)], _) if folders.len() + 1 >= tops.len() => only,
+        _ => return None,
+    };
+    let others = names(tops.iter().filter(|other| other.name != top.name));
+    let (inner, folders) = ((*inner).clone(), (*folders).clone());
+    Some(DataError::ClassesDeeper { path: path.into(), inner, folders, others, layout })
 }
 
 /// The names that more than half of these folders hold: domains and splits rarely agree in all of their classes, nor
 /// always in how they spell them.
-fn held_by_most(inside: &[BTreeSet<&OsStr>]) -> Vec<String> {
+fn held_by_most(tops: &[Top]) -> Vec<String> {
     let mut holders: BTreeMap<String, (String, usize)> = BTreeMap::new();
-    for names in inside {
-        let names: BTreeMap<String, String> =
-            names.iter().map(|name| name.to_string_lossy().into_owned()).map(|name| (plain(&name), name)).collect();
+    for top in tops {
+        let names: BTreeMap<String, String> = top
+            .folders
+            .iter()
+            .map(|name| name.to_string_lossy().into_owned())
+            .map(|name| (plain(&name), name))
+            .collect();
         for (sought, name) in names {
             holders.entry(sought).or_insert((name, 0)).1 += 1;
         }
     }
-    holders.into_values().filter(|(_, count)| 2 * count > inside.len()).map(|(name, _)| name).collect()
-}
-
-/// The folders that every class of a split holds, if there are two or more: perhaps they are the classes that are meant, and
-/// what counts as a class is a domain.
-pub(super) fn folders_of_every_class(split: &Split) -> Vec<String> {
-    let mut inside: Vec<BTreeSet<&OsStr>> = vec![BTreeSet::new(); split.classes().len()];
-    for (image, &label) in split.images().iter().zip(split.labels()) {
-        let ImageSource::File(path) = image else { return Vec::new() };
-        let class = &split.classes()[label as usize];
-        let mut below = path.iter().skip_while(|folder| folder.to_str() != Some(class)).skip(1);
-        if let (Some(folder), Some(_)) = (below.next(), below.next()) {
-            inside[label as usize].insert(folder);
-        }
-    }
-    let [first, others @ ..] = &inside[..] else { return Vec::new() };
-    let common = first.iter().filter(|folder| others.iter().all(|names| names.contains(*folder)));
-    let common: Vec<String> = common.map(|folder| folder.to_string_lossy().into_owned()).collect();
-    if others.is_empty() || common.len() < 2 { Vec::new() } else { common }
+    holders.into_values().filter(|(_, count)| 2 * count > tops.len()).map(|(name, _)| name).collect()
 }
 
 fn is_train(name: &OsStr) -> bool {
@@ -103,14 +155,9 @@ fn branches(paths: &[PathBuf]) -> Vec<&OsStr> {
     firsts.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The folders directly in `folder` that hold images.
-fn folders_in<'a>(folder: &OsStr, images: &'a [PathBuf]) -> BTreeSet<&'a OsStr> {
-    let below = images.iter().filter_map(|image| image.strip_prefix(folder).ok());
-    below.filter(|rest| rest.iter().count() > 1).filter_map(|rest| rest.iter().next()).collect()
-}
-
-/// The folder, if any, in which splits or two or more folders with images lie side by side; `top` holds all images.
-fn data_set_inside(top: &OsStr, images: &[PathBuf]) -> Option<PathBuf> {
+/// The folder, if any, in which splits or two or more folders with images lie side by side, and their names; `top` holds it
+/// or is it, and has no other images.
+fn side_by_side(top: &OsStr, images: &[PathBuf]) -> Option<(PathBuf, Vec<String>)> {
     let mut at = PathBuf::from(top);
     loop {
         let rest: Vec<&Path> = images.iter().filter_map(|image| image.strip_prefix(&at).ok()).collect();
@@ -120,7 +167,7 @@ fn data_set_inside(top: &OsStr, images: &[PathBuf]) -> Option<PathBuf> {
         let firsts: BTreeSet<&OsStr> = rest.iter().filter_map(|rest| rest.iter().next()).collect();
         let only = firsts.first()?;
         if firsts.len() > 1 || is_train(only) {
-            return Some(at);
+            return Some((at, firsts.iter().map(|name| name.to_string_lossy().into_owned()).collect()));
         }
         at.push(only);
     }
@@ -130,9 +177,14 @@ fn data_set_inside(top: &OsStr, images: &[PathBuf]) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn refused(images: &[&str]) -> String {
+    fn refused_as(layout: Layout, images: &[&str]) -> String {
         let images: Vec<PathBuf> = images.iter().map(PathBuf::from).collect();
-        refuse_unclear(Path::new("/data"), &images).map_or_else(|error| error.to_string(), |()| "classes".into())
+        refuse_unclear(Path::new("/data"), &images, layout)
+            .map_or_else(|error| error.to_string(), |()| "classes".into())
+    }
+
+    fn refused(images: &[&str]) -> String {
+        refused_as(Layout::Classes, images)
     }
 
     #[test]

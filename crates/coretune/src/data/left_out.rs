@@ -32,6 +32,8 @@ pub enum Reason {
     WithoutMask,
     /// Masks without an image.
     WithoutImage,
+    /// Images in the folder of a table that no row names.
+    WithoutRow,
     /// Files that are not images.
     NotAnImage {
         /// With its dot; empty without one.
@@ -90,6 +92,21 @@ impl LeftOut {
         }
     }
 
+    /// Counts also what another has counted.
+    pub(super) fn extend(&mut self, other: LeftOut) {
+        for (reason, (count, examples)) in other.by_reason {
+            let (total, known) = self.by_reason.entry(reason).or_default();
+            *total += count;
+            known.extend(examples);
+            known.truncate(EXAMPLES);
+        }
+    }
+
+    /// Whether images that cannot be decoded are among them.
+    pub(super) fn has_images_not_decoded(&self) -> bool {
+        self.by_reason.keys().any(|reason| matches!(reason, Reason::NotDecoded { .. }))
+    }
+
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.by_reason.is_empty()
@@ -134,6 +151,7 @@ impl fmt::Display for Omission {
             Reason::Temporary => write!(f, "{count} temporary {files} or backup {}", one_or("copy", "copies"))?,
             Reason::WithoutMask => write!(f, "{count} {images} without a mask")?,
             Reason::WithoutImage => write!(f, "{count} {} without an image", one_or("mask", "masks"))?,
+            Reason::WithoutRow => write!(f, "{count} {images} without a row in the table")?,
             Reason::NotAnImage { ending } if ending.is_empty() => write!(f, "{count} {files} without an ending")?,
             Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,
             Reason::Leftover => write!(f, "{count} {} of other programs", one_or("leftover", "leftovers"))?,

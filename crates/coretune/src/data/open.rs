@@ -61,7 +61,7 @@ impl Dataset {
         for read in readers {
             if let Some(found) = read(path, options).map_err(called_what_it_is)? {
                 refuse_columns_without_table(path, &found, options)?;
-                let (dataset, unknown) = assemble(path, found)?;
+                let (dataset, unknown) = assemble(path, found).map_err(|error| or_too_deep(path, error))?;
                 if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
                     refuse_too_deep(path)?;
                 }
@@ -122,6 +122,14 @@ fn refuse_columns_without_table(path: &Path, found: &Found, options: &DatasetOpt
             Err(DataError::ColumnOfNoTable { path: path.into(), name: name.clone(), format: found.format })
         }
         _ => Ok(()),
+    }
+}
+
+/// The error of a folder without images, or that a folder in it holds tables or files of a known form.
+fn or_too_deep(path: &Path, error: DataError) -> DataError {
+    match error {
+        DataError::NoImages { .. } => refuse_too_deep(path).err().unwrap_or(error),
+        _ => error,
     }
 }
 

@@ -8,8 +8,10 @@ choice! {
         /// Splits if their names say so, else classes; what is unclear is refused.
         #[default]
         Auto = "auto",
-        /// Classes of training images, whatever their names.
+        /// Classes of training images, whatever their names and whatever they hold.
         Classes = "classes",
+        /// Splits, and the folders in each are classes, whatever those hold.
+        Splits = "splits",
     }
 }
 

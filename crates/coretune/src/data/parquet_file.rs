@@ -15,7 +15,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, Reason};
 use super::listed::listed;
 use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, split_names};
 
@@ -24,7 +24,7 @@ const LABEL_COLUMNS: [&str; 3] = ["label", "fine_label", "labels"];
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     let mut classes = None;
-    let (mut splits, mut columns) = ([None, None, None], Vec::new());
+    let (mut splits, mut columns, mut left_out) = ([None, None, None], Vec::new(), LeftOut::default());
     if path.is_file() {
         if !is_parquet(&path.to_string_lossy()) {
             return Ok(None);
@@ -33,7 +33,11 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     } else {
         let Some(files) = files_by_split(path)? else { return Ok(None) };
         let available: Vec<String> = files.keys().cloned().collect();
-        for (name, listing) in split_names::assign(path, &available, options)?.into_iter().zip(&mut splits) {
+        let names = split_names::assign(path, &available, options)?;
+        for (split, files) in files.iter().filter(|(split, _)| !names.contains(&Some((*split).clone()))) {
+            left_out.add(Reason::OtherTable { split: split.clone() }, files[0].display().to_string());
+        }
+        for (name, listing) in names.into_iter().zip(&mut splits) {
             let files = name.and_then(|name| files.get(&name));
             *listing = files.map(|files| list(files, &mut classes, &mut columns)).transpose()?;
         }
@@ -42,7 +46,7 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     if classes.is_none() && beside.is_file() {
         classes = Some(lines_of(&beside)?);
     }
-    let (titles, left_out) = (HashMap::new(), LeftOut::default());
+    let titles = HashMap::new();
     Ok(Some(Found { format: Format::Parquet, splits, classes, titles, left_out, columns }))
 }
 

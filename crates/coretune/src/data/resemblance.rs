@@ -36,6 +36,27 @@ fn is_blank(letter: char) -> bool {
     letter.is_whitespace() || matches!(letter, '\u{200b}'..='\u{200d}' | '\u{feff}')
 }
 
+/// Two names as they are shown side by side: if they look alike on a screen, the letters that differ as code points,
+/// `caf\u{e9}` and `cafe\u{301}`.
+pub(super) fn told_apart(one: &str, other: &str) -> [String; 2] {
+    let looks = |name: &str| name.nfkc().filter(|&letter| !is_blank(letter)).collect::<String>();
+    if looks(one) != looks(other) {
+        return [one, other].map(ToString::to_string);
+    }
+    let (letters, others): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let same = |pairs: &mut dyn Iterator<Item = (&char, &char)>| pairs.take_while(|(one, other)| one == other).count();
+    let before = same(&mut letters.iter().zip(&others));
+    let after = same(&mut letters[before..].iter().rev().zip(others[before..].iter().rev()));
+    [letters, others].map(|letters| {
+        let differs = before..letters.len() - after;
+        let is_shown = |at: usize, letter: char| !differs.contains(&at) || letter.is_ascii();
+        let shown = |(at, letter): (usize, char)| {
+            if is_shown(at, letter) { letter.to_string() } else { letter.escape_unicode().to_string() }
+        };
+        letters.iter().copied().enumerate().map(shown).collect()
+    })
+}
+
 /// The first of `names` that `name` resembles without being it.
 pub(super) fn resembled<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let sought = plain(name);
@@ -82,6 +103,21 @@ mod tests {
             [("1", "10"), ("a0b", "ab"), ("100", "1"), ("a", "b"), ("-1", "1"), ("1.05", "1.5"), ("0", "")]
         {
             assert_ne!(plain(one), plain(other), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_shown_with_the_code_points_that_differ() {
+        for (one, other, shown) in [
+            ("caf\u{e9}s", "cafe\u{301}s", [r"caf\u{e9}s", r"cafe\u{301}s"]),
+            ("dog\u{a0}", "dog", [r"dog\u{a0}", "dog"]),
+            ("n\u{200b}o", "no", [r"n\u{200b}o", "no"]),
+            ("\u{ff21}", "A", [r"\u{ff21}", "A"]),
+            ("Dog ", "Dog", ["Dog ", "Dog"]),
+            ("\u{e9}t\u{e9}", "\u{c9}t\u{e9}", ["été", "Été"]),
+            ("01", "1", ["01", "1"]),
+        ] {
+            assert_eq!(told_apart(one, other), shown.map(String::from));
         }
     }
 

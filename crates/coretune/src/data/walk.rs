@@ -17,6 +17,8 @@ type Identity = (u64, u64);
 pub(super) struct Walk {
     root: PathBuf,
     pub(super) left_out: LeftOut,
+    /// What is counted as left out, or read by others.
+    settled: HashSet<PathBuf>,
 }
 
 /// What a folder holds directly, each sorted by name.
@@ -60,15 +62,20 @@ impl Entry {
 impl Walk {
     /// A walk that begins at `root`.
     pub(super) fn new(root: &Path) -> Self {
-        Walk { root: root.to_path_buf(), left_out: LeftOut::default() }
+        Walk { root: root.to_path_buf(), left_out: LeftOut::default(), settled: HashSet::new() }
     }
 
-    /// What lies directly in a folder outside of the classes. Only what may hold images is counted as left out.
+    /// Does not count this file as left out: it is read for something else.
+    pub(super) fn except(&mut self, path: PathBuf) {
+        self.settled.insert(path);
+    }
+
+    /// What lies directly in a folder outside of the classes.
     pub(super) fn contents(&mut self, folder: &Path) -> Result<Contents, DataError> {
         let mut contents = Contents { folders: Vec::new(), images: Vec::new() };
         let mut above = self.above(folder)?;
         above.extend(ancestors(folder)?);
-        for entry in self.entries(folder, false)? {
+        for entry in self.entries(folder)? {
             if entry.is_folder {
                 if above.contains(&identity(&entry.path)?) {
                     self.leave_out(Reason::FolderAbove, &entry.path);
@@ -79,9 +86,7 @@ impl Walk {
             }
             match kind_of(&entry.path) {
                 FileKind::Image => contents.images.push(entry.path),
-                FileKind::NotDecoded(ending) => self.leave_out(Reason::NotDecoded { ending }, &entry.path),
-                FileKind::Other(_) if entry.leads_nowhere() => self.leave_out(Reason::BrokenLink, &entry.path),
-                FileKind::Temporary | FileKind::Other(_) => {}
+                kind => self.leave_out_file(kind, &entry),
             }
         }
         Ok(contents)
@@ -89,13 +94,23 @@ impl Walk {
 
     /// The images in a folder of one class and below it, sorted by name; one that several links reach counts once.
     pub(super) fn images(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+        let images = self.found_below(folder)?;
+        Ok(self.each_once(images))
+    }
+
+    /// The images in a folder and below it, under each of their names.
+    pub(super) fn images_by_every_name(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+        Ok(self.found_below(folder)?.into_iter().map(|image| image.path).collect())
+    }
+
+    fn found_below(&mut self, folder: &Path) -> Result<Vec<Found>, DataError> {
         let mut class = Class::default();
         self.enter(folder, &mut self.above(folder)?, &mut class)?;
         class.follows_links = true;
         while let Some((link, mut above)) = class.links.pop() {
             self.enter(&link, &mut above, &mut class)?;
         }
-        Ok(self.each_once(class.images))
+        Ok(class.images)
     }
 
     /// Adds the images of a folder and of those below it, and the links to folders that it holds; `above` are the folders
@@ -115,7 +130,7 @@ impl Walk {
         if folder.is_symlink() {
             above.extend(ancestors(folder)?);
         }
-        for entry in self.entries(folder, true)? {
+        for entry in self.entries(folder)? {
             if entry.is_folder && entry.is_link {
                 class.links.push((entry.path, above.clone()));
                 continue;
@@ -127,10 +142,7 @@ impl Walk {
             let is_linked = class.follows_links || entry.is_link;
             match kind_of(&entry.path) {
                 FileKind::Image => class.images.push(Found { path: entry.path, is_linked }),
-                FileKind::NotDecoded(ending) => self.leave_out(Reason::NotDecoded { ending }, &entry.path),
-                FileKind::Temporary => self.leave_out(Reason::Temporary, &entry.path),
-                FileKind::Other(_) if entry.leads_nowhere() => self.leave_out(Reason::BrokenLink, &entry.path),
-                FileKind::Other(ending) => self.leave_out(Reason::NotAnImage { ending }, &entry.path),
+                kind => self.leave_out_file(kind, &entry),
             }
         }
         above.truncate(depth);
@@ -152,9 +164,8 @@ impl Walk {
         Ok(above)
     }
 
-    /// The entries of a folder, sorted by name, without what is hidden or left behind by other programs. Of hidden files
-    /// only those `in_class` are counted.
-    fn entries(&mut self, folder: &Path, in_class: bool) -> Result<Vec<Entry>, DataError> {
+    /// The entries of a folder, sorted by name, without what is hidden or left behind by other programs.
+    fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, DataError> {
         let read: Result<Vec<_>, _> = fs::read_dir(folder).map_err(DataError::read(folder))?.collect();
         let mut read = read.map_err(DataError::read(folder))?;
         read.sort_unstable_by_key(fs::DirEntry::file_name);
@@ -182,8 +193,7 @@ impl Walk {
                 None
             };
             match reason {
-                Some(reason) if is_folder || in_class => self.leave_out(reason, &path),
-                Some(_) => {}
+                Some(reason) => self.leave_out(reason, &path),
                 None => entries.push(Entry { name: name.into(), path, is_folder, is_link }),
             }
         }
@@ -216,8 +226,23 @@ impl Walk {
         once
     }
 
-    /// Counts something as left out.
+    /// Counts a file that is not an image which can be decoded.
+    fn leave_out_file(&mut self, kind: FileKind, entry: &Entry) {
+        let reason = match kind {
+            FileKind::Image => return,
+            FileKind::NotDecoded(ending) => Reason::NotDecoded { ending },
+            FileKind::Temporary => Reason::Temporary,
+            FileKind::Other(_) if entry.leads_nowhere() => Reason::BrokenLink,
+            FileKind::Other(ending) => Reason::NotAnImage { ending },
+        };
+        self.leave_out(reason, &entry.path);
+    }
+
+    /// Counts something as left out, once.
     pub(super) fn leave_out(&mut self, reason: Reason, path: &Path) {
+        if !self.settled.insert(path.to_path_buf()) {
+            return;
+        }
         let name = path.strip_prefix(&self.root).unwrap_or(path);
         self.left_out.add(reason, escaped(name.as_os_str()));
     }

@@ -193,6 +193,21 @@ fn a_safetensors_header_that_lies_is_refused() {
     }
 }
 
+#[test]
+fn weights_of_less_than_16_bits_are_called_that() {
+    for element in ["F8_E4M3", "F8_E5M2"] {
+        let header = format!(
+            r#"{{"conv1.weight":{{"dtype":"{element}","shape":[2],"data_offsets":[0,2]}},"b":{{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}}}"#
+        );
+        let error = try_all(&with_header(&header, 6)).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("holds {element}, floating point numbers of less than 16 bits")),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().to_string().contains("torch.float32"));
+    }
+}
+
 /// A `torch.save` zip with this pickle and one storage of a single float.
 fn torch_zip(pickle: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

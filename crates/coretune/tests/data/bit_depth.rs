@@ -66,7 +66,7 @@ fn images_that_use_less_than_half_of_the_range_warn() {
     };
     let found = findings(0, 4095, BitDepth::default());
     let [finding] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((finding.problem, finding.severity, finding.count), (Problem::BitDepth, Severity::Warns, 2));
+    assert_eq!((finding.problem, finding.severity, finding.count()), (Problem::BitDepth, Severity::Warns, 2));
     let sentence = "2 images of train have 16 bits and only the values 0 to 4095 of 0 to 65535: ";
     assert!(finding.to_string().starts_with(sentence), "{finding}");
     assert!(findings(0, 40_000, BitDepth::default()).is_empty());

@@ -62,6 +62,25 @@ fn a_jpeg_whose_image_data_ends_early_is_refused_with_the_row() {
 }
 
 #[test]
+fn a_jpeg_that_a_download_filled_up_with_zeros_is_refused() {
+    for name in ["subsampled.jpg", "grey.jpg", "cmyk.jpg", "restarts.jpg"] {
+        let (whole, height) = (fixture(name), decode(&fixture(name), &name).unwrap().height());
+        for at in (scans(&whole)[0]..whole.len() - 5).filter(|&at| whole[at - 1] != 0xff) {
+            let found = message(&[&whole[..at], &[0; 600]].concat());
+            let known = found.strip_suffix(": from there on the file is filled with zeros");
+            assert!(known.is_some_and(|known| row(known, height) < height), "{name}, zeros from {at}: {found}");
+        }
+        let complete = &whole[..whole.len() - END_OF_IMAGE.len()];
+        for harmless in [[complete, &[0; 600]].concat(), [&whole[..], &[0; 600]].concat()] {
+            assert_eq!(message(&harmless), "", "{name}");
+        }
+    }
+    let progressive = fixture("progressive.jpg");
+    let last = *scans(&progressive).last().unwrap();
+    assert!(message(&[&progressive[..last + 1], &[0; 600]].concat()).contains("ends within one of"));
+}
+
+#[test]
 fn a_restart_interval_that_is_complete_is_not_taken_for_the_last() {
     let whole = fixture("restarts.jpg");
     let is_restart = |&at: &usize| whole[at] == 0xff && (0xd0..=0xd7).contains(&whole[at + 1]);

@@ -110,8 +110,102 @@ fn a_data_set_one_folder_too_deep_is_named() {
     assert_eq!(inner(&["__MACOSX/data/train/cat/1.png", "data/train/cat/1.png"]), "data");
     let table = tree(&["data/images/1.png"]);
     write(table.path(), "data/train.csv", b"image_path,label\nimages/1.png,cat\n");
-    let error = open(&table).unwrap_err();
-    assert!(error.hint().unwrap().to_string().starts_with("did you mean /"), "{error}");
+    let without_images = tempdir().unwrap();
+    write(without_images.path(), "data/train.csv", b"image_path,label\n/elsewhere/1.png,cat\n");
+    write(without_images.path(), "README.md", b"x");
+    for folder in [table, without_images] {
+        let error = open(&folder).unwrap_err();
+        assert!(error.hint().unwrap().to_string().starts_with("did you mean /"), "{error}");
+    }
+}
+
+#[test]
+fn classes_that_lie_deeper_than_the_folders_beside_them_are_named() {
+    let found = |paths: &[&str]| match open(&tree(paths)) {
+        Err(DataError::ClassesDeeper { path, inner, others, layout, .. }) => {
+            let at = path.join(inner);
+            let at: Vec<_> = at.iter().rev().take(2).map(|name| name.to_string_lossy().into_owned()).collect();
+            (at[0].clone(), others, layout)
+        }
+        other => panic!("{other:?}"),
+    };
+    let text = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let deep = ["pets/cat/1.png", "pets/dog/2.png"];
+    let with = |more: &[&'static str]| [&deep[..], more].concat();
+    assert_eq!(found(&with(&["misc/3.png"])), ("pets".into(), text(&["misc"]), Layout::Classes));
+    assert_eq!(found(&with(&["misc/3.png", "other/4.png"])).1, ["misc", "other"]);
+    let container = ["data/cat/1.png", "data/dog/2.png", "a/1.png", "b/1.png", "c/x/1.png", "c/y/1.png"];
+    assert_eq!(found(&container).0, "data");
+    let in_split = ["train/data/cat/1.png", "train/data/dog/2.png", "val/cat/3.png"];
+    assert_eq!(found(&in_split), ("data".into(), vec![], Layout::Splits));
+    let beside = ["train/data/cat/1.png", "train/data/dog/2.png", "train/misc/3.png", "val/data/cat/4.png"];
+    assert_eq!(found(&beside), ("data".into(), text(&["misc"]), Layout::Splits));
+    let validation = ["train/cat/1.png", "train/dog/2.png", "val/data/cat/3.png", "val/data/dog/4.png"];
+    assert_eq!(found(&validation).0, "data");
+
+    let folder = tree(&with(&["misc/3.png"]));
+    assert_eq!(as_classes(&folder).classes[..], ["misc", "pets"]);
+    let error = open(&folder).unwrap_err();
+    let inner = folder.path().join("pets").display().to_string();
+    assert!(error.hint().unwrap().to_string().starts_with(&format!("did you mean {inner}?")), "{:?}", error.hint());
+}
+
+#[test]
+fn one_class_with_folders_among_many_without_stays_a_class() {
+    let folder = tree(&["cat/young/1.png", "cat/old/2.png", "dog/3.png", "cow/4.png", "bird/5.png"]);
+    assert_eq!(open(&folder).unwrap().classes[..], ["bird", "cat", "cow", "dog"]);
+    let mixed = tree(&["cat/young/1.png", "cat/old/2.png", "cat/3.png", "dog/4.png"]);
+    assert_eq!(open(&mixed).unwrap().classes[..], ["cat", "dog"]);
+    let patients = tree(&["benign/p1/1.png", "benign/p2/2.png", "malignant/p3/3.png", "malignant/p4/4.png"]);
+    assert_eq!(open(&patients).unwrap().classes[..], ["benign", "malignant"]);
+}
+
+#[test]
+fn domains_within_the_training_split_are_refused_unless_they_are_said_to_be_classes() {
+    let folder = tree(&[
+        "train/photo/cat/1.png",
+        "train/photo/dog/2.png",
+        "train/sketch/cat/3.png",
+        "train/sketch/dog/4.png",
+        "val/photo/cat/5.png",
+    ]);
+    let error = open(&folder).unwrap_err();
+    assert!(error.to_string().contains("`photo`, `sketch`") && error.to_string().contains("`cat`, `dog`"), "{error}");
+    let hint = error.hint().unwrap().to_string();
+    for part in ["data.layout = splits", "data.train_split", "domains are not read yet"] {
+        assert!(hint.contains(part), "no {part} in {hint}");
+    }
+    let options = DatasetOptions { layout: Layout::Splits, ..DatasetOptions::default() };
+    let data = Dataset::open(folder.path(), &options).unwrap();
+    assert_eq!(
+        (&data.classes[..], counts(&data).1),
+        (&["photo", "sketch"].map(String::from)[..], [Some(4), Some(1), None])
+    );
+    let options = DatasetOptions { train_split: Some("sketch".into()), ..DatasetOptions::default() };
+    let sketches = Dataset::open(folder.path().join("train"), &options).unwrap();
+    assert_eq!(sketches.classes[..], ["cat", "dog"]);
+}
+
+#[test]
+fn folders_of_several_folders_each_that_share_one_are_refused() {
+    for paths in [
+        ["photo/cat/1.png", "photo/dog/2.png", "sketch/cat/3.png", "sketch/bird/4.png"],
+        ["train/photo/cat/1.png", "train/photo/dog/2.png", "train/sketch/cat/3.png", "train/sketch/bird/4.png"],
+    ] {
+        let error = open(&tree(&paths)).unwrap_err();
+        assert!(matches!(&error, DataError::SplitsOrClasses { common, .. } if common == &["cat"]), "{error}");
+    }
+    let tiny_imagenet = tree(&["train/n1/images/1.png", "train/n2/images/2.png", "val/n1/images/3.png"]);
+    assert_eq!(open(&tiny_imagenet).unwrap().classes[..], ["n1", "n2"]);
+}
+
+#[test]
+fn a_class_with_the_name_of_a_folder_above_is_a_class() {
+    let folder = tree(&["cat/train/cat/1.png", "cat/train/dog/2.png", "cat/val/cat/3.png"]);
+    let data = Dataset::open(folder.path().join("cat"), &DatasetOptions::default()).unwrap();
+    assert_eq!(counts(&data), (vec![1, 1], [Some(2), Some(1), None]));
+    let doubled = tree(&["cat/cat/1.png", "dog/dog/2.png", "dog/dog/3.png"]);
+    assert_eq!(counts(&open(&doubled).unwrap()).0, [1, 2]);
 }
 
 #[test]
@@ -220,7 +314,7 @@ fn what_other_programs_leave_behind_is_no_class_and_no_image() {
     let data = open(&folder).unwrap();
     assert_eq!((&data.classes[..], counts(&data).0), (&["cat", "dog"].map(String::from)[..], vec![1, 1]));
     let counted: Vec<(Reason, usize)> = left_out(&data).into_iter().map(|(reason, count, _)| (reason, count)).collect();
-    assert_eq!(counted, [(Reason::Leftover, 8), (Reason::Hidden, 3)]);
+    assert_eq!(counted, [(Reason::Leftover, 8), (Reason::Hidden, 4)]);
 }
 
 #[test]
@@ -248,7 +342,7 @@ fn images_are_read_by_their_content_where_the_ending_is_unusual() {
             "1 file .avif, convert it (train/cat/d.avif)",
             "3 files .heic, convert them (train/cat/a.heic, train/cat/b.HEIC, train/cat/c.heic)",
             "2 temporary files or backup copies (train/cat/e.jpg.part, train/cat/f.jpg~)",
-            "1 file without an ending (train/cat/README)",
+            "2 files without an ending (train/LICENSE, train/cat/README)",
             "1 file .txt (train/cat/notes.txt)",
         ]
     );
@@ -277,6 +371,35 @@ fn images_that_no_split_and_no_class_holds_are_counted() {
             (Reason::BesideClasses, 2, "cover.png train/beside.png".into()),
         ]
     );
+}
+
+#[test]
+fn files_outside_of_the_classes_are_counted_and_none_twice() {
+    let folder = tree(&["train/cat/1.png", "train/dog/2.png"]);
+    for name in
+        ["holdout/cat/h.heic", "README", "x.jpg.part", "train/notes.txt", "train/h.heic", ".DS_Store", "Thumbs.db"]
+    {
+        write(folder.path(), name, b"x");
+    }
+    write(folder.path(), "classes.txt", b"cat Felis\n");
+    assert_eq!(
+        left_out(&open(&folder).unwrap()),
+        [
+            (Reason::NotDecoded { ending: ".heic".into() }, 2, "holdout/cat/h.heic train/h.heic".into()),
+            (Reason::Temporary, 1, "x.jpg.part".into()),
+            (Reason::NotAnImage { ending: String::new() }, 1, "README".into()),
+            (Reason::NotAnImage { ending: ".txt".into() }, 1, "train/notes.txt".into()),
+            (Reason::Leftover, 1, "Thumbs.db".into()),
+            (Reason::Hidden, 1, ".DS_Store".into()),
+        ]
+    );
+    let flat = tempdir().unwrap();
+    write(flat.path(), "1.heic", b"x");
+    for error in
+        [open(&flat), Dataset::open_unlabelled(flat.path(), &DatasetOptions::default())].map(Result::unwrap_err)
+    {
+        assert!(error.to_string().ends_with("left out: 1 file .heic, convert it (1.heic)"), "{error}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use coretune::data::check::{Depth, check};
-use coretune::data::{DataError, Dataset, DatasetOptions, Format, Role, Split};
+use coretune::data::{DataError, Dataset, DatasetOptions, Format, Reason, Role, Split};
 use tempfile::{TempDir, tempdir};
 
 use crate::formats::png;
@@ -333,4 +333,29 @@ fn the_tables_of_the_shared_cases_are_read_or_refused() {
         assert!((0..6).all(|index| train.load(index).is_ok()), "{name}");
     }
     assert!(matches!(open("no-header.csv"), Err(DataError::NoHeader { .. })));
+}
+
+#[test]
+fn what_no_row_names_is_counted_in_the_folder_of_a_table() {
+    let folder = images();
+    for (name, bytes) in [("images/3.png", &png(3)[..]), ("images/4.heic", b"x"), ("README.md", b"x"), ("5.heic", b"x")]
+    {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    fs::write(folder.path().join("list.csv"), PLAIN.to_string() + "./images/4.heic,cat\n").unwrap();
+    let found = |path: &std::path::Path| {
+        let omissions = Dataset::open(path, &DatasetOptions::default()).unwrap().left_out.omissions();
+        omissions.into_iter().map(|one| (one.reason, one.examples.join(" "))).collect::<Vec<_>>()
+    };
+    let expected = [
+        (Reason::NotDecoded { ending: ".heic".into() }, "5.heic".to_string()),
+        (Reason::WithoutRow, "images/3.png".into()),
+        (Reason::NotAnImage { ending: ".md".into() }, "README.md".into()),
+    ];
+    assert_eq!(found(folder.path()), expected);
+    assert_eq!(found(&folder.path().join("list.csv")), [], "of a file, only the file is the data");
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+    let otherwise = PLAIN.replace("images/cat", &format!("../{name}/images/dog/../cat"));
+    fs::write(folder.path().join("list.csv"), otherwise + "images/4.heic,cat\n").unwrap();
+    assert_eq!(found(folder.path()), expected, "paths of another spelling name the same images");
 }

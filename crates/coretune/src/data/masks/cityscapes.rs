@@ -40,7 +40,7 @@ const MASKS: &str = "gtFine";
 /// Images and masks of a folder in the form of Cityscapes; `None` if it is none.
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     let (images, masks) = (root.join(IMAGES), root.join(MASKS));
-    if options.layout == Layout::Classes || !images.is_dir() || !masks.is_dir() {
+    if options.layout != Layout::Auto || !images.is_dir() || !masks.is_dir() {
         return Ok(None);
     }
     let mut walk = Walk::new(root);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::class_file;
 use super::found::{Found, Pairs};
 use crate::data::layout::are_splits;
 use crate::data::left_out::Reason;
@@ -47,10 +48,13 @@ enum Place {
 
 /// Images and masks below `root`; `None` if folders and names do not say that there are masks.
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
-    if !root.is_dir() || options.layout == Layout::Classes {
+    if !root.is_dir() || options.layout != Layout::Auto {
         return Ok(None);
     }
     let mut walk = Walk::new(root);
+    if let Some(file) = class_file::find(root) {
+        walk.except(file);
+    }
     let Some(places) = places(&mut walk, root, options)? else { return Ok(None) };
     let mut splits = [None, None, None];
     match places {

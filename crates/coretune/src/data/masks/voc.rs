@@ -45,7 +45,7 @@ const LISTS: [&str; 2] = ["ImageSets/Segmentation", "ImageSets/SegmentationAug"]
 
 /// Images and masks of a folder of VOC, of one that holds it, or of a `VOCdevkit`; `None` if it is none.
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
-    if !root.is_dir() || options.layout == Layout::Classes {
+    if !root.is_dir() || options.layout != Layout::Auto {
         return Ok(None);
     }
     let Some(folder) = place(root)? else { return Ok(None) };
