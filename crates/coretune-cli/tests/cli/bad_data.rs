@@ -81,6 +81,10 @@ fn splits(world: &World) -> Vec<Case> {
         "in-train",
         &["train/photo/cat/1.ppm", "train/photo/dog/2.ppm", "train/sketch/cat/3.ppm", "train/sketch/dog/4.ppm"],
     );
+    let as_classes = [in_train.clone(), ["--layout", "splits"].map(String::from).to_vec()].concat();
+    let mut splits_as_classes =
+        of("as-classes", &["train/cat/1.ppm", "train/dog/2.ppm", "val/cat/3.ppm", "val/dog/4.ppm"]);
+    splits_as_classes.extend(["--layout", "classes"].map(String::from));
     let share_one = of("share-one", &["photo/cat/1.ppm", "photo/dog/2.ppm", "sketch/cat/3.ppm", "sketch/cow/4.ppm"]);
     let among = of("among", &["test/cat/1.ppm", "test/dog/2.ppm", "more/3.ppm"]);
     let flat = of("flat", &["train/1.ppm", "train/2.ppm", "val/3.ppm"]);
@@ -97,6 +101,8 @@ fn splits(world: &World) -> Vec<Case> {
         case("a data set beside another folder", stray, 2, &["`pets` holds the folders `cat`, `dog`", "stray/pets?"]),
         case("classes one folder too deep in a split", inner, 2, &["did you mean", "train/data?", "--layout splits"]),
         case("domains in the training split", in_train, 2, &["--layout splits", "--train-split NAME"]),
+        case("the same with --layout splits", as_classes, 0, &["train        4 images, 2 classes of 2", "sound"]),
+        case("splits that are read as classes", splits_as_classes, 0, &["warning", "names of splits: train, val"]),
         case("domains that share one class", share_one, 2, &["both hold `cat`", "--layout classes"]),
         case(
             "a test split among folders",

@@ -13,6 +13,7 @@ use super::masks::{MaskProblem, PixelCounts};
 use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
 use super::on_threads::{on_threads, processors};
 use super::resemblance::{alike, told_apart};
+use super::role::role_of;
 use super::same_bytes::{Place, repetitions};
 use super::{DataError, ImageSource, Role, Split, masks};
 
@@ -63,6 +64,8 @@ pub enum Problem {
     NearDuplicates,
     /// Classes whose names differ only by case, blanks, leading zeros or Unicode form.
     AlikeClasses,
+    /// Classes that all have names of splits.
+    NamesOfSplits,
     /// Classes of very different size.
     Imbalance,
     /// Images of 16 bits that use a small part of their range.
@@ -485,12 +488,19 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     let alike = alike.map(|[name, other]| format!("`{name}` and `{other}`")).collect();
     [
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
+        finding(Problem::NamesOfSplits, Severity::Warns, role, named_like_splits(role, split), ""),
         finding(problem, severity, role, empty, ""),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The classes of training, if all have names of splits: perhaps splits were read as classes.
+fn named_like_splits(role: Role, split: &Split) -> Vec<String> {
+    let all_are_splits = split.classes().len() > 1 && split.classes().iter().all(|class| role_of(class).is_some());
+    if role == Role::Train && all_are_splits { split.classes().to_vec() } else { Vec::new() }
 }
 
 /// A finding of these, none without any.
@@ -532,6 +542,7 @@ impl fmt::Display for Finding {
                     "{classes} of {split} {differ} from another only by case, blanks, leading zeros or Unicode form"
                 )?;
             }
+            Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
             Problem::BitDepth => {
                 let have = if count == 1 { "has" } else { "have" };

@@ -384,17 +384,12 @@ impl DataError {
                 )));
             }
             DataError::ClassesDeeper { path, inner, layout, .. } => {
-                let inner = path.join(inner);
-                let (inner, path, layout) = (literal(inner.display()), literal(path.display()), layout.name());
-                let instead = if layout == Layout::Splits.name() {
-                    format!("move its folders up into {path}")
-                } else {
-                    "give it as the data".to_string()
-                };
-                return Some(Hint::new(format!(
-                    "did you mean {inner}? Then {instead}; to read the folders of {path} as classes: \
-                     {{data.layout={layout}}}"
-                )));
+                let (inner, path) = (literal(path.join(inner).display()), literal(path.display()));
+                let settled = format!("if the folders of {path} are classes: {{data.layout={}}}", layout.name());
+                return Some(Hint::new(match layout {
+                    Layout::Splits => format!("did you mean {inner}? Move its folders up into {path}; {settled}"),
+                    _ => format!("did you mean {inner}? {settled}"),
+                }));
             }
             DataError::WithoutClasses { .. } => {
                 "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \

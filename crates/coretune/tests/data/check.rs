@@ -136,7 +136,7 @@ fn very_uneven_classes_and_small_images_warn_with_their_measure() {
     let [imbalance, small] = &report.findings[..] else { panic!("{:?}", report.findings) };
     assert_eq!(imbalance.problem, Problem::Imbalance);
     assert!(imbalance.to_string().contains("20 to 1: b (4 images), a (95 images)"), "{imbalance}");
-    assert_eq!((small.problem, small.count), (Problem::Small, 1));
+    assert_eq!((small.problem, small.count()), (Problem::Small, 1));
     assert!(small.to_string().contains("wide.png (100 x 8)"), "{small}");
 }
 
@@ -157,7 +157,7 @@ fn the_same_bytes_with_two_labels_warn_and_twice_with_one_label_are_a_notice() {
              {root}/train/a/0.png (a)"
         )
     );
-    assert_eq!((repeated.problem, repeated.severity, repeated.count), (Problem::Repeated, Severity::Notice, 1));
+    assert_eq!((repeated.problem, repeated.severity, repeated.count()), (Problem::Repeated, Severity::Notice, 1));
     assert!(repeated.to_string().contains("a/again.png and "), "{repeated}");
     assert_eq!(found.warnings().count(), 1);
 }
