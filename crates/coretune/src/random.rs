@@ -44,6 +44,8 @@ pub enum Purpose {
     ImageMix = 16,
     /// Points of a sweep; index = number of the point.
     Sweep = 17,
+    /// Training images of a data set whose authors publish no split; index = number of the class.
+    PublishedSplit = 18,
 }
 
 /// The stream for (`seed`, `purpose`, `epoch`, `index`).

@@ -111,6 +111,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.val_split", OPENS),
     ("data.test_split", OPENS),
     ("data.layout", OPENS),
+    ("data.split_number", OPENS),
     ("segmentation.crop", SHOWS),
     ("segmentation.least_scale", SHOWS),
     ("segmentation.most_scale", SHOWS),

@@ -32,6 +32,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     let (dataset, unknown) =
         Dataset::open_known(&data.dir, &data.options()).map_err(coretune::train::TrainError::from)?;
     let description = dataset.describe();
+    if description.format.lists_images() || matches!(description.format, Format::Caltech101 { .. }) {
+        printer.result("layout", description.format)?;
+    }
     for (role, images) in lines::splits(&description) {
         printer.result(&role, images)?;
     }
@@ -62,8 +65,11 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
 /// What to do about findings that stop a run, where they do not say it themselves.
 fn advice(description: &Description, report: &Report) -> Option<&'static str> {
     let images: usize = description.splits.iter().map(|split| split.images).sum();
-    if description.format == Format::Csv && report.unreadable.len() == images {
+    let none_is_read = report.unreadable.len() == images;
+    if description.format == Format::Csv && none_is_read {
         Some("paths in a table count from the folder of the table, with case and ending: move it, or change the paths")
+    } else if description.format.lists_images() && none_is_read {
+        Some("unpack the archive of the images beside the lists, as its authors distribute it")
     } else if report.unreadable.is_empty() {
         None
     } else {

@@ -54,10 +54,19 @@ impl Place {
 }
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    [splits(world), left_out(world), tables(world), values_of_tables(world), not_tables(world), unusable(world)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        splits(world),
+        left_out(world),
+        published(world),
+        joined(world),
+        tables(world),
+        values_of_tables(world),
+        not_tables(world),
+        unusable(world),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn splits(world: &World) -> Vec<Case> {
@@ -326,6 +335,87 @@ fn values_of_tables(world: &World) -> Vec<Case> {
             2,
             &["cannot be read", "paths in a table count from the folder of the table"],
         ),
+    ]
+}
+
+/// Public data sets whose lists were damaged.
+fn published(world: &World) -> Vec<Case> {
+    let pets = |name: &str, list: &str| {
+        let mut place = Place::new(world, name);
+        place.images(&[
+            "images/Abyssinian_1.jpg",
+            "images/Abyssinian_2.jpg",
+            "images/Bengal_1.jpg",
+            "images/Bengal_2.jpg",
+        ]);
+        place.file("annotations/trainval.txt", list.as_bytes());
+        place.check()
+    };
+    let mut textures = Place::new(world, "dtd");
+    textures.images(&["images/banded/banded_0002.jpg", "images/blotchy/blotchy_0003.jpg"]);
+    textures.file("labels/train1.txt", b"banded/banded_0002.jpg\nblotchy/blotchy_0003.jpg\n");
+    let numbered = |number: &str| [textures.check(), vec!["--split-number".into(), number.into()]].concat();
+    let flowers = {
+        let mut place = Place::new(world, "flowers");
+        place.images(&["jpg/image_00001.jpg"]);
+        place.file("setid.mat", b"MATLAB 5.0");
+        place.check()
+    };
+    let rows = "Abyssinian_1 1 1 1\nAbyssinian_2 1 1 1\nBengal_1 2 1 2\n";
+    vec![
+        case(
+            "Oxford Pets",
+            pets("pets", &format!("{rows}Bengal_2 2 1 2\n")),
+            0,
+            &["4 images, 2 classes of 2", "Oxford Pets"],
+        ),
+        case(
+            "Oxford Pets: a list that names an image that is not there",
+            pets("pets-missing", &format!("{rows}Bengal_3 2 1 2\n")),
+            2,
+            &["images/Bengal_3.jpg does not exist"],
+        ),
+        case(
+            "Oxford Pets: a class that has the number of another",
+            pets("pets-number", &format!("{rows}Bengal_2 1 1 2\n")),
+            2,
+            &["trainval.txt line 4: found class 1 for an image of `Bengal`"],
+        ),
+        case(
+            "Oxford Pets: a line twice",
+            pets("pets-twice", &format!("{rows}Bengal_1 2 1 2\n")),
+            2,
+            &["line 4: found `Bengal_1.jpg`, which line 3 names already"],
+        ),
+        case("DTD: a split that is not published", numbered("2"), 2, &["its splits are 1 to 1", "--split-number"]),
+        case(
+            "the number of a split for data with one split",
+            [Place::sound(world, "one-split").check(), vec!["--split-number".into(), "2".into()]].concat(),
+            2,
+            &["it holds image folders", "leave out --split-number"],
+        ),
+        case("labels in files of MATLAB", flowers, 2, &["Oxford Flowers-102", "python3 -c", "labels.csv"]),
+    ]
+}
+
+fn joined(world: &World) -> Vec<Case> {
+    let mut place = Place::new(world, "joined");
+    for (root, class, splits) in [("1", "cat", "train val"), ("2", "dog", "train val"), ("3", "bird", "train")] {
+        for split in splits.split(' ') {
+            place.images(&["1", "2"].map(|image| format!("{root}/{split}/{class}/{image}.ppm")));
+        }
+    }
+    let [first, second, third] = ["1", "2", "3"].map(|root| place.root.join(root).display().to_string());
+    let check = |roots: &[&String]| {
+        let roots: Vec<String> = roots.iter().map(ToString::to_string).collect();
+        vec!["data".into(), "check".into(), roots.join(",")]
+    };
+    vec!["data".into(), "check".into(), roots.join(",")]
+    };
+    vec![
+        case("several roots", check(&[&first, &second]), 0, &["4 images, 2 classes of 2"]),
+        case("several roots, one of them without a split", check(&[&first, &third]), 2, &["found the split train in"]),
+        case("a root twice", check(&[&first, &first]), 2, &["joined/1 twice"]),
     ]
 }
 

@@ -14,6 +14,7 @@ use super::run_config::absolute;
 use super::sections::{
     DataSection, ModelSection, PretrainCheckpointSection, PretrainSection, RunSection, TrainSection,
 };
+use crate::data::absolute_roots;
 use crate::models::Architecture;
 use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;
@@ -114,7 +115,7 @@ impl PretrainConfig {
         resolved.data.mean = Some(input.mean);
         resolved.data.std = Some(input.std);
         resolved.data.crop_pct = Some(input.crop_pct);
-        resolved.data.dir = absolute(&self.data.dir);
+        resolved.data.dir = absolute_roots(&self.data.dir);
         resolved.pretrain.temperature = Some(self.temperature());
         resolved.pretrain.queue_size = Some(self.queue_size(images));
         resolved.pretrain.momentum = Some(self.encoder_momentum(images));

@@ -1,9 +1,10 @@
-//! Recipes: configurations that ship with the program, a file each in `recipes/`.
+//! Recipes: configurations that ship with the program, a file each in `recipes/`; those in `recipes/paper/` have the setting of
+//! the published table.
 
 /// A recipe.
 #[derive(Debug, Clone, Copy)]
 pub struct Recipe {
-    /// Name of its file without `.toml`.
+    /// Path of its file from `recipes/` on, without `.toml`.
     pub name: &'static str,
     /// The file; its header says command, result, hardware and time.
     pub text: &'static str,
@@ -28,7 +29,16 @@ recipes![
     "fashion-mnist-moco",
     "moco-v2-imagenet",
     "simclr-imagenet",
-    "voc2012-deeplabv3"
+    "voc2012-deeplabv3",
+    "paper/imagenet20",
+    "paper/cifar10",
+    "paper/cifar100",
+    "paper/dtd",
+    "paper/caltech101",
+    "paper/cars",
+    "paper/pets",
+    "paper/flowers",
+    "paper/aircraft"
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {

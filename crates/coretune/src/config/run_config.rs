@@ -10,6 +10,7 @@ use super::configuration::Configuration;
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
+use crate::data::absolute_roots;
 use crate::models::Architecture;
 use crate::objectives::Regulariser;
 use crate::settings::RunKind;
@@ -133,7 +134,7 @@ impl RunConfig {
         }
         resolved.run.output = Some(self.output());
         // A run is evaluated and repeated from other folders than the one it was started in.
-        resolved.data.dir = absolute(&self.data.dir);
+        resolved.data.dir = absolute_roots(&self.data.dir);
         resolved.checkpoint.path = absolute(&self.checkpoint.path);
         (resolved, input)
     }

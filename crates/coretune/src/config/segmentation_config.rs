@@ -13,7 +13,9 @@ use super::run_config::absolute;
 use super::sections::{
     CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, SegmentationSection, TrainSection,
 };
+use crate::data::absolute_roots;
 use crate::models::{Architecture, DenseHeadKind, OutputStride, PixelViews};
+use crate::objectives::Regulariser;
 use crate::settings::RunKind;
 
 /// The configuration of a run that segments images.
@@ -61,6 +63,15 @@ impl SegmentationConfig {
         self.model.check()?;
         self.train.check()?;
         self.method.check_requirements(&self.to_table())?;
+        self.method.check_regulariser()?;
+        refuse_if(self.method.regulariser == Regulariser::Delta, || ConfigError::Conflict {
+            first: "method.regulariser".into(),
+            second: "segmentation.head".into(),
+            expected: "l2-sp or spd: delta reads the maps of each stage, and methods for pixels read rows and labels"
+                .into(),
+            found: "delta".into(),
+            hint: "give {method.regulariser=l2-sp} or {method.regulariser=spd}".into(),
+        })?;
         let SegmentationSection { least_scale, most_scale, output_stride, .. } = self.segmentation;
         refuse_if(least_scale > most_scale, || ConfigError::Conflict {
             first: "segmentation.least_scale".into(),
@@ -144,7 +155,7 @@ impl SegmentationConfig {
         resolved.data.std = Some(input.std);
         resolved.train.warmup_epochs = Some(self.train.warmup());
         resolved.run.output = Some(self.output());
-        resolved.data.dir = absolute(&self.data.dir);
+        resolved.data.dir = absolute_roots(&self.data.dir);
         resolved.checkpoint.path = absolute(&self.checkpoint.path);
         (resolved, input)
     }

@@ -82,7 +82,11 @@ fn in_folder(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -> Re
     if let Some(only) = only_table(&files) {
         let table = match Table::read(&folder.join(only), options) {
             // Notes beside the images.
-            Err(DataError::NoColumn { .. } | DataError::NoHeader { .. }) if has_ending(only, "tsv") => return Ok(None),
+            Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
+                if has_ending(only, "tsv") || has_training_folders(folder)? =>
+            {
+                return Ok(None);
+            }
             table => table?,
         };
         if (has_ending(only, "tsv") || !table.certain) && has_training_folders(folder)? {

@@ -89,6 +89,23 @@ pub enum DataError {
     /// A folder with the name of a split, but not of the training split, among others.
     #[error("the folders of {} could be splits or classes: `{split}` has the name of a split, {} not", path.display(), have(folders))]
     SplitAmongClasses { path: PathBuf, split: String, folders: Vec<String> },
+    /// A split that is not published.
+    #[error("{} has no split {number}, its splits are 1 to {last}", path.display())]
+    SplitNumber { path: PathBuf, number: u32, last: u32 },
+    /// The number of a split for data that has one split.
+    #[error("{} has no split {number}: it holds {format}, which have no numbered splits", path.display())]
+    SplitNumberOfOne { path: PathBuf, number: u32, format: Format },
+    /// The labels are in files of MATLAB.
+    #[error("{} is {name}, whose labels are in files of MATLAB, which are not read", path.display())]
+    MatlabLists {
+        path: PathBuf,
+        name: &'static str,
+        /// What makes a table of them, run in the folder.
+        command: String,
+    },
+    /// One of several roots is not usable.
+    #[error("{} joins several roots: found {found}, expected {expected}", path.display())]
+    Joined { path: PathBuf, expected: String, found: String },
     /// The data set lies in a folder of the one given.
     #[error("{} is not the data set, but holds it: {}", path.display(), inner.display())]
     TooDeep { path: PathBuf, inner: PathBuf },
@@ -376,6 +393,17 @@ impl DataError {
             DataError::SplitAmongClasses { .. } => {
                 "if they are splits: {data.train_split=NAME} names the training images; if they are classes: \
                  {data.layout=classes}"
+            }
+            DataError::SplitNumber { last, .. } => {
+                return Some(format!("give {{data.split_number}} of 1 to {last}, or leave it out").into());
+            }
+            DataError::SplitNumberOfOne { .. } => "leave out {data.split_number}",
+            DataError::MatlabLists { path, command, .. } => {
+                let (path, command) = (literal(path.display()), literal(command));
+                return Some(Hint::new(format!(
+                    "run this in {path}, which needs Python with scipy and writes labels.csv; then give the same folder \
+                     again: {command}"
+                )));
             }
             DataError::TooDeep { inner, .. } => {
                 return Some(Hint::new(format!(

@@ -26,8 +26,29 @@ pub enum Format {
     ImageMasks,
     /// PASCAL VOC: `JPEGImages`, `SegmentationClass`, and lists of names in `ImageSets/Segmentation`.
     Voc,
+    /// Oxford-IIIT Pets: `images/*.jpg`, with `annotations/trainval.txt` and `test.txt`.
+    OxfordPets,
+    /// Describable Textures: `images/<class>/*.jpg`, with `labels/{train,val,test}N.txt`.
+    Dtd {
+        /// N.
+        split: u32,
+    },
+    /// FGVC Aircraft: `images/*.jpg`, with `images_variant_{train,val,trainval,test}.txt`.
+    FgvcAircraft,
+    /// Caltech101: `101_ObjectCategories/<class>/*.jpg`; 30 images of each class, drawn for each number of a split, train.
+    Caltech101 {
+        /// Number of the draw.
+        split: u32,
+    },
     /// Cityscapes: `leftImg8bit/<split>/<city>/*` and `gtFine/<split>/<city>/*`, with the 19 classes that are evaluated.
     Cityscapes,
+}
+
+impl Format {
+    /// Whether text files beside the images list them.
+    pub fn lists_images(self) -> bool {
+        matches!(self, Format::OxfordPets | Format::Dtd { .. } | Format::FgvcAircraft)
+    }
 }
 
 impl Serialize for Format {
@@ -39,6 +60,10 @@ impl Serialize for Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Format::OxfordPets => "Oxford Pets",
+            Format::Dtd { split } => return write!(f, "DTD, split {split}"),
+            Format::FgvcAircraft => "FGVC Aircraft, variants",
+            Format::Caltech101 { split } => return write!(f, "Caltech101, split {split}"),
             Format::ImageFolder => "image folders",
             Format::Csv => "CSV",
             Format::CifarBinary => "CIFAR binary",

@@ -19,6 +19,11 @@ pub enum Reason {
         /// Its name without the ending.
         split: String,
     },
+    /// Images that the data set gives no class.
+    OfNoClass {
+        /// Name of their folder.
+        folder: String,
+    },
     /// Images beside the folders of the classes.
     BesideClasses,
     /// Images in a format that is not decoded.
@@ -143,6 +148,9 @@ impl fmt::Display for Omission {
             }
             Reason::OtherTable { split } => {
                 return write!(f, "the table `{split}`, which is neither train, validation nor test");
+            }
+            Reason::OfNoClass { folder } => {
+                return write!(f, "{count} {images} of `{folder}`, which {} of no class", one_or("is", "are"));
             }
             Reason::BesideClasses => write!(f, "{count} {images} beside the folders of the classes")?,
             Reason::NotDecoded { ending } => {

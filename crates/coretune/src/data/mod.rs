@@ -7,7 +7,8 @@
 //!   Loader (threads: decode, transform)    Batch { images u8 [n, h, w, 3], labels or masks u8 [n, h, w], indices }
 //! ```
 //!
-//! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family); see [`Format`].
+//! Recognised: image folders, CSV, CIFAR binary, parquet (Hugging Face), idx (MNIST family), public data sets in the layout of
+//! their authors; see [`Format`].
 
 mod assemble;
 mod assembly;
@@ -32,6 +33,7 @@ mod idx;
 mod image_cache;
 mod image_folder;
 mod image_source;
+mod joined;
 mod jpeg_scans;
 mod layout;
 mod left_out;
@@ -43,6 +45,7 @@ mod on_threads;
 mod open;
 mod options;
 mod parquet_file;
+mod published;
 mod read_columns;
 mod resemblance;
 mod role;
@@ -67,6 +70,7 @@ pub use error::DataError;
 pub use format::Format;
 pub(crate) use image_folder::images_below;
 pub use image_source::{ImageSource, RawImage, RawLayout};
+pub(crate) use joined::absolute_roots;
 pub use left_out::{LeftOut, Omission, Reason};
 pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::assemble::{UnknownClass, assemble};
 use super::folder::names_in;
 use super::found::Found;
+use super::joined::{join, roots_of};
 use super::listed::listed;
+use super::published::{self, refuse_split_number};
 use super::{
     DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder, masks,
     parquet_file,
@@ -16,6 +18,17 @@ use crate::files::{Content, content_of, regular_file};
 
 /// Lists what lies at a path, or says with `None` that it is of another form.
 type Reader = fn(&Path, &DatasetOptions) -> Result<Option<Found>, DataError>;
+
+/// In the order in which they are asked.
+const READERS: [Reader; 7] = [
+    published::read,
+    cifar::read,
+    idx::read,
+    parquet_file::read,
+    csv_list::read,
+    published::refuse_matlab_lists,
+    image_folder::read,
+];
 
 impl Dataset {
     /// Recognises what lies at `path` and lists it. The forms are those of [`Format`]. No image is decoded, but for
@@ -53,23 +66,21 @@ impl Dataset {
     }
 
     fn list(path: &Path, options: &DatasetOptions) -> Result<(Self, Vec<UnknownClass>), DataError> {
+        if let Some(roots) = roots_of(path)? {
+            let found = roots.into_iter().map(|root| found_in(&root, options).map(|found| (root, found)));
+            let found = join(path, found.collect::<Result<_, _>>()?)?;
+            let nothing = || DataError::Unrecognised { path: path.to_path_buf(), found: "no root".into() };
+            return assemble(path, found.ok_or_else(nothing)?);
+        }
         std::fs::metadata(path).map_err(DataError::read(path))?;
-        let readers: [Reader; 5] = [cifar::read, idx::read, parquet_file::read, csv_list::read, image_folder::read];
         if let Some(dataset) = masks::read(path, options)? {
             return Ok((dataset, Vec::new()));
         }
-        for read in readers {
-            if let Some(found) = read(path, options).map_err(called_what_it_is)? {
-                refuse_columns_without_table(path, &found, options)?;
-                let (dataset, unknown) = assemble(path, found).map_err(|error| or_too_deep(path, error))?;
-                if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
-                    refuse_too_deep(path)?;
-                }
-                return Ok((dataset, unknown));
-            }
+        let (dataset, unknown) = assemble(path, found_in(path, options)?).map_err(|error| or_too_deep(path, error))?;
+        if dataset.is_folder_of_one_class() && options.layout == Layout::Auto {
+            refuse_too_deep(path)?;
         }
-        refuse_too_deep(path)?;
-        Err(DataError::Unrecognised { path: path.to_path_buf(), found: contents(path)? })
+        Ok((dataset, unknown))
     }
 
     /// As [`Dataset::open`], and also a folder with images that lie in no folder of a class: all below it are then of one
@@ -80,7 +91,12 @@ impl Dataset {
     pub fn open_unlabelled(path: impl AsRef<Path>, options: &DatasetOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
         let Some((images, left_out)) = image_folder::without_classes(path, options)? else {
-            return Dataset::open(path, options)?.without_masks();
+            return match Dataset::open(path, options) {
+                Err(DataError::MatlabLists { .. }) => {
+                    Dataset::open(path, &DatasetOptions { layout: Layout::Classes, ..options.clone() })
+                }
+                opened => opened?.without_masks(),
+            };
         };
         let images: Vec<ImageSource> = images.into_iter().map(|path| ImageSource::File(Arc::from(path))).collect();
         let classes: Arc<[String]> = Arc::from(["images".to_string()]);
@@ -98,6 +114,19 @@ impl Dataset {
         };
         dataset.with_bit_depth(options.bit_depth)
     }
+}
+
+/// What the first form that fits has; images with masks are none of them.
+fn found_in(root: &Path, options: &DatasetOptions) -> Result<Found, DataError> {
+    for read in READERS {
+        if let Some(found) = read(root, options).map_err(called_what_it_is)? {
+            refuse_columns_without_table(root, &found, options)?;
+            refuse_split_number(root, found.format, options)?;
+            return Ok(found);
+        }
+    }
+    refuse_too_deep(root)?;
+    Err(DataError::Unrecognised { path: root.to_path_buf(), found: contents(root)? })
 }
 
 /// The error of a file that cannot be read, or that it is a web page, a pointer or the like.

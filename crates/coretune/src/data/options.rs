@@ -29,6 +29,8 @@ pub struct DatasetOptions {
     pub test_split: Option<String>,
     /// The folders at the top.
     pub layout: Layout,
+    /// Which of several published splits; `None`: the first.
+    pub split_number: Option<u32>,
     /// What the values of masks mean.
     pub masks: MaskOptions,
     /// Column of a table with the paths of the images.

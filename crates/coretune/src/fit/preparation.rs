@@ -153,7 +153,7 @@ fn without_effect(config: &RunConfig, splits: &Splits) -> Vec<String> {
     let accumulation = config.train.accumulation == Accumulation::Split && config.train.grad_accum_steps == 1;
     let warmup = config.train.model_ema_warmup && config.train.model_ema.is_none();
     let notes = [
-        (config.train.sam.is_some(), "train.sam computes two gradients in a step, which takes twice as long"),
+        (config.train.sam.is_some(), training_plan::TWICE_AS_LONG),
         (warmup, "train.model_ema_warmup is not used: no average of the weights is kept (train.model_ema)"),
         (validation, "data.val_per_class is not used: the data has a validation split of its own"),
         (

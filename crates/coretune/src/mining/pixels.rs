@@ -82,6 +82,15 @@ pub struct SampledPixels {
     pub images: Vec<i64>,
 }
 
+impl SampledPixels {
+    /// The same positions, with a handle of their own.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        let positions = self.positions.shallow_clone();
+        SampledPixels { positions, labels: self.labels.clone(), images: self.images.clone() }
+    }
+}
+
 /// For each class of each image the positions with the `per_class` largest keys. A key is the position's draw; it is 1
 /// larger for the misclassified positions with the largest draws, at most half of `per_class` of them. The others that
 /// are misclassified keep their draw. Ignored positions take no part.

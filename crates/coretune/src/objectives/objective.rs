@@ -49,6 +49,15 @@ pub trait Objective: Send {
         Vec::new()
     }
 
+    /// Called before each step of training, once however often its gradient is computed: what changes weights by itself
+    /// does so here. `draw` is the seed of the run and the number of the step.
+    ///
+    /// # Errors
+    /// [`ModelError`] for exceptions of libtorch.
+    fn before_step(&mut self, _network: &dyn Network, _draw: (u64, u64)) -> Result<(), ModelError> {
+        Ok(())
+    }
+
     /// The loss of one batch.
     ///
     /// # Errors

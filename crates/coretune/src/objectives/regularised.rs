@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::delta::{ChannelWeights, Delta, DeltaSettings};
 use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, QueueSize, Sizes, Start, figure};
 use crate::engine::guard;
-use crate::models::{ModelError, Parameters, Role};
+use crate::models::{ModelError, Network, Parameters, Role};
 use crate::settings::choice;
 
 choice! {
@@ -114,6 +114,10 @@ impl Objective for Regularised {
     fn pulls(&self) -> Vec<Pull> {
         let own = self.pulls.iter().map(|(_, pull)| pull.shallow_clone());
         self.method.pulls().into_iter().chain(own).collect()
+    }
+
+    fn before_step(&mut self, network: &dyn Network, draw: (u64, u64)) -> Result<(), ModelError> {
+        self.method.before_step(network, draw)
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {

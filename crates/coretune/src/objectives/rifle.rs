@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::{CrossEntropy, Method, Needs, Objective, ObjectiveLoss, Pass, Requirement, Start};
-use crate::models::ModelError;
+use crate::models::{ModelError, Network};
 use crate::settings::{Kind, RunKind, Setting, setting};
 
 pub(super) const METHOD: Method = Method {
@@ -76,10 +76,14 @@ impl Objective for Rifle {
         Ok(())
     }
 
-    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
-        if let (Some(period), Some(classifier)) = (self.period_that_begins(pass.step), pass.network.classifier()) {
-            classifier.draw_anew(pass.draw.0, period)?;
+    fn before_step(&mut self, network: &dyn Network, (seed, step): (u64, u64)) -> Result<(), ModelError> {
+        match (self.period_that_begins(step), network.classifier()) {
+            (Some(period), Some(classifier)) => classifier.draw_anew(seed, period),
+            _ => Ok(()),
         }
+    }
+
+    fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         CrossEntropy { label_smoothing: self.label_smoothing }.loss(pass)
     }
 }

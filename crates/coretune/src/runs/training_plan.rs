@@ -10,6 +10,9 @@ use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampl
 /// As in `SimCLR`.
 const LARS_TRUST: f64 = 1e-3;
 
+/// What a user should know of sharpness-aware minimisation.
+pub(crate) const TWICE_AS_LONG: &str = "train.sam computes two gradients in a step, which takes twice as long";
+
 /// The rule by which weights are updated.
 pub(crate) fn rule(train: &TrainSection) -> Rule {
     match train.opt {

@@ -47,6 +47,8 @@ pub struct Segmentation {
     pub class_weights: Option<PixelWeights>,
     /// Label smoothing of the cross-entropy of the pixels.
     pub label_smoothing: f64,
+    /// Radius of sharpness-aware minimisation, if it is used.
+    pub sharpness: Option<f64>,
     /// The images that choose the best epoch.
     pub validation: Split,
     /// Evaluates a split.
@@ -93,14 +95,14 @@ impl Learner for Segmentation {
             accumulation: self.accumulation,
             class_weights: None,
             soft_targets: None,
-            sharpness: None,
+            sharpness: self.sharpness,
             world: self.world,
         };
         let figures = step(input, &mut self.optimizer, rate)?;
         if let Some(average) = &mut self.average {
             average.follow();
         }
-        let sampled = rows.sampled.into_inner();
+        let sampled = rows.sampled_labels();
         let positives = PositiveCounts::of(&sampled);
         Ok(figures
             .with(LABELLED, labelled as f64 / pixels.max(1) as f64)

@@ -1,6 +1,7 @@
 //! Rows of a step from positions of maps, and the cross-entropy of all labelled pixels.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
@@ -35,8 +36,9 @@ pub struct PixelRows<'a> {
     /// Weight of each class in the cross-entropy of the pixels, if they are weighted, and the weight of all labelled pixels
     /// of the step.
     pub weights: Option<(Tensor, f64)>,
-    /// The classes of the rows that were sampled.
-    pub sampled: RefCell<Vec<i64>>,
+    /// The positions that were sampled, by the first image of the part: once in a step, however often its gradient is
+    /// computed.
+    pub sampled: RefCell<BTreeMap<usize, SampledPixels>>,
 }
 
 /// Weight of each class in the cross-entropy of the pixels.
@@ -64,8 +66,9 @@ impl PixelWeights {
 impl RowSource for PixelRows<'_> {
     fn rows(&self, part: Range<usize>, mode: Mode) -> Result<Rows, ModelError> {
         let output = self.forward(&part, mode)?;
-        let sampled = self.sample(&part, &output.logits)?;
-        self.sampled.borrow_mut().extend(&sampled.labels);
+        let known = self.sampled.borrow().get(&part.start).map(SampledPixels::shallow_clone);
+        let sampled = known.map_or_else(|| self.sample(&part, &output.logits), Ok)?;
+        self.sampled.borrow_mut().insert(part.start, sampled.shallow_clone());
         self.rows_at(&part, &output, sampled)
     }
 
@@ -82,6 +85,11 @@ impl RowSource for PixelRows<'_> {
 }
 
 impl PixelRows<'_> {
+    /// The classes of the rows that were sampled.
+    pub fn sampled_labels(&self) -> Vec<i64> {
+        self.sampled.borrow().values().flat_map(|sampled| sampled.labels.clone()).collect()
+    }
+
     fn forward(&self, part: &Range<usize>, mode: Mode) -> Result<DenseOutput, ModelError> {
         let images: Vec<u64> = self.batch.indices[part.clone()].iter().map(|&index| index as u64).collect();
         let (seed, step) = self.draw;

@@ -102,7 +102,8 @@ impl SegmentationPreparation {
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
         let class_weights = class_weights(config.train.class_weights, &splits.train)?;
         let findings = report.findings.iter().map(ToString::to_string).collect();
-        let notes = [machine.notes, start.notes, findings].concat();
+        let sam = config.train.sam.map(|_| training_plan::TWICE_AS_LONG.to_string());
+        let notes = [machine.notes, start.notes, findings, sam.into_iter().collect()].concat();
         let task = SegmentationTask {
             config,
             input,

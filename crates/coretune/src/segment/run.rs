@@ -115,6 +115,7 @@ impl SegmentationTask {
             seed: train.seed,
             per_class: self.config.segmentation.pixels_per_class,
             label_smoothing: train.label_smoothing,
+            sharpness: train.sam,
             class_weights: self.class_weights.clone().map(|weights| PixelWeights::new(weights, self.device)),
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator(self.views().of_image())?,

@@ -79,6 +79,7 @@ pub struct StepInput<'a> {
 /// # Errors
 /// [`ModelError`] for images or shapes that do not fit and for exceptions of libtorch.
 pub fn step(mut input: StepInput<'_>, optimizer: &mut Optimizer, rate: f64) -> Result<DeviceFigures, ModelError> {
+    input.objective.before_step(input.network, input.draw)?;
     let weights = optimizer.weights();
     let moving: Vec<&Tensor> = weights.iter().copied().filter(|weight| weight.requires_grad()).collect();
     let (mut of_moving, figures) = gradients(&mut input, &moving)?;
@@ -138,6 +139,7 @@ pub fn step_in_phases(
     ended: &mut dyn FnMut(Phase),
 ) -> Result<DeviceFigures, ModelError> {
     let network = input.network;
+    input.objective.before_step(network, input.draw)?;
     let images = guard("sending images", || transfer::to_device(&input.batch.images, network.device()))?;
     ended(Phase::Copy);
     let features = network.features(&images, Mode::Train)?;

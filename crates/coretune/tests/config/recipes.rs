@@ -3,6 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use coretune::config::{Layers, RECIPES, Recipe, RunKind};
+use coretune::objectives::Method;
 
 use super::{setting, smallest};
 
@@ -61,11 +62,28 @@ fn every_recipe_says_its_command_first() {
 #[test]
 fn every_file_among_the_recipes_ships_with_the_program() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
-    let files: BTreeSet<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
-        .collect();
+    let names = |inner: &str| -> Vec<String> {
+        let entries = fs::read_dir(folder.join(inner)).unwrap().map(|entry| entry.unwrap().path());
+        let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        files.map(|path| format!("{inner}{}", path.file_stem().unwrap().to_string_lossy())).collect()
+    };
+    let files: BTreeSet<String> = names("").into_iter().chain(names("paper/")).collect();
     assert_eq!(files, RECIPES.iter().map(|recipe| recipe.name.to_string()).collect());
+}
+
+#[test]
+fn a_recipe_of_the_paper_has_the_published_setting_and_the_figure_of_every_method() {
+    let of_paper: Vec<&Recipe> = RECIPES.iter().filter(|recipe| recipe.name.starts_with("paper/")).collect();
+    assert_eq!(of_paper.len(), 9);
+    for Recipe { name, text } in of_paper {
+        let config = smallest().recipe(name).unwrap().validate().unwrap();
+        let train = &config.train;
+        assert_eq!((train.epochs, train.batch_size, train.grad_accum_steps, train.lr), (100, 64, 4, 0.01), "{name}");
+        assert!(text.contains("Not reproduced here") && text.contains("our choice"), "{name}");
+        let figures = text.lines().filter_map(|line| line.strip_prefix("#            ")?.split_once(' '));
+        let figures: Vec<(&str, f64)> =
+            figures.map(|(method, figure)| (method, figure.trim().parse().unwrap())).collect();
+        let known = |word: &str| Method::named(RunKind::FineTuning, word).is_some();
+        assert!(figures.len() == 10 && figures.iter().all(|(method, _)| known(method)), "{name}: {figures:?}");
+    }
 }

@@ -37,6 +37,15 @@ fn resolving_twice_changes_nothing() {
 }
 
 #[test]
+fn each_of_several_roots_becomes_absolute() {
+    let config = smallest().assignment("data.dir=src, tests").unwrap().validate().unwrap();
+    let architecture = Architecture::published(Family::ResNet18);
+    let (resolved, _) = config.resolve(&architecture, &Input::usual(&architecture), 10);
+    let root = env!("CARGO_MANIFEST_DIR");
+    assert_eq!(resolved.data.dir.display().to_string(), format!("{root}/src,{root}/tests"));
+}
+
+#[test]
 fn the_input_follows_the_checkpoint_unless_it_was_given() {
     let config = smallest().validate().unwrap();
     let (_, imagenet) = config.resolve(

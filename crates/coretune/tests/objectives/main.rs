@@ -67,6 +67,7 @@ fn loss_at(
     labels: &[i64],
     step: u64,
 ) -> Result<ObjectiveLoss, ModelError> {
+    objective.before_step(model, (3, step))?;
     let projection = model.projection.as_ref().unwrap();
     let heads =
         Heads { classifier: &|rows| model.classifier.forward(rows), projection: &|rows| projection.forward(rows) };

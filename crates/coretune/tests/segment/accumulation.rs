@@ -3,13 +3,13 @@ use std::cell::RefCell;
 use coretune::data::Batch;
 use coretune::losses::{Focus, labelled_pixels, pixel_weight};
 use coretune::models::{
-    Architecture, Backbone, DenseHeadKind, Family, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
-    SegmenterHeads, Stem,
+    Architecture, Backbone, DenseHeadKind, Family, Mode, Network, Normalisation, OutputStride, ProjectionHead,
+    Segmenter, SegmenterHeads, Stem,
 };
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
 use coretune::segment::PixelRows;
-use coretune::train::{Accumulation, StepInput, gradients};
-use tch::{Device, Kind, Tensor};
+use coretune::train::{Accumulation, RowSource, StepInput, gradients};
+use tch::{Device, Kind, Tensor, no_grad};
 
 fn network(kind: DenseHeadKind) -> Segmenter {
     let architecture = Architecture { family: Family::ResNet18, stem: Stem::Imagenet, width: 0.25 };
@@ -43,6 +43,21 @@ fn gradients_of(
     weighted_gradients_of(network, objective, batch, accumulation, |_| None)
 }
 
+fn rows_of<'a>(network: &'a Segmenter, batch: &'a Batch, weights: Option<(Tensor, f64)>) -> PixelRows<'a> {
+    let masks = batch.masks.as_ref().unwrap();
+    PixelRows {
+        network,
+        batch,
+        masks,
+        labelled: labelled_pixels(masks).unwrap(),
+        draw: (9, 4),
+        per_class: 4,
+        label_smoothing: 0.1,
+        weights,
+        sampled: RefCell::default(),
+    }
+}
+
 /// With weights of the classes in the cross-entropy of the pixels, from the masks of the step.
 fn weighted_gradients_of(
     network: &Segmenter,
@@ -51,18 +66,7 @@ fn weighted_gradients_of(
     accumulation: Accumulation,
     weights: impl Fn(&Tensor) -> Option<(Tensor, f64)>,
 ) -> (Vec<Tensor>, f64) {
-    let masks = batch.masks.as_ref().unwrap();
-    let rows = PixelRows {
-        network,
-        batch,
-        masks,
-        labelled: labelled_pixels(masks).unwrap(),
-        draw: (9, 4),
-        per_class: 4,
-        label_smoothing: 0.1,
-        weights: weights(masks),
-        sampled: RefCell::default(),
-    };
+    let rows = rows_of(network, batch, weights(batch.masks.as_ref().unwrap()));
     let parameters = network.tensors("");
     let weights: Vec<&Tensor> = parameters.iter().map(|entry| &entry.tensor).filter(|w| w.requires_grad()).collect();
     let mut input = StepInput::new(network, objective, batch, (9, 4)).accumulated(accumulation).with_rows(&rows);
@@ -144,4 +148,20 @@ fn a_step_without_labelled_pixels_has_loss_and_gradient_zero() {
             assert!(gradients.iter().all(|gradient| gradient.abs().max().double_value(&[]) == 0.0));
         }
     }
+}
+
+/// A second gradient of a step, at other weights, is that of the same rows.
+#[test]
+fn the_positions_of_a_step_stay_when_the_weights_move() {
+    let (batch, network) = (batch(true), network(DenseHeadKind::Fcn));
+    let positions = |rows: &PixelRows<'_>| {
+        let sampled = rows.rows(0..6, Mode::TrainUntracked).unwrap();
+        (Vec::<i64>::try_from(sampled.dense.unwrap().positions).unwrap(), sampled.labels)
+    };
+    let of_step = rows_of(&network, &batch, None);
+    let first = positions(&of_step);
+    let _ = no_grad(|| network.head.classifier().weight.shallow_clone().neg_());
+    assert_eq!(positions(&of_step), first);
+    assert_eq!(of_step.sampled_labels(), first.1);
+    assert_ne!(positions(&rows_of(&network, &batch, None)), first, "the network errs elsewhere now");
 }

@@ -19,10 +19,17 @@ use super::run;
 #[test]
 fn four_images_are_learned_by_heart() {
     let world = SmallWorld::with_masks(4);
-    for method in ["core-tuning", "scl", "cross-entropy"] {
+    for (method, option) in [
+        ("core-tuning", "train.seed=0"),
+        ("scl", "train.seed=0"),
+        ("cross-entropy", "train.seed=0"),
+        ("bss", "train.sam=0.02"),
+        ("mix-and-match", "method.regulariser=spd"),
+    ] {
         let method_setting = format!("method.name={method}");
         let config = world.segmentation(&[
             &method_setting,
+            option,
             "run.probe=false",
             "train.epochs=60",
             "train.lr=0.1",

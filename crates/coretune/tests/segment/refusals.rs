@@ -1,3 +1,4 @@
+use coretune::config::{Layers, RunKind};
 use coretune::runs::{Job, Options};
 use coretune_testing::SmallWorld;
 
@@ -9,6 +10,23 @@ fn methods_that_read_more_than_rows_and_labels_are_refused() {
         let error = config.prepare(Options::default(), &mut |_| {}).err().expect("refused").to_string();
         assert!(error.contains(method) && error.contains(reads), "{error}");
     }
+}
+
+#[test]
+fn the_pull_on_maps_is_refused_and_so_is_a_pull_that_the_method_has() {
+    let refused = |settings: &[&str]| {
+        let layers = Layers::defaults_of(RunKind::Segmentation).assignment("data.dir=street").unwrap();
+        let layers = layers.assignment("checkpoint.path=moco.pth").unwrap();
+        let layers = settings.iter().fold(layers, |layers, text| layers.assignment(text).unwrap());
+        format!("{:?}", layers.validate_segmentation().unwrap_err())
+    };
+    let maps = refused(&["method.regulariser=delta", "method.name=scl"]);
+    assert!(maps.contains("method.regulariser") && maps.contains("l2-sp or spd"), "{maps}");
+    let twice = refused(&["method.regulariser=l2-sp", "method.name=l2-sp"]);
+    assert!(twice.contains("a pull of its own"), "{twice}");
+    let mixed = Layers::defaults_of(RunKind::Segmentation).assignment("data.mixup=0.2").unwrap();
+    let mixed = mixed.assignment("data.dir=street").unwrap().assignment("checkpoint.path=moco.pth").unwrap();
+    assert!(format!("{:?}", mixed.validate_segmentation().unwrap_err()).contains("data.mixup"));
 }
 
 #[test]

@@ -12,6 +12,11 @@ fn stopped_within_an_epoch_it_ends_with_the_same_bytes() {
     for (name, settings) in [
         ("core-tuning", vec!["run.probe=false", "segmentation.dropout=0.5", "segmentation.auxiliary=true"]),
         ("average", vec!["run.probe=false", "method.name=scl", "train.model_ema=0.9", "train.opt=adamw"]),
+        ("sharpness", vec!["run.probe=false", "train.sam=0.05", "method.regulariser=spd", "segmentation.dropout=0.5"]),
+        ("pulled", vec!["run.probe=false", "method.name=bss", "method.regulariser=l2-sp", "train.sam=0.05"]),
+        ("redrawn", vec!["run.probe=false", "method.name=rifle", "train.epochs=4"]),
+        ("two-parts", vec!["run.probe=false", "method.name=coin", "train.grad_accum_steps=2", "train.batch_size=2"]),
+        ("triplets", vec!["run.probe=false", "method.name=mix-and-match"]),
         ("head-alone", vec!["run.probe=false", "method.head_init=linear-probe", "method.name=l2-sp"]),
     ] {
         let config = world.segmentation(&settings);

@@ -92,3 +92,63 @@ fn a_range_of_16_bit_images_gives_the_run_of_their_8_bits() {
     let (metadata, _) = safetensors_file::read(deep.path("run/checkpoints/best.safetensors")).unwrap();
     assert!(metadata.values().any(|text| text.contains("4080")), "{metadata:?}");
 }
+
+/// Cross-entropy for five steps, and what other methods and options make of the same five steps.
+#[test]
+fn every_method_of_rows_and_every_pull_gives_weights_of_its_own() {
+    let world = SmallWorld::with_masks(10);
+    let five = ["train.epochs=3", "train.batch_size=5"];
+    let last = |name: &str, settings: &[&str]| trained(&world, name, &[&five[..], settings].concat());
+    let plain = last("plain", &[]);
+    let differs = |name: &str, after: &BTreeMap<String, Tensor>| {
+        let moved = plain.iter().filter(|(name, _)| name.starts_with("backbone.") && name.ends_with(".weight"));
+        assert!(moved.into_iter().any(|(weight, tensor)| !tensor.equal(&after[weight])), "{name}");
+    };
+    for method in ["scl", "core-tuning", "l2-sp", "bss", "rifle", "mix-and-match", "coin"] {
+        let name = format!("method.name={method}");
+        differs(method, &last(method, &[&name]));
+    }
+    for (name, settings) in [
+        ("pulled", &["method.regulariser=l2-sp"][..]),
+        ("projected", &["method.regulariser=spd", "method.regulariser_weight=1"]),
+        ("sharp", &["train.sam=0.05"]),
+    ] {
+        differs(name, &last(name, settings));
+    }
+}
+
+/// A pull of great weight keeps the backbone where it is.
+#[test]
+fn the_pull_holds_the_backbone_at_the_checkpoint() {
+    let world = SmallWorld::with_masks(8);
+    let distance = |name: &str, settings: &[&str]| -> f64 {
+        let after = trained(&world, name, settings);
+        let (_, before) = safetensors_file::read(world.checkpoint()).unwrap();
+        let weights =
+            before.iter().filter(|(name, _)| name.ends_with("conv1.weight") || name.ends_with("conv2.weight"));
+        weights
+            .map(|(name, tensor)| f64::try_from((&after[&format!("backbone.{name}")] - tensor).norm()).unwrap())
+            .sum()
+    };
+    let free = distance("free", &["train.lr=0.01", "train.epochs=4"]);
+    let held = distance(
+        "held",
+        &["train.lr=0.01", "train.epochs=4", "method.regulariser=l2-sp", "method.regulariser_weight=30"],
+    );
+    assert!(held < 0.7 * free, "{held}, without the pull {free}");
+}
+
+#[test]
+fn sharpness_aware_steps_in_parts_are_those_of_the_whole() {
+    let world = SmallWorld::with_masks(4);
+    let settings = ["train.sam=0.002", "model.freeze_batch_norm=true", "method.name=scl", "train.lr=0.01"];
+    let whole = trained(&world, "whole", &[&settings[..], &["train.batch_size=4"]].concat());
+    let parts =
+        trained(&world, "parts", &[&settings[..], &["train.batch_size=2", "train.grad_accum_steps=2"]].concat());
+    let (_, before) = safetensors_file::read(world.checkpoint()).unwrap();
+    for (name, tensor) in before.iter().filter(|(name, _)| name.ends_with("conv1.weight")) {
+        let [whole, parts] = [&whole, &parts].map(|after| &after[&format!("backbone.{name}")]);
+        let [off, moved] = [whole - parts, whole - tensor].map(|change| f64::try_from(change.norm()).unwrap());
+        assert!(off <= 0.03 * moved, "{name}: off by {off} of {moved}");
+    }
+}

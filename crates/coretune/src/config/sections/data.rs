@@ -29,6 +29,9 @@ pub struct DataSection {
     pub test_split: Option<String>,
     /// What the folders at the top are.
     pub layout: Layout,
+    /// Which of several published splits; `None`: the first.
+    #[serde(with = "auto", default)]
+    pub split_number: Option<u32>,
     /// Numbers in masks whose pixels are ignored, beside 255.
     #[serde(default)]
     pub ignore_index: Vec<u16>,
@@ -143,6 +146,7 @@ impl DataSection {
             val_split: self.val_split.clone(),
             test_split: self.test_split.clone(),
             layout: self.layout,
+            split_number: self.split_number,
             masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },
             image_column: self.image_column.clone(),
             label_column: self.label_column.clone(),
@@ -175,6 +179,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default(Layout::Auto.name())
         .becomes(|_| "splits if their names say so, else classes".into())
         .read_by(RunKind::ALL),
+    setting("data.split_number", Kind::Whole(1, 4_294_967_295), "which of several published splits (DTD, Caltech101)")
+        .auto(|_| "1".into())
+        .read_by(RunKind::OF_IMAGES),
     setting("data.ignore_index", Kind::Wholes(0, 65_535), "values in masks that are ignored, beside 255")
         .default("[]")
         .on_resume(Fixed)

@@ -54,11 +54,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "pull of the backbone towards its start, with any method",
     )
     .default(Regulariser::None.name())
-    .on_resume(Fixed)
-    .read_by(&[RunKind::FineTuning]),
+    .on_resume(Fixed),
     setting("method.regulariser_weight", Kind::Number(Range::Above(0.0)), "weight of the regulariser")
-        .auto(regulariser_weight_text)
-        .read_by(&[RunKind::FineTuning]),
+        .auto(regulariser_weight_text),
 ];
 
 fn regulariser_weight_text(_: RunKind) -> String {

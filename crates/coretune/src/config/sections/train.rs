@@ -224,8 +224,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Number(Range::Above(0.0)),
         "sharpness-aware minimisation with this radius, such as 0.05; a step takes twice as long",
     )
-    .off()
-    .read_by(&[RunKind::FineTuning]),
+    .off(),
     setting(
         "train.label_smoothing",
         Kind::Number(Range::FromBelow(0.0, 1.0)),

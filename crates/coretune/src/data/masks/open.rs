@@ -9,6 +9,7 @@ use super::stored::decode_mask;
 use super::swapped::refuse_swapped;
 use super::{MaskCoding, cityscapes, class_file, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
+use crate::data::published::is_published;
 use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
 use crate::transforms::IGNORED;
 
@@ -48,6 +49,9 @@ pub fn holds_masks(root: &Path, options: &DatasetOptions) -> Result<bool, DataEr
 
 /// What the first layout that fits has.
 fn find(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    if is_published(root, options) {
+        return Ok(None);
+    }
     for read in [voc::read, cityscapes::read, pairs::read] {
         if let Some(found) = read(root, options)? {
             return Ok(Some(found));
