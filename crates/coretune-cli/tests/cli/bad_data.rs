@@ -410,8 +410,6 @@ fn joined(world: &World) -> Vec<Case> {
         let roots: Vec<String> = roots.iter().map(ToString::to_string).collect();
         vec!["data".into(), "check".into(), roots.join(",")]
     };
-    vec!["data".into(), "check".into(), roots.join(",")]
-    };
     vec![
         case("several roots", check(&[&first, &second]), 0, &["4 images, 2 classes of 2"]),
         case("several roots, one of them without a split", check(&[&first, &third]), 2, &["found the split train in"]),
