@@ -8,8 +8,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use coretune::checkpoints::safetensors_file;
-use coretune::engine::World;
 use coretune::engine::ranks::{Group, Place, variable};
+use coretune::engine::{PairTable, World};
+use coretune::losses::{Focus, nt_xent_by, own_contrastive_by, soft_label_contrastive_by, supervised_contrastive_by};
+use coretune::mining::{MiningRule, mine_by};
 use tch::{Kind, Tensor};
 
 use super::stderr;
@@ -114,7 +116,39 @@ fn one_of_three() {
     (total * f64::from(rank + 1.0)).sum(Kind::Float).backward();
     // The losses of all ranks count 1 + 2 + 3 times.
     assert_eq!(values(&x.grad()), [12.0 * (rank + 1.0)]);
+    pairs_are_dealt(world);
     group.part();
+}
+
+/// Losses and mining of 8 rows, whose pairs three ranks share, are those of one process.
+fn pairs_are_dealt(world: World) {
+    tch::manual_seed(3);
+    let labels = [0, 1, 2, 0, 1, 2, 0, 3];
+    let rows = |count| Tensor::randn([count, 4], (Kind::Float, tch::Device::Cpu));
+    let unit = |rows: &Tensor| rows / rows.norm_scalaropt_dim(2.0, [1i64].as_slice(), true);
+    let (features, of_batch, mixed) = (rows(8), unit(&rows(8)), unit(&rows(24)));
+    let targets = rows(24).softmax(-1, Kind::Float);
+    let focus = Focus { exponent: 1.0, detached: false };
+    let compare = |name: &str, rows: &Tensor, loss: &dyn Fn(PairTable, &Tensor) -> Tensor| {
+        let [found, expected] = [PairTable::Dealt(world, 2), PairTable::Whole].map(|table| {
+            let leaf = rows.detach().set_requires_grad(true);
+            let loss = loss(table, &leaf);
+            (Tensor::run_backward(&[&loss], &[&leaf], false, false).remove(0), loss)
+        });
+        for (found, expected) in [(found.0, expected.0), (found.1, expected.1)] {
+            let off = (found - &expected).abs().max() / expected.abs().max();
+            assert!(off.double_value(&[]) < 1e-5, "{name}: {off}");
+        }
+    };
+    compare("scl", &of_batch, &|table, rows| supervised_contrastive_by(table, rows, &labels, 0.1, focus).unwrap());
+    compare("own", &mixed, &|table, rows| own_contrastive_by(table, rows, &labels, 0.1, focus).unwrap());
+    compare("soft", &mixed, &|table, rows| soft_label_contrastive_by(table, rows, &targets, 0.1, focus).unwrap());
+    compare("nt-xent", &features, &|table, rows| nt_xent_by(table, rows, 0.1).unwrap().loss);
+    let mined = |table| mine_by(table, &features, &labels, MiningRule::Published).unwrap();
+    let (found, expected) = (mined(PairTable::Dealt(world, 2)), mined(PairTable::Whole));
+    assert_eq!(found.pairs.positive, expected.pairs.positive);
+    assert_eq!(found.pairs.negative, expected.pairs.negative);
+    assert_eq!(found.positive_cosines, expected.positive_cosines);
 }
 
 #[test]

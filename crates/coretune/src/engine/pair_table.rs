@@ -1,12 +1,18 @@
 //! How a table of all pairs of rows is computed.
 
-/// Whether a table of pairs, anchors x others, is in memory at once or a block of anchors at a time.
+use tch::Tensor;
+
+use super::World;
+
+/// Which part of a table of pairs, anchors x others, is in memory at once, and which processes compute it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PairTable {
     /// At once.
     Whole,
     /// So many anchors at a time; at least 1.
     Blocks(i64),
+    /// All processes have all rows. Each computes the pairs of its stretch of the anchors, so many anchors at a time.
+    Dealt(World, i64),
 }
 
 impl PairTable {
@@ -24,19 +30,60 @@ impl PairTable {
         }
     }
 
-    /// First anchor and number of anchors of each block, of which a whole table is one.
+    /// Dealt over the processes of `world`, which all have the same rows; each computes its stretch as [`PairTable::of_size`] says.
+    pub fn shared(world: World, anchors: i64, others: i64) -> Self {
+        let ranks = world.ranks() as i64;
+        if ranks == 1 || anchors < ranks {
+            return PairTable::of_size(anchors, others);
+        }
+        let own = (anchors + ranks - 1) / ranks;
+        match PairTable::of_size(own, others) {
+            PairTable::Blocks(block) => PairTable::Dealt(world, block),
+            _ => PairTable::Dealt(world, own),
+        }
+    }
+
+    /// First anchor and number of anchors of each block that this process computes, of which a whole table is one.
     pub fn blocks(self, anchors: i64) -> impl Iterator<Item = (i64, i64)> {
-        let block = match self {
-            PairTable::Whole => anchors.max(1),
-            PairTable::Blocks(block) => block.max(1),
+        let (stretch, block) = match self {
+            PairTable::Whole => (0..anchors, anchors.max(1)),
+            PairTable::Blocks(block) => (0..anchors, block.max(1)),
+            PairTable::Dealt(world, block) => {
+                let own = world.stretch(anchors as usize);
+                (own.start as i64..own.end as i64, block.max(1))
+            }
         };
-        (0..anchors).step_by(block as usize).map(move |first| (first, block.min(anchors - first)))
+        let end = stretch.end;
+        stretch.step_by(block as usize).map(move |first| (first, block.min(end - first)))
+    }
+
+    /// Replaces what the blocks of this process add up to by what those of all processes do.
+    ///
+    /// # Panics
+    /// For a process that is gone: call inside [`crate::engine::guard`].
+    pub fn total(self, sums: &mut [Tensor]) {
+        if let PairTable::Dealt(world, _) = self
+            && let Err(error) = world.sum(sums)
+        {
+            panic!("{error}");
+        }
+    }
+
+    /// The entries `[.., anchors]` of all anchors, of which this process computed those of its own blocks.
+    ///
+    /// # Panics
+    /// As [`PairTable::total`].
+    pub fn joined(self, own: Tensor, anchors: i64) -> Tensor {
+        match self {
+            PairTable::Whole | PairTable::Blocks(_) => own,
+            PairTable::Dealt(world, _) => world.join(&own, anchors).unwrap_or_else(|error| panic!("{error}")),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::PairTable;
+    use super::*;
 
     #[test]
     fn blocks_cover_every_anchor_once() {
@@ -45,8 +92,10 @@ mod tests {
         assert_eq!(blocks(PairTable::Blocks(2), 5), [(0, 2), (2, 2), (4, 1)]);
         assert_eq!(blocks(PairTable::Blocks(0), 2), [(0, 1), (1, 1)]);
         assert_eq!(blocks(PairTable::Blocks(3), 0), []);
+        assert_eq!(blocks(PairTable::Dealt(World::Alone, 3), 5), [(0, 3), (3, 2)]);
         assert_eq!(PairTable::of_size(4096, 4096), PairTable::Whole);
         assert_eq!(PairTable::of_size(65_536, 65_536), PairTable::Blocks(64));
         assert_eq!(PairTable::of_size(1 << 20, 1 << 40), PairTable::Blocks(1));
+        assert_eq!(PairTable::shared(World::Alone, 65_536, 65_536), PairTable::Blocks(64));
     }
 }

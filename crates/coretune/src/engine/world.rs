@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use super::EngineError;
@@ -21,6 +23,15 @@ const MOST_DIMENSIONS: usize = 6;
 
 /// Bytes that are summed at once.
 const BUCKET: usize = 25 << 20;
+
+impl PartialEq for World {
+    /// A process is in one group at most.
+    fn eq(&self, other: &Self) -> bool {
+        (self.rank(), self.ranks()) == (other.rank(), other.ranks())
+    }
+}
+
+impl Eq for World {}
 
 impl World {
     /// This process among them, from 0.
@@ -51,8 +62,13 @@ impl World {
 
     /// This process's part of a global batch: as many in a row as every other.
     pub fn part<T>(self, batch: &[T]) -> &[T] {
-        let (count, ranks, rank) = (batch.len(), self.ranks(), self.rank());
-        &batch[count * rank / ranks..count * (rank + 1) / ranks]
+        &batch[self.stretch(batch.len())]
+    }
+
+    /// Of so many things in a row, those of this process; each has as many as the others, or one more.
+    pub fn stretch(self, count: usize) -> Range<usize> {
+        let (ranks, rank) = (self.ranks(), self.rank());
+        count * rank / ranks..count * (rank + 1) / ranks
     }
 
     /// The rows `[views n, ..]` of all processes in the order of the global batch, without graph: the first views of all
@@ -106,6 +122,23 @@ impl World {
         let of_ranks = group.gather(&padded)?;
         let of_rank = |(rank, &count): (usize, &i64)| of_ranks.get(rank as i64).narrow(0, 0, count);
         Ok(counts.iter().enumerate().filter(|(_, count)| **count > 0).map(of_rank).collect())
+    }
+
+    /// The entries `[.., count]` of all processes, without graph; `own` are those of this one's [`World::stretch`].
+    ///
+    /// # Errors
+    /// As [`World::gather`].
+    pub fn join(self, own: &Tensor, count: i64) -> Result<Tensor, EngineError> {
+        let World::Ranks(group) = self else { return Ok(own.detach()) };
+        let (mut size, stretch) = (own.size(), self.stretch(count as usize));
+        if let Some(last) = size.last_mut() {
+            *last = count;
+        }
+        // The others have zeros there.
+        let all = Tensor::zeros(size, (own.kind(), Device::Cpu));
+        all.narrow(-1, stretch.start as i64, stretch.len() as i64).copy_(&own.detach());
+        group.sum(&all)?;
+        Ok(all.to_device(own.device()))
     }
 
     /// The labels of all processes in the order of the global batch.

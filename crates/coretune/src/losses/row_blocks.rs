@@ -1,4 +1,4 @@
-//! Means over anchors whose table of pairs is too large for memory.
+//! Means over anchors whose table of pairs is too large for memory, or is dealt over processes.
 //!
 //! The gradient with respect to the rows z is computed block by block, each with a graph of its own that is freed with the
 //! block, and handed on as that of `(z * gradient).sum()`.
@@ -26,7 +26,8 @@ pub(super) struct BlockMean {
 }
 
 /// The mean over `anchors` anchors; `sums` computes a block (first anchor, number of anchors) from `rows`, or from leaves
-/// that hold the same values. The gradient can be taken once: it has no graph itself.
+/// that hold the same values. The gradient can be taken once: it has no graph itself. Of a table that is dealt over processes
+/// all get the same mean and the same gradient.
 pub(super) fn mean_over_blocks(
     rows: &[&Tensor],
     (table, anchors): (PairTable, i64),
@@ -48,9 +49,10 @@ pub(super) fn mean_over_blocks(
         }
         total = Some(added(total, of_block));
     }
-    let Some(BlockSums { loss, anchors, figures }) = total else {
+    let Some(total) = total else {
         return BlockMean { loss: rows[0].sum(rows[0].kind()), figures: Vec::new() };
     };
+    let BlockSums { loss, anchors, figures } = total.over_processes(table, &mut gradients);
     let count = anchors.clamp_min(1.0);
     let value = loss / &count;
     let of_rows = rows.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(rows, _)| *rows);
@@ -60,6 +62,17 @@ pub(super) fn mean_over_blocks(
         loss + (&carrier - carrier.detach())
     });
     BlockMean { loss, figures }
+}
+
+impl BlockSums {
+    /// The sums over the blocks of all processes that share the table, beside those of the gradients.
+    fn over_processes(self, table: PairTable, gradients: &mut [Tensor]) -> Self {
+        let BlockSums { loss, anchors, figures } = self;
+        let scalars = [&loss, &anchors].into_iter().chain(&figures);
+        let mut sums: Vec<Tensor> = scalars.chain(&*gradients).map(Tensor::shallow_clone).collect();
+        table.total(&mut sums);
+        BlockSums { loss, anchors, figures }
+    }
 }
 
 /// Whether a gradient is wanted: the rows are in a graph, and graphs are being recorded.

@@ -88,10 +88,14 @@ impl MinedPairs {
             let picked = |partner: &Tensor| cosines.gather(1, &partner.unsqueeze(1), false).squeeze_dim(1);
             [picked(&positive), picked(&negative), positive, negative]
         };
-        let blocks: Vec<[Tensor; 4]> = table.blocks(labels.len() as i64).map(of_block).collect();
-        let joined = |which: usize| match &blocks[..] {
-            [whole] => whole[which].shallow_clone(),
-            _ => Tensor::cat(&blocks.iter().map(|block| &block[which]).collect::<Vec<_>>(), 0),
+        let anchors = labels.len() as i64;
+        let blocks: Vec<[Tensor; 4]> = table.blocks(anchors).map(of_block).collect();
+        let joined = |which: usize| {
+            let own = match &blocks[..] {
+                [whole] => whole[which].shallow_clone(),
+                _ => Tensor::cat(&blocks.iter().map(|block| &block[which]).collect::<Vec<_>>(), 0),
+            };
+            table.joined(own, anchors)
         };
         let pairs = HardestPairs { positive: joined(2), negative: joined(3), have_negatives: have_negatives(labels) };
         MinedPairs { pairs, positive_cosines: joined(0), negative_cosines: joined(1) }

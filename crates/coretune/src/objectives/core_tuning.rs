@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
 use crate::engine::rows::one_hot;
-use crate::engine::{EngineError, PairTable, guard, shape, transfer};
+use crate::engine::{EngineError, guard, shape, transfer};
 use crate::losses::{
-    Focus, focal_contrastive, own_contrastive, own_pairs, reference_contrastive, soft_label_contrastive,
+    Focus, focal_contrastive, own_contrastive_by, own_pairs, reference_contrastive, soft_label_contrastive_by,
     soft_label_pairs,
 };
 use crate::mining::{HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
@@ -108,23 +108,19 @@ impl CoreTuning {
 
     /// M1-M3, or R1-R2: mines the batch and mixes it with the given random numbers.
     ///
-    /// `features` is `[n, D]`, the labels lie in `0..classes`.
-    pub fn mix(
-        &self,
-        features: &Tensor,
-        labels: &[i64],
-        classes: i64,
-        draws: &MixDraws,
-    ) -> Result<MixedRows, EngineError> {
+    /// The features are `[n, D]`, the labels lie in `0..classes`.
+    pub fn mix(&self, batch: &FeatureBatch<'_>, draws: &MixDraws) -> Result<MixedRows, EngineError> {
+        let FeatureBatch { features, labels, classes, .. } = *batch;
         let (n, _) = shape::matrix("features", features)?;
         shape::float("features", features)?;
         shape::labels(labels, n, classes)?;
         draws.check(n)?;
-        guard("mixing the batch", || self.mixed_rows(features, labels, classes, draws))
+        guard("mixing the batch", || self.mixed_rows(batch, draws))
     }
 
     /// [`CoreTuning::mix`], its arguments unchecked.
-    fn mixed_rows(&self, features: &Tensor, labels: &[i64], classes: i64, draws: &MixDraws) -> MixedRows {
+    fn mixed_rows(&self, batch: &FeatureBatch<'_>, draws: &MixDraws) -> MixedRows {
+        let FeatureBatch { features, labels, classes, .. } = *batch;
         let device = features.device();
         let lists: [&[i64]; 3] = [labels, &draws.partner, &rows_of_class(labels)];
         // What the formulas read of these lists from here on is on the device already.
@@ -136,7 +132,7 @@ impl CoreTuning {
             PairScheme::Own | PairScheme::Soft => MiningRule::Published,
             PairScheme::Reference => MiningRule::Script,
         };
-        let mined = MinedPairs::of(PairTable::of_size(n, n), features, labels, rule);
+        let mined = MinedPairs::of(batch.table(n, n), features, labels, rule);
         let hardest_cosines = [mined.positive_cosines, mined.negative_cosines];
         // The script mixes with whatever it found, also in a batch of one class.
         let have_negatives = mined.pairs.have_negatives || self.pairs == PairScheme::Reference;
@@ -158,23 +154,27 @@ impl CoreTuning {
         MixedRows { rows, soft_targets, pairs, hardest_cosines, have_positive: of_class.gt(1) }
     }
 
-    /// M5, or R3, on the projections `[3n, d]` of mixed rows; with a `memory`, earlier projections belong to every A_i, with
+    /// M5, or R3, on the projections `[3n, d]` of a batch's mixed rows; with a `memory`, earlier projections belong to every A_i, with
     /// the weight 1 if they are of the anchor's class.
     pub fn contrast(
         &self,
+        batch: &FeatureBatch<'_>,
         projections: &Tensor,
-        labels: &[i64],
         mixed: &MixedRows,
         memory: Option<&ProjectionMemory>,
     ) -> Result<Tensor, EngineError> {
-        let (temperature, focus) = (self.temperature, self.focus);
+        let (labels, temperature, focus) = (batch.labels, self.temperature, self.focus);
+        let n = labels.len() as i64;
         let contrast = match (self.pairs, memory) {
             (PairScheme::Reference, _) => {
                 return reference_contrastive(projections, &mixed.soft_targets, temperature);
             }
-            (PairScheme::Own, None) => return own_contrastive(projections, labels, temperature, focus),
+            (PairScheme::Own, None) => {
+                return own_contrastive_by(batch.table(n, n), projections, labels, temperature, focus);
+            }
             (PairScheme::Soft, None) => {
-                return soft_label_contrastive(projections, &mixed.soft_targets, temperature, focus);
+                let (table, targets) = (batch.table(n, 3 * n), &mixed.soft_targets);
+                return soft_label_contrastive_by(table, projections, targets, temperature, focus);
             }
             (PairScheme::Own, Some(_)) => own_pairs(projections, labels)?,
             (PairScheme::Soft, Some(_)) => soft_label_pairs(projections, &mixed.soft_targets)?,
@@ -208,13 +208,13 @@ impl CoreTuning {
         draws: &MixDraws,
         memory: Option<&ProjectionMemory>,
     ) -> Result<Terms, EngineError> {
-        let mixed = self.mix(batch.features, batch.labels, batch.classes, draws)?;
+        let mixed = self.mix(batch, draws)?;
         let ObjectiveLoss { total: classification, mut figures } = match &batch.dense {
             None => self.classification(batch, heads, &mixed)?,
             Some(dense) => self.dense_classification(batch, heads, (&mixed, dense))?,
         };
         let projections = heads.project(&mixed.rows);
-        let contrastive = self.contrast(&projections, batch.labels, &mixed, memory)?;
+        let contrastive = self.contrast(batch, &projections, &mixed, memory)?;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
         figures.extend(hardness(&mixed));
         if let Some(dense) = &batch.dense {

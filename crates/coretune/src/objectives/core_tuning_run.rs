@@ -293,9 +293,9 @@ impl CoreTuningRun {
         heads: &Heads<'_>,
         draws: &MixDraws,
     ) -> Result<ObjectiveLoss, EngineError> {
-        let mixed = self.formula.mix(batch.features, batch.labels, batch.classes, draws)?;
+        let mixed = self.formula.mix(batch, draws)?;
         let projections = guard("computing projections", || heads.project(&mixed.rows))?;
-        let total = self.formula.contrast(&projections, batch.labels, &mixed, self.memory.as_ref())?;
+        let total = self.formula.contrast(batch, &projections, &mixed, self.memory.as_ref())?;
         self.keep(&projections.narrow(0, 0, batch.labels.len() as i64), batch.labels);
         let figures = vec![(figure::CONTRASTIVE, total.detach())];
         Ok(ObjectiveLoss { total, figures })

@@ -3,7 +3,7 @@ use tch::Tensor;
 
 use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::rows::unit_rows;
-use crate::engine::{EngineError, PairTable, guard};
+use crate::engine::{EngineError, guard};
 use crate::losses::triplet;
 use crate::mining::{MinedPairs, MiningRule};
 use crate::models::ModelError;
@@ -58,8 +58,7 @@ impl MixAndMatch {
     /// [`EngineError`] for shapes that do not fit.
     pub fn loss_of(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
         let classification = CrossEntropy { label_smoothing: self.label_smoothing }.loss_of(batch, heads)?;
-        let [anchors, positives, negatives] =
-            guard("mining triplets", || hardest_triplets(&unit_rows(batch.features), batch.labels))?;
+        let [anchors, positives, negatives] = guard("mining triplets", || hardest_triplets(batch))?;
         let triplets = triplet(&anchors, &positives, &negatives, self.margin)?;
         let mut figures = classification.figures;
         figures.push((figure::TRIPLET, triplets.detach()));
@@ -67,10 +66,11 @@ impl MixAndMatch {
     }
 }
 
-/// Of rows `[n, D]` of length 1: those that have both a positive and a negative, with the hardest of each.
-fn hardest_triplets(rows: &Tensor, labels: &[i64]) -> [Tensor; 3] {
+/// Of the rows of a batch, scaled to length 1: those that have both a positive and a negative, with the hardest of each.
+fn hardest_triplets(batch: &FeatureBatch<'_>) -> [Tensor; 3] {
+    let (rows, labels) = (&unit_rows(batch.features), batch.labels);
     let n = labels.len() as i64;
-    let pairs = MinedPairs::of(PairTable::of_size(n, n), rows, labels, MiningRule::Published).pairs;
+    let pairs = MinedPairs::of(batch.table(n, n), rows, labels, MiningRule::Published).pairs;
     let has_positive =
         |row: usize| labels.iter().enumerate().any(|(other, label)| other != row && *label == labels[row]);
     let anchors: Vec<i64> =

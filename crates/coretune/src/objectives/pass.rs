@@ -3,7 +3,7 @@ use std::cell::OnceCell;
 use tch::{Tensor, no_grad};
 
 use crate::engine::rows::unit_rows;
-use crate::engine::{EngineError, World, guard};
+use crate::engine::{EngineError, PairTable, World, guard};
 use crate::losses::{row_weights, smooth, soft_cross_entropy, weighted_cross_entropy};
 use crate::models::{Linear, Mode, ModelError, Network};
 
@@ -42,6 +42,8 @@ pub struct FeatureBatch<'a> {
     /// Y, `[n, C]`: the labels of images that were mixed with each other, which take the place of `labels` in the
     /// cross-entropy; `None`: no image was.
     pub soft_targets: Option<&'a Tensor>,
+    /// The processes that all have these rows.
+    pub world: World,
 }
 
 /// What rows that were sampled from maps have beside their features and labels.
@@ -56,7 +58,22 @@ pub struct Dense<'a> {
 impl<'a> FeatureBatch<'a> {
     /// Rows whose cross-entropy is that of the rows themselves, as in classification.
     pub fn new(features: &'a Tensor, labels: &'a [i64], classes: i64, draw: (u64, u64)) -> Self {
-        FeatureBatch { features, labels, classes, draw, dense: None, class_weights: None, soft_targets: None }
+        FeatureBatch {
+            features,
+            labels,
+            classes,
+            draw,
+            dense: None,
+            class_weights: None,
+            soft_targets: None,
+            world: World::Alone,
+        }
+    }
+
+    /// How the pairs of so many anchors with so many others are computed: each process that has the rows takes its part of
+    /// the anchors.
+    pub fn table(&self, anchors: i64, others: i64) -> PairTable {
+        PairTable::shared(self.world, anchors, others)
     }
 
     /// M6 of rows with these labels, hard or soft, which are smoothed: the cross-entropy of every method of fine-tuning.
@@ -93,6 +110,7 @@ pub struct Pass<'a> {
     class_weights: Option<&'a Tensor>,
     soft_targets: Option<&'a Tensor>,
     world: World,
+    world_of_rows: World,
     features: OnceCell<Tensor>,
     dense: Option<Dense<'a>>,
     maps: Option<OnceCell<Vec<Tensor>>>,
@@ -118,6 +136,7 @@ impl<'a> Pass<'a> {
             class_weights: None,
             soft_targets: None,
             world,
+            world_of_rows: World::Alone,
             features: OnceCell::new(),
             dense: None,
             maps: None,
@@ -154,8 +173,10 @@ impl<'a> Pass<'a> {
     }
 
     /// The same pass with features `[n, D]` that were computed before, as in exact accumulation.
+    /// Every process of the pass has all of them.
     #[must_use]
     pub fn with_features(mut self, features: &Tensor) -> Self {
+        self.world_of_rows = self.world;
         self.features = OnceCell::from(features.shallow_clone());
         self
     }
@@ -201,6 +222,11 @@ impl<'a> Pass<'a> {
         self.world
     }
 
+    /// [`FeatureBatch::table`] of the rows of this pass.
+    pub fn table(&self, anchors: i64, others: i64) -> PairTable {
+        PairTable::shared(self.world_of_rows, anchors, others)
+    }
+
     /// The feature maps `[views n, channels, h', w']` after each stage, the stem's first, with graph; the spatial mean
     /// of the last one is [`Pass::features`]. Computed once.
     ///
@@ -239,6 +265,7 @@ impl<'a> Pass<'a> {
     pub fn batch_of<'b>(&'b self, features: &'b Tensor) -> FeatureBatch<'b> {
         let classes = self.network.classifier().map_or(0, Linear::outputs);
         let Pass { labels, draw, dense, class_weights, soft_targets, .. } = *self;
-        FeatureBatch { features, labels, classes, draw, dense, class_weights, soft_targets }
+        let world = self.world_of_rows;
+        FeatureBatch { features, labels, classes, draw, dense, class_weights, soft_targets, world }
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::instance_discrimination::{DIM, with_figures};
 use super::{FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults};
 use crate::engine::guard;
-use crate::losses::nt_xent;
+use crate::losses::nt_xent_by;
 use crate::models::ModelError;
 use crate::settings::RunKind;
 
@@ -47,7 +47,8 @@ impl Objective for SimClr {
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         // Both views together: batch norm sees all 2n rows.
         let projections = pass.projections()?;
-        let loss = nt_xent(&projections, self.temperature)?;
+        let rows = projections.size()[0];
+        let loss = nt_xent_by(pass.table(rows, rows), &projections, self.temperature)?;
         Ok(guard("computing figures", || with_figures(loss, &projections))?)
     }
 

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
 use crate::engine::EngineError;
-use crate::losses::{Focus, supervised_contrastive};
+use crate::losses::{Focus, supervised_contrastive_by};
 use crate::models::ModelError;
 use crate::settings::{Kind, Range, RunKind, Setting, setting};
 
@@ -55,7 +55,8 @@ impl SupervisedContrastive {
     pub fn loss_of(&self, batch: &FeatureBatch<'_>, heads: &Heads<'_>) -> Result<ObjectiveLoss, EngineError> {
         let classification = CrossEntropy { label_smoothing: self.label_smoothing }.loss_of(batch, heads)?;
         let projections = heads.project(batch.features);
-        let contrastive = supervised_contrastive(&projections, batch.labels, self.temperature, Focus::NONE)?;
+        let (n, (tau, focus)) = (batch.labels.len() as i64, (self.temperature, Focus::NONE));
+        let contrastive = supervised_contrastive_by(batch.table(n, n), &projections, batch.labels, tau, focus)?;
         let mut figures = classification.figures;
         figures.push((figure::CONTRASTIVE, contrastive.detach()));
         Ok(ObjectiveLoss { total: classification.total + self.eta * contrastive, figures })

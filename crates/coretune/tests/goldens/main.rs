@@ -99,7 +99,8 @@ fn core_tuning(case: &str) {
         for (pairs, prefix) in [(PairScheme::Own, "own."), (PairScheme::Soft, "soft.")] {
             let method = method(&golden, pairs, Focus { exponent: golden.setting("focal"), detached: false });
             let classes = input.weight("classifier.weight").size()[0];
-            let mixed = method.mix(&input.features, &input.labels, classes, &input.draws).unwrap();
+            let batch = FeatureBatch::new(&input.features, &input.labels, classes, (0, 0));
+            let mixed = method.mix(&batch, &input.draws).unwrap();
             golden.assert_indices("hardest_positive", &mixed.pairs.positive);
             if mixed.pairs.have_negatives {
                 golden.assert_indices("hardest_negative", &mixed.pairs.negative);
@@ -119,7 +120,8 @@ fn reference_pairs(case: &str) {
         let input = Case::read(&golden);
         let method = method(&golden, PairScheme::Reference, Focus { exponent: 1.0, detached: false });
         let classes = input.weight("classifier.weight").size()[0];
-        let mixed = method.mix(&input.features, &input.labels, classes, &input.draws).unwrap();
+        let batch = FeatureBatch::new(&input.features, &input.labels, classes, (0, 0));
+        let mixed = method.mix(&batch, &input.draws).unwrap();
         golden.assert_indices("hardest_positive", &mixed.pairs.positive);
         golden.assert_indices("hardest_negative", &mixed.pairs.negative);
         golden.assert_close("rows", &mixed.rows);

@@ -94,7 +94,7 @@ fn core_tuning_weighs_mixed_rows_by_their_labels_and_leaves_the_contrast_alone()
         let of = |weights: Option<&Tensor>| {
             with_batch(weights, |batch, heads| {
                 let draws = method.draws(&LABELS, batch.draw).unwrap();
-                let mixed = method.mix(batch.features, &LABELS, CLASSES as i64, &draws).unwrap();
+                let mixed = method.mix(batch, &draws).unwrap();
                 let logits = (heads.classifier)(&mixed.rows);
                 let loop_result = naive(&rows(&logits), &rows(&mixed.soft_targets)).0;
                 (method.loss_with(batch, heads, &draws).unwrap(), loop_result)

@@ -87,7 +87,7 @@ fn rows_of_the_cross_entropy_have_their_weights_by_naive_loops_with_gradient() {
         let draws = draws(&formula);
         rows.with(|batch, heads| {
             let found = formula.loss_with(batch, heads, &draws).unwrap().total;
-            let mixed = formula.mix(batch.features, &LABELS, CLASSES, &draws).unwrap();
+            let mixed = formula.mix(batch, &draws).unwrap();
             let of_rows = cross_entropies(&mixed.rows.matmul(&rows.classifier), &mixed.soft_targets);
             let weight = |row: usize| if row < LABELS.len() { clean } else { generated };
             let weighted = of_rows.iter().enumerate().map(|(row, loss)| loss * weight(row));
@@ -230,7 +230,7 @@ fn anchors_are_compared_with_the_memory_by_naive_loops_with_gradient() {
         let rows = Rows::new(6);
         rows.with(|batch, heads| {
             let found = run.joint_loss(batch, heads, &draws, 1).unwrap();
-            let mixed = formula.mix(batch.features, &LABELS, CLASSES, &draws).unwrap();
+            let mixed = formula.mix(batch, &draws).unwrap();
             let z = unit(&mixed.rows.matmul(&rows.projection));
             let mut sum = Tensor::from(0.0f64);
             for anchor in 0..6i64 {
