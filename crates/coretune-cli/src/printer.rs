@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -20,9 +21,17 @@ const LABEL_WIDTH: usize = 13;
 /// The rank of this process, if it is one of several.
 static RANK: OnceLock<usize> = OnceLock::new();
 
+/// Whether the ranks have joined.
+static JOINED: AtomicBool = AtomicBool::new(false);
+
 /// From here on this process is a rank: only rank 0 speaks, the others write their logs, and all say why they fail.
 pub(crate) fn speak_as_rank(rank: usize) {
     let _ = RANK.set(rank);
+}
+
+/// From here on rank 0 speaks for all: what one of them is refused, it is refused too.
+pub(crate) fn speak_for_all() {
+    JOINED.store(true, Ordering::Relaxed);
 }
 
 /// The rank of this process, if it is one of several.
@@ -150,7 +159,7 @@ impl Printer {
             return;
         }
         if is_silent() {
-            if failure.status == Status::Refused {
+            if failure.status == Status::Refused && JOINED.load(Ordering::Relaxed) {
                 // Rank 0 is refused too, or says why this one was.
                 return;
             }

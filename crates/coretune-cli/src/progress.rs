@@ -372,6 +372,7 @@ mod tests {
             loss: 2.31,
             figures: [(figure::CLASSIFICATION, 0.92), (figure::CONTRASTIVE, 0.695)].into_iter().collect(),
             images_per_second: 98.4,
+            exchanged: None,
             data_wait_share: 0.0,
             seconds: 12.5,
         }

@@ -30,11 +30,19 @@ struct Store {
   c10::intrusive_ptr<c10d::TCPStore> tcp;
 };
 
+// What went through a group so far. An operation counts the bytes of its result.
+struct Traffic {
+  std::atomic<uint64_t> operations{0};
+  std::atomic<uint64_t> bytes{0};
+  std::atomic<uint64_t> nanoseconds{0};
+};
+
 struct Group {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   const std::atomic<bool>* ended;
   // Whether an operation failed, in a backward pass too.
   mutable std::atomic<bool> broken{false};
+  mutable Traffic traffic;
 };
 
 void wait_for(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
@@ -54,9 +62,14 @@ void wait_for(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
   }
 }
 
-void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
+void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work, size_t bytes) {
+  const auto began = std::chrono::steady_clock::now();
   try {
     wait_for(group, work);
+    const auto took = std::chrono::steady_clock::now() - began;
+    group.traffic.operations += 1;
+    group.traffic.bytes += bytes;
+    group.traffic.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(took).count();
   } catch (...) {
     group.broken.store(true);
     throw;
@@ -64,8 +77,9 @@ void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
 }
 
 void sum(const Group& group, at::Tensor tensor) {
+  const size_t bytes = tensor.nbytes();
   std::vector<at::Tensor> tensors{std::move(tensor)};
-  finish(group, group.gloo->allreduce(tensors));
+  finish(group, group.gloo->allreduce(tensors), bytes);
 }
 
 // The sum of a tensor over all ranks, as a part of the graph: its gradient is the sum of the gradients of all ranks.
@@ -156,6 +170,13 @@ char* coretune_group_open(
   });
 }
 
+// Operations, bytes and nanoseconds so far.
+void coretune_group_traffic(const Group* group, uint64_t* three) {
+  three[0] = group->traffic.operations.load();
+  three[1] = group->traffic.bytes.load();
+  three[2] = group->traffic.nanoseconds.load();
+}
+
 bool coretune_group_is_broken(const Group* group) {
   return group->broken.load();
 }
@@ -175,7 +196,7 @@ char* coretune_group_gather(const Group* group, const at::Tensor* input, at::Ten
   return guarded([&] {
     std::vector<std::vector<at::Tensor>> outputs{output->unbind(0)};
     std::vector<at::Tensor> inputs{*input};
-    finish(*group, group->gloo->allgather(outputs, inputs));
+    finish(*group, group->gloo->allgather(outputs, inputs), output->nbytes());
   });
 }
 
@@ -185,7 +206,7 @@ char* coretune_group_broadcast(const Group* group, at::Tensor* tensor, int root)
     c10d::BroadcastOptions options;
     options.rootRank = root;
     options.rootTensor = 0;
-    finish(*group, group->gloo->broadcast(tensors, options));
+    finish(*group, group->gloo->broadcast(tensors, options), tensor->nbytes());
   });
 }
 

@@ -51,6 +51,7 @@ unsafe extern "C" {
         ended: *const AtomicBool,
         group: *mut *mut RawGroup,
     ) -> *mut c_char;
+    fn coretune_group_traffic(group: *const RawGroup, three: *mut u64);
     fn coretune_group_is_broken(group: *const RawGroup) -> bool;
     fn coretune_group_sum(group: *const RawGroup, tensor: *const C_tensor) -> *mut c_char;
     fn coretune_group_sum_in_graph(
@@ -217,6 +218,19 @@ impl Group {
         })?;
         ended.store(false, Ordering::Relaxed);
         Ok(Group { raw, ranks })
+    }
+
+    /// What went through the group so far, in backward passes too: operations, bytes of their results, and the time that this
+    /// rank waited for them.
+    pub fn traffic(&self) -> (u64, u64, Duration) {
+        let mut three = [0; 3];
+        #[expect(unsafe_code, reason = "a function of C++")]
+        // SAFETY: the group is never closed, and there is room for three numbers.
+        unsafe {
+            coretune_group_traffic(self.raw, three.as_mut_ptr());
+        }
+        let [operations, bytes, nanoseconds] = three;
+        (operations, bytes, Duration::from_nanos(nanoseconds))
     }
 
     /// Whether an operation has failed, in a backward pass too.

@@ -19,6 +19,8 @@ fn step(step: u64) -> MetricsRecord {
         ("positives_per_anchor", 5.4),
     ];
     MetricsRecord::Step(StepRecord {
+        exchanged_bytes: None,
+        exchange_seconds: None,
         step,
         epoch: 1 + step / 10,
         lr: 0.03,
@@ -256,6 +258,7 @@ fn summary(test: bool) -> Summary {
         images_per_second: 98.0,
         wall_seconds: 120.5,
         peak_rss_bytes: 1 << 30,
+        exchange: None,
         coverage: 1.0,
         class_weights: None,
         versions: BTreeMap::from([("coretune".to_string(), "0.1.0".to_string())]),

@@ -81,7 +81,7 @@ type Goes = fn(&str, &Needs) -> bool;
 /// Options that not every method goes with.
 const OPTIONS: [(&str, Goes); 9] = [
     ("`--mixup`, `--cutmix`", |_, needs| needs.soft_targets),
-    ("`--accumulation exact`", |_, needs| needs.divisible && needs.views == 1),
+    ("`--accumulation exact`", |_, needs| needs.divisible),
     ("`--accumulation split`", |_, needs| needs.views == 1),
     ("`--head-init linear-probe`", |word, _| needs_with(word, &["method.head_init=linear-probe"]).is_some()),
     ("`--regulariser l2-sp`", |word, _| needs_with(word, &["method.regulariser=l2-sp"]).is_some()),

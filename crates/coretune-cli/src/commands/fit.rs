@@ -11,12 +11,13 @@ use coretune::run_folder::{RunFolder, Summary};
 use coretune::runs;
 
 use super::training::{self, Shown};
-use super::{lines, rate_search};
+use super::{lines, ranks, rate_search};
 use crate::args::{Fit, Flags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
+    ranks::speak_as_started();
     let training = &arguments.training;
     let without_auto = flags.without("train.lr", "auto");
     match kind(arguments, without_auto.as_ref().unwrap_or(flags))? {

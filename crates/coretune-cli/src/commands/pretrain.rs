@@ -9,13 +9,14 @@ use coretune::pretrain::PretrainTask;
 use coretune::run_folder::{EvaluationRecord, PretrainSummary};
 use coretune::runs::Prepared;
 
-use super::lines;
 use super::training::{self, Shown};
+use super::{lines, ranks};
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
+    ranks::speak_as_started();
     training::run::<PretrainConfig>(arguments, flags)
 }
 

@@ -25,6 +25,13 @@ pub(super) struct Ranks {
     started: Vec<Child>,
 }
 
+/// Lets a process that was started as a rank speak as one from its first line on.
+pub(super) fn speak_as_started() {
+    if let Ok(Some(place)) = Place::from_variables(&variable) {
+        printer::speak_as_rank(place.rank);
+    }
+}
+
 impl From<RanksError> for Failure {
     fn from(error: RanksError) -> Self {
         TrainError::from(EngineError::from(error)).into()
@@ -45,7 +52,9 @@ impl Ranks {
             Some(mut place) => {
                 printer::speak_as_rank(place.rank);
                 let store = Group::open_store(&mut place, timeout)?;
-                Ok(Ranks { world: World::Ranks(Group::join(place, store, timeout)?), started: Vec::new() })
+                let group = Group::join(place, store, timeout)?;
+                printer::speak_for_all();
+                Ok(Ranks { world: World::Ranks(group), started: Vec::new() })
             }
             None if asked == 1 => Ok(Ranks::default()),
             None => Ranks::start(asked, timeout),
@@ -67,6 +76,7 @@ impl Ranks {
             joined.started.push(command.spawn().map_err(failed(rank))?);
         }
         joined.world = World::Ranks(Group::join(place, store, timeout)?);
+        printer::speak_for_all();
         Ok(joined)
     }
 

@@ -32,8 +32,9 @@ pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Fa
     let given = others.over(arguments.layers.over(Layers::defaults())?)?;
     let is_rank = Place::from_variables(&variable).is_ok_and(|place| place.is_some());
     if is_rank || number(&given, "train.ranks").is_some_and(|ranks| ranks > 1.0) {
-        let text =
-            "--lr auto searches in one process, not on several ranks: search without ranks first, and give that rate";
+        // Every rank would start runs of its own before the ranks have met.
+        let text = "--lr auto searches in one process, not on several ranks: search without ranks first, with \
+                    --grad-accum-steps raised by their number, and give that rate";
         return Err(Failure::refused(text));
     }
     let printer = Printer::new(arguments.json);

@@ -12,6 +12,8 @@ use coretune::engine::ranks::{Group, Place, variable};
 use coretune::engine::{PairTable, World};
 use coretune::losses::{Focus, nt_xent_by, own_contrastive_by, soft_label_contrastive_by, supervised_contrastive_by};
 use coretune::mining::{MiningRule, mine_by};
+use coretune_testing::SmallWorld;
+use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::stderr;
@@ -104,6 +106,19 @@ fn one_of_three() {
     let uneven = world.gather_uneven(some.as_ref()).unwrap();
     assert_eq!(uneven.iter().map(values).collect::<Vec<_>>(), [vec![1.0; 2], vec![2.0; 4]]);
 
+    let numbers: Vec<i64> = (0..rank as i64).map(|number| 10 * rank as i64 + number).collect();
+    assert_eq!(world.gather_uneven_numbers(&numbers).unwrap(), [10, 20, 21]);
+    assert!(world.gather_uneven_numbers(&[]).unwrap().is_empty() && world.gather_uneven(None).unwrap().is_empty());
+    assert!((world.total(f64::from(rank) + 0.5).unwrap() - 4.5).abs() < 1e-12);
+
+    // Two images each: 0, 1 | 2, 3 | 4, 5, and for each the one so many before it.
+    let images = Tensor::from_slice(&[2.0 * rank, 2.0 * rank + 1.0]);
+    for shift in [1, 2, 3] {
+        let before = values(&world.rows_before(&images, shift).unwrap());
+        let expected = [0.0, 1.0].map(|place| (2.0 * rank + place + 6.0 - shift as f32) % 6.0);
+        assert_eq!(before, expected, "shift {shift}");
+    }
+
     let running = Tensor::from_slice(&[rank + 7.0]);
     world.broadcast([&running].into_iter()).unwrap();
     assert_eq!(values(&running), [7.0]);
@@ -116,12 +131,14 @@ fn one_of_three() {
     (total * f64::from(rank + 1.0)).sum(Kind::Float).backward();
     // The losses of all ranks count 1 + 2 + 3 times.
     assert_eq!(values(&x.grad()), [12.0 * (rank + 1.0)]);
-    pairs_are_dealt(world);
+    // The last rank has no block of five.
+    pairs_are_dealt(world, 2);
+    pairs_are_dealt(world, 5);
     group.part();
 }
 
 /// Losses and mining of 8 rows, whose pairs three ranks share, are those of one process.
-fn pairs_are_dealt(world: World) {
+fn pairs_are_dealt(world: World, block: i64) {
     tch::manual_seed(3);
     let labels = [0, 1, 2, 0, 1, 2, 0, 3];
     let rows = |count| Tensor::randn([count, 4], (Kind::Float, tch::Device::Cpu));
@@ -130,14 +147,14 @@ fn pairs_are_dealt(world: World) {
     let targets = rows(24).softmax(-1, Kind::Float);
     let focus = Focus { exponent: 1.0, detached: false };
     let compare = |name: &str, rows: &Tensor, loss: &dyn Fn(PairTable, &Tensor) -> Tensor| {
-        let [found, expected] = [PairTable::Dealt(world, 2), PairTable::Whole].map(|table| {
+        let [found, expected] = [PairTable::Dealt(world, block), PairTable::Whole].map(|table| {
             let leaf = rows.detach().set_requires_grad(true);
             let loss = loss(table, &leaf);
             (Tensor::run_backward(&[&loss], &[&leaf], false, false).remove(0), loss)
         });
         for (found, expected) in [(found.0, expected.0), (found.1, expected.1)] {
-            let off = (found - &expected).abs().max() / expected.abs().max();
-            assert!(off.double_value(&[]) < 1e-5, "{name}: {off}");
+            let off = ((found - &expected).abs().max() / expected.abs().max()).double_value(&[]);
+            assert!(off < 1e-5, "{name}: {off}");
         }
     };
     compare("scl", &of_batch, &|table, rows| supervised_contrastive_by(table, rows, &labels, 0.1, focus).unwrap());
@@ -145,7 +162,7 @@ fn pairs_are_dealt(world: World) {
     compare("soft", &mixed, &|table, rows| soft_label_contrastive_by(table, rows, &targets, 0.1, focus).unwrap());
     compare("nt-xent", &features, &|table, rows| nt_xent_by(table, rows, 0.1).unwrap().loss);
     let mined = |table| mine_by(table, &features, &labels, MiningRule::Published).unwrap();
-    let (found, expected) = (mined(PairTable::Dealt(world, 2)), mined(PairTable::Whole));
+    let (found, expected) = (mined(PairTable::Dealt(world, block)), mined(PairTable::Blocks(block)));
     assert_eq!(found.pairs.positive, expected.pairs.positive);
     assert_eq!(found.pairs.negative, expected.pairs.negative);
     assert_eq!(found.positive_cosines, expected.positive_cosines);
@@ -199,6 +216,93 @@ fn two_ranks_train_the_weights_of_one_process_and_local_mining_does_not() {
 }
 
 #[test]
+fn methods_that_keep_rows_or_read_maps_and_mixed_images_train_the_weights_of_one_process_on_two_ranks() {
+    let world = Folder::new();
+    let frozen = ["--freeze-batch-norm"];
+    for (name, method) in [
+        ("delta", &["--method", "delta", "--delta-images", "8"][..]),
+        ("bi-tuning", &["--method", "bi-tuning"]),
+        ("dr-tune", &["--method", "dr-tune", "--dr-tune-bank", "12"]),
+    ] {
+        // Two steps: one pass over a batch rounds otherwise than two over its halves.
+        let (one, two) = (format!("one-{name}"), format!("two-{name}"));
+        // The channels of delta are weighed with the probe.
+        let probed = |arguments: Vec<String>| {
+            let is_kept = |argument: &String| name != "delta" || argument != "--no-probe";
+            done(&arguments.into_iter().filter(is_kept).collect::<Vec<_>>())
+        };
+        probed(fit(&world, &one, "8", &[&frozen[..], method].concat()));
+        probed(fit(&world, &two, "4", &[&frozen[..], method, &["--ranks", "2"]].concat()));
+        let found = difference(&last(&world, &two), &last(&world, &one), all);
+        assert!(found <= 1e-5, "{name}: {found}");
+    }
+    let long = ["--freeze-batch-norm", "--epochs", "10"];
+    for (name, accumulated, settings) in [
+        ("mixed", ["2", "1"], &["--method", "cross-entropy", "--mixup", "0.5", "--cutmix", "0.5"][..]),
+        ("split", ["4", "2"], &["--accumulation", "split"]),
+    ] {
+        let (one, two) = (format!("one-{name}"), format!("two-{name}"));
+        let parts = |number| ["--grad-accum-steps", accumulated[number]];
+        done(&fit(&world, &one, "4", &[&long[..], settings, &parts(0)].concat()));
+        done(&fit(&world, &two, "4", &[&long[..], settings, &parts(1), &["--ranks", "2"]].concat()));
+        let found = difference(&last(&world, &two), &last(&world, &one), all);
+        assert!(found <= 1e-5, "{name}: {found}");
+    }
+}
+
+#[test]
+fn segmentation_on_two_ranks_trains_and_measures_what_one_process_does() {
+    let world = SmallWorld::with_masks(10);
+    let path = |name: &str| world.path(name).display().to_string();
+    let fit = |run: &str, more: &[&str]| {
+        let (checkpoint, data, output) = (path("resnet.safetensors"), path("data"), path(run));
+        let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "fcn"];
+        let short = ["--epochs", "10", "--batch-size", "2", "--crop", "32", "--output-stride", "8", "--device", "cpu"];
+        let fixed = ["--threads", "1", "--workers", "1", "--amp", "off", "--freeze-batch-norm"];
+        done(&[&own[..], &short, &fixed, more].concat().iter().map(ToString::to_string).collect::<Vec<_>>());
+        let folder = world.path(run);
+        let state = safetensors_file::read(folder.join("checkpoints/last.safetensors")).unwrap().1;
+        let summary: Value = serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();
+        (state, summary)
+    };
+    let (one, of_one) = fit("one", &["--grad-accum-steps", "2"]);
+    let (two, of_two) = fit("two", &["--ranks", "2"]);
+    let found = difference(&two, &one, all);
+    assert!(found <= 1e-5, "{found}");
+    // Five images to validate on, and five to test on.
+    for figure in ["/test/mean_iou", "/test/loss", "/probe/mean_iou", "/best/val_mean_iou"] {
+        let [a, b] = [&of_one, &of_two].map(|summary| summary.pointer(figure).and_then(Value::as_f64));
+        let (Some(a), Some(b)) = (a, b) else { panic!("{figure}: {of_one}") };
+        assert!((a - b).abs() < 1e-4, "{figure}: {a} and {b}");
+    }
+    assert_eq!(of_one["probe"], of_two["probe"], "the frozen checkpoint gives the same maps");
+    assert!(of_one.get("exchange").is_none() && of_two["exchange"]["bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn images_that_do_not_fill_the_rounds_of_evaluation_are_counted_once() {
+    let world = Folder::new();
+    // 8 images to test on and 2 to validate on, in batches of 2: the second round of three ranks has one batch.
+    let predictions = |run: &str, more: &[&str]| {
+        let fixed = ["--method", "linear-probe", "--threads", "1", "--workers", "1", "--val-per-class", "1"];
+        let mut arguments = world.fit(run, &[&fixed[..], more].concat());
+        let place = arguments.iter().position(|argument| argument == "--batch-size").unwrap();
+        arguments[place + 1] = "2".into();
+        done(&arguments);
+        let folder = world.path(run);
+        let read = |name: &str| fs::read_to_string(Path::new(&folder).join(name)).unwrap();
+        let summary: Value = serde_json::from_str(&read("summary.json")).unwrap();
+        (read("predictions.csv"), summary)
+    };
+    let (one, of_one) = predictions("one", &[]);
+    let (three, of_three) = predictions("three", &["--ranks", "3"]);
+    assert_eq!(one, three);
+    for figures in ["best", "test", "probe", "temperature"] {
+        assert_eq!(of_one[figures], of_three[figures]);
+    }
+}
+
+#[test]
 fn the_same_ranks_give_the_same_bytes_and_batch_norm_over_ranks_is_that_of_one_process() {
     let world = Folder::new();
     let two = ["--ranks", "2", "--sync-bn"];
@@ -234,6 +338,53 @@ fn ranks_share_the_negatives_and_the_queue_of_pretraining() {
     let two = pretrain("simclr-two", &[&simclr[..], &["--batch-size", "10", "--ranks", "2", "--sync-bn"]].concat());
     let found = difference(&two, &one, deep);
     assert!(found <= 1e-3, "SimCLR: {found}");
+    // Two ranks with batch norm of their own make the steps of one process that accumulates two batches.
+    let simclr = ["--method", "simclr", "--epochs", "3", "--batch-size", "4"];
+    let one = pretrain("parts", &[&simclr[..], &["--grad-accum-steps", "2"]].concat());
+    let two = pretrain("ranks", &[&simclr[..], &["--ranks", "2"]].concat());
+    let found = difference(&two, &one, trained);
+    assert!(found <= 1e-5, "SimCLR in parts: {found}");
+}
+
+#[test]
+fn pretraining_of_two_ranks_resumes_on_one_with_the_same_steps() {
+    let world = Folder::new();
+    for (method, changed) in [("moco-v2", "train.batch_size was 4"), ("simclr", "train.grad_accum_steps was 1")] {
+        let pretrain = |run: &str, more: &[&str]| {
+            let (data, output) = (world.path("data"), world.path(run));
+            let own = ["pretrain", "--data-dir", &data, "--output", &output, "--width", "0.125", "--img-size", "16"];
+            let short = ["--threads", "1", "--workers", "1", "--probe-epochs", "0", "--device", "cpu", "--amp", "off"];
+            let of_run = ["--method", method, "--batch-size", "4", "--epochs", "20", "--log-every", "1"];
+            own.iter().chain(&short).chain(&of_run).chain(more).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let (whole, stopped) = (format!("{method}-whole"), format!("{method}-stopped"));
+        done(&pretrain(&whole, &["--ranks", "2"]));
+        let mut first = program(&pretrain(&stopped, &["--ranks", "2"])).spawn().unwrap();
+        wait_for_step(&world, &stopped, &mut first);
+        signal(&first.id().to_string(), "-TERM");
+        assert_eq!(first.wait_with_output().unwrap().status.code(), Some(143));
+        let resumed = done(&pretrain(&stopped, &["--ranks", "1", "--resume"]));
+        assert!(stderr(&resumed).contains(changed), "{}", stderr(&resumed));
+        let found = difference(&last(&world, &stopped), &last(&world, &whole), trained);
+        assert!(found <= 1e-5, "{method}: {found}");
+    }
+}
+
+#[test]
+fn only_rank_0_prints_notes_and_the_lines_of_the_log_say_what_was_exchanged() {
+    let world = Folder::new();
+    let output = done(&fit(&world, "run", "4", &["--method", "cross-entropy", "--eta", "0.5", "--ranks", "2"]));
+    let text = stderr(&output);
+    assert_eq!(text.matches("note ").count(), 1, "{text}");
+    let read = |name: &str| fs::read_to_string(Path::new(&world.path("run")).join(name)).unwrap();
+    assert!(read("log.rank-1.txt").contains("note "), "{}", read("log.rank-1.txt"));
+    let weights: usize = last(&world, "run").values().map(Tensor::numel).sum();
+    let metrics = read("metrics.jsonl");
+    let step: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    let bytes = step["exchanged_bytes"].as_u64().unwrap() as usize;
+    // The gradients of the weights; the state has the weights, their momentum and running averages.
+    assert!(bytes > 4 * weights / 3 && bytes < 4 * weights, "{bytes} bytes, {weights} numbers");
+    assert!(step["exchange_seconds"].as_f64().unwrap() > 0.0);
 }
 
 /// The process of rank 1 that the first rank has started.
@@ -337,10 +488,11 @@ fn an_environment_that_names_no_whole_rank_is_refused_and_ranks_that_never_start
     drop(taken);
     let (status, text) = of(&port);
     assert!(status == Some(1) && text.contains("rank 1 of 2 did not start within 2 s"), "{text}");
-    let output = program(&fit(&world, "refused", "4", &["--method", "bi-tuning", "--ranks", "2"])).output().unwrap();
+    let regularised = ["--method", "cross-entropy", "--regulariser", "delta", "--ranks", "2"];
+    let output = program(&fit(&world, "refused", "4", &regularised)).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("the method bi-tuning cannot be computed by several ranks"),
+        stderr(&output).contains("the method cross-entropy with these settings cannot be computed by several ranks"),
         "{}",
         stderr(&output)
     );

@@ -212,6 +212,7 @@ impl Kitchen<'_> {
             images_per_second: 0.0,
             wall_seconds: seconds,
             peak_rss_bytes: peak_rss_bytes(),
+            exchange: None,
             versions: versions(),
             ..ingredients.summary.clone()
         };

@@ -11,6 +11,29 @@ use super::layers::Layers;
 use super::sections::{DataSection, RunSection, TrainSection, find_setting};
 use crate::settings::RunKind;
 
+/// How a run keeps the gradient of its steps when other ranks share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regrouping {
+    /// A rank computes more batches, or fewer, each by itself as before.
+    Accumulation,
+    /// A rank computes larger batches, or smaller ones: nothing is computed of a batch alone.
+    BatchSize,
+    /// Not at all: batch norm takes its statistics from the batch of a rank, which the method cannot compute in parts.
+    Never,
+}
+
+impl Regrouping {
+    /// Of a method that can be computed in parts or not, with batch norm that depends on the batches of ranks or does not.
+    pub(super) fn of(train: &TrainSection, is_divisible: bool, is_frozen: bool) -> Self {
+        match (train.sync_bn && !is_frozen, is_divisible) {
+            (true, _) => Regrouping::BatchSize,
+            (false, true) => Regrouping::Accumulation,
+            (false, false) if is_frozen => Regrouping::BatchSize,
+            (false, false) => Regrouping::Never,
+        }
+    }
+}
+
 /// The configuration of one kind of run: its own sections, and those that every kind has.
 pub trait Configuration: Clone + Serialize + DeserializeOwned {
     /// The kind of run.
@@ -42,6 +65,9 @@ pub trait Configuration: Clone + Serialize + DeserializeOwned {
 
     /// The machine and the folder, to be changed.
     fn run_mut(&mut self) -> &mut RunSection;
+
+    /// How a step keeps its images, and its gradient, on another number of ranks.
+    fn regrouping(&self) -> Regrouping;
 
     /// The output, as given or automatic.
     fn output(&self) -> PathBuf {

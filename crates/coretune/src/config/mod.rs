@@ -23,7 +23,7 @@ pub use choices::{
     Accumulation, Cache, ClassWeights, DataCheck, HeadInit, Optimizer, ProbeRows, ProbeViews, ProjectionInit, Sampler,
     Schedule, Select,
 };
-pub use configuration::Configuration;
+pub use configuration::{Configuration, Regrouping};
 pub use error::{ConfigError, Origin, SettingChange};
 pub use layers::{Layers, setting_called, setting_named_by};
 pub use pretrain_config::PretrainConfig;

@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::automatic::{self, Input};
 use super::choices::Optimizer;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::run_config::absolute;
@@ -231,6 +231,14 @@ impl Configuration for PretrainConfig {
 
     fn checkpoint_path(&self) -> Option<&Path> {
         self.checkpoint.path.as_deref()
+    }
+
+    /// Groups of the batch stay as they are, however many of them a rank computes.
+    fn regrouping(&self) -> Regrouping {
+        if self.pretrain.method().reads("pretrain.bn_groups") {
+            return Regrouping::BatchSize;
+        }
+        Regrouping::of(&self.train, self.build_objective().needs().divisible, false)
     }
 
     fn data(&self) -> &DataSection {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::automatic::{self, Input};
 use super::choices::{HeadInit, ProbeRows, Sampler};
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
@@ -172,6 +172,11 @@ impl Configuration for RunConfig {
 
     fn checkpoint_path(&self) -> Option<&Path> {
         Some(&self.checkpoint.path)
+    }
+
+    fn regrouping(&self) -> Regrouping {
+        let is_divisible = self.method.build(0.0).is_none_or(|objective| objective.needs().divisible);
+        Regrouping::of(&self.train, is_divisible, self.model.freeze_batch_norm)
     }
 
     fn data(&self) -> &DataSection {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::automatic::Input;
 use super::choices::{Accumulation, HeadInit};
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::run_config::absolute;
@@ -192,6 +192,10 @@ impl Configuration for SegmentationConfig {
 
     fn checkpoint_path(&self) -> Option<&Path> {
         Some(&self.checkpoint.path)
+    }
+
+    fn regrouping(&self) -> Regrouping {
+        Regrouping::of(&self.train, true, self.model.freeze_batch_norm)
     }
 
     fn data(&self) -> &DataSection {

@@ -1,6 +1,6 @@
 //! How a table of all pairs of rows is computed.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::World;
 
@@ -11,7 +11,8 @@ pub enum PairTable {
     Whole,
     /// So many anchors at a time; at least 1.
     Blocks(i64),
-    /// All processes have all rows. Each computes the pairs of its stretch of the anchors, so many anchors at a time.
+    /// All processes have all rows, and each computes the pairs of so many anchors at a time: of as many blocks as the others,
+    /// or one more.
     Dealt(World, i64),
 }
 
@@ -30,31 +31,24 @@ impl PairTable {
         }
     }
 
-    /// Dealt over the processes of `world`, which all have the same rows; each computes its stretch as [`PairTable::of_size`] says.
+    /// As [`PairTable::of_size`], with the blocks dealt over the processes of `world`, which all have the same rows: the blocks
+    /// are those of one process, and so is every number in them. A table that is made at once is made by every process.
     pub fn shared(world: World, anchors: i64, others: i64) -> Self {
-        let ranks = world.ranks() as i64;
-        if ranks == 1 || anchors < ranks {
-            return PairTable::of_size(anchors, others);
-        }
-        let own = (anchors + ranks - 1) / ranks;
-        match PairTable::of_size(own, others) {
-            PairTable::Blocks(block) => PairTable::Dealt(world, block),
-            _ => PairTable::Dealt(world, own),
+        match PairTable::of_size(anchors, others) {
+            PairTable::Blocks(block) if !world.is_alone() => PairTable::Dealt(world, block),
+            table => table,
         }
     }
 
     /// First anchor and number of anchors of each block that this process computes, of which a whole table is one.
     pub fn blocks(self, anchors: i64) -> impl Iterator<Item = (i64, i64)> {
-        let (stretch, block) = match self {
-            PairTable::Whole => (0..anchors, anchors.max(1)),
-            PairTable::Blocks(block) => (0..anchors, block.max(1)),
-            PairTable::Dealt(world, block) => {
-                let own = world.stretch(anchors as usize);
-                (own.start as i64..own.end as i64, block.max(1))
-            }
+        let (block, world) = match self {
+            PairTable::Whole => (anchors.max(1), World::Alone),
+            PairTable::Blocks(block) => (block.max(1), World::Alone),
+            PairTable::Dealt(world, block) => (block.max(1), world),
         };
-        let end = stretch.end;
-        stretch.step_by(block as usize).map(move |first| (first, block.min(end - first)))
+        let blocks = (0..anchors).step_by(block as usize).map(move |first| (first, block.min(anchors - first)));
+        blocks.skip(world.rank()).step_by(world.ranks())
     }
 
     /// Replaces what the blocks of this process add up to by what those of all processes do.
@@ -69,15 +63,20 @@ impl PairTable {
         }
     }
 
-    /// The entries `[.., anchors]` of all anchors, of which this process computed those of its own blocks.
+    /// The entries `[anchors]` of all anchors from those of this process's blocks.
     ///
     /// # Panics
     /// As [`PairTable::total`].
-    pub fn joined(self, own: Tensor, anchors: i64) -> Tensor {
-        match self {
-            PairTable::Whole | PairTable::Blocks(_) => own,
-            PairTable::Dealt(world, _) => world.join(&own, anchors).unwrap_or_else(|error| panic!("{error}")),
+    pub fn joined(self, blocks: &[&Tensor], anchors: i64, options: (Kind, Device)) -> Tensor {
+        let PairTable::Dealt(world, _) = self else {
+            return if let [whole] = blocks { whole.shallow_clone() } else { Tensor::cat(blocks, 0) };
+        };
+        // The others have zeros there.
+        let all = Tensor::zeros([anchors], options);
+        for ((first, count), block) in self.blocks(anchors).zip(blocks) {
+            all.narrow(0, first, count).copy_(block);
         }
+        world.sum_as_it_is(&all).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

@@ -1,9 +1,7 @@
-use std::ops::Range;
-
 use tch::{Device, Kind, Tensor};
 
-use super::EngineError;
-use super::ranks::{Group, RanksError};
+use super::ranks::{Group, RanksError, Traffic};
+use super::{EngineError, guard};
 
 /// The processes that train together, and what they exchange: one, or the ranks of `torch.distributed`.
 ///
@@ -62,13 +60,8 @@ impl World {
 
     /// This process's part of a global batch: as many in a row as every other.
     pub fn part<T>(self, batch: &[T]) -> &[T] {
-        &batch[self.stretch(batch.len())]
-    }
-
-    /// Of so many things in a row, those of this process; each has as many as the others, or one more.
-    pub fn stretch(self, count: usize) -> Range<usize> {
-        let (ranks, rank) = (self.ranks(), self.rank());
-        count * rank / ranks..count * (rank + 1) / ranks
+        let (count, ranks, rank) = (batch.len(), self.ranks(), self.rank());
+        &batch[count * rank / ranks..count * (rank + 1) / ranks]
     }
 
     /// The rows `[views n, ..]` of all processes in the order of the global batch, without graph: the first views of all
@@ -113,6 +106,9 @@ impl World {
         let shapes = group.gather(&Tensor::from_slice(&shape))?;
         let count = |rank: usize| shapes.int64_value(&[rank as i64, 0]);
         let (counts, largest) = ((0..self.ranks()).map(count).collect::<Vec<_>>(), shapes.amax([0], false));
+        if counts.iter().all(|&count| count == 0) {
+            return Ok(Vec::new());
+        }
         let largest: Vec<i64> = (0..MOST_DIMENSIONS as i64).map(|place| largest.int64_value(&[place])).collect();
         let shape: Vec<i64> = largest.into_iter().take_while(|&size| size > 0).collect();
         let padded = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
@@ -124,21 +120,75 @@ impl World {
         Ok(counts.iter().enumerate().filter(|(_, count)| **count > 0).map(of_rank).collect())
     }
 
-    /// The entries `[.., count]` of all processes, without graph; `own` are those of this one's [`World::stretch`].
+    /// The sum of a tensor over all processes in its own number format, without graph.
     ///
     /// # Errors
     /// As [`World::gather`].
-    pub fn join(self, own: &Tensor, count: i64) -> Result<Tensor, EngineError> {
+    pub fn sum_as_it_is(self, own: &Tensor) -> Result<Tensor, EngineError> {
         let World::Ranks(group) = self else { return Ok(own.detach()) };
-        let (mut size, stretch) = (own.size(), self.stretch(count as usize));
-        if let Some(last) = size.last_mut() {
-            *last = count;
+        let sum = guard("copying a tensor", || own.detach().to_device(Device::Cpu).copy())?;
+        group.sum(&sum)?;
+        guard("copying a tensor", || sum.to_device(own.device()))
+    }
+
+    /// The numbers of each process, in the order of the processes; each may have as many as it likes.
+    ///
+    /// # Errors
+    /// As [`World::gather`].
+    pub fn gather_uneven_numbers(self, own: &[i64]) -> Result<Vec<i64>, EngineError> {
+        let World::Ranks(group) = self else { return Ok(own.to_vec()) };
+        let counts = self.gather_number(own.len() as i64)?;
+        let most = counts.iter().copied().max().unwrap_or_default() as usize;
+        let mut padded = own.to_vec();
+        padded.resize(most, 0);
+        if most == 0 {
+            return Ok(Vec::new());
         }
-        // The others have zeros there.
-        let all = Tensor::zeros(size, (own.kind(), Device::Cpu));
-        all.narrow(-1, stretch.start as i64, stretch.len() as i64).copy_(&own.detach());
-        group.sum(&all)?;
-        Ok(all.to_device(own.device()))
+        let all = group.gather(&Tensor::from_slice(&padded))?;
+        let mut numbers = vec![0; all.numel()];
+        all.copy_data(&mut numbers, all.numel());
+        let of_rank = |(numbers, &count): (&[i64], &i64)| numbers[..count as usize].to_vec();
+        Ok(numbers.chunks_exact(most).zip(&counts).flat_map(of_rank).collect())
+    }
+
+    /// A number of each process.
+    ///
+    /// # Errors
+    /// As [`World::gather`].
+    pub fn gather_number(self, own: i64) -> Result<Vec<i64>, EngineError> {
+        self.gather_labels(&[own])
+    }
+
+    /// The sum of a number over all processes.
+    ///
+    /// # Errors
+    /// As [`World::gather`].
+    pub fn total(self, own: f64) -> Result<f64, EngineError> {
+        let World::Ranks(group) = self else { return Ok(own) };
+        let sum = Tensor::from_slice(&[own]);
+        group.sum(&sum)?;
+        Ok(sum.double_value(&[0]))
+    }
+
+    /// For each row `[n, ..]` of this process the row `shift` before it in the global batch, which is a ring; without graph.
+    ///
+    /// # Errors
+    /// As [`World::gather`].
+    pub fn rows_before(self, rows: &Tensor, shift: i64) -> Result<Tensor, EngineError> {
+        let own = rows.size()[0];
+        if self.is_alone() {
+            return guard("choosing rows", || rows.roll([shift], [0i64]));
+        }
+        if shift > own {
+            let all = self.gather(rows, 1)?;
+            return guard("choosing rows", || self.own_rows(&all.roll([shift], [0i64]), 1));
+        }
+        // Only the last rows of each process move to another.
+        let last = self.gather(&rows.narrow(0, own - shift, shift), 1)?;
+        guard("choosing rows", || {
+            let before = self.own_rows(&last.roll([shift], [0i64]), 1);
+            Tensor::cat(&[&before, &rows.narrow(0, 0, own - shift)], 0)
+        })
     }
 
     /// The labels of all processes in the order of the global batch.
@@ -238,6 +288,14 @@ impl World {
         match self {
             World::Alone => Ok(()),
             World::Ranks(group) => Ok(group.meet()?),
+        }
+    }
+
+    /// What this process has exchanged with the others so far; none if it is alone.
+    pub fn traffic(self) -> Option<Traffic> {
+        match self {
+            World::Alone => None,
+            World::Ranks(group) => Some(group.traffic()),
         }
     }
 

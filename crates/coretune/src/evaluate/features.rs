@@ -21,8 +21,8 @@ pub struct Evaluator {
     pub workers: usize,
     /// Ends the work between two batches.
     pub stop: Stop,
-    /// The processes that share a split: each computes every n-th batch of it, and all get the outputs of all. A split of
-    /// masks is not shared: every process computes all of it.
+    /// The processes that share a split: each computes every n-th batch of it, and all get the outputs of all, or what they
+    /// measure.
     pub world: World,
 }
 
@@ -86,17 +86,14 @@ impl Evaluator {
         measure: &mut dyn Measure,
         forward: &mut dyn FnMut(&Tensor) -> Result<Tensor, EvaluateError>,
     ) -> Result<(), EvaluateError> {
-        self.each_round(split, &mut |_, _| {}, &mut |batch, round| {
+        self.each_round(split, &mut |_, _| {}, &mut |batch| {
             let outputs = batch.map(|batch| no_grad(|| forward(&batch.images))).transpose()?;
             let outputs = outputs.map(|outputs| outputs.to_device(Device::Cpu));
-            if let Some((masks, outputs)) = batch.and_then(|batch| batch.masks.as_ref()).zip(outputs.as_ref()) {
-                return measure.add(outputs, masks);
-            }
-            for (outputs, indices) in self.world.gather_uneven(outputs.as_ref())?.iter().zip(round) {
-                let labels: Vec<i64> = indices.iter().map(|&index| split.labels()[index]).collect();
-                measure.add(outputs, &Tensor::from_slice(&labels))?;
-            }
-            Ok(())
+            let targets = batch.map(|batch| match &batch.masks {
+                Some(masks) => masks.shallow_clone(),
+                None => Tensor::from_slice(&batch.labels),
+            });
+            measure.add_round(self.world, outputs.as_ref().zip(targets.as_ref()))
         })
     }
 
@@ -108,7 +105,7 @@ impl Evaluator {
         forward: &mut dyn FnMut(&Tensor) -> Result<[Tensor; VIEWS], EvaluateError>,
     ) -> Result<[Tensor; VIEWS], EvaluateError> {
         let mut views: [Vec<Tensor>; VIEWS] = std::array::from_fn(|_| Vec::new());
-        self.each_round(split, progress, &mut |batch, _| {
+        self.each_round(split, progress, &mut |batch| {
             let of_batch = batch.map(|batch| no_grad(|| forward(&batch.images))).transpose()?;
             let of_batch = of_batch.map_or([const { None }; VIEWS], |views| views.map(Some));
             for (view, features) in views.iter_mut().zip(of_batch) {
@@ -121,7 +118,7 @@ impl Evaluator {
     }
 
     /// Calls `visit` once for every round of batches of `split`, one for each process, in the order of its images: with
-    /// this process's batch, if the round has one for it, and the images of each batch of the round.
+    /// this process's batch, if the round has one for it.
     fn each_round(
         &self,
         split: &Split,
@@ -130,8 +127,7 @@ impl Evaluator {
     ) -> Result<(), EvaluateError> {
         let options = LoaderOptions { workers: self.workers, ..LoaderOptions::default() };
         let batches = sampler::sequential(split.len(), self.batch_size)?;
-        let is_shared = split.masks().is_none();
-        let (rank, ranks) = if is_shared { (self.world.rank(), self.world.ranks()) } else { (0, 1) };
+        let (rank, ranks) = (self.world.rank(), self.world.ranks());
         let own = batches.iter().skip(rank).step_by(ranks).cloned().collect();
         let mut loader = Loader::new(split.clone(), Arc::clone(&self.transform), own, options)?;
         let mut done = 0;
@@ -140,7 +136,7 @@ impl Evaluator {
             if self.world.agree(self.stop.is_requested())? {
                 return Err(EvaluateError::Interrupted);
             }
-            visit(batch.as_ref(), round)?;
+            visit(batch.as_ref())?;
             done += round.iter().map(Vec::len).sum::<usize>();
             progress(done, split.len());
         }
@@ -148,5 +144,5 @@ impl Evaluator {
     }
 }
 
-/// What is done with this process's batch of a round, and with the images of all batches of the round.
-type Visit<'a> = dyn FnMut(Option<&Batch>, &[Vec<usize>]) -> Result<(), EvaluateError> + 'a;
+/// What is done with this process's batch of a round.
+type Visit<'a> = dyn FnMut(Option<&Batch>) -> Result<(), EvaluateError> + 'a;

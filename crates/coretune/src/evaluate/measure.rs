@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{EvaluateError, Logits, argmax, calibration, figure};
-use crate::engine::guard;
+use crate::engine::{World, guard};
 use crate::figures::{FigureSpec, Figures};
 
 /// How a task measures a model: it sees outputs and targets of a split batch by batch, and gives figures.
@@ -19,6 +19,20 @@ pub trait Measure {
     /// # Errors
     /// Shapes that do not fit; [`EvaluateError::NotFinite`] when outputs hold NaN or infinity.
     fn add(&mut self, outputs: &Tensor, targets: &Tensor) -> Result<(), EvaluateError>;
+
+    /// Adds what each process of `world` has of a round of batches, in the order of the processes: outputs and targets as in
+    /// [`Measure::add`], or none. All measure the same then.
+    ///
+    /// # Errors
+    /// As [`Measure::add`], and for a process that is gone.
+    fn add_round(&mut self, world: World, own: Option<(&Tensor, &Tensor)>) -> Result<(), EvaluateError> {
+        if world.is_alone() {
+            return own.map_or(Ok(()), |(outputs, targets)| self.add(outputs, targets));
+        }
+        let outputs = world.gather_uneven(own.map(|(outputs, _)| outputs))?;
+        let targets = world.gather_uneven(own.map(|(_, targets)| targets))?;
+        outputs.iter().zip(&targets).try_for_each(|(outputs, targets)| self.add(outputs, &targets.to_kind(Kind::Int64)))
+    }
 
     /// The figures of everything that was added.
     fn figures(&self) -> Figures;

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::bootstrap::{Interval, interval_of_resampled_images};
 use super::{EvaluateError, Measure, figure};
-use crate::engine::{EngineError, guard, shape};
+use crate::engine::{EngineError, World, guard, shape};
 use crate::figures::{FigureSpec, Figures};
 
 pub use crate::engine::rows::IGNORED;
@@ -208,6 +208,19 @@ impl SegmentationMeasure {
         &self.images
     }
 
+    /// The pixels and the summed cross-entropy of one image.
+    fn of_image(&self, logits: &Tensor, mask: &Tensor) -> Result<(Confusion, f64), EvaluateError> {
+        let predicted = guard("choosing classes", || logits.argmax(0, false))?;
+        let confusion = Confusion::of(&predicted, mask, self.total.classes())?;
+        Ok((confusion, guard("the cross-entropy of pixels", || loss_of(logits, mask))?))
+    }
+
+    fn take(&mut self, confusion: &Confusion, loss: f64) {
+        self.loss += loss;
+        self.images.push(confusion.of_classes());
+        self.total.add(confusion);
+    }
+
     fn check(&self, logits: &Tensor, masks: &Tensor) -> Result<(), EvaluateError> {
         let (found, mask) = (logits.size(), masks.size());
         match (found.as_slice(), mask.as_slice()) {
@@ -236,14 +249,26 @@ impl Measure for SegmentationMeasure {
     }
 
     fn add(&mut self, outputs: &Tensor, targets: &Tensor) -> Result<(), EvaluateError> {
-        self.check(outputs, targets)?;
-        for image in 0..outputs.size()[0] {
-            let (logits, mask) = (outputs.get(image), targets.get(image));
-            let predicted = guard("choosing classes", || logits.argmax(0, false))?;
-            let confusion = Confusion::of(&predicted, &mask, self.total.classes())?;
-            self.loss += guard("the cross-entropy of pixels", || loss_of(&logits, &mask))?;
-            self.images.push(confusion.of_classes());
-            self.total.add(&confusion);
+        self.add_round(World::Alone, Some((outputs, targets)))
+    }
+
+    /// Processes exchange what they have counted, not maps: images may differ in size.
+    fn add_round(&mut self, world: World, own: Option<(&Tensor, &Tensor)>) -> Result<(), EvaluateError> {
+        // Of each image its counts and the bits of its loss.
+        let mut numbers = Vec::new();
+        if let Some((outputs, targets)) = own {
+            self.check(outputs, targets)?;
+            for image in 0..outputs.size()[0] {
+                let (confusion, loss) = self.of_image(&outputs.get(image), &targets.get(image))?;
+                numbers.extend(confusion.counts.iter().map(|count| count.cast_signed()));
+                numbers.push(loss.to_bits().cast_signed());
+            }
+        }
+        let classes = self.total.classes();
+        for image in world.gather_uneven_numbers(&numbers)?.chunks_exact(classes * classes + 1) {
+            let (loss, counts) = image.split_last().expect("every image has a loss");
+            let counts = counts.iter().map(|count| count.cast_unsigned()).collect();
+            self.take(&Confusion { counts, classes }, f64::from_bits(loss.cast_unsigned()));
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Preparation {
     /// Those of [`MemoryTrial::check`].
     pub(super) fn check_batch(&self) -> Result<(), RunError> {
         let train = &self.task.config.train;
-        self.memory_trial().check(train.batch_size, Some(train.effective_batch()))
+        self.memory_trial().check(train.batch_size, Some(train.batch_of_rank()))
     }
 
     fn memory_trial(&self) -> MemoryTrial<'_> {
@@ -57,7 +57,7 @@ impl Preparation {
     /// cannot be computed in parts.
     pub(super) fn divide_batch(&mut self) -> Result<(), RunError> {
         let Some(limit) = self.task.config.run.memory_limit_bytes() else { return self.check_batch() };
-        let (batch, step) = (self.task.config.train.batch_size, self.task.config.train.effective_batch());
+        let (batch, step) = (self.task.config.train.batch_size, self.task.config.train.batch_of_rank());
         let largest = self.memory_trial().most_within(batch, limit)?;
         if largest >= batch {
             return Ok(());

@@ -13,7 +13,7 @@ use crate::engine::ranks::RanksError;
 use crate::engine::{EngineError, Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
-use crate::objectives::{Needs, Objective};
+use crate::objectives::{Needs, Objective, Sharing};
 use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
 use crate::train::{ModelDescription, Observer, check_sharing};
 use crate::transforms::Transform;
@@ -133,9 +133,10 @@ pub(super) fn prepare_with(
     if let Some(objective) = &objective {
         let accumulation = training_plan::accumulation(&task.config.train);
         accumulation.check(&**objective)?;
-        check_sharing(task.world, &**objective, accumulation, false)?;
-        if !task.world.is_alone() && (task.config.data.mixup > 0.0 || task.config.data.cutmix > 0.0) {
-            let what = "mixup and CutMix, which mix images of different ranks,".into();
+        check_sharing(task.world, &**objective, accumulation)?;
+        let is_weighted = task.config.train.class_weights != ClassWeights::Off;
+        if !task.world.is_alone() && is_weighted && needs.sharing == Sharing::Images {
+            let what = format!("train.class_weights with the method {}", objective.name());
             return Err(EngineError::from(RanksError::Undealt { what }).into());
         }
     }

@@ -35,6 +35,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         images_per_second: outcome.images_per_second,
         wall_seconds: *wall_seconds,
         peak_rss_bytes: peak_rss_bytes(),
+        exchange: task.world.traffic(),
         coverage: task.report.coverage,
         class_weights: task.class_weights().map(|weights| task.classes.iter().cloned().zip(weights).collect()),
         versions: versions(),

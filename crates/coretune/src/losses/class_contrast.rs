@@ -67,7 +67,7 @@ pub fn class_contrast_by(
             anchors: Tensor::full([0i64; 0], block.1 as f64, (kind, anchors.device())),
             figures: Vec::new(),
         };
-        mean_over_blocks(&[anchors, own, queue], (table, rows), sums).loss
+        mean_over_blocks(&[anchors, own, queue], (table, rows, 0), sums).loss
     })
 }
 

@@ -124,8 +124,8 @@ fn mean_by(
             figures: vec![accuracy * count, positive_cosine * count],
         }
     };
-    let BlockMean { loss, figures } = mean_over_blocks(&[rows], (table, anchors), sums);
-    let mean = |figure: usize| figures.get(figure).map_or_else(|| loss.detach(), |sum| sum / anchors as f64);
+    let BlockMean { loss, figures } = mean_over_blocks(&[rows], (table, anchors, 2), sums);
+    let mean = |figure: usize| figures.get(figure).map_or_else(|| loss.detach(), |sum| sum / anchors.max(1) as f64);
     InstanceDiscrimination { accuracy: mean(0), positive_cosine: mean(1), loss }
 }
 

@@ -148,7 +148,7 @@ fn mean_by(
         let (loss, anchors) = contrast(rows, block).focal_sums(temperature, focus);
         BlockSums { loss, anchors, figures: Vec::new() }
     };
-    mean_over_blocks(rows, (table, n), sums).loss
+    mean_over_blocks(rows, (table, n, 0), sums).loss
 }
 
 impl Contrast {

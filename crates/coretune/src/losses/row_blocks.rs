@@ -25,12 +25,12 @@ pub(super) struct BlockMean {
     pub(super) figures: Vec<Tensor>,
 }
 
-/// The mean over `anchors` anchors; `sums` computes a block (first anchor, number of anchors) from `rows`, or from leaves
-/// that hold the same values. The gradient can be taken once: it has no graph itself. Of a table that is dealt over processes
-/// all get the same mean and the same gradient.
+/// The mean over `anchors` anchors, with so many other figures; `sums` computes a block (first anchor, number of anchors)
+/// from `rows`, or from leaves that hold the same values. The gradient can be taken once: it has no graph itself. Of a
+/// table that is dealt over processes all get the same mean and the same gradient.
 pub(super) fn mean_over_blocks(
     rows: &[&Tensor],
-    (table, anchors): (PairTable, i64),
+    (table, anchors, figures): (PairTable, i64, usize),
     sums: impl Fn(&[Tensor], (i64, i64)) -> BlockSums,
 ) -> BlockMean {
     let moves: Vec<bool> = rows.iter().map(|rows| in_graph(rows)).collect();
@@ -49,10 +49,10 @@ pub(super) fn mean_over_blocks(
         }
         total = Some(added(total, of_block));
     }
-    let Some(total) = total else {
-        return BlockMean { loss: rows[0].sum(rows[0].kind()), figures: Vec::new() };
-    };
-    let BlockSums { loss, anchors, figures } = total.over_processes(table, &mut gradients);
+    let zero = || Tensor::zeros([], (rows[0].kind(), rows[0].device()));
+    let nothing = || BlockSums { loss: zero(), anchors: zero(), figures: (0..figures).map(|_| zero()).collect() };
+    let total = total.unwrap_or_else(nothing).over_processes(table, &mut gradients);
+    let BlockSums { loss, anchors, figures } = total;
     let count = anchors.clamp_min(1.0);
     let value = loss / &count;
     let of_rows = rows.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(rows, _)| *rows);

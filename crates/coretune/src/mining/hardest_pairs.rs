@@ -90,15 +90,14 @@ impl MinedPairs {
         };
         let anchors = labels.len() as i64;
         let blocks: Vec<[Tensor; 4]> = table.blocks(anchors).map(of_block).collect();
-        let joined = |which: usize| {
-            let own = match &blocks[..] {
-                [whole] => whole[which].shallow_clone(),
-                _ => Tensor::cat(&blocks.iter().map(|block| &block[which]).collect::<Vec<_>>(), 0),
-            };
-            table.joined(own, anchors)
+        let joined = |which: usize, kind: Kind| {
+            let of_blocks: Vec<&Tensor> = blocks.iter().map(|block| &block[which]).collect();
+            table.joined(&of_blocks, anchors, (kind, unit.device()))
         };
-        let pairs = HardestPairs { positive: joined(2), negative: joined(3), have_negatives: have_negatives(labels) };
-        MinedPairs { pairs, positive_cosines: joined(0), negative_cosines: joined(1) }
+        let [positive, negative] = [2, 3].map(|which| joined(which, Kind::Int64));
+        let [positive_cosines, negative_cosines] = [0, 1].map(|which| joined(which, unit.kind()));
+        let pairs = HardestPairs { positive, negative, have_negatives: have_negatives(labels) };
+        MinedPairs { pairs, positive_cosines, negative_cosines }
     }
 }
 

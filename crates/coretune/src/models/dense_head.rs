@@ -7,10 +7,10 @@ use super::blocks::ConvNorm;
 use super::builder::{Builder, Values};
 use super::dropout::Dropout;
 use super::heads::Linear;
-use super::layers::Kernel;
+use super::layers::{BatchNorm, Kernel};
 use super::operations::Operations;
 use super::parameters::Parameters;
-use crate::engine;
+use crate::engine::{self, World};
 use crate::random::Purpose;
 use crate::settings::choice;
 
@@ -151,10 +151,18 @@ impl DenseHead {
     }
 
     pub(super) fn freeze_norms(&mut self) {
+        self.change_norms(BatchNorm::freeze);
+    }
+
+    pub(super) fn synchronise_norms(&mut self, world: World) {
+        self.change_norms(|norm| norm.synchronise(world));
+    }
+
+    fn change_norms(&mut self, change: impl Fn(&mut BatchNorm)) {
         match &mut self.layers {
-            Layers::DeepLabV3(head) => head.layers_mut().for_each(|layer| layer.norm_mut().freeze()),
-            Layers::DeepLabV3Plus(head) => head.layers_mut().for_each(|layer| layer.norm_mut().freeze()),
-            Layers::Fcn(head) => head.reduce.norm_mut().freeze(),
+            Layers::DeepLabV3(head) => head.layers_mut().for_each(|layer| change(layer.norm_mut())),
+            Layers::DeepLabV3Plus(head) => head.layers_mut().for_each(|layer| change(layer.norm_mut())),
+            Layers::Fcn(head) => change(head.reduce.norm_mut()),
             Layers::None => {}
         }
     }

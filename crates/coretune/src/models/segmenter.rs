@@ -10,7 +10,7 @@ use super::network::{Network, check_images};
 use super::operations::{Operations, Run};
 use super::parameters::Parameters;
 use super::{Backbone, ModelError, Normalisation};
-use crate::engine;
+use crate::engine::{self, World};
 
 /// The stage whose map has the details that DeepLab-V3+ adds: the first after the stem, at stride 4.
 const DETAILS: usize = 1;
@@ -108,6 +108,13 @@ impl Segmenter {
         self.backbone.freeze_batch_norm();
         self.head.freeze_norms();
         self.auxiliary.iter_mut().for_each(DenseHead::freeze_norms);
+    }
+
+    /// Lets every batch norm that is not frozen take its statistics in training from the batches of all processes.
+    pub fn synchronise_batch_norm(&mut self, world: World) {
+        self.backbone.synchronise_batch_norm(world);
+        self.head.synchronise_norms(world);
+        self.auxiliary.iter_mut().for_each(|head| head.synchronise_norms(world));
     }
 
     /// Embedding and logits of images u8 `[n, h, w, 3]`, at the stride of the head; with `auxiliary` those of the

@@ -175,7 +175,8 @@ impl Objective for BiTuning {
             forward_passes: 1,
             copies: 1,
             divisible: false,
-            sharing: super::Sharing::None,
+            keeps_rows: true,
+            sharing: super::Sharing::Images,
             ..Needs::CLASSIFIER
         }
     }
@@ -212,8 +213,12 @@ impl Objective for BiTuning {
             projections: memory.projections.keys(),
         };
         let loss = self.loss_of(&batch, &pass.heads, &with)?;
+        // The queues take the keys of all processes.
+        let world = pass.world();
+        let (features, projections) = (world.gather(&keys.features, 1)?, world.gather(&keys.projections, 1)?);
+        let labels = world.gather_labels(pass.labels)?;
         if let Some(memory) = &mut self.memory {
-            memory.pending = Some((keys, pass.labels.to_vec()));
+            memory.pending = Some((Keys { features, projections }, labels));
         }
         Ok(loss)
     }

@@ -314,7 +314,8 @@ impl Objective for CoreTuningRun {
     }
 
     fn needs(&self) -> Needs {
-        let needs = self.formula.needs();
+        let keeps_rows = self.settings.memory > 0 || self.settings.eta_ratio.is_some();
+        let needs = Needs { keeps_rows, ..self.formula.needs() };
         if self.settings.two_views {
             return Needs { views: 2, gradient_passes: 2, divisible: false, ..needs };
         }

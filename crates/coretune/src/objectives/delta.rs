@@ -157,8 +157,21 @@ impl Memory {
         })
     }
 
-    /// Adds up by how much the probe's loss on this batch rises when a channel is set to 0, one channel after another.
+    /// Adds up by how much the probe's loss on this batch, of all processes, rises when a channel is set to 0, one channel
+    /// after another.
     fn add_rises(&self, pass: &Pass<'_>, probe: &Linear) -> Result<(), EngineError> {
+        let mut of_batch =
+            guard("beginning a sum", || self.stages.iter().map(|stage| stage.rise.zeros_like()).collect::<Vec<_>>())?;
+        self.measure_rises(pass, probe, &of_batch)?;
+        pass.world().sum(&mut of_batch)?;
+        for (StageWeights { rise, .. }, of_batch) in self.stages.iter().zip(&of_batch) {
+            let _ = guard("adding rises", || rise.shallow_clone().g_add_(of_batch))?;
+        }
+        Ok(())
+    }
+
+    /// Writes these rises of this process's images, summed over them, into `rises`: `[C]` of each stage.
+    fn measure_rises(&self, pass: &Pass<'_>, probe: &Linear, rises: &[Tensor]) -> Result<(), EngineError> {
         let maps = self.source_maps(pass)?;
         let images = pass.labels.len() as f64;
         let loss = |stage: usize, map: &Tensor| {
@@ -167,7 +180,7 @@ impl Memory {
             })?;
             soft_cross_entropy(&logits, &one_hot(pass.labels, probe.outputs(), &logits)?)
         };
-        for (stage, (map, StageWeights { rise, .. })) in maps.iter().zip(&self.stages).enumerate() {
+        for (stage, (map, rise)) in maps.iter().zip(rises).enumerate() {
             let before = loss(stage, map)?;
             for channel in 0..map.size()[1] {
                 let without = guard("leaving out a channel", || {
@@ -199,7 +212,7 @@ impl Objective for Delta {
             preparation,
             soft_targets: true,
             divisible: false,
-            sharing: super::Sharing::None,
+            sharing: super::Sharing::Images,
             ..Needs::CLASSIFIER
         }
     }

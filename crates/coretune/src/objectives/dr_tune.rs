@@ -130,12 +130,13 @@ impl DrTune {
 }
 
 impl Memory {
-    /// Pooled features of images through the frozen checkpoint.
+    /// Pooled features of the images of all processes through the frozen checkpoint.
     fn pretrained(&self, pass: &Pass<'_>) -> Result<Tensor, ModelError> {
         let normalisation = pass.network.normalisation();
-        Ok(guard("computing features of the checkpoint", || {
+        let own = guard("computing features of the checkpoint", || {
             no_grad(|| self.source.features(&normalisation.apply(pass.images, self.source.device()), Mode::Evaluate))
-        })?)
+        })?;
+        Ok(pass.world().gather(&own, 1)?)
     }
 
     /// The bank, rotated by R, which is computed anew if asked for, shifted, and with rows of length `length`.
@@ -168,14 +169,7 @@ impl Objective for DrTune {
 
     fn needs(&self) -> Needs {
         let preparation = self.settings.bank as usize;
-        Needs {
-            forward_passes: 1,
-            copies: 1,
-            preparation,
-            divisible: false,
-            sharing: super::Sharing::None,
-            ..Needs::CLASSIFIER
-        }
+        Needs { forward_passes: 1, copies: 1, preparation, divisible: false, keeps_rows: true, ..Needs::CLASSIFIER }
     }
 
     /// Features of the checkpoint and of the network at the time.
@@ -196,7 +190,8 @@ impl Objective for DrTune {
     fn prepare(&mut self, pass: &Pass<'_>) -> Result<(), ModelError> {
         let memory = self.memory.as_mut().expect("the trainer begins a method before it prepares it");
         let features = memory.pretrained(pass)?;
-        Ok(memory.bank.push(&features, &features, pass.labels)?)
+        let labels = pass.world().gather_labels(pass.labels)?;
+        Ok(memory.bank.push(&features, &features, &labels)?)
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {

@@ -206,7 +206,15 @@ impl Objective for MoCo {
     fn needs(&self) -> Needs {
         let queue = QueueSize { keys: self.settings.queue_length as usize, width: self.settings.width };
         let sharing = Sharing::Images;
-        Needs { gradient_passes: 1, forward_passes: 1, copies: 1, queue: Some(queue), sharing, ..Needs::TWO_VIEWS }
+        Needs {
+            gradient_passes: 1,
+            forward_passes: 1,
+            copies: 1,
+            queue: Some(queue),
+            keeps_rows: true,
+            sharing,
+            ..Needs::TWO_VIEWS
+        }
     }
 
     /// The key encoder begins as a copy of the query encoder, the queue with random keys.

@@ -126,6 +126,9 @@ pub struct Needs {
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
     /// depends on images through [`Pass::features`] alone.
     pub divisible: bool,
+    /// Whether what the method keeps from step to step depends on the rows of the batches, so that every process must see
+    /// those of all.
+    pub keeps_rows: bool,
     /// How several ranks compute a step together.
     pub sharing: Sharing,
 }
@@ -134,7 +137,8 @@ pub struct Needs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
     /// The loss depends on images through [`Pass::features`] alone: every rank computes the features of its images, and
-    /// the loss is that of the rows of all ranks.
+    /// the loss is that of the rows of all ranks. What else it reads of images the method gathers itself, through
+    /// [`Pass::world`].
     Rows,
     /// The loss is a mean over the images of the batch, of which every rank computes its own; what it reads of other
     /// images the method exchanges itself, through [`Pass::world`].
@@ -179,6 +183,7 @@ impl Needs {
         steps: true,
         soft_targets: false,
         divisible: true,
+        keeps_rows: false,
         sharing: Sharing::Rows,
     };
 

@@ -41,7 +41,7 @@ impl Objective for SimClr {
     }
 
     fn needs(&self) -> Needs {
-        Needs::TWO_VIEWS
+        Needs { divisible: true, ..Needs::TWO_VIEWS }
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {

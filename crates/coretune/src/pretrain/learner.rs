@@ -47,6 +47,8 @@ pub struct Pretraining {
     pub optimizer: Optimizer,
     /// Seed of the method's random draws.
     pub seed: u64,
+    /// How a batch that does not fit into memory is computed.
+    pub accumulation: Accumulation,
     /// The processes that share a step.
     pub world: World,
     /// How the features are evaluated; none if they are not.
@@ -74,7 +76,7 @@ impl Learner for Pretraining {
             batch,
             rows: None,
             draw: (self.seed, number),
-            accumulation: Accumulation::Whole,
+            accumulation: self.accumulation,
             class_weights: None,
             soft_targets: None,
             sharpness: None,
@@ -146,7 +148,7 @@ impl Learner for Pretraining {
             )));
         }
         let report = self.report(&record);
-        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Probe(record), report })))
+        Ok(EpochEnd::Done(Some(Box::new(Evaluated { record: MetricsRecord::Probe(record), report }))))
     }
 }
 

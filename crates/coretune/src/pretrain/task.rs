@@ -19,8 +19,7 @@ use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
 use crate::runs::{Machine, ReadHead, RunError, StartingPoint, training_plan, versions};
 use crate::train::{
-    Accumulation, Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, check_sharing,
-    run_parameters,
+    Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, check_sharing, run_parameters,
 };
 use crate::transforms::Transform;
 
@@ -111,11 +110,13 @@ impl PretrainTask {
         Ok(task)
     }
 
-    /// Refuses ranks that cannot share a step.
+    /// Refuses parts of a batch for a method that needs all of it, and ranks that cannot share a step.
     fn check_ranks(&self) -> Result<(), RunError> {
         let (ranks, pretrain) = (self.world.ranks(), &self.config.pretrain);
         let objective = self.config.build_objective();
-        check_sharing(self.world, &*objective, Accumulation::Whole, false)?;
+        let accumulation = training_plan::accumulation(&self.config.train);
+        accumulation.check(&*objective)?;
+        check_sharing(self.world, &*objective, accumulation)?;
         let groups = pretrain.bn_groups.unwrap_or(ranks);
         if pretrain.method().reads("pretrain.bn_groups") && !groups.is_multiple_of(ranks) {
             let what = format!("pretrain.bn_groups = {groups}");
@@ -171,6 +172,7 @@ impl PretrainTask {
             images_per_second: outcome.images_per_second,
             wall_seconds: trainer.stopwatch.seconds(),
             peak_rss_bytes: peak_rss_bytes(),
+            exchange: self.world.traffic(),
             versions: versions(),
         };
         folder.derive()?;
@@ -211,6 +213,7 @@ impl PretrainTask {
                 resize_mode: input.resize_mode,
             },
             collapse_reported: false,
+            accumulation: training_plan::accumulation(train),
             seed: train.seed,
             world: self.world,
             encoder,

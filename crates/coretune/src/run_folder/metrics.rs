@@ -26,6 +26,12 @@ pub struct StepRecord {
     /// Time since the run began, over all the processes that it took.
     #[serde(default)]
     pub seconds: f64,
+    /// Bytes that this step's exchanges with other ranks resulted in; left out in a run of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanged_bytes: Option<u64>,
+    /// Time that rank 0 waited for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_seconds: Option<f64>,
 }
 
 /// Figures of a split at the end of an epoch, or before the first step.

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::EvaluationRecord;
+use crate::engine::ranks::Traffic;
 use crate::figures::{EpochFigures, Figures};
 use crate::settings::RunKind;
 
@@ -47,6 +48,9 @@ pub struct Summary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Traffic>,
     /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
     /// The weights of the classes in the cross-entropy, by the class's name; left out when all are alike.
@@ -87,6 +91,9 @@ pub struct PretrainSummary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Traffic>,
     /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }
@@ -139,6 +146,9 @@ pub struct SegmentationSummary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Traffic>,
     /// Fraction of the backbone that came from the checkpoint.
     pub coverage: f64,
     /// Weight of each class in the cross-entropy of the pixels; null when all are alike.

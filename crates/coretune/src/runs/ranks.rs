@@ -3,11 +3,10 @@
 use std::thread;
 
 use super::RunError;
-use crate::config::{Configuration, SettingChange};
+use crate::config::{Configuration, Regrouping, SettingChange};
 use crate::engine::ranks::RanksError;
 use crate::engine::{EngineError, World};
 use crate::run_folder::Provenance;
-use crate::settings::RunKind;
 
 /// The configuration as the processes of `world` carry it out: their number, and the cores that each of them has.
 pub(super) fn shared<C: Configuration>(config: &C, world: World) -> C {
@@ -25,37 +24,53 @@ pub(super) fn shared<C: Configuration>(config: &C, world: World) -> C {
     config
 }
 
-/// The saved configuration of a run as `ranks` processes resume it: with the same images in a step. Fewer ranks compute more
-/// batches each. Gives what changes.
+/// The saved configuration of a run as `ranks` processes resume it: with the same images in a step, and the same gradient.
+/// Fewer ranks compute more batches each, or larger ones ([`Regrouping`]). Gives what changes.
 ///
 /// # Errors
-/// [`RanksError::Indivisible`] when so many ranks cannot share the batches of a step.
+/// [`RanksError::Indivisible`] when so many ranks cannot share the images of a step.
 pub(super) fn dealt_anew<C: Configuration>(saved: &C, ranks: usize) -> Result<(C, Vec<SettingChange>), RunError> {
-    let train = saved.train();
-    let batches = train.ranks * train.grad_accum_steps;
-    let (was, accumulated) = (train.ranks, train.grad_accum_steps);
+    let (train, regrouping) = (saved.train(), saved.regrouping());
+    let (was, accumulated, per_rank) = (train.ranks, train.grad_accum_steps, train.batch_size);
     if was == ranks {
         return Ok((saved.clone(), Vec::new()));
     }
-    let accumulates = C::KIND != RunKind::Pretraining;
-    let can = |ranks: &usize| if accumulates { batches.is_multiple_of(*ranks) } else { *ranks == was };
+    // What the ranks share out among themselves.
+    let shared = match regrouping {
+        Regrouping::Accumulation => was * accumulated,
+        Regrouping::BatchSize => was * per_rank,
+        Regrouping::Never => was,
+    };
+    let can = |ranks: &usize| match regrouping {
+        Regrouping::Accumulation => shared.is_multiple_of(*ranks),
+        // Batches that are accumulated are each made up of images of all ranks.
+        Regrouping::BatchSize if accumulated == 1 => shared.is_multiple_of(*ranks) && shared / ranks >= LEAST_BATCH,
+        Regrouping::BatchSize | Regrouping::Never => *ranks == was,
+    };
     if !can(&ranks) {
-        let (batch, per_rank) = (train.effective_batch(), train.batch_size);
-        let possible = (1..=batches).filter(can).collect();
+        let (batch, possible) = (train.effective_batch(), (1..=shared).filter(can).collect());
         return Err(EngineError::from(RanksError::Indivisible { batch, ranks, per_rank, possible }).into());
     }
     let mut config = saved.clone();
-    config.train_mut().ranks = ranks;
-    config.train_mut().grad_accum_steps = batches / ranks;
-    let change = |key: &str, was: usize, now: usize| SettingChange {
+    let train = config.train_mut();
+    train.ranks = ranks;
+    let of_batch = if regrouping == Regrouping::BatchSize {
+        train.batch_size = shared / ranks;
+        ("train.batch_size", per_rank, train.batch_size)
+    } else {
+        train.grad_accum_steps = shared / ranks;
+        ("train.grad_accum_steps", accumulated, train.grad_accum_steps)
+    };
+    let change = |(key, was, now): (&str, usize, usize)| SettingChange {
         key: key.into(),
         was: was.to_string(),
         now: now.to_string(),
     };
-    let changes =
-        vec![change("train.ranks", was, ranks), change("train.grad_accum_steps", accumulated, batches / ranks)];
-    Ok((config, changes))
+    Ok((config, vec![change(("train.ranks", was, ranks)), change(of_batch)]))
 }
+
+/// Fewest images of a batch that batch norm can be taken over.
+const LEAST_BATCH: usize = 2;
 
 /// Refuses to begin unless all ranks have the same settings, images, checkpoint, versions and processors.
 pub(super) fn compare(world: World, config: &impl Configuration, inputs: &Provenance) -> Result<(), RunError> {

@@ -124,9 +124,10 @@ fn configuration<J: Job>(
     }
     let saved = J::of(&saved)?;
     let ranks = options.world.ranks();
-    let (saved, dealt) = if saved.train().grad_accum_steps == config.train().grad_accum_steps {
+    let of_batch = |config: &J| (config.train().batch_size, config.train().grad_accum_steps);
+    let (saved, dealt) = if of_batch(&saved) == of_batch(&config) {
         let (dealt_anew, dealt) = ranks::dealt_anew(&saved, ranks)?;
-        config.train_mut().grad_accum_steps = dealt_anew.train().grad_accum_steps;
+        (config.train_mut().batch_size, config.train_mut().grad_accum_steps) = of_batch(&dealt_anew);
         (dealt_anew, dealt)
     } else {
         (saved, Vec::new())

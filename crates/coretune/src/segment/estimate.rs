@@ -32,7 +32,7 @@ impl SegmentationPreparation {
         if batch <= largest {
             return Ok(());
         }
-        let (step, img_size) = (Some(train.effective_batch()), self.task.input.img_size);
+        let (step, img_size) = (Some(train.batch_of_rank()), self.task.input.img_size);
         Err(RunError::BatchDoesNotFit { batch, largest, step, img_size })
     }
 

@@ -22,17 +22,14 @@ pub struct SegmentationEvaluator {
 
 impl SegmentationEvaluator {
     /// An evaluator of each image in these views, with so many threads that read images; `stop` ends it between two
-    /// images.
+    /// images. The processes of `world` share the images.
     ///
     /// # Errors
     /// [`RunError`] never in practice: an empty list of transforms is valid.
-    pub fn new(views: PixelViews, workers: usize, stop: Stop) -> Result<Self, RunError> {
+    pub fn new(views: PixelViews, workers: usize, (stop, world): (Stop, World)) -> Result<Self, RunError> {
         let transform = Arc::new(Transform::new(Vec::new())?);
         // Images of a batch have one size.
-        Ok(SegmentationEvaluator {
-            evaluator: Evaluator { transform, batch_size: 1, workers, stop, world: World::Alone },
-            views,
-        })
+        Ok(SegmentationEvaluator { evaluator: Evaluator { transform, batch_size: 1, workers, stop, world }, views })
     }
 
     /// The confusion matrix of `split` and that of each of its images.

@@ -70,10 +70,13 @@ impl Learner for Segmentation {
             self.network.backbone.set_resting(number < self.head_alone);
         }
         let masks = batch.masks.as_ref().ok_or(ModelError::MissingHead { layer: "masks" })?;
-        let (labelled, pixels) = (labelled_pixels(masks)?, masks.numel());
+        // Of all processes: the parts of the cross-entropy add up to the mean over all labelled pixels.
+        let labelled = self.world.total(labelled_pixels(masks)? as f64)? as usize;
+        let pixels = self.world.ranks() * masks.numel();
         let draw = (self.seed, number);
-        let of_step =
-            |weights: &PixelWeights| Ok::<_, EngineError>((weights.tensor.shallow_clone(), weights.of(masks)?));
+        let of_step = |weights: &PixelWeights| {
+            Ok::<_, EngineError>((weights.tensor.shallow_clone(), self.world.total(weights.of(masks)?)?))
+        };
         let weights = self.class_weights.as_ref().map(of_step).transpose()?;
         let rows = PixelRows {
             network: &self.network,
@@ -102,7 +105,7 @@ impl Learner for Segmentation {
         if let Some(average) = &mut self.average {
             average.follow();
         }
-        let sampled = rows.sampled_labels();
+        let sampled = self.world.gather_uneven_numbers(&rows.sampled_labels())?;
         let positives = PositiveCounts::of(&sampled);
         Ok(figures
             .with(LABELLED, labelled as f64 / pixels.max(1) as f64)
@@ -180,7 +183,7 @@ impl Segmentation {
     /// The figures of the epoch on the validation split; the best epoch so far is saved.
     fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
         let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
-        if progress.note(validated.clone(), &self.selection) {
+        if progress.note(validated.clone(), &self.selection) && self.world.is_first() {
             save_segmenter(&folder.best_checkpoint(), &self.network, &self.description)?;
         }
         Ok(validated)

@@ -51,6 +51,8 @@ pub struct SegmentationTask {
     pub precision: Precision,
     /// Ends the work between two batches.
     pub stop: Stop,
+    /// The processes that share the run.
+    pub world: World,
 }
 
 /// A run that segments images, with the network that it starts from; nothing has been computed yet.
@@ -97,7 +99,7 @@ impl SegmentationPreparation {
         config.data.bit_depth_range = Some(dataset.bit_depth());
         let accumulation = training_plan::accumulation(&config.train);
         accumulation.check(&*objective)?;
-        check_sharing(options.world, &*objective, accumulation, true)?;
+        check_sharing(options.world, &*objective, accumulation)?;
         let seed = config.train.seed;
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
         let class_weights = class_weights(config.train.class_weights, &splits.train)?;
@@ -118,6 +120,7 @@ impl SegmentationPreparation {
             device: machine.device,
             precision: machine.precision,
             stop: options.stop,
+            world: options.world,
         };
         let network = task.network(&start.backbone, objective.needs())?;
         let (data, skipped) = (dataset.describe(), report.unreadable);
@@ -173,7 +176,10 @@ impl SegmentationTask {
     pub(super) fn network(&self, start: &Backbone, needs: Needs) -> Result<Segmenter, RunError> {
         let (section, seed) = (&self.config.segmentation, self.config.train.seed);
         let kind = section.head;
-        let network = self.network_with(start, kind, section.auxiliary)?;
+        let mut network = self.network_with(start, kind, section.auxiliary)?;
+        if self.config.train.sync_bn {
+            network.synchronise_batch_norm(self.world);
+        }
         if !needs.projection {
             return Ok(network);
         }
@@ -244,7 +250,7 @@ impl SegmentationTask {
             workers: config.workers(),
             page_locked: self.device.is_cuda(),
             seed: config.train.seed,
-            world: World::Alone,
+            world: self.world,
         })
     }
 

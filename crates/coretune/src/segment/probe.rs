@@ -108,7 +108,7 @@ impl SegmentationTask {
         Ok(ProbeOfPixels { figures, images: measure.images().to_vec(), probe, positions })
     }
 
-    /// The rows of a split in the order of its images; nothing is cropped or scaled.
+    /// The rows of a split in the order of its images, of which each process reads every n-th; nothing is cropped or scaled.
     fn position_rows<const VIEWS: usize>(
         &self,
         network: &Segmenter,
@@ -119,15 +119,22 @@ impl SegmentationTask {
         let transform = std::sync::Arc::new(Transform::new(Vec::new())?);
         let each = MOST_POSITIONS.div_ceil(split.len().max(1));
         let (mut views, mut labels) = ([const { Vec::new() }; VIEWS], Vec::new());
-        for batch in Loader::new(split.clone(), transform, sampler::sequential(split.len(), 1)?, options)? {
-            if self.stop.is_requested() {
+        let (world, images) = (self.world, sampler::sequential(split.len(), 1)?);
+        let own = images.iter().skip(world.rank()).step_by(world.ranks()).cloned().collect();
+        let mut loader = Loader::new(split.clone(), transform, own, options)?;
+        for done in (0..split.len()).step_by(world.ranks()) {
+            if world.agree(self.stop.is_requested())? {
                 return Err(EvaluateError::Interrupted.into());
             }
-            let batch = batch?;
-            let (rows, of_batch) = self.rows_of::<VIEWS>(network, &batch, each)?;
-            views.iter_mut().zip(rows).for_each(|(view, rows)| view.push(rows));
-            labels.extend(of_batch);
-            observer(&Event::Progress { done: batch.indices[0] + 1, total: split.len() });
+            let batch = loader.next().transpose()?;
+            let rows = batch.map(|batch| self.rows_of::<VIEWS>(network, &batch, each)).transpose()?;
+            let (rows, of_batch) =
+                rows.map_or(([const { None }; VIEWS], Vec::new()), |(rows, labels)| (rows.map(Some), labels));
+            for (view, rows) in views.iter_mut().zip(rows) {
+                view.extend(world.gather_uneven(rows.as_ref())?);
+            }
+            labels.extend(world.gather_uneven_numbers(&of_batch)?);
+            observer(&Event::Progress { done: (done + world.ranks()).min(split.len()), total: split.len() });
         }
         let views = guard("joining rows of maps", || views.map(|parts| Tensor::cat(&parts, 0)))?;
         Ok(PositionRows { views, labels })

@@ -3,7 +3,7 @@
 use super::pixel_records::pixel_records;
 use super::{PixelProbe, PixelWeights, Segmentation, SegmentationEvaluator, SegmentationPreparation, SegmentationTask};
 use crate::config::HeadInit;
-use crate::engine::{World, peak_rss_bytes};
+use crate::engine::peak_rss_bytes;
 use crate::evaluate::segmentation::{SegmentationMeasure, mean_iou_interval, paired_mean_iou};
 use crate::evaluate::{Measure, figure};
 use crate::figures::{EpochFigures, Selection};
@@ -119,7 +119,7 @@ impl SegmentationTask {
             class_weights: self.class_weights.clone().map(|weights| PixelWeights::new(weights, self.device)),
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator(self.views().of_image())?,
-            world: World::Alone,
+            world: self.world,
             unlabelled_reported: false,
             network,
             objective,
@@ -139,7 +139,7 @@ impl SegmentationTask {
     }
 
     pub(super) fn evaluator(&self, views: PixelViews) -> Result<SegmentationEvaluator, RunError> {
-        SegmentationEvaluator::new(views, self.config.workers(), self.stop.clone())
+        SegmentationEvaluator::new(views, self.config.workers(), (self.stop.clone(), self.world))
     }
 
     /// How images are evaluated at the end; the validation of an epoch takes the image alone ([`PixelViews::of_image`]).
@@ -182,6 +182,7 @@ impl SegmentationTask {
             images_per_second: outcome.images_per_second,
             wall_seconds,
             peak_rss_bytes: peak_rss_bytes(),
+            exchange: self.world.traffic(),
             coverage: self.report.coverage,
             class_weights: self
                 .class_weights

@@ -8,7 +8,7 @@ use super::SegmentationEvaluator;
 use crate::config::SegmentationConfig;
 use crate::data::check::Problem;
 use crate::data::{Dataset, Role, Split};
-use crate::engine::Stop;
+use crate::engine::{Stop, World};
 use crate::evaluate::bootstrap::Interval;
 use crate::evaluate::segmentation::{ClassPixels, PixelFigures, SegmentationMeasure, mean_iou_interval};
 use crate::evaluate::{EvaluateError, Measure, figure};
@@ -107,7 +107,7 @@ pub fn segmentation_outputs(
         observer(&Event::Note(finding.to_string()));
     }
     observer(&Event::Stage("evaluation"));
-    let evaluator = SegmentationEvaluator::new(config.views(), config.workers(), Stop::default())?;
+    let evaluator = SegmentationEvaluator::new(config.views(), config.workers(), (Stop::default(), World::Alone))?;
     let measured = evaluator.measure(&network, &images)?;
     Ok(SegmentationOutputs { network, classes: description.classes, role, images, measured })
 }

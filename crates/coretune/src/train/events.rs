@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::engine::ranks::Traffic;
 use crate::figures::{EpochFigures, FigureSpec, Figures};
 use crate::run_folder::{EvaluationRecord, StepRecord};
 
@@ -27,6 +28,8 @@ pub struct StepReport {
     pub data_wait_share: f64,
     /// Time since the run began, over all the processes that it took.
     pub seconds: f64,
+    /// What this step exchanged with other ranks, if there are any.
+    pub exchanged: Option<Traffic>,
 }
 
 impl StepReport {
@@ -41,6 +44,8 @@ impl StepReport {
             images_per_second: self.images_per_second,
             data_wait_share: self.data_wait_share,
             seconds: self.seconds,
+            exchanged_bytes: self.exchanged.map(|traffic| traffic.bytes),
+            exchange_seconds: self.exchanged.map(|traffic| traffic.seconds),
         }
     }
 

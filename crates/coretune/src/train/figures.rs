@@ -1,6 +1,7 @@
 //! Figures of a step on their way from the device to the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use coretune_native::CopyToHost;
 use tch::{Kind, Tensor};
@@ -47,7 +48,8 @@ impl DeviceFigures {
         DeviceFigures::of_values(names, &values)
     }
 
-    /// The mean of these figures over all processes, each of which has its own.
+    /// The mean of these figures over all processes, each of which has its own; a figure that some process lacks is the mean
+    /// of the others.
     ///
     /// # Errors
     /// [`EngineError::Ranks`] for a process that is gone.
@@ -55,11 +57,33 @@ impl DeviceFigures {
         if world.is_alone() {
             return Ok(self);
         }
-        let mut values = [self.values.copy()];
-        world.sum(&mut values)?;
-        let [sum] = values;
-        let (names, known) = (self.names, self.known);
-        let mean = || DeviceFigures::of_values(names, &(sum / world.ranks() as f64).unbind(0));
+        let mut counts = BTreeMap::<i64, usize>::new();
+        for number in world.gather_uneven_numbers(&self.names.iter().map(|name| number_of(name)).collect::<Vec<_>>())? {
+            *counts.entry(number).or_default() += 1;
+        }
+        let place = |number: i64| self.names.iter().position(|name| number_of(name) == number);
+        let mut sums = guard("adding figures", || {
+            let of_number = |&number: &i64| {
+                place(number).map_or_else(|| self.values.get(0).zeros_like(), |at| self.values.get(1 + at as i64))
+            };
+            let values: Vec<Tensor> = std::iter::once(self.values.get(0)).chain(counts.keys().map(of_number)).collect();
+            [Tensor::stack(&values, 0)]
+        })?;
+        world.sum(&mut sums)?;
+        let named = counts.keys().filter_map(|&number| Some(self.names[place(number)?]));
+        let kept: Vec<i64> =
+            (1..).zip(counts.keys()).filter(|(_, number)| place(**number).is_some()).map(|(at, _)| at).collect();
+        let (names, known) = (named.collect(), self.known);
+        let mean = || {
+            let divisors: Vec<f32> =
+                std::iter::once(world.ranks()).chain(counts.values().copied()).map(|count| count as f32).collect();
+            let means = &sums[0] / Tensor::from_slice(&divisors).to_device(sums[0].device());
+            let of_place = |place: &i64| means.get(*place);
+            DeviceFigures::of_values(
+                names,
+                &std::iter::once(means.get(0)).chain(kept.iter().map(of_place)).collect::<Vec<_>>(),
+            )
+        };
         Ok(DeviceFigures { known, ..guard("averaging figures", mean)? })
     }
 
@@ -85,6 +109,13 @@ impl DeviceFigures {
         let (total, figures) = (f64::from(values[0]), values[1..].iter().map(|&value| f64::from(value)));
         Ok((total, self.names.iter().copied().zip(figures).chain(self.known.iter().copied()).collect()))
     }
+}
+
+/// A number that stands for the name of a figure in all processes, which run the same program.
+fn number_of(name: &str) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish().cast_signed()
 }
 
 /// Waits for a copy; an exception of libtorch panics, so call it inside [`guard`].

@@ -155,8 +155,9 @@ impl FineTuning {
                     return Err(TrainError::Interrupted { saved: None });
                 }
                 let draw = (self.seed, 0);
-                StepInput::new(&self.model, &mut *self.objective, &batch, draw).prepare()?;
-                seen += batch.labels.len();
+                let input = StepInput::new(&self.model, &mut *self.objective, &batch, draw);
+                StepInput { world: self.world, ..input }.prepare()?;
+                seen += batch.labels.len() * self.world.ranks();
                 if seen >= wanted {
                     break;
                 }
@@ -166,16 +167,18 @@ impl FineTuning {
         Ok(())
     }
 
-    /// The batch with its images mixed with each other, and their labels `[n, C]`; none if that is off.
+    /// The batch with its images mixed with those of all processes, and the labels `[n, C]` of all; none if that is off.
     fn mixed(&self, batch: &Batch, step: u64) -> Result<Option<(Batch, Tensor)>, TrainError> {
         let [_, height, width, _] = batch.images.size()[..] else { return Ok(None) };
         let size = (width, height);
         let Some(mix) = self.mix.draw(size, &mut stream(self.seed, Purpose::ImageMix, 0, step)) else {
             return Ok(None);
         };
-        let images = mix.images(&batch.images, self.mix.shift)?;
+        let partners = self.world.rows_before(&batch.images, self.mix.shift)?;
+        let images = mix.images(&batch.images, &partners)?;
         let like = &self.model.classifier.weight.detach();
-        let targets = one_hot(&batch.labels, self.model.classifier.outputs(), like)?;
+        let labels = self.world.gather_labels(&batch.labels)?;
+        let targets = one_hot(&labels, self.model.classifier.outputs(), like)?;
         let targets = mix.targets(&targets, self.mix.shift, size)?;
         let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
         Ok(Some((Batch { images, labels, masks: None, indices }, targets)))

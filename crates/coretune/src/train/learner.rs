@@ -72,7 +72,7 @@ pub struct EpochPlace<'a> {
 #[derive(Debug)]
 pub enum EpochEnd {
     /// The epoch is over; `None` when nothing was measured.
-    Done(Option<Evaluated>),
+    Done(Option<Box<Evaluated>>),
     /// Outputs or figures are not finite, so training has diverged: nothing of this epoch is kept.
     Diverged {
         /// What was found, as text: `the logits of validation hold NaN or infinity`.
@@ -99,7 +99,7 @@ impl EpochEnd {
         let (step, seconds) = (progress.step, place.seconds);
         let record = EvaluationRecord { step, epoch, split: "validation".into(), figures, seconds };
         let report = EvaluationReport::of(&record, shown, progress.best.clone());
-        Ok(EpochEnd::Done(Some(Evaluated { record: MetricsRecord::Evaluation(record), report })))
+        Ok(EpochEnd::Done(Some(Box::new(Evaluated { record: MetricsRecord::Evaluation(record), report }))))
     }
 
     /// What an error in the evaluation of `images` means: divergence when values are NaN or infinite, else the error.

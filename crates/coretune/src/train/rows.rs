@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use crate::data::Batch;
-use crate::engine::{EngineError, World};
+use crate::engine::{EngineError, World, guard};
 use crate::models::{Mode, ModelError, Network};
 use crate::objectives::{ObjectiveLoss, figure};
 
@@ -58,11 +58,12 @@ pub struct ImageRows<'a> {
 
 impl RowSource for ImageRows<'_> {
     fn rows(&self, part: Range<usize>, mode: Mode) -> Result<Rows, ModelError> {
-        let images = if part.len() == self.batch.indices.len() {
-            // All views of all images.
-            self.batch.images.shallow_clone()
+        let (images, of_view) = (&self.batch.images, self.batch.indices.len());
+        let images = if part.len() == of_view {
+            images.shallow_clone()
         } else {
-            self.batch.images.narrow(0, part.start as i64, part.len() as i64)
+            let views = images.size()[0] / of_view as i64;
+            guard("taking a part of a batch", || of_images(images, (part.start as i64, part.len() as i64), views))?
         };
         let features = self.network.features(&images, mode)?;
         Ok(Rows { features, labels: self.batch.labels[part].to_vec(), dense: None })
@@ -75,9 +76,19 @@ impl RowSource for ImageRows<'_> {
 
 /// Steps in passes over parts; an exception of libtorch panics, so call them inside [`crate::engine::guard`].
 impl Rows {
-    /// The rows of all parts of a step.
-    pub(super) fn join<'a>(parts: impl Iterator<Item = &'a Rows> + Clone) -> Self {
-        let features: Vec<&Tensor> = parts.clone().map(|rows| &rows.features).collect();
+    /// The rows of all parts of a step, whose images have so many views: the first views of all images, then their second
+    /// views.
+    pub(super) fn join<'a>(parts: impl Iterator<Item = &'a Rows> + Clone, views: usize) -> Self {
+        let of_view = |features: &Tensor, view: i64| {
+            let count = features.size()[0] / views as i64;
+            features.narrow(0, view * count, count)
+        };
+        let features: Vec<Tensor> = match views {
+            1 => parts.clone().map(|rows| rows.features.shallow_clone()).collect(),
+            _ => (0..views as i64)
+                .flat_map(|view| parts.clone().map(move |rows| of_view(&rows.features, view)))
+                .collect(),
+        };
         let dense: Vec<&DenseRows> = parts.clone().filter_map(|rows| rows.dense.as_ref()).collect();
         Rows {
             features: Tensor::cat(&features, 0),
@@ -86,13 +97,42 @@ impl Rows {
         }
     }
 
-    /// The rows of all processes, whose images have so many views.
-    pub(super) fn gathered(self, world: World, views: usize) -> Result<Self, EngineError> {
+    /// The rows of all processes, each of which has so many images in so many views; and which of them are this one's: int64
+    /// on their device, none if it is alone.
+    pub(super) fn gathered(
+        self,
+        world: World,
+        images: usize,
+        views: usize,
+    ) -> Result<(Self, Option<Tensor>), EngineError> {
         if world.is_alone() {
-            return Ok(self);
+            return Ok((self, None));
+        }
+        if self.dense.is_some() {
+            return self.gathered_of_maps(world, images);
         }
         let (features, labels) = (world.gather(&self.features, views)?, world.gather_labels(&self.labels)?);
-        Ok(Rows { features, labels, ..self })
+        let own = guard("numbering rows", || {
+            let all = Tensor::arange(features.size()[0], (Kind::Int64, features.device()));
+            world.own_rows(&all, views)
+        })?;
+        Ok((Rows { features, labels, dense: None }, Some(own)))
+    }
+
+    /// The same for positions of maps: every process has as many rows as were sampled of its images.
+    fn gathered_of_maps(self, world: World, images: usize) -> Result<(Self, Option<Tensor>), EngineError> {
+        let own_count = self.labels.len() as i64;
+        let before: i64 = world.gather_number(own_count)?[..world.rank()].iter().sum();
+        let device = self.features.device();
+        let own = guard("numbering rows", || Tensor::arange_start(before, before + own_count, (Kind::Int64, device)))?;
+        let features = match &world.gather_uneven(Some(&self.features))?[..] {
+            [] => self.features.detach(),
+            of_ranks => {
+                guard("joining rows", || Tensor::cat(of_ranks, 0).to_device(device).to_kind(self.features.kind()))?
+            }
+        };
+        let dense = self.dense.map(|dense| dense.gathered(world, images)).transpose()?;
+        Ok((Rows { features, labels: world.gather_uneven_numbers(&self.labels)?, dense }, Some(own)))
     }
 
     /// Makes leaves of the graph of the rows, and of the cross-entropy of pixels where there are any.
@@ -106,11 +146,14 @@ impl Rows {
         leaves
     }
 
-    /// A scalar whose gradient is that of the loss through these rows, `count` of the step's from `first`: `of_leaves` is
-    /// the gradient with respect to [`Rows::make_leaves`].
-    pub(super) fn replayed(&self, of_leaves: &[Tensor], first: i64, count: i64) -> Tensor {
+    /// A scalar whose gradient is that of the loss through these rows, `count` of the process's from `first` in each of so
+    /// many views: `of_leaves` is the gradient with respect to [`Rows::make_leaves`], with the process's own rows alone.
+    pub(super) fn replayed(&self, of_leaves: &[Tensor], (first, count): (i64, i64), views: usize) -> Tensor {
         let rows = of_leaves.first().filter(|gradient| gradient.defined());
-        let of_rows = rows.map(|gradient| (&self.features * gradient.narrow(0, first, count)).sum(Kind::Float));
+        let of_rows = rows.map(|gradient| {
+            let of_part = of_images(gradient, (first, count), views as i64);
+            (&self.features * of_part).sum(Kind::Float)
+        });
         let dense = self.dense.as_ref().zip(of_leaves.get(1)).filter(|(_, gradient)| gradient.defined());
         let of_pixels = dense.map(|(dense, gradient)| &dense.cross_entropy * gradient);
         match (of_rows, of_pixels) {
@@ -121,7 +164,33 @@ impl Rows {
     }
 }
 
+/// The rows `[views n, ..]` of `count` of n images from `first`, in each view.
+fn of_images(rows: &Tensor, (first, count): (i64, i64), views: i64) -> Tensor {
+    if views == 1 {
+        return rows.narrow(0, first, count);
+    }
+    let of_view = rows.size()[0] / views;
+    let parts: Vec<Tensor> = (0..views).map(|view| rows.narrow(0, view * of_view + first, count)).collect();
+    Tensor::cat(&parts, 0)
+}
+
 impl DenseRows {
+    /// Those of all processes, each of which has so many images. The positions stay this process's own.
+    fn gathered(self, world: World, images: usize) -> Result<Self, EngineError> {
+        let DenseRows { cross_entropy, images: of_rows, positions, figures } = self;
+        let first = (world.rank() * images) as i64;
+        let of_rows: Vec<i64> = of_rows.iter().map(|image| image + first).collect();
+        let scalars = std::iter::once(&cross_entropy).chain(figures.iter().map(|(_, value)| value));
+        let mut sums = guard("adding parts of the cross-entropy", || {
+            scalars.map(|value| value.detach().copy()).collect::<Vec<_>>()
+        })?;
+        world.sum(&mut sums)?;
+        let mut sums = sums.into_iter();
+        let cross_entropy = sums.next().unwrap_or(cross_entropy);
+        let figures = figures.iter().map(|(name, _)| *name).zip(sums).collect();
+        Ok(DenseRows { cross_entropy, images: world.gather_uneven_numbers(&of_rows)?, positions, figures })
+    }
+
     fn join(parts: &[&DenseRows]) -> Self {
         let sum = |scalars: Vec<&Tensor>| Tensor::stack(&scalars, 0).sum(scalars[0].kind());
         let of_name = |name: &'static str| {

@@ -42,7 +42,7 @@ impl Accumulation {
         let needs = objective.needs();
         let fits = match self {
             Accumulation::Whole => true,
-            Accumulation::Exact { .. } => needs.divisible && needs.views == 1,
+            Accumulation::Exact { .. } => needs.divisible,
             Accumulation::Split { .. } => needs.views == 1,
         };
         if fits { Ok(()) } else { Err(ModelError::Indivisible { method: objective.name() }) }
@@ -65,7 +65,7 @@ pub struct StepInput<'a> {
     pub accumulation: Accumulation,
     /// Weights `[C]` of the classes in the cross-entropy; `None`: all alike.
     pub class_weights: Option<&'a Tensor>,
-    /// Labels `[n, C]` of images that were mixed with each other; `None`: no image was.
+    /// Labels `[n, C]` of images that were mixed with each other, those of all processes; `None`: no image was.
     pub soft_targets: Option<Tensor>,
     /// Radius of sharpness-aware minimisation: the gradient is that at the weights moved so far uphill; `None`: at the
     /// weights themselves.
@@ -183,8 +183,9 @@ pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<
 
 /// This rank's gradients: those of all ranks add up to the gradient of the global batch.
 fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
-    check_sharing(input.world, input.objective, input.accumulation, input.rows.is_some())?;
+    check_sharing(input.world, input.objective, input.accumulation)?;
     match (input.objective.needs().sharing, input.accumulation) {
+        (_, Accumulation::Split { part }) => split(input, weights, part),
         (Sharing::Images, _) => of_own_images(input, weights),
         (_, Accumulation::Exact { part }) => exact(input, weights, part),
         _ => exact(input, weights, input.images()),
@@ -195,18 +196,15 @@ fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tenso
 ///
 /// # Errors
 /// [`RanksError::Undealt`].
-pub fn check_sharing(
-    world: World,
-    objective: &dyn Objective,
-    accumulation: Accumulation,
-    of_pixels: bool,
-) -> Result<(), EngineError> {
+pub fn check_sharing(world: World, objective: &dyn Objective, accumulation: Accumulation) -> Result<(), EngineError> {
+    let needs = objective.needs();
     let refuse = |what: String| Err(RanksError::Undealt { what }.into());
-    match (objective.needs().sharing, accumulation) {
+    match (needs.sharing, accumulation) {
         _ if world.is_alone() => Ok(()),
-        _ if of_pixels => refuse("segmentation".into()),
-        (Sharing::None, _) => refuse(format!("the method {}", objective.name())),
-        (_, Accumulation::Split { .. }) => refuse("accumulation by split".into()),
+        (Sharing::None, _) => refuse(format!("the method {} with these settings", objective.name())),
+        (_, Accumulation::Split { .. }) if needs.keeps_rows => {
+            refuse(format!("accumulation by split, with what {} keeps of earlier batches,", objective.name()))
+        }
         (Sharing::Images, Accumulation::Exact { .. }) => refuse(format!("accumulation with {}", objective.name())),
         _ => Ok(()),
     }
@@ -215,13 +213,21 @@ pub fn check_sharing(
 /// The mean over this rank's images, as a part of the mean over those of all ranks.
 fn of_own_images(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let Batch { images, labels, .. } = input.batch;
+    let soft_targets = input.soft_targets.take();
+    input.soft_targets = own_targets(soft_targets.as_ref(), input.world)?;
     let loss = input.loss(images, labels, None, input.draw)?;
+    input.soft_targets = soft_targets;
     let fraction = 1.0 / input.world.ranks() as f64;
     let (gradients, figures) = guard("computing gradients", || {
         let part = &loss.total * fraction;
         (Tensor::run_backward(&[&part], weights, false, false), DeviceFigures::gather(&loss))
     })?;
     Ok((gradients, figures.mean_over(input.world)?))
+}
+
+/// Of the mixed labels of all processes those of this one's images.
+fn own_targets(all: Option<&Tensor>, world: World) -> Result<Option<Tensor>, EngineError> {
+    all.map(|all| guard("choosing labels", || world.own_rows(all, 1))).transpose()
 }
 
 fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
@@ -255,8 +261,8 @@ fn exact(
     };
     let of_parts: Vec<(Range<usize>, Rows)> =
         parts.into_iter().map(|part| Ok((part.clone(), first_pass(part)?))).collect::<Result<_, ModelError>>()?;
-    let own = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows)))?;
-    let mut rows = own.gathered(world, views)?;
+    let own = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows), views))?;
+    let (mut rows, own) = own.gathered(world, input.images(), views)?;
     let leaves = rows.make_leaves();
     let loss = input.loss(&input.batch.images, &rows.labels, Some(&rows), input.draw)?;
     let inputs: Vec<&Tensor> = weights.iter().copied().chain(&leaves).collect();
@@ -279,12 +285,13 @@ fn exact(
         // The loss does not depend on the network: only heads learn.
         return Ok((gradients, figures));
     }
-    let of_leaves = guard("choosing rows", || own_rows(&of_leaves, world, views))?;
+    let of_leaves = guard("choosing rows", || own_rows(of_leaves, own.as_ref()))?;
     let mut first = 0;
     for (part, earlier) in of_parts {
-        let count = earlier.features.size()[0];
+        let count = earlier.features.size()[0] / views as i64;
         let again = if is_whole { earlier } else { source.again(part, &earlier)? };
-        let replayed = guard("replaying the gradient of the rows", || again.replayed(&of_leaves, first, count))?;
+        let replayed =
+            guard("replaying the gradient of the rows", || again.replayed(&of_leaves, (first, count), views))?;
         first += count;
         if !replayed.requires_grad() {
             // The whole network is frozen: only the heads learn, and their gradients are complete.
@@ -297,13 +304,12 @@ fn exact(
     Ok((gradients, figures))
 }
 
-/// The gradients of this process's own rows; that of the cross-entropy of pixels is one number.
-fn own_rows(of_leaves: &[Tensor], world: World, views: usize) -> Vec<Tensor> {
-    let own = |(place, gradient): (usize, &Tensor)| {
-        let is_rows = place == 0 && gradient.defined();
-        if is_rows { world.own_rows(gradient, views) } else { gradient.shallow_clone() }
-    };
-    of_leaves.iter().enumerate().map(own).collect()
+/// The gradients with respect to the leaves, of the rows those of `own` alone; that of the cross-entropy of pixels is one number.
+fn own_rows(mut of_leaves: Vec<Tensor>, own: Option<&Tensor>) -> Vec<Tensor> {
+    if let (Some(own), Some(rows)) = (own, of_leaves.first_mut().filter(|rows| rows.defined())) {
+        *rows = rows.index_select(0, own);
+    }
+    of_leaves
 }
 
 fn split(
@@ -315,25 +321,28 @@ fn split(
     if input.rows.is_some() {
         return Err(ModelError::Indivisible { method: input.objective.name() });
     }
-    let (seed, step) = input.draw;
+    let ((seed, step), world) = (input.draw, input.world);
     let parts = parts(labels.len(), part);
-    let count = parts.len() as u64;
+    // The parts of all processes, of which this one has the next in a row.
+    let (count, first) = ((parts.len() * world.ranks()) as u64, (parts.len() * world.rank()) as u64);
     let mut gradients: Vec<Tensor> = weights.iter().map(|_| Tensor::new()).collect();
     let mut figures = Vec::new();
     let soft_targets = input.soft_targets.take();
+    let own_targets = own_targets(soft_targets.as_ref(), world)?;
     for (number, rows) in parts.iter().enumerate() {
-        input.soft_targets = soft_targets.as_ref().map(|targets| rows_of(targets, rows));
+        input.soft_targets = own_targets.as_ref().map(|targets| rows_of(targets, rows));
         // Every part draws its own numbers.
-        let draw = (seed, step * count + number as u64);
+        let draw = (seed, step * count + first + number as u64);
         let loss = input.loss(&rows_of(images, rows), &labels[rows.clone()], None, draw)?;
         figures.push(guard("computing gradients", || {
-            let fraction = &loss.total * (rows.len() as f64 / labels.len() as f64);
+            let fraction = &loss.total * (rows.len() as f64 / (world.ranks() * labels.len()) as f64);
             add(&mut gradients, Tensor::run_backward(&[&fraction], weights, false, false));
             DeviceFigures::gather(&loss)
         })?);
     }
     input.soft_targets = soft_targets;
-    Ok((gradients, guard("averaging figures", || DeviceFigures::mean(&figures))?))
+    let figures = guard("averaging figures", || DeviceFigures::mean(&figures))?;
+    Ok((gradients, figures.mean_over(world)?))
 }
 
 /// The rows of each part; the last may be short.

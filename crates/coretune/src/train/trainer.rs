@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::events::{Event, Observer, StepReport};
 use super::figures::DeviceFigures;
 use super::frozen_check::Snapshot;
-use super::learner::{EpochEnd, EpochPlace, Evaluated, Learner};
+use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::meter::{Meter, Stopwatch};
 use super::named_tensors::first_not_finite;
 use super::progress::Progress;
@@ -280,25 +280,28 @@ impl<'a, L: Learner> Trainer<'a, L> {
         meter.begin_epoch();
         let mut saved = Instant::now();
         let mut pending: Option<Pending> = None;
+        let world = self.images.world;
         while let Some(batch) = loader.next() {
             let batch = batch?;
             self.prepare_next_epoch(&loader, epoch)?;
             let rate = self.schedule.rate(self.progress.step);
             self.remember_buffers()?;
+            let before = world.traffic();
             let figures = self.learner.step(&batch, self.progress.step, rate)?;
+            let exchanged = world.traffic().zip(before).map(|(now, before)| now.since(before));
             self.progress.step += 1;
             self.before_step.clear();
-            meter.count(batch.indices.len() * self.images.world.ranks(), loader.waited());
+            meter.count(batch.indices.len() * world.ranks(), loader.waited());
             // The step is under way: time to read the figures of the one before.
             self.report(pending.take(), observer)?;
             let logged = self.progress.step.is_multiple_of(self.plan.log_every) || self.progress.step == last_step;
-            let report = self.unread_report(steps, rate, meter);
+            let report = StepReport { exchanged, ..self.unread_report(steps, rate, meter) };
             if logged {
                 meter.end_lap();
             }
             pending = Some(Pending { figures, report, logged });
             let is_time = self.progress.step < last_step && self.is_time_to_save(saved);
-            let (stops, saves) = self.images.world.agree_on_both(self.stop.is_requested(), is_time)?;
+            let (stops, saves) = world.agree_on_both(self.stop.is_requested(), is_time)?;
             if stops {
                 self.report(pending.take(), observer)?;
                 return Err(self.interrupted()?);
@@ -364,6 +367,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             images_per_second,
             data_wait_share,
             seconds: self.stopwatch.seconds(),
+            exchanged: None,
         }
     }
 
@@ -412,12 +416,12 @@ impl<'a, L: Learner> Trainer<'a, L> {
             Ok(EpochEnd::Diverged { what }) => return Err(self.diverged(what)),
             Ok(EpochEnd::Done(evaluated)) => evaluated,
         };
-        if let Some(Evaluated { record, .. }) = &evaluated {
-            self.folder.log(record)?;
+        if let Some(evaluated) = &evaluated {
+            self.folder.log(&evaluated.record)?;
         }
         self.save_state()?;
-        if let Some(Evaluated { report, .. }) = evaluated {
-            observer(&Event::Evaluated(report));
+        if let Some(evaluated) = evaluated {
+            observer(&Event::Evaluated(evaluated.report));
         }
         Ok(())
     }

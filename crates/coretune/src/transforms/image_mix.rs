@@ -86,29 +86,27 @@ impl ImageMix {
         }
     }
 
-    /// Images u8 `[n, h, w, 3]`, each mixed with that `shift` rows before it.
+    /// Images u8 `[n, h, w, 3]`, each mixed with its partner.
     ///
     /// # Errors
     /// [`EngineError::Shape`] for another shape.
-    pub fn images(&self, images: &Tensor, shift: i64) -> Result<Tensor, EngineError> {
+    pub fn images(&self, images: &Tensor, partners: &Tensor) -> Result<Tensor, EngineError> {
         let [_, height, width, 3] = images.size()[..] else {
             let expected = "[n, h, w, 3]".into();
             return Err(EngineError::Shape { tensor: "images", expected, found: images.size() });
         };
-        guard("mixing images", || {
-            let partners = images.roll([shift], [0i64]);
-            match *self {
-                ImageMix::Blend { lam } => {
-                    let mixed = images.to_kind(Kind::Float) * lam + partners.to_kind(Kind::Float) * (1.0 - lam);
-                    mixed.round().to_kind(Kind::Uint8)
-                }
-                ImageMix::Cut { corners: [left, top, right, bottom] } => {
-                    let mixed = images.copy();
-                    let (right, bottom) = (right.min(width), bottom.min(height));
-                    let inside = |tensor: &Tensor| tensor.narrow(1, top, bottom - top).narrow(2, left, right - left);
-                    inside(&mixed).copy_(&inside(&partners));
-                    mixed
-                }
+        shape::exactly("partners", partners, &images.size())?;
+        guard("mixing images", || match *self {
+            ImageMix::Blend { lam } => {
+                let mixed = images.to_kind(Kind::Float) * lam + partners.to_kind(Kind::Float) * (1.0 - lam);
+                mixed.round().to_kind(Kind::Uint8)
+            }
+            ImageMix::Cut { corners: [left, top, right, bottom] } => {
+                let mixed = images.copy();
+                let (right, bottom) = (right.min(width), bottom.min(height));
+                let inside = |tensor: &Tensor| tensor.narrow(1, top, bottom - top).narrow(2, left, right - left);
+                inside(&mixed).copy_(&inside(partners));
+                mixed
             }
         })
     }

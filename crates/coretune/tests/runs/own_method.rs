@@ -193,7 +193,7 @@ fn two_views() -> Options {
 }
 
 #[test]
-fn fine_tuning_gives_a_method_the_views_that_it_needs_and_refuses_to_take_them_apart() {
+fn fine_tuning_gives_a_method_the_views_that_it_needs_in_parts_of_a_batch_too() {
     let world = SmallWorld::new(12, 4);
     let config = config(&world, "run");
     runs::dry_run(&config, two_views(), &mut |_| {}).unwrap();
@@ -203,8 +203,20 @@ fn fine_tuning_gives_a_method_the_views_that_it_needs_and_refuses_to_take_them_a
 
     let parts = ["train.batch_size=4", "train.grad_accum_steps=2"];
     let output = format!("run.output={}", world.path("parts").display());
-    for (own, accumulation) in [(two_views(), "exact"), (two_views(), "split"), (DistanceAndQueue::options(), "exact")]
-    {
+    let frozen = "model.freeze_batch_norm=true";
+    let output_of = |run: &str| format!("run.output={}", world.path(run).display());
+    for (run, settings) in [("whole", ["train.batch_size=8", "train.grad_accum_steps=1"]), ("in-parts", parts)] {
+        let config = world.config(&[&output_of(run), settings[0], settings[1], frozen, "train.epochs=1"]);
+        runs::begin(&config, two_views(), &mut |_| {}).unwrap();
+    }
+    let losses = |run: &str| {
+        let metrics = fs::read_to_string(world.path(run).join("metrics.jsonl")).unwrap();
+        let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        [&first["loss"], &first["distance"]].map(|value| value.as_f64().unwrap())
+    };
+    let (whole, in_parts) = (losses("whole"), losses("in-parts"));
+    assert!(whole.iter().zip(in_parts).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs()), "{whole:?}, {in_parts:?}");
+    for (own, accumulation) in [(two_views(), "split"), (DistanceAndQueue::options(), "exact")] {
         let accumulation = format!("train.accumulation={accumulation}");
         let config = world.config(&[&output, parts[0], parts[1], &accumulation]);
         let error = runs::begin(&config, own, &mut |_| {}).err().unwrap();

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use coretune::data::{Dataset, DatasetOptions};
-use coretune::engine::Stop;
+use coretune::engine::{Stop, World};
 use coretune::evaluate::Measure;
 use coretune::evaluate::figure::MEAN_IOU;
 use coretune::models::PixelViews;
@@ -45,7 +45,7 @@ fn four_images_are_learned_by_heart() {
         let (network, description) = load_segmenter(&folder.best_segmenter().unwrap(), Device::Cpu).unwrap();
         assert_eq!(description.classes.len(), 3);
         let train = Dataset::open(world.data(), &DatasetOptions::default()).unwrap().train.unwrap();
-        let measured = SegmentationEvaluator::new(PixelViews::default(), 1, Stop::default())
+        let measured = SegmentationEvaluator::new(PixelViews::default(), 1, (Stop::default(), World::Alone))
             .unwrap()
             .measure(&network, &train)
             .unwrap();

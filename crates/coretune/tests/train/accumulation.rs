@@ -3,7 +3,7 @@
 use coretune::data::Batch;
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
-use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SupervisedContrastive};
+use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme, SimClr, SupervisedContrastive};
 use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, gradients};
 use tch::{Device, Kind, Tensor};
 
@@ -115,6 +115,19 @@ fn in_parts_the_gradient_is_that_of_the_whole_with_frozen_batch_norm() {
             let (off, name) = largest_difference(&whole, &exact);
             assert!(off <= 1e-5, "{}, parts of {part}: {name} is off by {off:e}", objective.name());
         }
+    }
+}
+
+#[test]
+fn in_parts_the_gradient_is_that_of_the_whole_with_two_views_of_each_image() {
+    let images = batch(24);
+    let batch = Batch { labels: images.labels[..12].to_vec(), indices: vec![0; 12], ..images };
+    let (model, mut simclr) = (model(true, 0), SimClr { temperature: 0.5 });
+    let whole = named_gradients(&model, &mut simclr, &batch, Accumulation::Whole);
+    for part in [3, 5, 12] {
+        let exact = named_gradients(&model, &mut simclr, &batch, Accumulation::Exact { part });
+        let (off, name) = largest_difference(&whole, &exact);
+        assert!(off <= 1e-5, "parts of {part}: {name} is off by {off:e}");
     }
 }
 

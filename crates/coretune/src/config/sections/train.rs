@@ -126,9 +126,14 @@ impl TrainSection {
         })
     }
 
+    /// Images of a step on one rank.
+    pub fn batch_of_rank(&self) -> usize {
+        self.batch_size.saturating_mul(self.grad_accum_steps)
+    }
+
     /// Images of a step, over all ranks: what mining and contrast see under exact accumulation.
     pub fn effective_batch(&self) -> usize {
-        self.batch_size.saturating_mul(self.grad_accum_steps).saturating_mul(self.ranks)
+        self.batch_of_rank().saturating_mul(self.ranks)
     }
 }
 
@@ -152,6 +157,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .default("1")
     .on_resume(Fixed)
+    .read_by(RunKind::ALL)
     .also_called(&["accumulate_step", "gradient_accumulation_steps"]),
     setting(
         "train.ranks",

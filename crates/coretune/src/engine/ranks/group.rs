@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coretune_native::{Membership, Store};
+use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::watch::Watch;
@@ -17,6 +18,29 @@ pub struct Group {
     watch: &'static Watch,
     exchange: coretune_native::Group,
     store: Store,
+}
+
+/// What a rank has exchanged with the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Sums, gatherings and broadcasts of tensors.
+    pub operations: u64,
+    /// Bytes of their results.
+    pub bytes: u64,
+    /// Time that this rank waited for them: for the network, and for slower ranks.
+    pub seconds: f64,
+}
+
+impl Traffic {
+    /// What was exchanged after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Traffic) -> Traffic {
+        Traffic {
+            operations: self.operations - earlier.operations,
+            bytes: self.bytes - earlier.bytes,
+            seconds: self.seconds - earlier.seconds,
+        }
+    }
 }
 
 /// How long a rank sleeps between two looks at the store while ranks start.
@@ -78,6 +102,12 @@ impl Group {
     /// Where this process stands.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// What this rank has exchanged with the others so far.
+    pub fn traffic(&self) -> Traffic {
+        let (operations, bytes, time) = self.exchange.traffic();
+        Traffic { operations, bytes, seconds: time.as_secs_f64() }
     }
 
     /// Notes the step under way, counted from 1, for messages.

@@ -8,5 +8,5 @@ mod slurm;
 mod watch;
 
 pub use error::{RanksError, list};
-pub use group::Group;
+pub use group::{Group, Traffic};
 pub use place::{Place, StoreHost, variable};
