@@ -57,34 +57,32 @@ impl DeviceFigures {
         if world.is_alone() {
             return Ok(self);
         }
+        let numbers: Vec<i64> = self.names.iter().map(|name| number_of(name)).collect();
         let mut counts = BTreeMap::<i64, usize>::new();
-        for number in world.gather_uneven_numbers(&self.names.iter().map(|name| number_of(name)).collect::<Vec<_>>())? {
+        for number in world.gather_uneven_numbers(&numbers)? {
             *counts.entry(number).or_default() += 1;
         }
-        let place = |number: i64| self.names.iter().position(|name| number_of(name) == number);
+        let place = |number: i64| numbers.iter().position(|own| *own == number);
         let mut sums = guard("adding figures", || {
-            let of_number = |&number: &i64| {
-                place(number).map_or_else(|| self.values.get(0).zeros_like(), |at| self.values.get(1 + at as i64))
-            };
-            let values: Vec<Tensor> = std::iter::once(self.values.get(0)).chain(counts.keys().map(of_number)).collect();
-            [Tensor::stack(&values, 0)]
+            let total = self.values.get(0);
+            let own = |&number: &i64| place(number).map(|at| self.values.get(1 + at as i64));
+            let of_names = counts.keys().map(|number| own(number).unwrap_or_else(|| total.zeros_like()));
+            [Tensor::stack(&std::iter::once(total.shallow_clone()).chain(of_names).collect::<Vec<_>>(), 0)]
         })?;
         world.sum(&mut sums)?;
-        let named = counts.keys().filter_map(|&number| Some(self.names[place(number)?]));
-        let kept: Vec<i64> =
-            (1..).zip(counts.keys()).filter(|(_, number)| place(**number).is_some()).map(|(at, _)| at).collect();
-        let (names, known) = (named.collect(), self.known);
-        let mean = || {
-            let divisors: Vec<f32> =
-                std::iter::once(world.ranks()).chain(counts.values().copied()).map(|count| count as f32).collect();
-            let means = &sums[0] / Tensor::from_slice(&divisors).to_device(sums[0].device());
-            let of_place = |place: &i64| means.get(*place);
-            DeviceFigures::of_values(
-                names,
-                &std::iter::once(means.get(0)).chain(kept.iter().map(of_place)).collect::<Vec<_>>(),
-            )
+        let means = || {
+            let mut names = Vec::new();
+            let mut values = vec![sums[0].get(0) / world.ranks() as f64];
+            for (at, (&number, &count)) in (1..).zip(&counts) {
+                if let Some(own) = place(number) {
+                    names.push(self.names[own]);
+                    values.push(sums[0].get(at) / count as f64);
+                }
+            }
+            DeviceFigures::of_values(names, &values)
         };
-        Ok(DeviceFigures { known, ..guard("averaging figures", mean)? })
+        let figures = guard("averaging figures", means)?;
+        Ok(DeviceFigures { known: self.known, ..figures })
     }
 
     /// Adds a figure that the host knows already.
