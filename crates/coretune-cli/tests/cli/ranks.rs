@@ -353,7 +353,8 @@ fn pretraining_of_two_ranks_resumes_on_one_with_the_same_steps() {
         let pretrain = |run: &str, more: &[&str]| {
             let (data, output) = (world.path("data"), world.path(run));
             let own = ["pretrain", "--data-dir", &data, "--output", &output, "--width", "0.125", "--img-size", "16"];
-            let short = ["--threads", "1", "--workers", "1", "--probe-epochs", "off", "--device", "cpu", "--amp", "off"];
+            let short =
+                ["--threads", "1", "--workers", "1", "--probe-epochs", "off", "--device", "cpu", "--amp", "off"];
             let of_run = ["--method", method, "--batch-size", "4", "--epochs", "20", "--log-every", "1"];
             own.iter().chain(&short).chain(&of_run).chain(more).map(ToString::to_string).collect::<Vec<_>>()
         };
