@@ -100,7 +100,7 @@ pub struct SgdStep {
     pub weight_decay: f64,
     /// Fraction of the old direction; at 0 the buffers are left alone.
     pub momentum: f64,
-    /// Whether the step looks ahead.
+    /// Nesterov momentum.
     pub nesterov: bool,
 }
 

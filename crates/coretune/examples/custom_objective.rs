@@ -1,5 +1,5 @@
-//! Fine-tuning with a method of one's own, which is in no table: cross-entropy, and a pull back to the weights that
-//! training started from (L2-SP).
+//! Fine-tuning with an own method: cross-entropy, and a pull towards the initial weights (the built-in `l2-sp` does this in
+//! the optimizer).
 //!
 //! `cargo run --release --example custom_objective CHECKPOINT DATA RUN [KEY=VALUE...]`
 
@@ -20,7 +20,7 @@ struct StartingPointPull {
 
 impl Objective for StartingPointPull {
     fn name(&self) -> &'static str {
-        "l2-sp"
+        "starting-point-pull"
     }
 
     fn needs(&self) -> Needs {

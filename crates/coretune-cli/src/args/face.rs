@@ -97,7 +97,7 @@ impl Face {
     }
 }
 
-/// The settings that do not look as their keys say.
+/// Settings whose flag does not follow from the key.
 const FACES: &[(&str, Face)] = &[
     ("checkpoint.path", COMMON.flag("pretrained-path")),
     ("checkpoint.encoder", PROBE.common()),

@@ -66,7 +66,9 @@ fn needs_of(needs: &Needs) -> String {
 }
 
 fn table() -> String {
-    let mut table = String::from("| `--method` | in a line | settings | with it | needs |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| `--method` | summary | settings | defaults and requirements | needs |\n|---|---|---|---|---|\n",
+    );
     for method in Method::of(RunKind::FineTuning) {
         let (settings, changes) = (settings_of(method), changes_of(method));
         let needs = needs_of(&needs(method.word));

@@ -144,10 +144,10 @@ pub(crate) struct ManyRuns {
     /// Runs at a time, each a process
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) jobs: usize,
-    /// Begin no run that would not end within this time [default: none]
+    /// Start no run that is not expected to finish within this time [default: none]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deadline: Option<u64>,
-    /// Folder of the runs and tables; given again, it resumes
+    /// Folder of the runs and tables; run again, it resumes
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Print JSON
@@ -381,7 +381,7 @@ pub(crate) struct Average {
     /// The folder of the average
     #[arg(long, value_name = "DIR", required = true)]
     pub(crate) output: PathBuf,
-    /// Weights of the runs: uniform; greedy: while the validation loss falls; interpolate: between two (WiSE-FT)
+    /// Weights of the runs: uniform; greedy: those that lower the validation loss; interpolate: between two (WiSE-FT)
     #[arg(long, value_name = "NAME", default_value = "uniform", value_parser = Recipe::names())]
     pub(crate) recipe: String,
     /// Statistics of batch norm: averaged, or measured on the training images
@@ -407,7 +407,7 @@ pub(crate) struct Bench {
     /// Height and width of the images, pixels
     #[arg(long, value_name = "N", default_value_t = 224, value_parser = clap::value_parser!(i64).range(8..=2048))]
     pub(crate) img_size: i64,
-    /// Images of a step [default: more and more, until they are no faster]
+    /// Images in a step [default: doubled until throughput stops rising]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) batch_size: Option<u32>,
     /// The method: core-tuning, cross-entropy

@@ -67,7 +67,7 @@ fn help(setting: &Setting, command: Takes, all: bool) -> String {
         Kind::Choice(names) if all || names().len() <= FEW || is_method(setting) => format!(": {}", names().join(", ")),
         _ => String::new(),
     };
-    let without = if switched_to(setting) { "" } else { "without " };
+    let without = if switched_to(setting) { "" } else { "skip " };
     let meaning = capitalised(&format!("{without}{}", setting.meaning_for(command.kind())));
     let text = |default| format!("{meaning}{choices} [{default}]");
     let short = |text: &String| all || text.len() <= LINE;
@@ -98,7 +98,7 @@ fn capitalised(text: &str) -> String {
 /// The default; with those of other tasks and methods if `others`.
 fn default(setting: &Setting, command: Takes, others: bool) -> String {
     match (setting.default_for(command.kind()), setting.kind) {
-        _ if command == Takes::Evaluate => "default: as in the run".into(),
+        _ if command == Takes::Evaluate || is_of_run(setting, command) => "default: as in the run".into(),
         (None, _) => "required".into(),
         (Some("[]"), _) => "default: none".into(),
         (Some("true"), Kind::Switch) => "default: with".into(),
@@ -111,9 +111,14 @@ fn default(setting: &Setting, command: Takes, others: bool) -> String {
     }
 }
 
+/// Whether `predict` takes the value from the run, unless a flag says otherwise: the views of an image.
+fn is_of_run(setting: &Setting, command: Takes) -> bool {
+    command == Takes::Predict && (setting.key == "data.tta" || setting.section() == "segmentation")
+}
+
 /// The default in segmentation, if it differs.
 fn of_segmentation(setting: &Setting, command: Takes) -> String {
-    let own = setting.default_in_segmentation.filter(|_| matches!(command, Takes::Fit | Takes::Compare));
+    let own = setting.default_in_segmentation.filter(|_| matches!(command, Takes::Fit | Takes::Compare | Takes::Sweep));
     own.map_or_else(String::new, |text| format!("; segmentation: {text}"))
 }
 

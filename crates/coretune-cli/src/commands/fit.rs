@@ -4,7 +4,6 @@ use std::path::Path;
 
 use coretune::config::{Layers, RunConfig, RunKind, SegmentationConfig};
 use coretune::data::holds_masks;
-use coretune::evaluate::bootstrap::Comparison;
 use coretune::evaluate::figure::TOP1;
 use coretune::fit::{Finished, Preparation};
 use coretune::run_folder::{RunFolder, Summary};
@@ -116,7 +115,7 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
     let trained = finished.against_probe.as_ref().filter(|_| summary.steps > 0);
     let against = trained.map_or_else(String::new, |comparison| {
         let images = finished.test.as_ref().map(|test| test.classification.images);
-        format!("; {}", verdict(comparison, images))
+        format!("; {}", lines::above_probe(comparison.difference, &comparison.interval, "points", images))
     });
     printer.result("result", accuracy + &against)?;
     let path = lines::quoted(root);
@@ -127,40 +126,4 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
 
 fn split(finished: &Finished) -> &'static str {
     if finished.test.is_some() { "test" } else { "val" }
-}
-
-/// `3.4 points above the linear probe, more than chance on 240 images? no (95 %: -0.9 to 7.6)`
-fn verdict(comparison: &Comparison, images: Option<usize>) -> String {
-    let points = 100.0 * comparison.difference;
-    let side = if points < 0.0 { "below" } else { "above" };
-    let certain = comparison.interval.low > 0.0 || comparison.interval.high < 0.0;
-    let answer = if certain { "yes" } else { "no" };
-    let images = images.map_or_else(|| "these".into(), |images| images.to_string());
-    let interval = lines::interval(&comparison.interval);
-    format!(
-        "{:.1} points {side} the linear probe, more than chance on {images} images? {answer} ({interval})",
-        points.abs()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use coretune::evaluate::bootstrap::Interval;
-
-    use super::*;
-
-    fn comparison(difference: f64, low: f64, high: f64) -> Comparison {
-        Comparison { difference, interval: Interval { low, high }, only_first: 0, only_second: 0 }
-    }
-
-    #[test]
-    fn the_verdict_says_distance_direction_and_whether_it_is_more_than_chance() {
-        assert_eq!(
-            verdict(&comparison(0.034, -0.009, 0.076), Some(240)),
-            "3.4 points above the linear probe, more than chance on 240 images? no (95 %: -0.9 to 7.6)"
-        );
-        assert!(verdict(&comparison(0.034, 0.002, 0.076), Some(240)).contains("? yes"));
-        assert!(verdict(&comparison(-0.05, -0.08, -0.02), None).starts_with("5.0 points below the linear probe"));
-        assert!(verdict(&comparison(-0.05, -0.08, -0.02), None).contains("? yes"));
-    }
 }

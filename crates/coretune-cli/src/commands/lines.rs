@@ -228,6 +228,19 @@ pub(crate) fn interval(interval: &Interval) -> String {
     format!("95 %: {:.1} to {:.1}", 100.0 * interval.low, 100.0 * interval.high)
 }
 
+/// `3.4 points above the linear probe (95 %: -0.9 to 7.6; not significant on these 240 images)`: a difference of fractions with
+/// its interval; `unit` is that of the points.
+pub(crate) fn above_probe(difference: f64, interval: &Interval, unit: &str, images: Option<usize>) -> String {
+    let side = if difference < 0.0 { "below" } else { "above" };
+    let significant = if interval.low > 0.0 || interval.high < 0.0 { "significant" } else { "not significant" };
+    let images = images.map_or_else(String::new, |images| format!("{images} "));
+    format!(
+        "{:.1} {unit} {side} the linear probe ({}; {significant} on these {images}images)",
+        100.0 * difference.abs(),
+        self::interval(interval)
+    )
+}
+
 /// `1 step`, `10 steps`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -272,6 +285,19 @@ mod tests {
         let weights = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.0];
         assert_eq!(class_weights(&classes[..2], &weights[..2]), "c0 1.00, c1 0.50");
         assert_eq!(class_weights(&classes, &weights), "c1 0.50 to c7 1.50, 9 classes");
+    }
+
+    #[test]
+    fn a_run_is_above_or_below_the_probe_and_significantly_so_or_not() {
+        let of = |difference, low, high, images| above_probe(difference, &Interval { low, high }, "points", images);
+        assert_eq!(
+            of(0.034, -0.009, 0.076, Some(240)),
+            "3.4 points above the linear probe (95 %: -0.9 to 7.6; not significant on these 240 images)"
+        );
+        assert!(of(0.034, 0.002, 0.076, None).ends_with("; significant on these images)"));
+        assert!(
+            of(-0.05, -0.08, -0.02, None).starts_with("5.0 points below the linear probe (95 %: -8.0 to -2.0; signi")
+        );
     }
 
     #[test]

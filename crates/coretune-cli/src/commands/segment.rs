@@ -5,6 +5,7 @@ use std::path::Path;
 
 use coretune::config::{HeadInit, Layers, SegmentationConfig};
 use coretune::engine::{device_name, threads};
+use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::{MEAN_IOU, MEAN_PIXEL_ACCURACY};
 use coretune::figures::validation_name;
 use coretune::models::{DenseHeadKind, Network};
@@ -107,10 +108,11 @@ fn result(finished: &SegmentationFinished) -> String {
         }
         None => format!("{} (there is no test split)", best_validation(summary)),
     };
-    let against = summary
-        .above_probe
-        .as_ref()
-        .map_or_else(String::new, |difference| format!("; {}", verdict(difference, finished.images)));
+    let against =
+        summary.above_probe.as_ref().map_or_else(String::new, |&PairedDifference { difference, low, high }| {
+            let interval = Interval { low, high };
+            format!("; {}", lines::above_probe(difference, &interval, "points of mIoU", Some(finished.images)))
+        });
     figure + &against
 }
 
@@ -118,33 +120,5 @@ fn best_validation(summary: &SegmentationSummary) -> String {
     match summary.best.figures.get(&validation_name(MEAN_IOU.name)) {
         Some(iou) => format!("validation {}", MEAN_IOU.labelled(iou)),
         None => format!("best epoch {}", summary.best.epoch),
-    }
-}
-
-/// `3.4 points of mIoU above the linear probe, more than chance on 233 images? yes (95 %: 2.1 to 4.6)`
-fn verdict(difference: &PairedDifference, images: usize) -> String {
-    let PairedDifference { difference, low, high } = *difference;
-    let side = if difference < 0.0 { "below" } else { "above" };
-    let answer = if low > 0.0 || high < 0.0 { "yes" } else { "no" };
-    let (points, low, high) = (100.0 * difference.abs(), 100.0 * low, 100.0 * high);
-    format!(
-        "{points:.1} points of mIoU {side} the linear probe, more than chance on {images} images? {answer} (95 %: {low:.1} \
-         to {high:.1})"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_verdict_says_distance_direction_and_whether_it_is_more_than_chance() {
-        let of = |difference, low, high| verdict(&PairedDifference { difference, low, high }, 233);
-        assert_eq!(
-            of(0.034, 0.021, 0.046),
-            "3.4 points of mIoU above the linear probe, more than chance on 233 images? yes (95 %: 2.1 to 4.6)"
-        );
-        assert!(of(-0.01, -0.02, 0.004).starts_with("1.0 points of mIoU below"));
-        assert!(of(-0.01, -0.02, 0.004).contains("? no"));
     }
 }

@@ -17,8 +17,8 @@ use super::{bad_data, bad_images, bad_masks, compare, coretune, stderr, stdout};
 const PREFACE: &str = "\
 # Bad input
 
-The message and the exit status when something is wrong. The test `bad_input` writes this page from what it sees and keeps
-it current (`FOLDER` stands for the place of the files). Exit status 2: refused before anything was done; 1: failed while
+What coretune prints, and its exit status, when an input is wrong. The test `bad_input` generates this page (`FOLDER` stands
+for the place of the files). Exit status 2: refused before anything was done; 1: failed while
 running, with everything that was saved before intact.
 
 Other tests cover what is not in this table: other settings on `--resume` (`resume`), images that are broken or missing
@@ -33,10 +33,10 @@ const FULL_DISK: &str = "a full disk while saving";
 const DATA_CHECK: &str = "
 ## Folders and tables of images
 
-What `coretune data check` says of each. `coretune fit` refuses what stops (2), and says the same of what
-is left out.
+What `coretune data check` prints. `coretune fit` refuses the rows with exit status 2, and reports the same of what is left
+out.
 
-| what | exit | said |
+| what | exit | output |
 |---|---|---|
 ";
 

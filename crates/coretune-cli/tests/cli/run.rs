@@ -64,7 +64,8 @@ fn fit_tells_words_on_stderr_and_the_result_on_stdout() {
     }
     let lines: Vec<&str> = result.lines().map(|line| &line[..13]).collect();
     assert_eq!(lines, ["result       ", "saved        ", "next         "], "{result}");
-    assert!(result.contains("the linear probe, more than chance on 8 images?"), "{result}");
+    assert!(result.contains("the linear probe (95 %: "), "{result}");
+    assert!(result.contains("significant on these 8 images)"), "{result}");
     let log = fs::read_to_string(world.path("run/log.txt")).unwrap();
     assert_eq!(log, words);
 }

@@ -80,17 +80,17 @@ pub fn average(request: &Request<'_>, observer: &mut Observer<'_>) -> Result<Ave
     let started = Instant::now();
     let machine = Machine::choose(&request.config.run).map_err(RunError::from)?;
     let ingredients = Ingredients::open(request.runs, request.recipe, machine.device)?;
-    let mut kitchen = Kitchen { request, ingredients, tried: Vec::new() };
+    let mut averaging = Averaging { request, ingredients, tried: Vec::new() };
     let chosen = match request.recipe {
-        Recipe::Uniform => kitchen.uniform(observer)?,
-        Recipe::Greedy => kitchen.greedy(observer)?,
-        Recipe::Interpolate => kitchen.interpolate(observer)?,
+        Recipe::Uniform => averaging.uniform(observer)?,
+        Recipe::Greedy => averaging.greedy(observer)?,
+        Recipe::Interpolate => averaging.interpolate(observer)?,
     };
-    kitchen.write(chosen, started, observer)
+    averaging.write(chosen, started, observer)
 }
 
 /// The runs with what has been tried of them.
-struct Kitchen<'a> {
+struct Averaging<'a> {
     request: &'a Request<'a>,
     ingredients: Ingredients,
     tried: Vec<Tried>,
@@ -99,7 +99,7 @@ struct Kitchen<'a> {
 /// Values of a in B12.
 const STEPS: u32 = 10;
 
-impl Kitchen<'_> {
+impl Averaging<'_> {
     fn mixed(&self, weights: &[f64]) -> Result<Model, AverageError> {
         let model = weighted_mean(&self.ingredients.models, weights)?;
         if self.request.statistics == Statistics::Measured {
@@ -111,7 +111,7 @@ impl Kitchen<'_> {
     }
 
     /// Evaluates the average of these weights on the validation images, and returns its place among those tried.
-    fn taste(&mut self, weights: Vec<f64>, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
+    fn evaluate(&mut self, weights: Vec<f64>, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
         let model = self.mixed(&weights)?;
         observer(&Event::Stage("validation of an average"));
         let named = (&model, &self.ingredients.description);
@@ -134,7 +134,7 @@ impl Kitchen<'_> {
 
     fn uniform(&mut self, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
         let runs = self.request.runs.len();
-        self.taste(vec![1.0 / runs as f64; runs], observer)
+        self.evaluate(vec![1.0 / runs as f64; runs], observer)
     }
 
     fn greedy(&mut self, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
@@ -142,13 +142,14 @@ impl Kitchen<'_> {
         let alike = |members: &[usize]| -> Vec<f64> {
             (0..runs).map(|run| if members.contains(&run) { 1.0 / members.len() as f64 } else { 0.0 }).collect()
         };
-        let alone: Vec<usize> = (0..runs).map(|run| self.taste(alike(&[run]), observer)).collect::<Result<_, _>>()?;
+        let alone: Vec<usize> =
+            (0..runs).map(|run| self.evaluate(alike(&[run]), observer)).collect::<Result<_, _>>()?;
         let mut order: Vec<usize> = (0..runs).collect();
         order.sort_by(|&one, &other| self.loss(alone[one]).total_cmp(&self.loss(alone[other])));
         let (mut members, mut best) = (vec![order[0]], alone[order[0]]);
         for &run in &order[1..] {
             let more = [members.as_slice(), &[run]].concat();
-            let place = self.taste(alike(&more), observer)?;
+            let place = self.evaluate(alike(&more), observer)?;
             if self.loss(place) < self.loss(best) {
                 (members, best) = (more, place);
             }
@@ -159,7 +160,7 @@ impl Kitchen<'_> {
     fn interpolate(&mut self, observer: &mut Observer<'_>) -> Result<usize, AverageError> {
         for step in 0..=STEPS {
             let a = f64::from(step) / f64::from(STEPS);
-            self.taste(vec![1.0 - a, a], observer)?;
+            self.evaluate(vec![1.0 - a, a], observer)?;
         }
         let places = 0..self.tried.len();
         Ok(places.min_by(|&one, &other| self.loss(one).total_cmp(&self.loss(other))).unwrap_or(0))
@@ -167,7 +168,7 @@ impl Kitchen<'_> {
 
     /// Writes the chosen average, evaluated.
     fn write(self, chosen: usize, started: Instant, observer: &mut Observer<'_>) -> Result<Averaged, AverageError> {
-        let Kitchen { request, ingredients, tried } = &self;
+        let Averaging { request, ingredients, tried } = &self;
         let config = &request.config;
         let folder = RunFolder::create(request.output)?;
         folder.write_config(&ingredients.config)?;
@@ -218,7 +219,7 @@ impl Kitchen<'_> {
         };
         folder.write_summary(&summary)?;
 
-        let Kitchen { tried, .. } = self;
+        let Averaging { tried, .. } = self;
         Ok(Averaged { tried, chosen, test, summary })
     }
 }

@@ -51,8 +51,12 @@ pub(super) fn identity(config: &ComparedConfig, inputs: &Inputs) -> String {
 /// Digits of an identity: 80 bits.
 const DIGITS: usize = 20;
 
+/// Settings that may change on a resume and yet belong to the run: how a step is divided.
+const DIVIDING: [&str; 2] = ["run.memory_limit", "train.ranks"];
+
 fn counts(key: &str) -> bool {
-    key != "run.threads" && find_setting(key).is_none_or(|setting| setting.on_resume != OnResume::Free)
+    DIVIDING.contains(&key)
+        || key != "run.threads" && find_setting(key).is_none_or(|setting| setting.on_resume != OnResume::Free)
 }
 
 /// The folder of the runs in that of a comparison.

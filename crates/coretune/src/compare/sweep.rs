@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -192,7 +192,7 @@ pub fn sweep(
     stop: &Stop,
     observer: &mut Observer<'_>,
 ) -> Result<Sweep, CompareError> {
-    let start = request.start()?;
+    let (started, start) = (Instant::now(), request.start()?);
     let lengths = request.lengths()?;
     let mut points = request.points()?;
     let mut stages = Vec::new();
@@ -200,7 +200,8 @@ pub fn sweep(
     for (index, &epochs) in lengths.iter().enumerate() {
         let is_last = index + 1 == lengths.len();
         let seeds = if is_last { request.seeds } else { 1 };
-        let of_stage = request.comparison(&start, &points, (epochs, seeds))?;
+        let deadline = request.deadline.map(|deadline| deadline.saturating_sub(started.elapsed()));
+        let of_stage = Request { deadline, ..request.comparison(&start, &points, (epochs, seeds))? };
         let comparison = compare(&of_stage, carry_out, stop, observer)?;
         let ranked = ranked(&comparison);
         let kept = points.len().div_ceil(REDUCTION);

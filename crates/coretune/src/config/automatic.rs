@@ -211,7 +211,7 @@ pub fn reading_threads(on_gpu: bool, threads_of_step: usize) -> usize {
 }
 
 pub(super) fn reading_threads_text(_: RunKind) -> String {
-    "the cores that {run.threads} leaves, at least 1; with a GPU all cores but one".into()
+    "the cores that the computation leaves, at least 1; with a GPU all cores but one".into()
 }
 
 /// `run.output`: `runs/DATA-METHOD-SEED`.

@@ -95,6 +95,14 @@ impl SegmentationConfig {
             found: self.train.batch_size.to_string(),
             hint: "give {train.batch_size=2} or more, or {model.freeze_batch_norm}".into(),
         })?;
+        let eta_ratio = self.method.values.get("eta_ratio").filter(|value| value.as_str() != Some("off"));
+        refuse_if(eta_ratio.is_some(), || ConfigError::Conflict {
+            first: "method.eta_ratio".into(),
+            second: "segmentation.head".into(),
+            expected: "off: the cross-entropy of pixels has no gradient at the rows by which eta could be set".into(),
+            found: eta_ratio.map_or_else(String::new, ToString::to_string),
+            hint: "leave out {method.eta_ratio}, and give {method.eta}".into(),
+        })?;
         let is_split = self.train.accumulation == Accumulation::Split && self.train.grad_accum_steps > 1;
         refuse_if(is_split, || ConfigError::Conflict {
             first: "train.accumulation".into(),

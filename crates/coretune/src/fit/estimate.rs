@@ -99,7 +99,8 @@ impl Preparation {
         let accumulation = training_plan::accumulation(&config.train);
         let weights = task.class_weight_tensor();
         let mut make_step = |batch: &Batch, accumulation| -> Result<(), RunError> {
-            let input = StepInput::new(&model, &mut *objective, batch, (seed, 0))
+            // The last step: what a method does in its first phase alone is not what most steps cost.
+            let input = StepInput::new(&model, &mut *objective, batch, (seed, steps.saturating_sub(1)))
                 .accumulated(accumulation)
                 .sharpness_aware(config.train.sam)
                 .weighted(weights.as_ref());

@@ -109,8 +109,8 @@ impl Objective for Coin {
         Ok(self.loss_of(&pass.batch()?, &pass.heads, pass.step)?)
     }
 
-    /// The classifier does, until the cross-entropy begins.
-    fn may_rest(&self, name: &str) -> bool {
-        name.starts_with("classifier.")
+    /// The classifier rests until the cross-entropy begins.
+    fn rests_until(&self, name: &str) -> u64 {
+        if name.starts_with("classifier.") { self.switch } else { 0 }
     }
 }

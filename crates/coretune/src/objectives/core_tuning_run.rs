@@ -387,9 +387,9 @@ impl Objective for CoreTuningRun {
         list
     }
 
-    /// All but the projection head do, while it is trained alone.
-    fn may_rest(&self, name: &str) -> bool {
-        self.first_joint > 0 && !name.starts_with("projection.")
+    /// All weights but the projection head's rest while it is trained alone.
+    fn rests_until(&self, name: &str) -> u64 {
+        if name.starts_with("projection.") { 0 } else { self.first_joint }
     }
 }
 

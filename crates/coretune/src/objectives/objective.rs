@@ -82,9 +82,10 @@ pub trait Objective: Send {
         Parameters::default()
     }
 
-    /// Whether the method may leave the network's weight of this name unchanged for an epoch or longer.
-    fn may_rest(&self, _name: &str) -> bool {
-        false
+    /// The step of the run until which the method leaves the network's weight of this name as it is; 0: from the first step on
+    /// it is trained.
+    fn rests_until(&self, _name: &str) -> u64 {
+        0
     }
 
     /// How the tensors of a run are named in its files.

@@ -151,8 +151,8 @@ impl Objective for Regularised {
         list
     }
 
-    fn may_rest(&self, name: &str) -> bool {
-        self.method.may_rest(name)
+    fn rests_until(&self, name: &str) -> u64 {
+        self.method.rests_until(name)
     }
 
     fn names(&self) -> FileNames {

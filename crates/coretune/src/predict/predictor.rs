@@ -30,7 +30,7 @@ pub struct Options {
     pub calibrated: bool,
 }
 
-/// A model with what it needs to look at files.
+/// A model, and what it needs to read and classify files.
 #[derive(Debug)]
 pub struct Predictor {
     model: Model,

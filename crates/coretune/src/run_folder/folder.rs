@@ -243,7 +243,7 @@ impl RunFolder {
     /// What the run depends on beyond its configuration; none when it was not recorded.
     ///
     /// # Errors
-    /// [`RunFolderError::Content`] when the file is no provenance.
+    /// [`RunFolderError::Content`] when the file is not a provenance record.
     pub fn read_provenance(&self) -> Result<Option<Provenance>, RunFolderError> {
         self.read_json(PROVENANCE, PROVENANCE_IS)
     }

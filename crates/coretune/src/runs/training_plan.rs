@@ -26,7 +26,9 @@ pub(crate) fn rule(train: &TrainSection) -> Rule {
 pub(crate) fn optimizer(model: &dyn Network, train: &TrainSection, objective: &dyn Objective) -> Optimizer {
     let rule = rule(train);
     let rates = LayerRates { layer_decay: train.layer_decay, head_factor: train.head_lr_factor };
-    Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad).pulled(objective.pulls())
+    Optimizer::new(model, rule, rates, train.weight_decay, train.clip_grad)
+        .pulled(objective.pulls())
+        .resting(|name| objective.rests_until(name))
 }
 
 /// The average of the weights, if one is kept.

@@ -59,7 +59,8 @@ impl SegmentationPreparation {
         let mut learner = task.learner(network, objective, None)?;
         let parameters = learner.parameters().weight_count();
         let image_seconds = seconds_per_image(&images, |batch: &Batch| {
-            learner.step(batch, 0, RATE)?.read()?;
+            // The last step: in the first ones the backbone may rest.
+            learner.step(batch, steps.saturating_sub(1), RATE)?.read()?;
             Ok(())
         })?;
         let memory_bytes = peak_rss_bytes();

@@ -126,7 +126,7 @@ impl Learner for Segmentation {
 
     fn is_follower(&self, name: &str) -> bool {
         is_method_state(&*self.objective, name)
-            || self.objective.may_rest(name)
+            || self.objective.rests_until(name) > 0
             || (self.head_alone > 0 && name.starts_with("backbone."))
     }
 

@@ -104,13 +104,15 @@ impl SegmentationTask {
         objective.needs().check(&network)?;
         let steps = self.epochs() * self.steps_per_epoch()?;
         objective.begin(&Start { network: &network, seed: train.seed, steps, probe: None })?;
+        let head_alone = self.steps_of_head_alone()?;
         Ok(Segmentation {
             description: self.description(&network),
-            optimizer: training_plan::optimizer(&network, train, &*objective),
+            optimizer: training_plan::optimizer(&network, train, &*objective)
+                .resting(|name| if name.starts_with("backbone.") { head_alone } else { 0 }),
             average: training_plan::average(&network, train),
             accumulation: self.accumulation(),
             frozen: Frozen { stages: model.frozen_stages as usize, batch_norm: model.freeze_batch_norm },
-            head_alone: self.steps_of_head_alone()?,
+            head_alone,
             selection: Selection::from_word(train.select.name(), &figure::OF_SEGMENTATION)?,
             seed: train.seed,
             per_class: self.config.segmentation.pixels_per_class,

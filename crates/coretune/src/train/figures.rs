@@ -133,15 +133,21 @@ pub struct PositiveCounts {
 impl PositiveCounts {
     /// Counts over the labels of a batch.
     pub fn of(labels: &[i64]) -> Self {
-        let mut rows_of_class = BTreeMap::<i64, usize>::new();
-        for &label in labels {
-            *rows_of_class.entry(label).or_default() += 1;
+        PositiveCounts::of_parts(labels, labels.len())
+    }
+
+    /// Counts over the labels of a batch whose parts of so many images are compared each in itself.
+    pub fn of_parts(labels: &[i64], part: usize) -> Self {
+        let (mut pairs, mut anchors_without) = (0, 0);
+        for labels in labels.chunks(part.max(1)) {
+            let mut rows_of_class = BTreeMap::<i64, usize>::new();
+            for &label in labels {
+                *rows_of_class.entry(label).or_default() += 1;
+            }
+            pairs += rows_of_class.values().map(|rows| rows * (rows - 1)).sum::<usize>();
+            anchors_without += rows_of_class.values().filter(|&&rows| rows == 1).count();
         }
-        let pairs: usize = rows_of_class.values().map(|rows| rows * (rows - 1)).sum();
-        PositiveCounts {
-            per_anchor: pairs as f64 / labels.len().max(1) as f64,
-            anchors_without: rows_of_class.values().filter(|&&rows| rows == 1).count(),
-        }
+        PositiveCounts { per_anchor: pairs as f64 / labels.len().max(1) as f64, anchors_without }
     }
 }
 
@@ -154,5 +160,8 @@ mod tests {
         let counts = PositiveCounts::of(&[0, 0, 0, 1, 2, 2]);
         assert!((counts.per_anchor - 8.0 / 6.0).abs() < 1e-12);
         assert_eq!(counts.anchors_without, 1);
+        let counts = PositiveCounts::of_parts(&[0, 0, 0, 1, 2, 2], 2);
+        assert!((counts.per_anchor - 4.0 / 6.0).abs() < 1e-12);
+        assert_eq!(counts.anchors_without, 2);
     }
 }

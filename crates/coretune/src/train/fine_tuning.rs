@@ -42,7 +42,7 @@ pub struct FineTuning {
     pub sharpness: Option<f64>,
     /// How the images of a batch are mixed with each other, if at all.
     pub mix: MixImages,
-    /// What is not to be trained; that it was not is looked at after the first epoch.
+    /// Weights that stay as they are; checked after the first epoch.
     pub frozen: Frozen,
     /// What is measured on the validation images.
     pub measure: NewMeasure,
@@ -64,7 +64,11 @@ pub struct FineTuning {
 
 impl Learner for FineTuning {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
-        let positives = PositiveCounts::of(&self.world.gather_labels(&batch.labels)?);
+        let labels = self.world.gather_labels(&batch.labels)?;
+        let positives = match self.accumulation {
+            Accumulation::Split { part } => PositiveCounts::of_parts(&labels, part),
+            Accumulation::Whole | Accumulation::Exact { .. } => PositiveCounts::of(&labels),
+        };
         let mixed = self.mixed(batch, number)?;
         let (batch, soft_targets) = match &mixed {
             Some((batch, targets)) => (batch, Some(targets.shallow_clone())),
@@ -104,7 +108,7 @@ impl Learner for FineTuning {
     }
 
     fn is_follower(&self, name: &str) -> bool {
-        is_method_state(&*self.objective, name) || self.objective.may_rest(name)
+        is_method_state(&*self.objective, name) || self.objective.rests_until(name) > 0
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {

@@ -13,7 +13,7 @@ pub enum Rule {
     Sgd {
         /// Share of the old direction.
         momentum: f64,
-        /// Whether the step looks ahead.
+        /// Nesterov momentum.
         nesterov: bool,
     },
     /// Adam with decoupled weight decay (betas 0.9 and 0.999, epsilon 1e-8).
@@ -69,6 +69,8 @@ struct Slot {
     weight: Tensor,
     rate_factor: f64,
     pull: Option<Pull>,
+    /// Updates of the run in which it rests, before its own first one.
+    rested: u64,
     /// Momentum, or first and second moment.
     moments: Vec<Tensor>,
 }
@@ -107,6 +109,7 @@ impl Optimizer {
             name,
             rate_factor,
             pull: None,
+            rested: 0,
             moments: (0..memories).map(|_| weight.detach().zeros_like()).collect(),
             weight,
         });
@@ -122,6 +125,16 @@ impl Optimizer {
             if let Some(slot) = pulled {
                 slot.pull = Some(pull);
             }
+        }
+        self
+    }
+
+    /// The same optimizer, with weights that have no gradient in so many first updates of the run, which do not count for the
+    /// bias of their moments.
+    #[must_use]
+    pub fn resting(mut self, updates: impl Fn(&str) -> u64) -> Self {
+        for slot in &mut self.slots {
+            slot.rested = slot.rested.max(updates(&slot.name));
         }
         self
     }
@@ -308,7 +321,8 @@ impl Slot {
         }
         let first = self.moments[0].lerp_(gradient, 1.0 - BETA1);
         let second = self.moments[1].lerp_(&gradient.square(), 1.0 - BETA2);
-        let correction = |beta: f64| 1.0 - beta.powf(updates as f64);
+        let own_updates = updates.saturating_sub(self.rested).max(1);
+        let correction = |beta: f64| 1.0 - beta.powf(own_updates as f64);
         let deviation = (second / correction(BETA2)).sqrt() + EPSILON;
         let _ = plus_scaled(self.weight.shallow_clone(), &(first / deviation), -rate / correction(BETA1));
     }

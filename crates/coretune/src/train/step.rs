@@ -108,9 +108,10 @@ fn gradients_uphill(
     input.world.sum(&mut first)?;
     climb(weights, &first, radius)?;
     input.objective.repeat();
-    let (second, _) = gradients(input, weights)?;
+    // Also if the second pass fails, the weights must be those of the last step.
+    let second = gradients(input, weights);
     held.restore()?;
-    Ok(second)
+    Ok(second?.0)
 }
 
 /// What a step does one after the other.

@@ -249,7 +249,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         Ok(Outcome { progress: self.progress.clone(), images_per_second: meter.overall_rate(), early })
     }
 
-    /// The first epoch, or what is left of it, with a look at what moved.
+    /// Runs the first epoch, or what is left of it, then checks which tensors changed.
     fn watch_first_epoch(&mut self, meter: &mut Meter, observer: &mut Observer<'_>) -> Result<(), TrainError> {
         let (start, first_step) = (Snapshot::of(&self.learner.parameters())?, self.progress.step);
         self.train_epoch(meter, observer)?;

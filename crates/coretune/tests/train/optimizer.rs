@@ -185,3 +185,24 @@ fn the_average_follows_and_can_be_exchanged() {
     average.exchange();
     assert!(((weight.detach() - &before) - 1.0).abs().max().double_value(&[]) < 1e-6);
 }
+
+/// A weight without gradients in the first updates is corrected by its own number of updates, as PyTorch's counts them.
+#[test]
+fn updates_in_which_a_weight_rests_do_not_count_for_its_moments() {
+    let weight = |value: f32| Tensor::from_slice(&[value]).set_requires_grad(true);
+    let over = |weight: &Tensor| {
+        let trained = Trained { name: "backbone.w".into(), weight: weight.shallow_clone(), rate_factor: 1.0 };
+        Optimizer::over(std::iter::once(trained), Rule::AdamW, 0.01, None)
+    };
+    let (late, early) = (weight(1.0), weight(1.0));
+    let mut rested = over(&late).resting(|name| if name == "backbone.w" { 50 } else { 0 });
+    let mut fresh = over(&early);
+    for _ in 0..50 {
+        rested.update(0.1, vec![Tensor::new()]);
+    }
+    for gradient in [0.5f32, -0.25, 1.0] {
+        rested.update(0.1, vec![Tensor::from_slice(&[gradient])]);
+        fresh.update(0.1, vec![Tensor::from_slice(&[gradient])]);
+        assert!(late.equal(&early), "{late:?} {early:?}");
+    }
+}

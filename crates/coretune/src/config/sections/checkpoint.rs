@@ -56,12 +56,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("checkpoint.allow_missing", Kind::Texts("PATTERN"), "backbone tensors that may be missing")
         .default("[]")
         .read_by(RunKind::ALL),
-    setting(
-        "checkpoint.random_weights",
-        Kind::Switch,
-        "random weights in the network that the checkpoint has: what the checkpoint is worth",
-    )
-    .default("false")
-    .on_resume(Fixed)
-    .read_by(RunKind::LABELLED),
+    setting("checkpoint.random_weights", Kind::Switch, "random weights instead of the checkpoint's, as a baseline")
+        .default("false")
+        .on_resume(Fixed)
+        .read_by(RunKind::LABELLED),
 ];

@@ -234,7 +234,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "data.resize_mode",
         Kind::Choice(ResizeMode::names),
-        "sides that are not square: cut off, squashed, or padded with the mean colour",
+        "images that are not square: cropped, squashed, or padded with the mean colour",
     )
     .default(ResizeMode::Crop.name())
     .read_by(RunKind::OF_IMAGES),
@@ -278,7 +278,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("data.augment", Kind::Choice(Augmentation::names), "random transforms in training")
         .auto(automatic::augment_text)
         .read_by(IMAGES),
-    setting("data.sampler", Kind::Choice(Sampler::names), "balanced: P classes x K images a batch")
+    setting("data.sampler", Kind::Choice(Sampler::names), "how batches are drawn; balanced: P classes x K images")
         .default(Sampler::Shuffle.name())
         .on_resume(Fixed)
         .read_by(IMAGES),

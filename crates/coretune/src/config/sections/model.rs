@@ -75,14 +75,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "model.trainable",
         Kind::Text("all|norms|last:N|head|NAMES"),
-        "what of the backbone is trained: all, norms (statistics stay), last:N stages, head (nothing), or names with *",
+        "part of the backbone to train: all, norms (batch-norm weights and biases), last:N stages, head (no backbone), or names with *",
     )
     .default("all")
     .on_resume(Fixed),
     setting(
         "model.frozen_stages",
         Kind::Whole(0, 99),
-        "first stages kept as they are (1: the stem); as trainable last:N, counted from the other end",
+        "freeze the first N stages (1: the stem)",
     )
     .default("0")
     .on_resume(Fixed),

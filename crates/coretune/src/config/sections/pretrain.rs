@@ -76,7 +76,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("5")
         .on_resume(Free)
         .read_by(PRETRAINING),
-    setting("pretrain.probe_images", Kind::Whole(2, ANY), "most images of a split that such an evaluation uses")
+    setting("pretrain.probe_images", Kind::Whole(2, ANY), "images of each split used for these evaluations, at most")
         .default("10000")
         .on_resume(Free)
         .read_by(PRETRAINING),

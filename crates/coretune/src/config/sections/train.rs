@@ -173,7 +173,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "train.accumulation",
         Kind::Choice(Accumulation::names),
-        "exact: contrast over all batches of a step; split: over one at a time",
+        "pairs of a step in parts; exact: across all parts; split: within each part",
     )
     .default(Accumulation::Exact.name()),
     setting("train.opt", Kind::Choice(Optimizer::names), "optimizer")
