@@ -308,6 +308,8 @@ fn values_of_tables(world: &World) -> Vec<Case> {
     let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
     let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);
     let missing = format!("image_path,label\n{rows}\nimages/5.ppm,NaN\n");
+    let splits = ["images/1.ppm,cat,train", "images/2.ppm,dog,train", "images/3.ppm,cat,holdout"].join("\n");
+    let numbers = "images/1.ppm,0\nimages/2.ppm,1\nimages/3.ppm,0.0\nimages/4.ppm,1.0";
     let elsewhere = format!("image_path,label\n{}\n", rows.replace("images/", ""));
     vec![
         case(
@@ -327,6 +329,18 @@ fn values_of_tables(world: &World) -> Vec<Case> {
             },
             0,
             &["4 images without a row in the table"],
+        ),
+        case(
+            "a split of an unknown name",
+            bytes("holdout.csv", format!("image_path,label,split\n{splits}\n").as_bytes()),
+            2,
+            &["line 4: found the split `holdout`", "hint: if the splits have other names: --train-split NAME"],
+        ),
+        case(
+            "labels that are integers with and without decimals",
+            bytes("decimals.csv", format!("image_path,label\n{numbers}\n").as_bytes()),
+            2,
+            &["warning", "`0` and `0.0`, `1` and `1.0`"],
         ),
         case("a label that is missing", bytes("nan.csv", missing.as_bytes()), 2, &["line 6: found `NaN`"]),
         case(

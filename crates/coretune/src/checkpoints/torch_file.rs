@@ -188,8 +188,17 @@ fn kind(value: &PickleValue) -> &str {
     }
 }
 
+/// Whether a type of torch is that of floating point numbers of less than 16 bits.
+fn is_narrow(kind: &str) -> bool {
+    ["torch.float8", "torch.float4", "torch.float6"].iter().any(|narrow| kind.starts_with(narrow))
+}
+
 fn describe(path: &Path, container: Container, error: &PytorchError) -> CheckpointError {
     match error {
+        PytorchError::Pickle(PickleError::UnsupportedType(kind)) if is_narrow(kind) => {
+            let element = kind.trim_start_matches("torch.").to_string();
+            CheckpointError::NarrowFloat { path: path.into(), name: "a tensor".into(), element }
+        }
         PytorchError::Pickle(PickleError::UnsupportedType(kind)) => {
             CheckpointError::Foreign { path: path.into(), kind: kind.clone() }
         }

@@ -62,7 +62,7 @@ pub enum Problem {
     Repeated,
     /// Images that resemble others, but are not identical to them.
     NearDuplicates,
-    /// Classes whose names differ only by case, blanks, leading zeros or Unicode form.
+    /// Classes whose names differ only by case, blanks, leading zeros, `.0` or Unicode form.
     AlikeClasses,
     /// Classes that all have names of splits.
     NamesOfSplits,
@@ -539,7 +539,7 @@ impl fmt::Display for Finding {
                 let differ = if count == 1 { "differs" } else { "differ" };
                 write!(
                     f,
-                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros or Unicode form"
+                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros, `.0` or Unicode form"
                 )?;
             }
             Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,

@@ -207,8 +207,8 @@ fn roles_of(values: &[SplitValue], table: &Table, options: &DatasetOptions) -> R
     let roles: Vec<Option<usize>> = values.iter().map(role).collect();
     match values.iter().zip(&roles).find(|(_, role)| role.is_none()) {
         Some((unknown, _)) if !options.names_any() => {
-            let expected = "train, val or test, under one name each, or as data.train_split, data.val_split and data.test_split name them";
-            Err(table.refused(unknown, expected.into()))
+            let (path, line, found) = (table.path.clone(), unknown.line, unknown.name.clone());
+            Err(DataError::SplitValue { path, line, found })
         }
         _ => Ok(roles),
     }

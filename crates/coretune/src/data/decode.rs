@@ -118,7 +118,10 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
     let jpeg = Jpeg::decode(&scans.with_ones(bytes), 0)?;
     match &jpeg.failure {
         None => jpeg.into_image(),
-        Some(failure) => Err(Failure::Message(damage(failure, &scans, bytes, &jpeg)?)),
+        Some(failure) => match coded_as_zeros(&scans, bytes) {
+            Some(jpeg) => jpeg.into_image(),
+            None => Err(Failure::Message(damage(failure, &scans, bytes, &jpeg)?)),
+        },
     }
 }
 
@@ -161,6 +164,15 @@ impl Jpeg {
     }
 }
 
+/// The image of a file whose zeros at its end are needed to the last: those of a flat part of it, not those of a download.
+fn coded_as_zeros(scans: &Scans, bytes: &[u8]) -> Option<Jpeg> {
+    let fewer = scans.zeros().checked_sub(1)?;
+    let decoded = |zeros| Jpeg::decode(&scans.with_zeros(zeros).with_ones(bytes), 0).ok();
+    let whole = |zeros| decoded(zeros).filter(|jpeg| jpeg.failure.is_none());
+    let image = whole(scans.zeros())?;
+    whole(fewer).is_none().then_some(image)
+}
+
 /// A file whose markers lead to no scan: it ends before one, or only the decoder makes something of it.
 fn without_scans(bytes: &[u8]) -> Result<RgbImage, Failure> {
     Jpeg::decode(bytes, 0).and_then(Jpeg::into_image).map_err(|failure| match failure {
@@ -193,7 +205,7 @@ fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result
     let decoded = decoded.next_multiple_of(8).min(height);
     match failure {
         Failure::Message(message) if decoded == 0 && !ends => Ok(message.clone()),
-        _ if scans.zeros_follow() => {
+        _ if scans.zeros() > 0 => {
             Ok(format!("its {what} after row {decoded} of {height}: from there on the file is filled with zeros"))
         }
         _ => Ok(format!("its {what} after row {decoded} of {height}")),

@@ -141,7 +141,7 @@ pub enum DataError {
         known: usize,
         /// Where the known ones are from, in words.
         origin: &'static str,
-        /// The known class whose name differs only by case, blanks, leading zeros or Unicode form.
+        /// The known class whose name differs only by case, blanks, leading zeros, `.0` or Unicode form.
         resembles: Option<String>,
     },
     /// The data has classes that a run does not know.
@@ -214,6 +214,14 @@ pub enum DataError {
         /// Line, counted from 1.
         line: u64,
         expected: String,
+        found: String,
+    },
+    /// A value in the column of splits that is not the name of one.
+    #[error("{} line {line}: found the split `{found}`, expected train, val or test, under one name each", path.display())]
+    SplitValue {
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
         found: String,
     },
     /// An image that no decoder can read.
@@ -416,12 +424,15 @@ impl DataError {
                 let settled = format!("if the folders of {path} are classes: {{data.layout={}}}", layout.name());
                 return Some(Hint::new(match layout {
                     Layout::Splits => format!("did you mean {inner}? Move its folders up into {path}; {settled}"),
-                    _ => format!("did you mean {inner}? {settled}"),
+                    _ => format!("did you mean {inner}? I{}", &settled[1..]),
                 }));
             }
             DataError::WithoutClasses { .. } => {
                 "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \
                  {data.layout=classes}"
+            }
+            DataError::SplitValue { .. } => {
+                "if the splits have other names: {data.train_split=NAME}, {data.val_split=NAME} and {data.test_split=NAME}"
             }
             DataError::NotUtf8 { .. } => "rename it",
             DataError::Backslash { .. } => {

@@ -55,7 +55,7 @@ const BY_CONTENT: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
 
 /// Names that operating systems, network storage and other programs give to what they leave behind, in lower case.
-const LEFTOVERS: [&str; 29] = [
+const LEFTOVERS: [&str; 27] = [
     "@eadir",
     "@__thumb",
     "@synoresource",
@@ -71,8 +71,6 @@ const LEFTOVERS: [&str; 29] = [
     "network trash folder",
     "temporary items",
     "$recycle.bin",
-    "recycler",
-    "recycled",
     "system volume information",
     "lost+found",
     "thumbs.db",
@@ -87,8 +85,14 @@ const LEFTOVERS: [&str; 29] = [
     "__pycache__",
 ];
 
+/// Recycle bins of earlier systems. In lower case they are words, and names of classes of waste.
+const OLD_BINS: [&str; 2] = ["RECYCLER", "RECYCLED"];
+
 /// Whether a folder or file of this name belongs to no data set.
 pub(super) fn is_leftover(name: &str) -> bool {
+    if OLD_BINS.contains(&name) {
+        return true;
+    }
     let name = name.to_lowercase();
     let is_found_by_chkdsk = name
         .strip_prefix("found.")
@@ -141,10 +145,12 @@ mod tests {
 
     #[test]
     fn leftovers_are_known_in_any_case() {
-        for name in ["Thumbs.db", "@eaDir", "$RECYCLE.BIN", "FOUND.012", "_vti_cnf", "1.jpg:Zone.Identifier"] {
+        for name in
+            ["Thumbs.db", "@eaDir", "$RECYCLE.BIN", "RECYCLER", "FOUND.012", "_vti_cnf", "1.jpg:Zone.Identifier"]
+        {
             assert!(is_leftover(name), "{name}");
         }
-        for name in ["found.cats", "lost", "thumbs"] {
+        for name in ["found.cats", "lost", "thumbs", "recycled"] {
             assert!(!is_leftover(name), "{name}");
         }
         assert!(is_in_the_cloud(".1.jpg.icloud") && !is_in_the_cloud("1.icloud"));

@@ -28,11 +28,11 @@ pub(super) struct Scans {
     components: Vec<Component>,
     /// Position of the first byte after the data of each scan.
     ends: Vec<usize>,
-    /// Whether zeros follow the last scan up to the end of the file, as where a download did not write.
-    zeros_follow: bool,
+    /// How many zeros follow the last scan up to the end of the file, as where a download did not write.
+    zeros: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Component {
     id: u8,
     /// Of each coefficient the lowest bit that a scan has sent.
@@ -42,7 +42,7 @@ struct Component {
 impl Scans {
     /// Follows the markers; `None` if they lead to no scan, which the decoder then says better.
     pub(super) fn find(bytes: &[u8]) -> Option<Self> {
-        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new(), zeros_follow: false };
+        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new(), zeros: 0 };
         let mut position = 2;
         while let Some((marker, content)) = segment(bytes, &mut position) {
             match marker {
@@ -55,9 +55,8 @@ impl Scans {
                     scans.add(content)?;
                     let begin = position;
                     position = end_of_data(bytes, begin);
-                    let zeros = if position == bytes.len() { zeros_at_end(&bytes[begin..]) } else { 0 };
-                    scans.zeros_follow = zeros > 0;
-                    scans.ends.push(position - zeros);
+                    scans.zeros = if position == bytes.len() { zeros_at_end(&bytes[begin..]) } else { 0 };
+                    scans.ends.push(position - scans.zeros);
                     if !scans.progressive && scans.is_complete() {
                         break;
                     }
@@ -93,9 +92,16 @@ impl Scans {
         self.progressive
     }
 
-    /// Whether zeros follow the last scan up to the end of the file, as where a download did not write.
-    pub(super) fn zeros_follow(&self) -> bool {
-        self.zeros_follow
+    /// How many zeros follow the last scan up to the end of the file, as where a download did not write.
+    pub(super) fn zeros(&self) -> usize {
+        self.zeros
+    }
+
+    /// The same with the first `count` of the zeros that follow as data of the last scan.
+    pub(super) fn with_zeros(&self, count: usize) -> Self {
+        let mut ends = self.ends.clone();
+        ends.last_mut().into_iter().for_each(|end| *end += count);
+        Scans { ends, zeros: self.zeros - count, components: self.components.clone(), ..*self }
     }
 
     /// Number of scans.
@@ -132,8 +138,9 @@ impl Scans {
 /// How the image data is coded, if it is in a way that few programs write and no decoder here reads.
 pub(super) fn unsupported_coding(bytes: &[u8]) -> Option<&'static str> {
     let mut position = 2;
-    while let Some((marker, _)) = segment(bytes, &mut position) {
+    while let Some((marker, content)) = segment(bytes, &mut position) {
         match marker {
+            0xC0..=0xC2 if content.first() == Some(&12) => return Some("12 bits for each colour"),
             0xC3 | 0xC7 => return Some("lossless coding"),
             0xC5 | 0xC6 => return Some("hierarchical coding"),
             0xC9..=0xCB | 0xCD..=0xCF => return Some("arithmetic coding"),

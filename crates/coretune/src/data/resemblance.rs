@@ -4,8 +4,16 @@ use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The name without what two spellings of one name differ in: case, blanks, leading zeros of numbers, Unicode form.
+/// The name without what two spellings of one name differ in: case, blanks, leading zeros of numbers and `.0` behind them,
+/// Unicode form.
 pub(super) fn plain(name: &str) -> String {
+    let plain = without_leading_zeros(name);
+    let whole =
+        plain.trim_end_matches('0').strip_suffix('.').filter(|whole| plain.ends_with('0') && is_in_number(whole));
+    whole.map_or_else(|| plain.clone(), ToString::to_string)
+}
+
+fn without_leading_zeros(name: &str) -> String {
     let folded = name.nfkc().flat_map(char::to_lowercase).nfkc().filter(|&letter| !is_blank(letter));
     let mut plain = String::with_capacity(name.len());
     let mut zeros = 0;
@@ -96,12 +104,24 @@ mod tests {
             ("\u{ff21}", "a"),
             ("STRASSE", "strasse"),
             ("no\u{200b}", "no"),
+            ("1", "1.0"),
+            ("0.0", "0"),
+            ("10.00", "10"),
         ] {
             assert_eq!(plain(one), plain(other), "{one:?} {other:?}");
         }
-        for (one, other) in
-            [("1", "10"), ("a0b", "ab"), ("100", "1"), ("a", "b"), ("-1", "1"), ("1.05", "1.5"), ("0", "")]
-        {
+        for (one, other) in [
+            ("1.0", "10"),
+            ("1.10", "1.1"),
+            (".0", "0"),
+            ("1", "10"),
+            ("a0b", "ab"),
+            ("100", "1"),
+            ("a", "b"),
+            ("-1", "1"),
+            ("1.05", "1.5"),
+            ("0", ""),
+        ] {
             assert_ne!(plain(one), plain(other), "{one:?} {other:?}");
         }
     }

@@ -206,6 +206,15 @@ fn weights_of_less_than_16_bits_are_called_that() {
         );
         assert!(error.hint().unwrap().to_string().contains("torch.float32"));
     }
+    // As `torch.save` writes them: the type beside a storage of bytes.
+    let storage = b"(X\x07\0\0\0storagectorch.storage\nUntypedStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ";
+    let pickle = [
+        &b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v3\n("[..],
+        storage,
+        b"K\0K\x04\x85K\x01\x85\x89ccollections\nOrderedDict\n)Rctorch\nfloat8_e4m3fn\ntRs.",
+    ];
+    let error = try_all(&torch_zip(&pickle.concat())).unwrap_err().to_string();
+    assert!(error.contains("a tensor in") && error.contains("holds float8_e4m3fn, floating point numbers"), "{error}");
 }
 
 /// A `torch.save` zip with this pickle and one storage of a single float.

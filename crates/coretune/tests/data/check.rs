@@ -178,7 +178,7 @@ fn class_names_that_are_alike_warn_and_are_named_between_splits() {
     write(&folder.path().join("test/A/0.png"), (12, 10), [1, 2, 4]);
     let found = report(folder.path(), Depth::Quick, None, false);
     let sentence =
-        "1 class of train differs from another only by case, blanks, leading zeros or Unicode form: `a` and `A`";
+        "1 class of train differs from another only by case, blanks, leading zeros, `.0` or Unicode form: `a` and `A`";
     assert_eq!((only(&found).problem, only(&found).to_string()), (Problem::AlikeClasses, sentence.to_string()));
 
     fs::rename(folder.path().join("test/a"), folder.path().join("test/ a")).unwrap();
