@@ -340,7 +340,7 @@ fn values_of_tables(world: &World) -> Vec<Case> {
             "labels that are integers with and without decimals",
             bytes("decimals.csv", format!("image_path,label\n{numbers}\n").as_bytes()),
             2,
-            &["warning", "`0` and `0.0`, `1` and `1.0`"],
+            &["warning", "`0.0` and `0`, `1.0` and `1`"],
         ),
         case("a label that is missing", bytes("nan.csv", missing.as_bytes()), 2, &["line 6: found `NaN`"]),
         case(
