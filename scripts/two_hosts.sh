@@ -46,7 +46,7 @@ both_end_with() {
     for pid in "${pids[@]}"; do
         status=0
         wait "$pid" || status=$?
-        if [ "$1" = done ] && [ $status -ne 0 ]; then echo "a host ended with status $status"; exit 1; fi
+        if [ "$1" = done ] && [ $status -ne 0 ]; then echo "a host ended with status $status, see $folder/*.txt"; exit 1; fi
         if [ "$1" = failure ] && [ $status -eq 0 ]; then echo "a host did not notice the cut"; exit 1; fi
     done
 }
