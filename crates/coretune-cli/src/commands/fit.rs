@@ -11,7 +11,7 @@ use coretune::runs;
 
 use super::training::{self, Shown};
 use super::{lines, ranks, rate_search};
-use crate::args::{Fit, Flags};
+use crate::args::{Fit, Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -20,14 +20,17 @@ pub(crate) fn run(arguments: &Fit, flags: &Flags) -> Result<(), Failure> {
     let training = &arguments.training;
     let without_auto = flags.without("train.lr", "auto");
     match kind(arguments, without_auto.as_ref().unwrap_or(flags))? {
-        RunKind::Segmentation => training::run::<SegmentationConfig>(training, flags),
-        RunKind::FineTuning | RunKind::Pretraining => {
-            let flags = rate_search::with_rate(training, flags)?;
-            let ended = training::run::<RunConfig>(training, &flags);
-            rate_search::keep(training, &flags)?;
-            ended
-        }
+        RunKind::Segmentation => at_best_rate::<SegmentationConfig>(training, flags),
+        RunKind::FineTuning | RunKind::Pretraining => at_best_rate::<RunConfig>(training, flags),
     }
+}
+
+/// A run, at the learning rate that is searched first if the flags ask for it.
+fn at_best_rate<J: Shown>(training: &Training, flags: &Flags) -> Result<(), Failure> {
+    let flags = rate_search::with_rate::<J>(training, flags)?;
+    let ended = training::run::<J>(training, &flags);
+    rate_search::keep::<J>(training, &flags)?;
+    ended
 }
 
 /// The kind of run that is asked for: by the task, by the run that is resumed, or by the images.

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coretune::compare::{self, ComparedTask, Dimension, Search, Sweep, SweepRequest};
-use coretune::config::{Layers, RunConfig};
+use coretune::config::{Layers, RunKind};
 use coretune::engine::ranks::{Place, variable};
+use coretune::runs::Job;
 use coretune::{report, runs};
 
 use super::lines;
@@ -27,9 +28,9 @@ const FEWEST_EPOCHS: i64 = 5;
 const LR: &str = "train.lr";
 
 /// The flags with the learning rate that was best in short runs; those given unless they ask for a search.
-pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
+pub(super) fn with_rate<C: Job>(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
     let Some(others) = flags.without(LR, "auto") else { return Ok(flags.clone()) };
-    let given = others.over(arguments.layers.over(Layers::defaults())?)?;
+    let given = others.over(arguments.layers.over(Layers::defaults_of(C::KIND))?)?;
     let is_rank = Place::from_variables(&variable).is_ok_and(|place| place.is_some());
     if is_rank || number(&given, "train.ranks").is_some_and(|ranks| ranks > 1.0) {
         // Every rank would start runs of its own before the ranks have met.
@@ -38,36 +39,40 @@ pub(super) fn with_rate(arguments: &Training, flags: &Flags) -> Result<Flags, Fa
         return Err(Failure::refused(text));
     }
     let printer = Printer::new(arguments.json);
-    let folder = runs::folder_of::<RunConfig>(&given)?;
+    let folder = runs::folder_of::<C>(&given)?;
     if arguments.resuming.resume && runs::is_begun(&folder)? {
         printer.say("note", "the learning rate is that of the run: nothing is searched");
         return Ok(others);
     }
     let usual = number(&given, LR);
-    let swept = search(&printer, given, &folder)?;
+    let task = if C::KIND == RunKind::Segmentation { ComparedTask::Segmentation } else { ComparedTask::Classification };
+    let swept = search(&printer, (task, given), &folder)?;
     let best =
         swept.best.as_ref().ok_or_else(|| Failure::failed("no run of the search for the learning rate finished"))?;
     let rate = best.settings.get(LR).cloned().or(usual.map(|rate| rate.to_string())).unwrap_or_default();
-    printer.say("lr", format_args!("{rate}, the best of {}", tried(&swept)));
+    printer.say("lr", format_args!("{rate}, the best of {}", tried(task, &swept)));
     for edge in &best.edges {
         printer.say("note", edge);
     }
     Ok(others.with(LR, rate))
 }
 
-/// `0.003 (1.21), 0.01 (1.10)`: each rate with its loss on the validation images.
-fn tried(swept: &Sweep) -> String {
+/// `0.003 (1.21), 0.01 (1.10)`: each rate with its loss on the validation images, or their mean IoU.
+fn tried(task: ComparedTask, swept: &Sweep) -> String {
+    let of_pixels = task == ComparedTask::Segmentation;
+    let shown = |score: f64| if of_pixels { format!("{:.1} %", -100.0 * score) } else { format!("{score:.3}") };
     let stage = swept.stages.last();
     let points = stage.iter().flat_map(|stage| &stage.points).filter_map(|point| {
         let (_, rate) = point.name.split_once(":lr=")?;
-        let loss = point.validation_score.map_or("failed".into(), |nll| format!("{nll:.3}"));
+        let loss = point.validation_score.map_or("failed".into(), shown);
         Some(format!("{rate} ({loss})"))
     });
     let epochs = stage.map_or(0, |stage| stage.epochs);
-    format!("{} after {epochs} epochs (loss on the validation images)", points.collect::<Vec<_>>().join(", "))
+    let (points, figure) = (points.collect::<Vec<_>>().join(", "), if of_pixels { "mean IoU" } else { "loss" });
+    format!("{points} after {} ({figure} of the validation images)", lines::count(epochs as usize, "epoch"))
 }
 
-fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Failure> {
+fn search(printer: &Printer, (task, layers): (ComparedTask, Layers), folder: &Path) -> Result<Sweep, Failure> {
     let epochs = number(&layers, "train.epochs").map_or(1, |epochs| epochs as i64);
     if epochs < FEWEST_EPOCHS {
         let text = format!("--lr auto takes runs of {FEWEST_EPOCHS} epochs or more, found {epochs}: give a number");
@@ -78,7 +83,7 @@ fn search(printer: &Printer, layers: Layers, folder: &Path) -> Result<Sweep, Fai
     let output = search_folder(folder);
     let short = layers.assignment(&format!("train.epochs={}", (epochs + SHORTER - 1) / SHORTER))?;
     let request = SweepRequest {
-        task: ComparedTask::Classification,
+        task,
         layers: short,
         dimensions: vec![Dimension::parse(&format!("{LR}={rates}"))?],
         search: Search::Grid,
@@ -104,8 +109,8 @@ fn search_folder(folder: &Path) -> PathBuf {
 }
 
 /// Copies what a search tried into the folder of the run, for its report.
-pub(super) fn keep(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
-    let folder = runs::folder_of::<RunConfig>(&flags.over(arguments.layers.over(Layers::defaults())?)?)?;
+pub(super) fn keep<C: Job>(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
+    let folder = runs::folder_of::<C>(&flags.over(arguments.layers.over(Layers::defaults_of(C::KIND))?)?)?;
     let (found, kept) = (search_folder(&folder).join(Sweep::FILE), folder.join(report::RATE_SEARCH));
     if folder.is_dir() && found.is_file() && !kept.exists() {
         fs::copy(&found, &kept)?;

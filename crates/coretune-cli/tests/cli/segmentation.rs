@@ -252,3 +252,44 @@ fn the_average_of_a_run_can_leave_out_the_weights_before_the_first_step() {
     };
     assert_ne!(best(&[]), best(&["--model-ema-warmup"]));
 }
+
+#[test]
+fn a_sweep_ranks_its_points_by_the_mean_iou_of_the_validation_images() {
+    let world = masked();
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("swept"));
+    let own = ["sweep", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--json"];
+    let short = ["--epochs", "3", "--batch-size", "4", "--crop", "32", "--head", "fcn", "--device", "cpu"];
+    let searched = ["--method", "bss", "--search", "halving", "--trials", "4", "--tune", "lr=0.001..0.1"];
+    let swept = coretune(&[&own[..], &short, &searched].concat());
+    assert!(swept.status.success(), "{}", stderr(&swept));
+    let found = json(&swept);
+    let stages = found["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 2, "{found}");
+    let points = stages[0]["points"].as_array().unwrap();
+    let iou = |point: &Value| -point["validation_score"].as_f64().unwrap();
+    assert_eq!(points.len(), 5);
+    assert!(points.windows(2).all(|pair| iou(&pair[0]) >= iou(&pair[1])), "{points:?}");
+    assert!(points.iter().all(|point| (0.0..=1.0).contains(&iou(point)) && point["mean_iou"].is_number()));
+    let best = found["best"]["name"].as_str().unwrap();
+    assert!(best.starts_with("bss"), "{best}");
+    assert!(coretune(&[&own[..], &short, &searched].concat()).status.success(), "asked again, it ends as before");
+}
+
+#[test]
+fn a_rate_is_searched_for_masks_and_shown_in_the_report() {
+    let world = masked();
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("run"));
+    let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--lr", "auto"];
+    let short =
+        ["--epochs", "5", "--batch-size", "4", "--crop", "32", "--head", "fcn", "--device", "cpu", "--no-probe"];
+    let run = coretune(&[&own[..], &short, &["--method", "cross-entropy"]].concat());
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert!(stderr(&run).contains("mean IoU of the validation images"), "{}", stderr(&run));
+    let search: Value = serde_json::from_str(&fs::read_to_string(world.path("run/lr_search.json")).unwrap()).unwrap();
+    assert!(search["stages"][0]["points"][0]["mean_iou"].is_number(), "{search}");
+    let usual = search["comparison"]["rows"].as_array().unwrap().len();
+    assert_eq!(usual, 5, "four rates beside the default");
+    assert!(coretune(&["report", &world.path("run")]).status.success());
+    let page = fs::read_to_string(world.path("run/report.html")).unwrap();
+    assert!(page.contains("Learning rates tried first") && page.contains("validation mean IoU"));
+}

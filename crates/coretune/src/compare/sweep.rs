@@ -81,7 +81,7 @@ pub struct Sweep {
     pub dimensions: BTreeMap<String, String>,
     /// The stages, one unless points were dropped.
     pub stages: Vec<Stage>,
-    /// The settings with the lowest loss on the validation images in the last stage; null if no run has finished.
+    /// The settings with the best score on the validation images in the last stage; null if no run has finished.
     pub best: Option<Best>,
     /// The table of the last stage.
     pub comparison: Comparison,
@@ -103,8 +103,10 @@ pub struct Scored {
     pub name: String,
     /// What points are ranked by, the lowest being the best: [`Row::validation_score`].
     pub validation_score: Option<f64>,
-    /// Mean top-1 accuracy, a fraction.
+    /// Mean top-1 accuracy, a fraction; null for segmentation.
     pub top1: Option<f64>,
+    /// Mean IoU, a fraction; null for classification.
+    pub mean_iou: Option<f64>,
 }
 
 /// The chosen point.
@@ -224,7 +226,7 @@ pub fn sweep(
     Ok(result)
 }
 
-/// The rows, that with the lowest loss on the validation images first, those without a finished run last.
+/// The rows, that with the best score on the validation images first, those without a finished run last.
 fn ranked(comparison: &Comparison) -> Vec<&Row> {
     let score = |row: &&Row| row.validation_score.as_ref().map_or(f64::INFINITY, |spread| spread.mean);
     let mut rows: Vec<&Row> = comparison.rows.iter().collect();
@@ -235,7 +237,12 @@ fn ranked(comparison: &Comparison) -> Vec<&Row> {
 impl Scored {
     fn of(row: &Row) -> Self {
         let mean = |spread: &Option<super::Spread>| spread.as_ref().map(|spread| spread.mean);
-        Scored { name: row.method.clone(), validation_score: mean(&row.validation_score), top1: mean(&row.top1) }
+        Scored {
+            name: row.method.clone(),
+            validation_score: mean(&row.validation_score),
+            top1: mean(&row.top1),
+            mean_iou: mean(&row.mean_iou),
+        }
     }
 }
 

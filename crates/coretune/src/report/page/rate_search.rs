@@ -23,6 +23,7 @@ pub(super) fn rate_search(folder: &Path) -> Option<Section> {
 }
 
 fn of(sweep: &Sweep) -> maud::Markup {
+    let of_pixels = sweep.stages.iter().flat_map(|stage| &stage.points).any(|point| point.mean_iou.is_some());
     let best = sweep.best.as_ref().map(|best| best.name.clone());
     let rows = sweep.stages.iter().flat_map(|stage| stage.points.iter().map(move |point| (stage.epochs, point)));
     let rows = rows.filter_map(|(epochs, point)| {
@@ -30,13 +31,21 @@ fn of(sweep: &Sweep) -> maud::Markup {
         Some(vec![
             rate.to_string(),
             epochs.to_string(),
-            words::or_dash(point.validation_score.map(|nll| format!("{nll:.3}"))),
-            words::or_dash(point.top1.map(words::percent)),
+            words::or_dash(point.validation_score.map(|score| {
+                // The score of segmentation is the mean IoU with a minus sign: the lowest score is the best.
+                if of_pixels { words::percent(-score) } else { format!("{score:.3}") }
+            })),
+            words::or_dash(point.top1.or(point.mean_iou).map(words::percent)),
             if best.as_ref() == Some(&point.name) { "chosen".into() } else { String::new() },
         ])
     });
+    let (headings, chosen_by) = if of_pixels {
+        (["rate", "epochs", "validation mean IoU", "mean IoU", ""], "highest mean IoU")
+    } else {
+        (["rate", "epochs", "validation loss", "top-1", ""], "lowest loss")
+    };
     html! {
-        (table("Learning rates", &["rate", "epochs", "validation loss", "top-1", ""], &rows.collect::<Vec<_>>()))
-        p.quiet { "Short runs before this one; the lowest loss on the validation images chose the rate." }
+        (table("Learning rates", &headings, &rows.collect::<Vec<_>>()))
+        p.quiet { "Short runs before this one; the " (chosen_by) " of the validation images chose the rate." }
     }
 }

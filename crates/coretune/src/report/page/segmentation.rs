@@ -10,6 +10,7 @@ use super::super::run::SegmentationRun as Run;
 use super::super::segmentation_measurements::{Example, MeasuredPixels, SegmentationMeasurements};
 use super::curves::{curves, over_epochs};
 use super::images::table_of_geometry;
+use super::rate_search::rate_search;
 use super::section::{self, Section, chart, table, tile};
 use super::{settings, words};
 use crate::data::class_color;
@@ -149,7 +150,7 @@ fn best_validation(summary: &SegmentationSummary) -> Option<String> {
 
 fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
     let validation = over_epochs(&[(&run.records.name, &run.records)], false, "Validation ", &OF_SEGMENTATION)?;
-    Ok(vec![
+    let others = vec![
         curves(&run.records, validation)?,
         classes(run)?,
         confusion(run)?,
@@ -158,7 +159,8 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
         settings::cost(&run.records),
         settings::configuration(&run.records),
         settings::provenance(&run.records),
-    ])
+    ];
+    Ok(rate_search(&run.records.folder).into_iter().chain(others).collect())
 }
 
 /// Method, data, result, probe, verdict, and what is missing.
