@@ -14,6 +14,9 @@ use toml::Value;
 use crate::failure::Failure;
 use crate::printer;
 
+/// The flag that stops a run when its standard input ends.
+const STOP_WITH_STDIN: &str = "--stop-with-stdin";
+
 /// How long a rank that was started here may take to end after rank 0 has.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -71,7 +74,9 @@ impl Ranks {
         let mut joined = Ranks::default();
         for rank in 1..ranks {
             let mut command = Command::new(&program);
-            command.args(env::args_os().skip(1)).stdin(Stdio::null());
+            // Their standard input is closed from the start, which must not stop them: rank 0 does.
+            let arguments = env::args_os().skip(1).filter(|argument| argument != STOP_WITH_STDIN);
+            command.args(arguments).stdin(Stdio::null());
             command.envs(Place::here(rank, ranks, place.port).variables());
             joined.started.push(command.spawn().map_err(failed(rank))?);
         }

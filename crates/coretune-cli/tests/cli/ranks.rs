@@ -279,6 +279,19 @@ fn segmentation_on_two_ranks_trains_and_measures_what_one_process_does() {
     assert!(of_one.get("exchange").is_none() && of_two["exchange"]["bytes"].as_u64().unwrap() > 0);
 }
 
+/// As `coretune compare` starts its runs: only rank 0 has the standard input whose end stops a run.
+#[test]
+fn a_run_of_two_ranks_that_stops_with_its_standard_input_ends_when_it_is_done() {
+    let world = Folder::new();
+    let arguments = fit(&world, "two", "4", &["--ranks", "2", "--stop-with-stdin"]);
+    let mut rank_0 = program(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = rank_0.stdin.take();
+    let status = rank_0.wait().unwrap();
+    drop(stdin);
+    assert_eq!(status.code(), Some(0));
+    last_bytes(&world, "two");
+}
+
 #[test]
 fn images_that_do_not_fill_the_rounds_of_evaluation_are_counted_once() {
     let world = Folder::new();

@@ -48,6 +48,14 @@ impl World {
         }
     }
 
+    /// How many of them are on this machine.
+    pub fn local_ranks(self) -> usize {
+        match self {
+            World::Alone => 1,
+            World::Ranks(group) => group.place().local_ranks,
+        }
+    }
+
     /// Whether this process is the one that writes and speaks.
     pub fn is_first(self) -> bool {
         self.rank() == 0

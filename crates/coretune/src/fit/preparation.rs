@@ -133,6 +133,7 @@ pub(super) fn prepare_with(
     if let Some(objective) = &objective {
         let accumulation = training_plan::accumulation(&task.config.train);
         accumulation.check(&**objective)?;
+        check_shares(task.world, training_plan::sampling(&task.config).batch_size())?;
         check_sharing(task.world, &**objective, accumulation)?;
         let is_weighted = task.config.train.class_weights != ClassWeights::Off;
         if !task.world.is_alone() && is_weighted && needs.sharing == Sharing::Images {
@@ -140,12 +141,19 @@ pub(super) fn prepare_with(
             return Err(EngineError::from(RanksError::Undealt { what }).into());
         }
     }
-    let mut backbone = start.backbone;
-    if task.config.train.sync_bn {
-        backbone.synchronise_batch_norm(task.world);
-    }
     let (data, skipped) = (dataset.describe(), report.unreadable);
-    Ok(Preparation { task, backbone, objective, data, notes, skipped })
+    Ok(Preparation { task, backbone: start.backbone, objective, data, notes, skipped })
+}
+
+/// Refuses a batch of the balanced sampler that the ranks cannot share alike.
+fn check_shares(world: World, images: usize) -> Result<(), EngineError> {
+    let ranks = world.ranks();
+    if images.is_multiple_of(ranks) {
+        return Ok(());
+    }
+    let what =
+        format!("a balanced batch of {images} images, of which each of {ranks} ranks would have another number,");
+    Err(RanksError::Undealt { what }.into())
 }
 
 /// Settings that were given and change nothing, or more than they are meant to, a sentence each.

@@ -264,7 +264,7 @@ impl PretrainTask {
     pub(super) fn training_images(&self) -> Result<TrainingImages, RunError> {
         let view = self.input.framing().view(&self.config.view());
         Ok(TrainingImages {
-            split: self.config.run.cached(&self.images),
+            split: self.config.run.cached(&self.images, self.world.local_ranks()),
             sampling: Sampling::Shuffle { batch_size: self.config.train.effective_batch() },
             transform: Arc::new(Transform::new(view)?),
             views: 2,

@@ -176,10 +176,7 @@ impl SegmentationTask {
     pub(super) fn network(&self, start: &Backbone, needs: Needs) -> Result<Segmenter, RunError> {
         let (section, seed) = (&self.config.segmentation, self.config.train.seed);
         let kind = section.head;
-        let mut network = self.network_with(start, kind, section.auxiliary)?;
-        if self.config.train.sync_bn {
-            network.synchronise_batch_norm(self.world);
-        }
+        let network = self.network_with(start, kind, section.auxiliary)?;
         if !needs.projection {
             return Ok(network);
         }
@@ -243,7 +240,7 @@ impl SegmentationTask {
         let (section, config) = (&self.config.segmentation, &self.config);
         let augmentation = section.augmentation(self.input.img_size, self.input.mean);
         Ok(TrainingImages {
-            split: self.config.run.cached(&self.splits.train),
+            split: self.config.run.cached(&self.splits.train, self.world.local_ranks()),
             sampling: Sampling::Shuffle { batch_size: config.train.effective_batch() },
             transform: Arc::new(augmentation.transform(self.input.interpolation)?),
             views: 1,

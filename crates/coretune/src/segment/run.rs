@@ -95,11 +95,15 @@ impl SegmentationTask {
     /// The network before its first step, with all that its steps need.
     pub(super) fn learner(
         &self,
-        network: Segmenter,
+        mut network: Segmenter,
         mut objective: Box<dyn Objective>,
         probe: Option<&PixelProbe>,
     ) -> Result<Segmentation, RunError> {
         let (train, model) = (&self.config.train, &self.config.model);
+        // Not earlier: in the trial of memory every rank makes passes of its own.
+        if train.sync_bn {
+            network.synchronise_batch_norm(self.world);
+        }
         self.start_head(&network, probe)?;
         objective.needs().check(&network)?;
         let steps = self.epochs() * self.steps_per_epoch()?;

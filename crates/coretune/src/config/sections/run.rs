@@ -73,9 +73,9 @@ impl RunSection {
         self.device.parse().is_ok_and(may_be_gpu)
     }
 
-    /// The training images, kept in memory as the setting says.
-    pub(crate) fn cached(&self, images: &Split) -> Split {
-        let available = available_memory_bytes();
+    /// The training images, kept in memory as the setting says, in each of so many processes of this machine.
+    pub(crate) fn cached(&self, images: &Split, processes: usize) -> Split {
+        let available = available_memory_bytes() / processes.max(1) as u64;
         match self.cache {
             Cache::Auto if images.decoded_bytes() <= available / 4 => images.cached(available / 4),
             Cache::Ram => images.cached(available / 2),
