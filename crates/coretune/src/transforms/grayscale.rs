@@ -28,6 +28,7 @@ impl RandomGrayscale {
 }
 
 /// Luma of ITU-R 601: 0.299 R + 0.587 G + 0.114 B, in 16-bit fixed point and rounded, as Pillow's `L`.
+#[inline]
 pub fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
