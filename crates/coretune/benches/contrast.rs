@@ -3,7 +3,8 @@
 //!     cargo bench -p coretune --bench contrast -- --rows 4096 --width 256
 //!     cargo bench -p coretune --bench contrast -- --rows 65536 --block 64 --focal 1 --steps 1
 //!
-//! `--block` computes so many anchors at a time; without it the size of the table decides. Prints a JSON line with the keys of
+//! `--block` computes so many anchors at a time; without it the size of the table decides. All times are medians, also the
+//! seconds that the processor worked, which on a busy machine are the steadier ones. Prints a JSON line with the keys of
 //! `benches/peers/supcon.py`, and the time of the four matrix products in the same blocks that a gradient needs at least.
 
 use std::error::Error;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("{name} is no setting").into()),
         }
     }
-    let table = block.map_or_else(|| PairTable::of_size(rows, rows), PairTable::Blocks);
+    let table = block.map_or_else(|| PairTable::single(rows, rows), PairTable::Blocks);
     let labels: Vec<i64> = (0..rows).map(|row| row % 100).collect();
     let unit = Tensor::randn([rows, width], (Kind::Float, Device::Cpu));
     let unit = (&unit / unit.norm_scalaropt_dim(2.0, [1i64].as_slice(), true)).set_requires_grad(true);
@@ -43,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let before = peak_rss_bytes();
     reset_recent_peak();
-    let seconds = median(steps, step)?;
+    let [seconds, busy] = median(steps, step)?;
     let extra = recent_peak_rss_bytes().saturating_sub(before);
-    let products = median(steps, || {
+    let [products, products_busy] = median(steps, || {
         let all = unit.detach();
         for (first, anchors) in table.blocks(rows) {
             let block = all.narrow(0, first, anchors);
@@ -63,24 +64,39 @@ fn main() -> Result<(), Box<dyn Error>> {
             "threads": threads::get(),
             "table": format!("{table:?}"),
             "seconds": seconds,
+            "processor_seconds": busy,
             "four_products_seconds": products,
+            "four_products_processor_seconds": products_busy,
             "extra_memory_bytes": extra,
         })
     );
     Ok(())
 }
 
-/// Median seconds of `work`, after one call that does not count if there are several.
-fn median(steps: usize, work: impl Fn() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+/// Median seconds of `work`, and those that the processor worked, after one call that does not count if there are several.
+fn median(steps: usize, work: impl Fn() -> Result<(), Box<dyn Error>>) -> Result<[f64; 2], Box<dyn Error>> {
     if steps > 1 {
         work()?;
     }
-    let mut seconds = Vec::with_capacity(steps);
+    let mut seconds = [Vec::with_capacity(steps), Vec::with_capacity(steps)];
     for _ in 0..steps.max(1) {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), processor_seconds());
         work()?;
-        seconds.push(started.elapsed().as_secs_f64());
+        seconds[0].push(started.elapsed().as_secs_f64());
+        seconds[1].push(processor_seconds() - before);
     }
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    Ok(seconds.map(|mut seconds| {
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    }))
+}
+
+/// Time that the processor worked for the threads of this process (Linux).
+fn processor_seconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let of_thread = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        text.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or_default()
+    };
+    threads.map(of_thread).sum::<f64>() / 1e9
 }

@@ -24,6 +24,7 @@ struct Case {
     views: usize,
     workers: usize,
     cache: bool,
+    passes: u64,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     coretune_native::keep_freed_memory();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = arguments.next().ok_or("which folder?")?;
-    let mut case = Case { size: 128, augmentation: Augmentation::ResizedCropFlip, views: 1, workers: 1, cache: false };
+    let augmentation = Augmentation::ResizedCropFlip;
+    let mut case = Case { size: 128, augmentation, views: 1, workers: 1, cache: false, passes: 1 };
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
         match name.as_str() {
@@ -40,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--views" => case.views = value.parse()?,
             "--workers" => case.workers = value.parse()?,
             "--cache" => case.cache = value.parse()?,
+            "--passes" => case.passes = value.parse()?,
             _ => return Err(format!("{name} is no setting").into()),
         }
     }
@@ -47,7 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let split = if case.cache { split.cached(u64::MAX) } else { split };
     // The first pass brings the files into the system's cache, and the images into that of the loader.
     case.pass(&split, 0)?;
-    let (images, seconds, busy) = case.pass(&split, 1)?;
+    let (mut images, mut seconds, mut busy) = (0.0, 0.0, 0.0);
+    for epoch in 1..=case.passes {
+        let pass = case.pass(&split, epoch)?;
+        (images, seconds, busy) = (images + pass.0, seconds + pass.1, busy + pass.2);
+    }
     println!(
         "{}",
         json!({

@@ -21,13 +21,24 @@ impl PairTable {
     pub const LARGEST_WHOLE: i64 = 1 << 24;
     /// Entries of a block: 16 MiB of float32, of which a loss has about ten.
     const BLOCK: i64 = 1 << 22;
+    /// Entries of a block of which there is one table only: 64 MiB of float32.
+    const SINGLE: i64 = 1 << 24;
 
     /// At once up to [`PairTable::LARGEST_WHOLE`] entries, else in blocks.
     pub fn of_size(anchors: i64, others: i64) -> Self {
+        Self::in_blocks((anchors, others), Self::BLOCK)
+    }
+
+    /// [`PairTable::of_size`] for a computation that has a single table of a block in memory.
+    pub fn single(anchors: i64, others: i64) -> Self {
+        Self::in_blocks((anchors, others), Self::SINGLE)
+    }
+
+    fn in_blocks((anchors, others): (i64, i64), block: i64) -> Self {
         if anchors.saturating_mul(others) <= Self::LARGEST_WHOLE {
             PairTable::Whole
         } else {
-            PairTable::Blocks((Self::BLOCK / others).max(1))
+            PairTable::Blocks((block / others).max(1))
         }
     }
 
@@ -94,6 +105,7 @@ mod tests {
         assert_eq!(blocks(PairTable::Dealt(World::Alone, 3), 5), [(0, 3), (3, 2)]);
         assert_eq!(PairTable::of_size(4096, 4096), PairTable::Whole);
         assert_eq!(PairTable::of_size(65_536, 65_536), PairTable::Blocks(64));
+        assert_eq!(PairTable::single(65_536, 65_536), PairTable::Blocks(256));
         assert_eq!(PairTable::of_size(1 << 20, 1 << 40), PairTable::Blocks(1));
         assert_eq!(PairTable::shared(World::Alone, 65_536, 65_536), PairTable::Blocks(64));
     }

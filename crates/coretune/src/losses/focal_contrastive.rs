@@ -1,7 +1,7 @@
 use tch::Tensor;
 
 use super::Contrast;
-use super::row_blocks::{BlockSums, mean_over_blocks};
+use super::focal_blocks::{ByLabels, BySoftLabels, Own, focal_mean};
 use crate::engine::rows::have_negatives;
 use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 
@@ -43,7 +43,7 @@ pub fn supervised_contrastive(
     focus: Focus,
 ) -> Result<Tensor, EngineError> {
     let n = labels.len() as i64;
-    supervised_contrastive_by(PairTable::of_size(n, n), projections, labels, temperature, focus)
+    supervised_contrastive_by(PairTable::single(n, n), projections, labels, temperature, focus)
 }
 
 /// [`supervised_contrastive`] with its table computed as given.
@@ -60,9 +60,12 @@ pub fn supervised_contrastive_by(
     check_settings(temperature, focus)?;
     guard("computing the contrastive loss", || {
         let labels = transfer::integers(labels, projections.device());
-        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
-            Contrast::of_labels(&rows[0], &labels, block)
-        })
+        if table == PairTable::Whole {
+            return Contrast::of_labels(projections, &labels, (0, n)).focal_loss(temperature, focus);
+        }
+        let rows = projections.detach();
+        let pairs = ByLabels { projections: &rows, labels: &labels };
+        focal_mean(&pairs, (projections, n), table, (temperature, focus))
     })
 }
 
@@ -77,7 +80,7 @@ pub fn own_contrastive(
     focus: Focus,
 ) -> Result<Tensor, EngineError> {
     let n = labels.len() as i64;
-    own_contrastive_by(PairTable::of_size(n, n), projections, labels, temperature, focus)
+    own_contrastive_by(PairTable::single(n, n), projections, labels, temperature, focus)
 }
 
 /// [`own_contrastive`] with its table computed as given.
@@ -93,9 +96,12 @@ pub fn own_contrastive_by(
     guard("computing the contrastive loss", || {
         let (n, with_mixed) = (labels.len() as i64, have_negatives(labels));
         let labels = transfer::integers(labels, projections.device());
-        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
-            Contrast::own(&rows[0], &labels, with_mixed, block)
-        })
+        if table == PairTable::Whole {
+            return Contrast::own(projections, &labels, with_mixed, (0, n)).focal_loss(temperature, focus);
+        }
+        let rows = projections.detach();
+        let pairs = Own { projections: &rows, labels: &labels, with_mixed };
+        focal_mean(&pairs, (projections, n), table, (temperature, focus))
     })
 }
 
@@ -110,7 +116,7 @@ pub fn soft_label_contrastive(
     focus: Focus,
 ) -> Result<Tensor, EngineError> {
     let rows = projections.size().first().copied().unwrap_or_default();
-    let table = PairTable::of_size(rows / 3, rows);
+    let table = PairTable::single(rows / 3, rows);
     soft_label_contrastive_by(table, projections, soft_targets, temperature, focus)
 }
 
@@ -126,29 +132,13 @@ pub fn soft_label_contrastive_by(
     check_settings(temperature, focus)?;
     guard("computing the contrastive loss", || {
         let (n, soft_targets) = (projections.size()[0] / 3, soft_targets.detach());
-        mean_by(table, &[projections], n, (temperature, focus), |rows, block| {
-            Contrast::soft(&rows[0], &soft_targets, block)
-        })
+        if table == PairTable::Whole {
+            return Contrast::soft(projections, &soft_targets, (0, n)).focal_loss(temperature, focus);
+        }
+        let rows = projections.detach();
+        let pairs = BySoftLabels { projections: &rows, soft_targets: &soft_targets };
+        focal_mean(&pairs, (projections, n), table, (temperature, focus))
     })
-}
-
-/// The focal loss of `n` anchors, whose pairs `contrast` computes from the rows for a block of anchors.
-fn mean_by(
-    table: PairTable,
-    rows: &[&Tensor],
-    n: i64,
-    (temperature, focus): (f64, Focus),
-    contrast: impl Fn(&[Tensor], (i64, i64)) -> Contrast,
-) -> Tensor {
-    if table == PairTable::Whole {
-        let rows: Vec<Tensor> = rows.iter().map(|rows| rows.shallow_clone()).collect();
-        return contrast(&rows, (0, n)).focal_loss(temperature, focus);
-    }
-    let sums = |rows: &[Tensor], block: (i64, i64)| {
-        let (loss, anchors) = contrast(rows, block).focal_sums(temperature, focus);
-        BlockSums { loss, anchors, figures: Vec::new() }
-    };
-    mean_over_blocks(rows, (table, n, 0), sums).loss
 }
 
 impl Contrast {
@@ -162,7 +152,10 @@ impl Contrast {
     fn focal_sums(&self, temperature: f64, focus: Focus) -> (Tensor, Tensor) {
         let kind = self.similarities.kind();
         let log_p = log_probabilities(self, temperature);
-        let terms = &self.weights * focal_weight(&log_p, focus) * log_p;
+        let terms = match focus.exponent {
+            0.0 => &self.weights * log_p,
+            _ => &self.weights * focal_weight(&log_p, focus) * log_p,
+        };
         let mass = self.weights.sum_dim_intlist([1i64].as_slice(), false, kind);
         let counted = mass.gt(0.0).to_kind(kind);
         // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
@@ -184,9 +177,6 @@ fn log_probabilities(contrast: &Contrast, temperature: f64) -> Tensor {
 /// (1 - p)^g, with 1 - p computed without cancellation.
 fn focal_weight(log_p: &Tensor, focus: Focus) -> Tensor {
     let source = if focus.detached { log_p.detach() } else { log_p.shallow_clone() };
-    if focus.exponent == 0.0 {
-        return source.ones_like();
-    }
     let complement = -source.expm1();
     complement.pow_tensor_scalar(focus.exponent)
 }

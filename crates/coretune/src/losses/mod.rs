@@ -4,6 +4,7 @@ mod class_contrast;
 mod contrastive;
 mod dense_cross_entropy;
 mod feature_map_distance;
+mod focal_blocks;
 mod focal_contrastive;
 mod pair_scheme;
 mod reference_contrastive;
