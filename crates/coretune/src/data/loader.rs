@@ -30,6 +30,24 @@ pub struct Batch {
     pub indices: Vec<usize>,
 }
 
+impl Batch {
+    /// The first `images` images, in all their views.
+    #[must_use]
+    pub(crate) fn first(&self, images: usize) -> Batch {
+        let first_of = |all: &Tensor| {
+            let views = all.chunk((all.size()[0] / self.indices.len().max(1) as i64).max(1), 0);
+            let first: Vec<Tensor> = views.iter().map(|view| view.narrow(0, 0, images as i64)).collect();
+            Tensor::cat(&first, 0)
+        };
+        Batch {
+            images: first_of(&self.images),
+            labels: self.labels.iter().copied().take(images).collect(),
+            masks: self.masks.as_ref().map(first_of),
+            indices: self.indices[..images].to_vec(),
+        }
+    }
+}
+
 /// How a [`Loader`] works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderOptions {

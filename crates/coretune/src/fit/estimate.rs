@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use tch::Tensor;
-
 use super::{Preparation, Splits};
 use crate::data::Batch;
 use crate::engine::peak_rss_bytes;
 use crate::models::Linear;
 use crate::objectives::{Needs, Sizes, Start};
-use crate::runs::estimate::{MemoryByImages, MemoryTrial, seconds_per_image};
+use crate::runs::estimate::{MemoryByImages, MemoryTrial, divide, seconds_per_image};
 use crate::runs::{Estimate, RunError, training_plan};
 use crate::train::{Accumulation, StepInput, TrainError, TrainingImages, step};
 
@@ -57,25 +55,13 @@ impl Preparation {
     /// cannot be computed in parts.
     pub(super) fn divide_batch(&mut self) -> Result<(), RunError> {
         let Some(limit) = self.task.config.run.memory_limit_bytes() else { return self.check_batch() };
-        let (batch, step) = (self.task.config.train.batch_size, self.task.config.train.batch_of_rank());
-        let largest = self.memory_trial().most_within(batch, limit)?;
-        if largest >= batch {
-            return Ok(());
-        }
-        let img_size = self.task.input.img_size;
-        let Some(part) = largest_part(step, largest) else {
-            return Err(RunError::BatchDoesNotFit { batch, largest, step: Some(step), img_size });
-        };
-        let train = &mut self.task.config.train;
-        (train.batch_size, train.grad_accum_steps) = (part, step / part);
+        let largest = self.memory_trial().most_within(self.task.config.train.batch_size, limit)?;
+        let (config, img_size) = (&mut self.task.config, self.task.input.img_size);
+        let Some(note) = divide(&mut config.train, &config.run, largest, img_size)? else { return Ok(()) };
         if let Some(objective) = &self.objective {
-            training_plan::accumulation(train).check(&**objective)?;
+            training_plan::accumulation(&config.train).check(&**objective)?;
         }
-        let limit = self.task.config.run.memory_limit.as_deref().unwrap_or_default();
-        self.notes.push(format!(
-            "a step of {step} images is computed in {} parts of {part}: about {largest} images fit into {limit}",
-            step / part
-        ));
+        self.notes.push(note);
         Ok(())
     }
 
@@ -109,7 +95,7 @@ impl Preparation {
         };
         let mut image_seconds = 0.0;
         let memory = MemoryByImages::measure(at_a_time, |size| {
-            let (part, started) = (first_images(&batch, size), Instant::now());
+            let (part, started) = (batch.first(size), Instant::now());
             make_step(&part, Accumulation::Whole)?;
             image_seconds = started.elapsed().as_secs_f64() / size as f64;
             Ok(())
@@ -134,11 +120,6 @@ impl Preparation {
     }
 }
 
-/// The largest part of at least two images, at most `most`, of which a step has a whole number.
-fn largest_part(step: usize, most: usize) -> Option<usize> {
-    (2..=most.min(step)).rev().find(|part| step.is_multiple_of(*part))
-}
-
 /// Images that are evaluated: by the probe (those of training twice, once mirrored), after each epoch, and at the end.
 fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
     let train = splits.train.len() as u64;
@@ -146,21 +127,6 @@ fn evaluated_images(splits: &Splits, epochs: u64, probe: bool) -> u64 {
     let test = splits.test.as_ref().map_or(0, |test| test.len() as u64);
     let probed = if probe { 2 * train + validation + test } else { 0 };
     probed + epochs * validation + validation + test
-}
-
-/// The first `size` images of a batch, in all their views.
-fn first_images(batch: &Batch, size: usize) -> Batch {
-    let first_of = |all: &Tensor| {
-        let views = all.chunk((all.size()[0] / batch.indices.len().max(1) as i64).max(1), 0);
-        let first: Vec<Tensor> = views.iter().map(|view| view.narrow(0, 0, size as i64)).collect();
-        Tensor::cat(&first, 0)
-    };
-    Batch {
-        images: first_of(&batch.images),
-        labels: batch.labels.iter().copied().take(size).collect(),
-        masks: batch.masks.as_ref().map(first_of),
-        indices: batch.indices[..size].to_vec(),
-    }
 }
 
 #[cfg(test)]
@@ -171,15 +137,6 @@ mod tests {
     use super::*;
     use crate::data::{ImageSource, Split};
     use crate::fit::ValidationSource;
-
-    #[test]
-    fn a_step_is_divided_into_the_largest_equal_parts_that_fit() {
-        assert_eq!(largest_part(64, 20), Some(16));
-        assert_eq!(largest_part(64, 64), Some(64));
-        assert_eq!(largest_part(60, 7), Some(6));
-        assert_eq!(largest_part(64, 1), None);
-        assert_eq!(largest_part(7, 6), None);
-    }
 
     #[test]
     fn the_probe_reads_training_images_twice_and_every_split_is_evaluated_once_more_at_the_end() {

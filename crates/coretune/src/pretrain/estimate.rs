@@ -12,7 +12,9 @@ use crate::train::Learner;
 const RATE: f64 = 0.0;
 
 impl PretrainTask {
-    /// Refuses a batch or a queue for which the system does not have the memory; call it before a folder is made.
+    /// Refuses a batch or a queue for which the system does not have the memory, or a batch that needs more than
+    /// `run.memory_limit`; call it before a folder is made. The images of a step are contrasted with each other, so they are
+    /// not computed in parts.
     ///
     /// # Errors
     /// Those of [`MemoryTrial::check`].
@@ -30,7 +32,13 @@ impl PretrainTask {
             needs: objective.needs(),
             kept: objective.kept_rows(&sizes),
         };
-        trial.check(train.batch_size, None)
+        trial.check(train.batch_size, None)?;
+        let Some(limit) = self.config.run.memory_limit_bytes() else { return Ok(()) };
+        let (batch, img_size) = (train.batch_size, input.img_size);
+        match trial.most_within(batch, limit)? {
+            largest if largest < batch => Err(RunError::BatchDoesNotFit { batch, largest, step: None, img_size }),
+            _ => Ok(()),
+        }
     }
 
     /// Makes a few whole steps, whose weights are dropped, and extrapolates to the run.

@@ -85,6 +85,10 @@ impl Learner for Pretraining {
         Ok(step(input, &mut self.optimizer, rate)?)
     }
 
+    fn is_divisible(&self) -> bool {
+        false
+    }
+
     fn parameters(&self) -> Parameters {
         run_parameters(&self.encoder, &*self.objective)
     }

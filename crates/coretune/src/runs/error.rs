@@ -6,7 +6,7 @@ use super::MachineError;
 use crate::config::ConfigError;
 use crate::run_folder::ChangeRecord;
 use crate::settings::{Hint, RunKind, literal};
-use crate::train::TrainError;
+use crate::train::{TrainError, smaller_batch};
 
 /// Why a run is not begun, resumed or repeated, or does not come to its end.
 #[derive(Debug, Error)]
@@ -245,28 +245,6 @@ impl RunError {
         };
         Some(hint)
     }
-}
-
-/// A batch that would fit if at most `largest` images do: as equal parts of a `step`, if it may be made of parts.
-fn smaller_batch(largest: usize, step: Option<usize>, img_size: i64) -> Hint {
-    match step {
-        // Batch norm takes the statistics of two images or more.
-        _ if largest < 2 => {
-            format!("not even two of them would: give a smaller {{data.img_size}} than {img_size}, or a smaller {{model.name}}")
-        }
-        None => format!(
-            "{{train.batch_size={largest}}} would; so would a smaller {{data.img_size}} than {img_size} or a smaller \
-             {{model.name}}"
-        ),
-        Some(step) => match (2..=largest.min(step)).rev().find(|part| step % part == 0) {
-            None => format!("about {largest} would"),
-            Some(part) => format!(
-                "about {largest} would; {{train.batch_size={part}}} {{train.grad_accum_steps={}}} makes the same step in parts",
-                step / part
-            ),
-        },
-    }
-    .into()
 }
 
 #[cfg(test)]

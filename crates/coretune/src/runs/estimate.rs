@@ -6,6 +6,7 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::RunError;
+use crate::config::{RunSection, TrainSection};
 use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak};
 use crate::models::{Backbone, Mode, Normalisation};
@@ -64,7 +65,7 @@ impl MemoryByImages {
 
     /// The same for a process that may take `limit` bytes: with more and more images, until the memory of one shows and a few
     /// were tried, or the next ones would exceed the limit.
-    fn measure_within(
+    pub(crate) fn measure_within(
         most: usize,
         limit: u64,
         mut work: impl FnMut(usize) -> Result<(), RunError>,
@@ -86,7 +87,7 @@ impl MemoryByImages {
     }
 
     /// The most images for which this process takes at most `limit` bytes; 0 if it takes more already.
-    fn most_within(&self, limit: u64) -> usize {
+    pub(crate) fn most_within(&self, limit: u64) -> usize {
         match (limit.checked_sub(self.bytes), self.per_image) {
             (None, _) if self.images <= 1 => 0,
             (None, per_image) => {
@@ -132,6 +133,13 @@ pub(crate) struct MemoryTrial<'a> {
 /// Bytes of a number, f32.
 const NUMBER: u64 = 4;
 
+/// Memory that training keeps for each of `weights` beside the weight itself: a gradient, which a trial has too, and a
+/// direction or two of the optimizer.
+pub(crate) fn kept_bytes(weights: usize) -> u64 {
+    const KEPT: u64 = 2;
+    weights as u64 * NUMBER * KEPT
+}
+
 impl MemoryTrial<'_> {
     /// Refuses a queue or a batch for which the system does not have the memory; `step` is the number of images of a step
     /// that is computed in parts, if it can be.
@@ -152,14 +160,10 @@ impl MemoryTrial<'_> {
     /// # Errors
     /// Exceptions of libtorch.
     pub(crate) fn most_within(&self, batch: usize, limit: u64) -> Result<usize, RunError> {
-        // Of each weight a gradient, which the trial has too, and a direction or two.
-        const KEPT: u64 = 2;
-        let kept = self.backbone.parameters().weight_count() as u64 * NUMBER * KEPT;
-        let beside = self.bytes_of_copies() + kept;
-        let memory = MemoryByImages::measure_within(batch, limit.saturating_sub(beside), |images| {
-            self.pass(images, self.img_size)
-        })?;
-        Ok(memory.most_within(limit.saturating_sub(beside)).min(batch))
+        let limit =
+            limit.saturating_sub(self.bytes_of_copies() + kept_bytes(self.backbone.parameters().weight_count()));
+        let memory = MemoryByImages::measure_within(batch, limit, |images| self.pass(images, self.img_size))?;
+        Ok(memory.most_within(limit).min(batch))
     }
 
     fn check_queue(&self) -> Result<(), RunError> {
@@ -221,6 +225,31 @@ impl MemoryTrial<'_> {
     }
 }
 
+/// Has a step computed in the largest equal parts of at most `largest` images, if its parts are larger now; the configuration
+/// says so from then on, and a resumed run keeps it. A note for the user, if something changed.
+///
+/// # Errors
+/// [`RunError::BatchDoesNotFit`] if not even parts of two images fit.
+pub(crate) fn divide(
+    train: &mut TrainSection,
+    run: &RunSection,
+    largest: usize,
+    img_size: i64,
+) -> Result<Option<String>, RunError> {
+    let (batch, step) = (train.batch_size, train.batch_of_rank());
+    if largest >= batch {
+        return Ok(None);
+    }
+    let Some(part) = largest_part(step, largest) else {
+        return Err(RunError::BatchDoesNotFit { batch, largest, step: Some(step), img_size });
+    };
+    (train.batch_size, train.grad_accum_steps) = (part, step / part);
+    let (parts, limit) = (step / part, run.memory_limit.as_deref().unwrap_or("memory"));
+    Ok(Some(format!(
+        "a step of {step} images is computed in {parts} parts of {part}: about {largest} images fit into {limit}"
+    )))
+}
+
 /// Time of an image in training: from the moment that the first is asked for, over a few steps of a real epoch.
 pub(crate) fn seconds_per_image(
     images: &TrainingImages,
@@ -236,6 +265,11 @@ pub(crate) fn seconds_per_image(
         }
     }
     Ok(started.elapsed().as_secs_f64() / seen.max(1) as f64)
+}
+
+/// The largest part of at least two images, at most `most`, of which a step has a whole number.
+fn largest_part(step: usize, most: usize) -> Option<usize> {
+    (2..=most.min(step)).rev().find(|part| step.is_multiple_of(*part))
 }
 
 #[cfg(test)]
@@ -285,6 +319,15 @@ mod tests {
         let memory = MemoryByImages { images: 8, bytes: 0, per_image: 1_000_000 };
         assert_eq!(memory.most_images_beside(u64::MAX), 8, "copies that take all memory leave none for further images");
         assert!(memory.most_images_beside(0) > memory.most_images_beside(1 << 30));
+    }
+
+    #[test]
+    fn a_step_is_divided_into_the_largest_equal_parts_that_fit() {
+        assert_eq!(largest_part(64, 20), Some(16));
+        assert_eq!(largest_part(64, 64), Some(64));
+        assert_eq!(largest_part(60, 7), Some(6));
+        assert_eq!(largest_part(64, 1), None);
+        assert_eq!(largest_part(7, 6), None);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::SegmentationPreparation;
 use crate::data::Batch;
 use crate::engine::{available_memory_bytes, guard, peak_rss_bytes};
 use crate::models::{Mode, Network};
-use crate::runs::estimate::{MemoryByImages, seconds_per_image};
-use crate::runs::{Estimate, RunError};
+use crate::runs::estimate::{MemoryByImages, divide, kept_bytes, seconds_per_image};
+use crate::runs::{Estimate, RunError, training_plan};
 use crate::train::Learner;
 
 /// Learning rate of these steps, which are to change no weight.
@@ -36,10 +36,27 @@ impl SegmentationPreparation {
         Err(RunError::BatchDoesNotFit { batch, largest, step, img_size })
     }
 
+    /// As [`SegmentationPreparation::check_batch`], unless `run.memory_limit` is set: then a batch that needs more memory is
+    /// computed in the largest equal parts that need less.
+    ///
+    /// # Errors
+    /// [`RunError::BatchDoesNotFit`] if not even two images fit.
+    pub(super) fn divide_batch(&mut self) -> Result<(), RunError> {
+        let Some(limit) = self.task.config.run.memory_limit_bytes() else { return self.check_batch() };
+        let batch = self.task.config.train.batch_size;
+        let limit = limit.saturating_sub(kept_bytes(self.network.tensors("").weight_count()));
+        let memory = MemoryByImages::measure_within(batch, limit, |images| self.pass(images.max(FEWEST)))?;
+        let (config, img_size) = (&mut self.task.config, self.task.input.img_size);
+        let note = divide(&mut config.train, &config.run, memory.most_within(limit).min(batch), img_size)?;
+        training_plan::accumulation(&config.train).check(&*self.objective)?;
+        self.notes.extend(note);
+        Ok(())
+    }
+
     /// Forward and backward pass over black images.
     fn pass(&self, images: usize) -> Result<(), RunError> {
         let size = self.task.input.img_size;
-        let pixels = Tensor::zeros([images as i64, size, size, 3], (Kind::Uint8, Device::Cpu));
+        let pixels = Tensor::zeros([images as i64, size, size, 3], (Kind::Uint8, self.task.device));
         let output = self.network.forward(&pixels, Mode::TrainUntracked, None, true)?;
         let logits = crate::models::upsample(&output.logits, [size, size])?;
         Ok(guard("measuring the memory of a step", || {

@@ -47,6 +47,10 @@ impl Prepared for SegmentationPreparation {
         self.check_batch()
     }
 
+    fn fit_into_memory(&mut self) -> Result<(), RunError> {
+        self.divide_batch()
+    }
+
     fn provenance(&self) -> Result<Provenance, RunError> {
         let task = &self.task;
         let data = task.splits.content_hashes()?;

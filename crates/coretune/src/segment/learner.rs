@@ -114,6 +114,10 @@ impl Learner for Segmentation {
             .with("anchors_without_positives", positives.anchors_without as f64))
     }
 
+    fn is_divisible(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> Parameters {
         run_parameters(&self.network, &*self.objective)
     }

@@ -89,6 +89,24 @@ pub enum TrainError {
         /// The last saved state.
         saved: Option<Saved>,
     },
+    /// The memory of the device or of the host was used up in a step.
+    #[error(
+        "memory is used up by a step of {images} images of {img_size} x {img_size} pixels ({failure}); {}",
+        resumes(saved.as_ref())
+    )]
+    OutOfMemory {
+        /// Images of the step.
+        images: usize,
+        img_size: i64,
+        /// A number of images with which a step was made after that.
+        fitting: Option<usize>,
+        /// Whether a step may be computed in parts.
+        divisible: bool,
+        /// The last saved state.
+        saved: Option<Saved>,
+        /// What libtorch reported.
+        failure: Box<TrainError>,
+    },
     /// A run that ended without an epoch.
     #[error("no epoch was trained")]
     NoEpoch,
@@ -154,7 +172,37 @@ fn resumes(saved: Option<&Saved>) -> String {
     }
 }
 
+/// A batch that would fit if at most `largest` images do: as equal parts of a `step`, if it may be made of parts.
+pub(crate) fn smaller_batch(largest: usize, step: Option<usize>, img_size: i64) -> Hint {
+    match step {
+        // Batch norm takes the statistics of two images or more.
+        _ if largest < 2 => {
+            format!("not even two of them would: give a smaller {{data.img_size}} than {img_size}, or a smaller {{model.name}}")
+        }
+        None => format!(
+            "{{train.batch_size={largest}}} would; so would a smaller {{data.img_size}} than {img_size} or a smaller \
+             {{model.name}}"
+        ),
+        Some(step) => match (2..=largest.min(step)).rev().find(|part| step % part == 0) {
+            None => format!("about {largest} would"),
+            Some(part) => format!(
+                "about {largest} would; {{train.batch_size={part}}} {{train.grad_accum_steps={}}} makes the same step in parts",
+                step / part
+            ),
+        },
+    }
+    .into()
+}
+
 impl TrainError {
+    /// Whether the memory of the device or of the host was used up.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Engine(error) | Self::Model(ModelError::Engine(error)) => error.is_out_of_memory(),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -180,6 +228,9 @@ impl TrainError {
             }
             Self::FrozenMoved { .. } => Some("this is a bug in coretune: please report it with config.toml".into()),
             Self::RanksLost { .. } => Some("the same command with {@resume} continues, on as many ranks or on fewer".into()),
+            Self::OutOfMemory { fitting, images, divisible, img_size, .. } => {
+                fitting.map(|fitting| smaller_batch(fitting, divisible.then_some(*images), *img_size))
+            }
             Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
             Self::Description { .. } => Some("was the file written by coretune, and has it been edited since?".into()),
             Self::NotARunCheckpoint { .. } => Some(
@@ -205,6 +256,7 @@ impl TrainError {
                 | Self::FrozenMoved { .. }
                 | Self::Interrupted { .. }
                 | Self::RanksLost { .. }
+                | Self::OutOfMemory { .. }
         )
     }
 }

@@ -95,6 +95,11 @@ impl Learner for FineTuning {
             .with("anchors_without_positives", positives.anchors_without as f64))
     }
 
+    fn is_divisible(&self) -> bool {
+        let needs = self.objective.needs();
+        needs.divisible && needs.views == 1
+    }
+
     fn parameters(&self) -> Parameters {
         run_parameters(&self.model, &*self.objective)
     }

@@ -18,6 +18,9 @@ pub trait Learner {
     /// One update of the weights; `step` counts from 0. Nothing is read back from the device.
     fn step(&mut self, batch: &Batch, step: u64, rate: f64) -> Result<DeviceFigures, TrainError>;
 
+    /// Whether a step may be computed in parts of its batch.
+    fn is_divisible(&self) -> bool;
+
     /// Every weight and buffer: checked for NaN before a save, and for changes after the first epoch.
     fn parameters(&self) -> Parameters;
 

@@ -27,6 +27,7 @@ mod unfinished;
 mod weight_average;
 
 pub use batches::{Sampling, TrainingImages};
+pub(crate) use error::smaller_batch;
 pub use error::{Saved, TrainError};
 pub use events::{EvaluationReport, Event, Measurement, Observer, StepReport};
 pub use figures::{DeviceFigures, PositiveCounts};

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{Saved, Schedule, TrainError, TrainingImages, saved_progress, state};
 use tch::{Tensor, no_grad};
 
-use crate::data::Loader;
+use crate::data::{Batch, Loader};
 use crate::engine::{Stop, guard};
 use crate::models::Role;
 use crate::run_folder::{MetricsRecord, RunFolder};
@@ -187,6 +187,43 @@ impl<'a, L: Learner> Trainer<'a, L> {
         Ok(())
     }
 
+    /// The error that ends training when the memory was used up by a step on `batch`.
+    fn out_of_memory(&mut self, error: TrainError, batch: &Batch) -> TrainError {
+        TrainError::OutOfMemory {
+            images: batch.indices.len(),
+            img_size: batch.images.size()[1],
+            fitting: self.fitting(batch),
+            divisible: self.learner.is_divisible(),
+            saved: self.saved(),
+            failure: Box::new(error),
+        }
+    }
+
+    /// How many images of a batch fit into memory, found by steps on half as many each time; 0 if a single one does not, `None`
+    /// if that cannot be tried. The steps change the state of the method, so nothing may be saved after them.
+    fn fitting(&mut self, batch: &Batch) -> Option<usize> {
+        // Ranks share a step: none can try one alone.
+        if !self.images.world.is_alone() {
+            return None;
+        }
+        let images = batch.indices.len();
+        for fewer in (1..usize::BITS).map(|halvings| images >> halvings).take_while(|&fewer| fewer > 0) {
+            match self.try_step(batch, fewer) {
+                Ok(()) => return Some(fewer),
+                Err(error) if error.is_out_of_memory() => {}
+                Err(_) => return None,
+            }
+        }
+        Some(0)
+    }
+
+    /// A step on the first images of a batch, at a learning rate of zero.
+    fn try_step(&mut self, batch: &Batch, images: usize) -> Result<(), TrainError> {
+        let part = guard("taking a part of a batch", || batch.first(images))?;
+        self.learner.step(&part, self.progress.step, 0.0)?.read()?;
+        Ok(())
+    }
+
     /// The error that ends training, where other ranks are gone: rank 0 saves the last finished step.
     fn of_ranks(&mut self, error: TrainError) -> TrainError {
         let Some(failure) = self.images.world.failure() else { return error };
@@ -287,7 +324,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
             let rate = self.schedule.rate(self.progress.step);
             self.remember_buffers()?;
             let before = world.traffic();
-            let figures = self.learner.step(&batch, self.progress.step, rate)?;
+            let figures = match self.learner.step(&batch, self.progress.step, rate) {
+                Err(error) if error.is_out_of_memory() => return Err(self.out_of_memory(error, &batch)),
+                figures => figures?,
+            };
             let exchanged = world.traffic().zip(before).map(|(now, before)| now.since(before));
             self.progress.step += 1;
             self.before_step.clear();
@@ -429,5 +469,112 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// The state as it was last saved, where it was.
     fn last_good_checkpoint(&self) -> Option<PathBuf> {
         Some(self.folder.last_checkpoint()).filter(|path| path.exists())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::data::{ImageSource, RawImage, RawLayout, Split};
+    use crate::engine::World;
+    use crate::models::Parameters;
+    use crate::objectives::ObjectiveLoss;
+    use crate::settings::Hint;
+    use crate::train::Sampling;
+    use crate::transforms::Transform;
+
+    /// Learns nothing, in memory for so many images.
+    struct Room {
+        images: usize,
+    }
+
+    impl Learner for Room {
+        fn step(&mut self, batch: &Batch, _: u64, _: f64) -> Result<DeviceFigures, TrainError> {
+            let images = batch.indices.len();
+            Ok(guard("computing features", || {
+                assert!(images <= self.images, "CUDA out of memory. Tried to allocate {images}.00 GiB.");
+                let total = Tensor::zeros([], (Kind::Float, Device::Cpu));
+                DeviceFigures::gather(&ObjectiveLoss { total, figures: Vec::new() })
+            })?)
+        }
+
+        fn is_divisible(&self) -> bool {
+            true
+        }
+
+        fn parameters(&self) -> Parameters {
+            Parameters::default()
+        }
+
+        fn is_frozen(&self, _: &str, _: Role) -> bool {
+            false
+        }
+
+        fn state(&self) -> Vec<(String, Tensor)> {
+            Vec::new()
+        }
+
+        fn loaded(&mut self, _: u64) {}
+
+        fn metadata(&self, _: &Progress) -> BTreeMap<String, String> {
+            BTreeMap::new()
+        }
+
+        fn end_epoch(
+            &mut self,
+            progress: &mut Progress,
+            _: EpochPlace<'_>,
+            _: &mut Observer<'_>,
+        ) -> Result<EpochEnd, TrainError> {
+            progress.epochs += 1;
+            Ok(EpochEnd::Done(None))
+        }
+    }
+
+    /// Twelve images of 2 x 2 pixels in one batch.
+    fn images() -> TrainingImages {
+        let image = |row| {
+            let raw = RawImage::new(vec![0; 12].into(), (2, 2), RawLayout::Interleaved, Path::new("raw").into(), row);
+            ImageSource::Raw(raw.unwrap())
+        };
+        let classes: Arc<[String]> = ["a".to_string()].into();
+        TrainingImages {
+            split: Split::new((0..12).map(image).collect(), vec![0; 12], classes).unwrap(),
+            sampling: Sampling::Shuffle { batch_size: 12 },
+            transform: Arc::new(Transform::new(Vec::new()).unwrap()),
+            views: 1,
+            workers: 1,
+            page_locked: false,
+            seed: 0,
+            world: World::Alone,
+        }
+    }
+
+    /// The error of training in memory for `room` images, and its hint.
+    fn ending_with(room: usize) -> (String, Option<String>) {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&parent.path().join("run")).unwrap();
+        let schedule = Schedule { base: 0.1, warmup_steps: 0, total_steps: 1, decay: super::super::Decay::Constant };
+        let plan = Plan { epochs: 1, patience: None, log_every: 1, saving: Saving::default() };
+        let (learner, stop) = (Room { images: room }, Stop::default());
+        let mut trainer = Trainer::new(learner, images(), (schedule, plan), &folder, stop);
+        let error = trainer.run(&mut |_| {}).unwrap_err();
+        assert!(!error.is_refusal(), "exit status 1: {error}");
+        (error.to_string(), error.hint().as_ref().map(Hint::to_string))
+    }
+
+    #[test]
+    fn a_step_for_which_memory_is_used_up_ends_with_the_batch_that_fits() {
+        let (error, hint) = ending_with(4);
+        assert!(error.contains("12 images of 2 x 2 pixels") && error.contains("CUDA out of memory"), "{error}");
+        assert!(error.contains("no state was saved before"), "{error}");
+        let hint = hint.unwrap();
+        assert!(hint.contains("train.batch_size = 3 train.grad_accum_steps = 4"), "{hint}");
+        let (_, hint) = ending_with(0);
+        assert!(hint.unwrap().contains("not even two of them"));
     }
 }

@@ -117,7 +117,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("run.memory_limit", Kind::Memory, "memory that training may take; larger batches are computed in parts")
         .off()
         .on_resume(Free)
-        .read_by(&[RunKind::FineTuning]),
+        .read_by(RunKind::ALL),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
         .off()
         .on_resume(Free)
