@@ -6,7 +6,7 @@
 
 use tch::{Tensor, no_grad};
 
-use super::Focus;
+use super::focus::Focus;
 use crate::engine::PairTable;
 use crate::engine::rows::{rows_of_block, same_class_of_block};
 

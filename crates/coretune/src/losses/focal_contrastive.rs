@@ -1,23 +1,10 @@
 use tch::Tensor;
 
-use super::Contrast;
 use super::focal_blocks::{ByLabels, BySoftLabels, Own, focal_mean};
+use super::focus::Focus;
+use super::pair_scheme::Contrast;
 use crate::engine::rows::have_negatives;
 use crate::engine::{EngineError, PairTable, guard, shape, transfer};
-
-/// The focal weight (1 - p)^exponent of a pair.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Focus {
-    /// g of M5: 0 (no focus) or at least 1.
-    pub exponent: f64,
-    /// Whether the weight is treated as a constant; by default it carries gradient.
-    pub detached: bool,
-}
-
-impl Focus {
-    /// No focus: every pair counts alike.
-    pub const NONE: Focus = Focus { exponent: 0.0, detached: false };
-}
 
 /// M4 and M5: the focal contrastive loss
 /// `- mean_i [ sum_j w_ij (1 - p_ij)^g log p_ij / sum_j w_ij ]` with

@@ -6,6 +6,7 @@ mod dense_cross_entropy;
 mod feature_map_distance;
 mod focal_blocks;
 mod focal_contrastive;
+mod focus;
 mod pair_scheme;
 mod reference_contrastive;
 mod row_blocks;
@@ -20,9 +21,10 @@ pub use dense_cross_entropy::{
 };
 pub use feature_map_distance::feature_map_distance;
 pub use focal_contrastive::{
-    Focus, focal_contrastive, own_contrastive, own_contrastive_by, soft_label_contrastive, soft_label_contrastive_by,
+    focal_contrastive, own_contrastive, own_contrastive_by, soft_label_contrastive, soft_label_contrastive_by,
     supervised_contrastive, supervised_contrastive_by,
 };
+pub use focus::Focus;
 pub use pair_scheme::{Contrast, EarlierRows, own_pairs, soft_label_pairs};
 pub use reference_contrastive::reference_contrastive;
 pub use soft_cross_entropy::{one_hot, row_weights, smooth, soft_cross_entropy, weighted_cross_entropy};
