@@ -165,6 +165,8 @@ impl Group {
         let lost = |error: TchError| RanksError::Exchange { step: 0, message: text_of(&error) };
         let key = |rank: usize| format!("coretune/{}/facts/{rank}", self.place.restart);
         self.store.set(&key(self.place.rank), lines.as_bytes()).map_err(lost)?;
+        // A store that answers has the facts: writing alone does not wait for it.
+        let _ = self.store.get(&key(self.place.rank)).map_err(lost)?;
         self.meet()?;
         let of_rank = |rank| self.store.get(&key(rank)).map(Option::unwrap_or_default).map_err(lost);
         let first = String::from_utf8_lossy(&of_rank(0)?).into_owned();
