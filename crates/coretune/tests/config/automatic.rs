@@ -142,5 +142,5 @@ fn reading_threads_are_the_cores_that_the_step_leaves() {
     assert_eq!(readers("cpu", cores), 1);
     assert_eq!(readers("cpu", cores + 7), 1);
     assert_eq!(readers("cuda:0", cores), (cores - 1).max(1));
-    says("run.workers", RunKind::FineTuning, &["run.threads", "at least 1", "all cores but one"]);
+    says("run.workers", RunKind::FineTuning, &["the computation leaves", "at least 1", "all cores but one"]);
 }
