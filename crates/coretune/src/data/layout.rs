@@ -117,9 +117,11 @@ fn deeper(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
     let nested: Vec<(&Top, &PathBuf, &Vec<String>)> =
         tops.iter().filter_map(|top| top.inner.as_ref().map(|(inner, folders)| (top, inner, folders))).collect();
     let containers: Vec<_> = nested.iter().filter(|(top, ..)| top.is_container()).collect();
+    let is_alone =
+        |top: &Top| tops.iter().all(|other| other.name == top.name || other.folders.is_disjoint(&top.folders));
     let (top, inner, folders) = match (&nested[..], &containers[..]) {
         (_, [only]) => *only,
-        ([only @ (.., folders)], _) if folders.len() + 1 >= tops.len() => only,
+        ([only @ (top, _, folders)], _) if folders.len() + 1 >= tops.len() && is_alone(top) => only,
         _ => return None,
     };
     let others = names(tops.iter().filter(|other| other.name != top.name));
