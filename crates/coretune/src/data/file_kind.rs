@@ -27,10 +27,11 @@ const IMAGES: [&str; 20] = [
 ];
 
 /// Endings of images that are not decoded. Some of them are TIFF inside and would be taken for their thumbnail.
-const NOT_DECODED: [&str; 44] = [
+const NOT_DECODED: [&str; 60] = [
     "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpf", "jpx", "jpm", "tga", "ico", "cur", "icns", "dds", "exr",
     "hdr", "qoi", "psd", "xcf", "svg", "eps", "pdf", "pcx", "sgi", "dcm", "nii", "fits", "svs", "ndpi", "scn", "dng",
-    "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "orf", "rw2", "raf", "pef", "srw",
+    "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "orf", "rw2", "raf", "pef", "srw", "3fr", "fff", "iiq", "erf",
+    "mef", "mos", "kdc", "dcr", "rwl", "ptx", "srf", "gpr", "raw", "lsm", "bif", "vms",
 ];
 
 /// Endings of what is being downloaded or was kept as a copy.
