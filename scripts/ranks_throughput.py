@@ -81,7 +81,7 @@ def main():
                 found = measure(asked.coretune, world, f"{number}-{name.split()[0]}", arguments)
                 counts = "warms up" if number == 0 else f"round {number}"
                 rate, bytes_of_step, seconds = found
-                print(f"{counts}: {name}: {rate:.1f} images/s; a step exchanged {bytes_of_step:,} bytes in {seconds:.3f} s")
+                print(f"{counts}: {name}: {rate:.1f} images/s; a step exchanged {bytes_of_step:,.0f} bytes in {seconds:.3f} s")
                 if number > 0:
                     rates[name].append(rate)
     one, two = (statistics.median(values) for values in rates.values())

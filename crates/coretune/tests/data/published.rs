@@ -48,6 +48,13 @@ impl Tree {
     fn refused(&self) -> String {
         refused(self.with(&DatasetOptions::default()))
     }
+
+    /// Puts a list in place of its own, and checks that it is refused in these words.
+    fn refuses_list(&self, file: &str, list: &str, words: &[&str]) {
+        self.file(file, list);
+        let error = self.refused();
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
+    }
 }
 
 fn refused(data: Result<Dataset, DataError>) -> String {
@@ -127,10 +134,8 @@ fn lists_of_pets_that_are_damaged_are_refused_with_their_line() {
         ("../Abyssinian_2 1 1 1\n", 1, "expected the name of an image and"),
         ("Abyssinian 1 1 1\n", 1, "found `Abyssinian 1 1 1`"),
     ] {
-        let tree = pets();
-        tree.file("annotations/trainval.txt", list);
-        let error = tree.refused();
-        assert!(error.contains(&format!("trainval.txt line {line}: ")) && error.contains(words), "{error}");
+        let line = format!("trainval.txt line {line}: ");
+        pets().refuses_list("annotations/trainval.txt", list, &[&line, words]);
     }
     let tree = pets();
     tree.file("annotations/trainval.txt", b"Abyssinian_2 1 1 1\nB\xe9ngal_1 2 1 1\n");
@@ -207,10 +212,7 @@ fn lists_of_dtd_that_are_damaged_are_refused() {
         ("/etc/passwd\n", "line 1: "),
         ("banded/../../x.jpg\n", "line 1: found `banded/../../x.jpg`, expected the name of a file in"),
     ] {
-        let tree = dtd();
-        tree.file("labels/train1.txt", list);
-        let error = tree.refused();
-        assert!(error.contains("train1.txt") && error.contains(words), "{error}");
+        dtd().refuses_list("labels/train1.txt", list, &["train1.txt", words]);
     }
 }
 
@@ -262,10 +264,8 @@ fn lists_of_aircraft_that_are_damaged_are_refused() {
         ("images_variant_test", "1 707-320\n1 Cessna 172\n", "line 2: found `1.jpg`, which line 1 names already"),
         ("variants", "707-320\nCessna 172\n707-320\n", "line 3: found `707-320`, which line 1 names already"),
     ] {
-        let tree = aircraft();
-        tree.file(&format!("data/{name}.txt"), list);
-        let error = tree.refused();
-        assert!(error.contains(&format!("{name}.txt")) && error.contains(words), "{error}");
+        let file = format!("{name}.txt");
+        aircraft().refuses_list(&format!("data/{file}"), list, &[&file, words]);
     }
 }
 
