@@ -17,9 +17,9 @@ use super::{bad_data, bad_images, bad_masks, compare, coretune, stderr, stdout};
 const PREFACE: &str = "\
 # Bad input
 
-What coretune prints, and its exit status, when an input is wrong. The test `bad_input` generates this page (`FOLDER` stands
-for the place of the files). Exit status 2: refused before anything was done; 1: failed while
-running, with everything that was saved before intact.
+What coretune prints, and its exit status, when an input is wrong. The test `bad_input` generates this page, in which `FOLDER`
+is the folder of the files. Exit status 2: refused before anything was done; 1: failed while running, with everything that
+was saved before intact.
 
 Other tests cover what is not in this table: other settings on `--resume` (`resume`), images that are broken or missing
 (`data_check`, `predict`), and files altered at random (`mutations`, `damage`).
@@ -431,7 +431,7 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
             assert!(text.contains(word), "{what}: no {word:?} in {text}");
         }
         let _ = writeln!(page, "| {what} | {status} | {} |", said(&output, &world));
-        assert!(seen.insert(*what), "{what} stands there twice");
+        assert!(seen.insert(*what), "{what} is listed twice");
     }
     page.push_str(DATA_CHECK);
     for Case { what, arguments, status, words } in
@@ -445,7 +445,7 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
             assert!(text.contains(word), "{what}: no {word:?} in {text}");
         }
         let _ = writeln!(page, "| {what} | {status} | {} |", said_of_data(&output, &world));
-        assert!(seen.insert(*what), "{what} stands there twice");
+        assert!(seen.insert(*what), "{what} is listed twice");
     }
     assert_eq!(fs::read(world.path("taken/notes.txt")).unwrap(), b"mine");
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/bad-input.md");

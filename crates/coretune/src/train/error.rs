@@ -104,7 +104,7 @@ pub enum TrainError {
         divisible: bool,
         /// The last saved state.
         saved: Option<Saved>,
-        /// What libtorch reported.
+        /// The error of libtorch.
         failure: Box<TrainError>,
     },
     /// A run that ended without an epoch.
