@@ -6,6 +6,7 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -78,6 +79,23 @@ char* coretune_fused_sgd(
 char* coretune_page_locked(int64_t bytes, at::Tensor** result) {
   return guarded([&] {
     *result = new at::Tensor(at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true)));
+  });
+}
+
+char* coretune_is_page_locked(const at::Tensor* tensor, bool* result) {
+  return guarded([&] { *result = tensor->is_pinned(); });
+}
+
+char* coretune_device_memory(int8_t device, uint64_t* peak, uint64_t* reserved) {
+  return guarded([&] {
+    auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::kCUDA));
+    if (allocator == nullptr || !allocator->initialized()) {
+      return;
+    }
+    auto stats = allocator->getDeviceStats(device);
+    auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    *peak = stats.allocated_bytes[all].peak;
+    *reserved = stats.reserved_bytes[all].peak;
   });
 }
 

@@ -31,6 +31,8 @@ unsafe extern "C" {
         into: *mut c_void,
     ) -> *mut c_char;
     fn coretune_page_locked(bytes: i64, result: *mut *mut C_tensor) -> *mut c_char;
+    fn coretune_is_page_locked(tensor: *const C_tensor, result: *mut bool) -> *mut c_char;
+    fn coretune_device_memory(device: i8, peak: *mut u64, reserved: *mut u64) -> *mut c_char;
     fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
 }
 
@@ -159,6 +161,38 @@ pub(crate) fn page_locked(bytes: i64) -> Result<Tensor, TchError> {
     }
 }
 
+/// Whether a GPU can copy from this tensor's memory without help of the processor; not where that cannot be found out.
+pub fn is_page_locked(tensor: &Tensor) -> bool {
+    let mut result = false;
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: the tensor is borrowed for the whole call, and `result` lives as long.
+    let answered = checked(unsafe { coretune_is_page_locked(tensor.as_ptr(), &raw mut result) });
+    answered.is_ok() && result
+}
+
+/// The most memory that tensors have had on a GPU so far, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// The most that tensors took at one time.
+    pub peak_allocated: u64,
+    /// The most that libtorch had from the driver at one time, for tensors and for later use.
+    pub peak_reserved: u64,
+}
+
+impl DeviceMemory {
+    /// The figures of libtorch's allocator for the GPU of this number, or `None` if it has none: without CUDA, and before the first
+    /// tensor on a GPU.
+    pub fn of_gpu(number: usize) -> Option<Self> {
+        let (mut peak_allocated, mut peak_reserved) = (0, 0);
+        let number = i8::try_from(number).ok()?;
+        #[expect(unsafe_code, reason = "a function of C++")]
+        // SAFETY: both numbers live as long as the call.
+        let answered =
+            checked(unsafe { coretune_device_memory(number, &raw mut peak_allocated, &raw mut peak_reserved) });
+        answered.ok().filter(|()| peak_reserved > 0).map(|()| DeviceMemory { peak_allocated, peak_reserved })
+    }
+}
+
 /// A tensor on its way from the device to the host; the host waits for it only when it reads it.
 #[derive(Debug)]
 pub struct CopyToHost {
@@ -238,4 +272,17 @@ pub fn dispatcher_calls<T>(work: impl FnOnce() -> T) -> Result<(T, BTreeMap<Stri
     // SAFETY: `take` is called during this call alone, with the map that is borrowed here.
     checked(unsafe { coretune_take_calls(handle, take, (&raw mut calls).cast()) })?;
     Ok((result, calls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_cuda_no_memory_is_page_locked_and_no_gpu_has_any() {
+        let values = Tensor::from_slice(&[1.0f32, 2.0]);
+        assert!(!is_page_locked(&values));
+        assert_eq!(DeviceMemory::of_gpu(0), None);
+        assert_eq!(DeviceMemory::of_gpu(1 << 20), None, "a number that no device has");
+    }
 }

@@ -7,7 +7,10 @@ mod slots;
 mod wide;
 
 use bridge::page_locked;
-pub use bridge::{CopyToHost, SgdStep, add_scaled, dispatcher_calls, fused_sgd, is_same_order, scale_each};
+pub use bridge::{
+    CopyToHost, DeviceMemory, SgdStep, add_scaled, dispatcher_calls, fused_sgd, is_page_locked, is_same_order,
+    scale_each,
+};
 pub use ranks::{Group, Membership, Store};
 pub use slots::Slots;
 pub use wide::{Loop, run_wide};

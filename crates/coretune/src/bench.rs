@@ -239,7 +239,11 @@ impl Training {
 
     fn random_batch(&self, images: usize) -> Result<Batch, TrainError> {
         let shape = [images as i64, self.img_size, self.img_size, 3];
-        let pixels = guard("making random images", || Tensor::randint(256, shape, (Kind::Uint8, Device::Cpu)))?;
+        let pixels = guard("making random images", || {
+            let pixels = Tensor::randint(256, shape, (Kind::Uint8, Device::Cpu));
+            // As the loader of a run has them.
+            if self.device.is_cuda() { transfer::in_page_locked_memory(&pixels) } else { pixels }
+        })?;
         let labels = (0..images as i64).map(|image| image % self.classes).collect();
         Ok(Batch { images: pixels, labels, masks: None, indices: (0..images).collect() })
     }

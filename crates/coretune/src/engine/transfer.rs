@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use coretune_native::Slots;
+use coretune_native::{Slots, is_page_locked};
 use tch::{Device, Kind, Tensor};
 
 thread_local! {
@@ -34,7 +34,7 @@ pub fn to_device(tensor: &Tensor, device: Device) -> Tensor {
     if device == tensor.device() {
         return tensor.shallow_clone();
     }
-    let page_locked = device.is_cuda() && tensor.is_pinned(device);
+    let page_locked = device.is_cuda() && is_page_locked(tensor);
     tensor.to_device_(device, tensor.kind(), page_locked, false)
 }
 
@@ -47,9 +47,8 @@ pub fn integers(values: &[i64], device: Device) -> Tensor {
     if let Some(tensor) = remembered(values, device) {
         return tensor;
     }
-    let tensor = to_device(&Tensor::from_slice(values), device);
-    remember(values, device, &tensor);
-    tensor
+    let (mut sent, _) = together(&[values], &[], device);
+    sent.remove(0)
 }
 
 /// Lists of one step in a single transfer: int64 `[values]` each, and float64 `[values]` each.
@@ -74,6 +73,15 @@ pub fn together(integers: &[&[i64]], floats: &[&[f64]], device: Device) -> (Vec<
         remember(values, device, tensor);
     }
     (of_integers, of_floats)
+}
+
+/// A copy of a tensor of bytes in memory of the host from which a GPU copies without help of the processor.
+///
+/// # Panics
+/// As [`to_device`], and without CUDA.
+pub fn in_page_locked_memory(bytes: &Tensor) -> Tensor {
+    let values: Vec<u8> = bytes.flatten(0, -1).try_into().expect("a tensor of bytes");
+    on_host(&values, true).view(bytes.size().as_slice())
 }
 
 fn on_host(bytes: &[u8], page_locked: bool) -> Tensor {
