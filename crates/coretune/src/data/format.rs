@@ -42,6 +42,9 @@ pub enum Format {
     },
     /// Cityscapes: `leftImg8bit/<split>/<city>/*` and `gtFine/<split>/<city>/*`, with the 19 classes that are evaluated.
     Cityscapes,
+    /// COCO: outlines of objects in `annotations/instances_<split>.json`, `<split>/_annotations.coco.json`, `result.json` or the
+    /// like.
+    Coco,
 }
 
 impl Format {
@@ -72,6 +75,7 @@ impl fmt::Display for Format {
             Format::ImageMasks => "images and masks",
             Format::Voc => "VOC",
             Format::Cityscapes => "Cityscapes",
+            Format::Coco => "COCO",
         })
     }
 }

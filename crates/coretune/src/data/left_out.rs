@@ -37,6 +37,12 @@ pub enum Reason {
     WithoutMask,
     /// Masks without an image.
     WithoutImage,
+    /// Images that annotations list and no folder has.
+    ListedOnly,
+    /// Regions that annotations mark as many objects, whose pixels are ignored.
+    Crowd,
+    /// Objects with a box and no outline; the pixels of the box are ignored.
+    WithoutOutline,
     /// Images in the folder of a table that no row names.
     WithoutRow,
     /// Files that are not images.
@@ -159,6 +165,18 @@ impl fmt::Display for Omission {
             Reason::Temporary => write!(f, "{count} temporary {files} or backup {}", one_or("copy", "copies"))?,
             Reason::WithoutMask => write!(f, "{count} {images} without a mask")?,
             Reason::WithoutImage => write!(f, "{count} {} without an image", one_or("mask", "masks"))?,
+            Reason::ListedOnly => write!(f, "{count} {images} that the annotations list, not found")?,
+            Reason::Crowd => {
+                write!(f, "{count} {} of many objects (iscrowd), ignored", one_or("region", "regions"))?;
+            }
+            Reason::WithoutOutline => {
+                write!(
+                    f,
+                    "{count} {} without an outline, {} ignored",
+                    one_or("object", "objects"),
+                    one_or("its box", "their boxes")
+                )?;
+            }
             Reason::WithoutRow => write!(f, "{count} {images} without a row in the table")?,
             Reason::NotAnImage { ending } if ending.is_empty() => write!(f, "{count} {files} without an ending")?,
             Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,

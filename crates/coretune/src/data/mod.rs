@@ -75,7 +75,9 @@ pub use left_out::{LeftOut, Omission, Reason};
 pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;
 pub use loader::{Batch, IMAGES_AHEAD, Loader, LoaderOptions};
-pub use masks::{ClassPixels, MaskCoding, MaskProblem, Masks, PixelCounts, class_color, holds_masks, overlay};
+pub use masks::{
+    ClassPixels, Drawing, MaskCoding, MaskProblem, MaskSource, Masks, PixelCounts, class_color, holds_masks, overlay,
+};
 pub(crate) use on_threads::on_threads;
 pub use options::{BitDepth, DatasetOptions, Layout, MaskOptions};
 pub use read_columns::ReadColumns;

@@ -8,7 +8,7 @@ use super::image_cache::{ImageCache, Pair};
 use super::image_source::size_in_header;
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
-use super::{DataError, ImageSource, Masks};
+use super::{DataError, ImageSource, MaskSource, Masks};
 
 /// Images, not yet decoded, and the target of each: a class, or a mask. Clones share everything; a subset shares the encoded bytes.
 #[derive(Debug, Clone)]
@@ -247,7 +247,7 @@ impl Split {
                 }
             }
             Targets::Masks(masks) => {
-                for (image, mask) in hashes(&self.images)?.iter().zip(hashes(masks.files())?) {
+                for (image, mask) in hashes(&self.images)?.iter().zip(mask_hashes(masks.files())?) {
                     hasher.update(image.as_bytes()).update(mask.as_bytes());
                 }
                 hasher.update(&masks.coding().fingerprint());
@@ -259,6 +259,12 @@ impl Split {
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
+}
+
+/// BLAKE3 of each mask as it is stored.
+fn mask_hashes(masks: &[MaskSource]) -> Result<Vec<blake3::Hash>, DataError> {
+    let lost = |mask: &MaskSource| Err(DataError::Worker { message: mask.to_string() });
+    on_threads(masks, processors(), MaskSource::content_hash, lost).into_iter().collect()
 }
 
 /// BLAKE3 of the stored bytes of each file.

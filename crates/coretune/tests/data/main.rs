@@ -2,6 +2,7 @@
 
 mod bit_depth;
 mod check;
+mod coco;
 mod damage;
 mod decoding;
 mod fetch;

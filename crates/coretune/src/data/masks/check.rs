@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::stored::{StoredValues, decode_mask};
-use super::{MaskCoding, Masks};
+use super::stored::StoredValues;
+use super::{MaskCoding, MaskSource, Masks};
 use crate::data::on_threads::{on_threads, processors};
 use crate::data::{DataError, ImageSource, Role};
 use crate::transforms::IGNORED;
@@ -122,7 +122,7 @@ struct Seen {
 }
 
 /// A mask with its image and the size of that.
-type Pair<'a> = (&'a ImageSource, (&'a ImageSource, &'a Option<(u32, u32)>));
+type Pair<'a> = (&'a MaskSource, (&'a ImageSource, &'a Option<(u32, u32)>));
 
 /// Reads every mask of a split whose images have these sizes; of images that cannot be read, the mask is left alone.
 pub(in crate::data) fn check(
@@ -208,9 +208,9 @@ fn pixels(split: Role, coding: &MaskCoding, seen: &[Seen]) -> PixelCounts {
     PixelCounts { split, ignored: of(classes.len()).sum(), classes }
 }
 
-fn look_at(file: &ImageSource, image: &ImageSource, size: Option<(u32, u32)>, coding: &MaskCoding) -> Seen {
+fn look_at(file: &MaskSource, image: &ImageSource, size: Option<(u32, u32)>, coding: &MaskCoding) -> Seen {
     let read = || -> Result<Seen, DataError> {
-        let stored = decode_mask(&file.bytes()?, file)?;
+        let stored = file.stored()?;
         let (width, height) = (stored.width, stored.height);
         match size {
             None => return Ok(Seen { problem: None, counts: Vec::new(), is_deep: false }),

@@ -69,7 +69,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
             match mask.filter(|_| role_of(&name) != Some(Role::Test)) {
                 Some(mask) => {
                     own.images.push(image);
-                    own.masks.push(mask);
+                    own.masks.push(mask.into());
                 }
                 None => walk.leave_out(Reason::WithoutMask, &image),
             }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use image::GrayImage;
 
 use super::class_file::NamedClass;
-use super::stored::{StoredMask, StoredValues, decode_mask};
-use crate::data::{DataError, ImageSource, MaskOptions};
+use super::source::MaskSource;
+use super::stored::{StoredMask, StoredValues};
+use crate::data::{DataError, MaskOptions};
 use crate::transforms::IGNORED;
 
 /// What the values of masks mean: from stored numbers and colours to positions in the classes, or [`IGNORED`].
@@ -138,8 +139,8 @@ impl MaskCoding {
     }
 
     /// Reads a mask file.
-    pub(super) fn read(&self, file: &ImageSource) -> Result<GrayImage, DataError> {
-        let stored = self.meant(decode_mask(&file.bytes()?, file)?, file)?;
+    pub(super) fn read(&self, file: &MaskSource) -> Result<GrayImage, DataError> {
+        let stored = self.meant(file.stored()?, file)?;
         let (values, unknown) = self.translate(&stored);
         if let Some(unknown) = unknown {
             return Err(self.refusal(&unknown, file));
@@ -150,7 +151,7 @@ impl MaskCoding {
     }
 
     /// A mask whose values this coding can translate: colours that mean nothing have to be greys.
-    pub(super) fn meant(&self, stored: StoredMask, file: &ImageSource) -> Result<StoredMask, DataError> {
+    pub(super) fn meant(&self, stored: StoredMask, file: &MaskSource) -> Result<StoredMask, DataError> {
         if self.knows_colors() {
             return Ok(stored);
         }
@@ -207,7 +208,7 @@ impl MaskCoding {
     }
 
     /// Pixels of no class as an error.
-    pub(super) fn refusal(&self, unknown: &Unknown, file: &ImageSource) -> DataError {
+    pub(super) fn refusal(&self, unknown: &Unknown, file: &MaskSource) -> DataError {
         let Unknown { pixels, first: (x, y), value } = *unknown;
         let found = format!("{value}{}", self.nearest(value));
         DataError::MaskValue { mask: file.to_string(), pixels, x, y, found, classes: self.known() }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::class_file::NamedClass;
+use super::source::MaskSource;
 use crate::data::Format;
 use crate::data::left_out::LeftOut;
 
@@ -20,7 +21,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
     pub(super) images: Vec<PathBuf>,
-    pub(super) masks: Vec<PathBuf>,
+    pub(super) masks: Vec<MaskSource>,
 }
 
 /// The classes of a public data set.

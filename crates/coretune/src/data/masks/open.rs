@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::found::{Found, Pairs};
 use super::set::Masks;
-use super::stored::decode_mask;
+use super::source::MaskSource;
 use super::swapped::refuse_swapped;
-use super::{MaskCoding, cityscapes, class_file, pairs, voc};
+use super::{MaskCoding, cityscapes, class_file, coco, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
 use crate::data::published::is_published;
 use crate::data::{DataError, Dataset, DatasetOptions, ImageSource, MaskOptions, Split};
@@ -39,16 +39,25 @@ pub(in crate::data) fn read(root: &Path, options: &DatasetOptions) -> Result<Opt
     }))
 }
 
-/// Whether the images below `root` have masks; no file is read.
+/// Whether the images below `root` have masks. No file is read, but for annotations in COCO's format whose name does not say that
+/// they are.
 ///
 /// # Errors
 /// [`DataError`] for folders that cannot be listed, and for images with several masks.
 pub fn holds_masks(root: &Path, options: &DatasetOptions) -> Result<bool, DataError> {
-    Ok(find(root, options)?.is_some())
+    Ok(in_folders(root, options)?.is_some() || (!is_published(root, options) && coco::is_there(root, options)?))
 }
 
 /// What the first layout that fits has.
 fn find(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    match in_folders(root, options)? {
+        None if !is_published(root, options) => coco::read(root, options),
+        found => Ok(found),
+    }
+}
+
+/// Images with a mask file each.
+fn in_folders(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     if is_published(root, options) {
         return Ok(None);
     }
@@ -61,7 +70,7 @@ fn find(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataErro
 }
 
 fn split_of(pairs: Pairs, coding: &Arc<MaskCoding>) -> Result<Split, DataError> {
-    Split::with_masks(sources(pairs.images), Masks::new(sources(pairs.masks), coding.clone()))
+    Split::with_masks(sources(pairs.images), Masks::new(pairs.masks, coding.clone()))
 }
 
 fn sources(paths: Vec<PathBuf>) -> Vec<ImageSource> {
@@ -83,21 +92,21 @@ fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataErr
         Some(train) => vec![train],
         None => found.splits.iter().flatten().collect(),
     };
-    let masks = sources(listed.iter().flat_map(|pairs| pairs.masks.iter().cloned()).collect());
+    let masks: Vec<MaskSource> = listed.iter().flat_map(|pairs| pairs.masks.iter().cloned()).collect();
     MaskCoding::of_numbers(largest_number(&masks, options)?, options)
 }
 
 /// The largest number in masks that is not ignored. Single masks that cannot be read are left to the check of the data.
-fn largest_number(masks: &[ImageSource], options: &MaskOptions) -> Result<u16, DataError> {
+fn largest_number(masks: &[MaskSource], options: &MaskOptions) -> Result<u16, DataError> {
     let ignored: Vec<u16> = options.ignored.iter().copied().chain([IGNORED.into()]).collect();
-    let largest = |mask: &ImageSource| -> Result<Option<u16>, DataError> {
-        let stored = decode_mask(&mask.bytes()?, mask)?.without_equal_channels();
+    let largest = |mask: &MaskSource| -> Result<Option<u16>, DataError> {
+        let stored = mask.stored()?.without_equal_channels();
         if stored.has_colors() {
             return Err(DataError::MaskColors { mask: mask.to_string() });
         }
         Ok(stored.largest(&ignored))
     };
-    let lost = |mask: &ImageSource| Err(DataError::Worker { message: mask.to_string() });
+    let lost = |mask: &MaskSource| Err(DataError::Worker { message: mask.to_string() });
     let (mut most, mut error) = (None, None);
     for largest in on_threads(masks, processors(), largest, lost) {
         match largest {

@@ -197,7 +197,7 @@ fn pairs_at(walk: &mut Walk, place: &Place) -> Result<Option<Pairs>, DataError> 
         match by_image.get(&stem(image_folder, image)) {
             Some(masks) => {
                 pairs.images.push(image.clone());
-                pairs.masks.push(masks[0].clone());
+                pairs.masks.push(masks[0].clone().into());
             }
             None => walk.leave_out(Reason::WithoutMask, image),
         }

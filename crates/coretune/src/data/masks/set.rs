@@ -2,25 +2,25 @@ use std::sync::Arc;
 
 use image::GrayImage;
 
-use super::MaskCoding;
+use super::{MaskCoding, MaskSource};
+use crate::data::DataError;
 use crate::data::on_threads::{on_threads, processors};
-use crate::data::{DataError, ImageSource};
 
 /// A mask for each image of a split, not yet decoded; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Masks {
-    files: Arc<[ImageSource]>,
+    files: Arc<[MaskSource]>,
     coding: Arc<MaskCoding>,
 }
 
 impl Masks {
     /// Masks in the order of their images, all with one coding.
-    pub fn new(files: Vec<ImageSource>, coding: Arc<MaskCoding>) -> Self {
-        Masks { files: files.into(), coding }
+    pub fn new(files: Vec<impl Into<MaskSource>>, coding: Arc<MaskCoding>) -> Self {
+        Masks { files: files.into_iter().map(Into::into).collect(), coding }
     }
 
     /// Where the masks come from.
-    pub fn files(&self) -> &[ImageSource] {
+    pub fn files(&self) -> &[MaskSource] {
         &self.files
     }
 
@@ -43,14 +43,14 @@ impl Masks {
     /// # Errors
     /// What is wrong with the first mask that cannot be read.
     pub fn class_pixels(&self) -> Result<Vec<u64>, DataError> {
-        let count = |file: &ImageSource| -> Result<[u64; 256], DataError> {
+        let count = |file: &MaskSource| -> Result<[u64; 256], DataError> {
             let mut counts = [0; 256];
             for &class in self.coding.read(file)?.as_raw() {
                 counts[usize::from(class)] += 1;
             }
             Ok(counts)
         };
-        let lost = |file: &ImageSource| Err(DataError::Worker { message: file.to_string() });
+        let lost = |file: &MaskSource| Err(DataError::Worker { message: file.to_string() });
         let mut sums = vec![0; self.coding.classes().len()];
         for counts in on_threads(&self.files, processors(), count, lost) {
             sums.iter_mut().zip(counts?).for_each(|(sum, count)| *sum += count);

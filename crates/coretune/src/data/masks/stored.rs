@@ -58,7 +58,7 @@ fn decode_by_format(bytes: &[u8]) -> Result<StoredMask, String> {
     }
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), String> {
+pub(super) fn check_size(width: u32, height: u32) -> Result<(), String> {
     match u64::from(width) * u64::from(height) {
         1..=PIXEL_LIMIT => Ok(()),
         0 => Err(format!("it is {width} x {height} pixels")),

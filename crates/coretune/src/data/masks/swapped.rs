@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::found::Pairs;
+use super::source::MaskSource;
 use super::stored::{StoredValues, decode_mask};
-use crate::data::DataError;
+use crate::data::{DataError, ImageSource};
 
 /// Pairs that are compared.
 const COMPARED: usize = 3;
@@ -21,7 +22,12 @@ enum Looks {
 
 /// Refuses pairs whose first images look like masks, and whose masks look like photographs.
 pub(super) fn refuse_swapped(pairs: &Pairs) -> Result<(), DataError> {
-    let mut first = pairs.images.iter().zip(&pairs.masks).take(COMPARED).peekable();
+    let file = |mask: &MaskSource| match mask {
+        MaskSource::File(ImageSource::File(path)) => Some(path.clone()),
+        _ => None,
+    };
+    let masks: Vec<_> = pairs.masks.iter().take(COMPARED).map_while(file).collect();
+    let mut first = pairs.images.iter().zip(&masks).peekable();
     let Some((image, mask)) =
         first.peek().map(|(image, mask)| (image.display().to_string(), mask.display().to_string()))
     else {

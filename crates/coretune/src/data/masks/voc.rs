@@ -131,7 +131,7 @@ fn pairs(folder: &Path, name: &str, list: &Path, left_out: &mut LeftOut) -> Resu
         };
         if let Some(mask) = mask {
             pairs.images.push(image);
-            pairs.masks.push(mask);
+            pairs.masks.push(mask.into());
         } else {
             let name = image.strip_prefix(folder).unwrap_or(&image);
             left_out.add(Reason::WithoutMask, name.display().to_string());
