@@ -27,15 +27,16 @@ import torch
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE / "coretune"
 ENCODER = HERE / "encoder.safetensors"
-TOLERANCE = 1e-4
+LOSS_TOLERANCE, TIMES = 1e-5, 10
 
 
-def png(pixels, side):
-    """Bytes of an RGB image of `side` x `side` pixels."""
+def png(pixels, side, channels=3):
+    """Bytes of an RGB or grey image of `side` x `side` pixels."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + pixels[3 * side * y : 3 * side * (y + 1)] for y in range(side))
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    line = channels * side
+    rows = b"".join(b"\0" + pixels[line * y : line * (y + 1)] for y in range(side))
+    header = struct.pack(">IIBBBBB", side, side, 8, 2 if channels == 3 else 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
 
 
@@ -50,6 +51,21 @@ def image_folder(folder, per_class, side=32):
                 mean[label] = 150
                 pixels = bytes(min(255, max(0, int(draw.gauss(mean[i % 3], 40)))) for i in range(3 * side * side))
                 (folder / split / name / f"{number}.png").write_bytes(png(pixels, side))
+    return folder
+
+
+def mask_folder(folder, count, side=64):
+    """Noise with a brighter square, and masks that are 1 in the square and 0 elsewhere."""
+    draw = random.Random(1)
+    for split in ("train", "val", "test"):
+        for name in (split, f"{split}annot"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            top, left = draw.randrange(side // 2), draw.randrange(side // 2)
+            inside = [top <= y < top + side // 2 and left <= x < left + side // 2 for y in range(side) for x in range(side)]
+            pixels = bytes(min(255, max(0, int(draw.gauss(150 if square else 90, 30)))) for square in inside for _ in range(3))
+            (folder / split / f"{number}.png").write_bytes(png(pixels, side))
+            (folder / f"{split}annot" / f"{number}.png").write_bytes(png(bytes(inside), side, channels=1))
     return folder
 
 
@@ -142,8 +158,17 @@ class Session:
         self.check("predict", lambda: self.first_line(self.coretune("predict", run, self.images / "test" / "red", "--device",
                                                                     self.device)))
         self.check("export", lambda: self.export(run))
+        self.check("fit, segmentation", self.segmentation)
         for method in ("moco-v2", "simclr"):
             self.check(f"pretrain, {method}", lambda: self.pretrain(method))
+
+    def segmentation(self):
+        images, folder = mask_folder(self.work / "masks", 8), self.work / "segmentation"
+        self.coretune("fit", "--task", "segmentation", "--pretrained-path", ENCODER, "--data-dir", images, "--output", folder,
+                      "--device", self.device, "--amp", "bf16" if self.on_gpu else "off", "--no-probe", "--data-check", "off",
+                      "--epochs", 2, "--batch-size", 4, "--crop", 32)
+        self.coretune("predict", folder, images / "test", "--device", self.device, "--output", self.work / "maps")
+        return self.losses(folder)
 
     def losses(self, folder):
         records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -165,25 +190,38 @@ class Session:
         return self.losses(folder)
 
     def agreement(self):
-        """A step on the CPU and on the device: loss, weights, and the direction of the optimizer, which is the gradient."""
-        def run(device, name):
-            # TF32 rounds the inputs of products to 10 bits.
-            return self.fit(name, "--epochs", 1, "--batch-size", 3 * self.per_class, "--lr", 0.1, "--warmup-epochs", 0, device=device,
-                            images=self.step_images, NVIDIA_TF32_OVERRIDE="0")
-        self.per_class = 16 if self.on_gpu else 4
-        self.step_images = image_folder(self.work / "one-step", self.per_class)
+        """A step on the CPU and on the device: loss, weights, and the direction of the optimizer, which is the gradient.
+
+        ReLU and mining jump where rounding differs, so no fixed tolerance fits: the CPU computes the step with two sets of
+        instructions, and the device may be TIMES as far from it as those are from each other.
+        """
+        per_class = 16 if self.on_gpu else 4
+        images = image_folder(self.work / "one-step", per_class)
+
+        def run(name, device, **environment):
+            folder = self.fit(name, "--epochs", 1, "--batch-size", 3 * per_class, "--lr", 0.1, "--warmup-epochs", 0, device=device,
+                              images=images, **environment)
+            losses = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            return next(record["loss"] for record in losses if "loss" in record), tensors(folder / "checkpoints" / "last.safetensors")
+
+        def difference(first, second, gradient):
+            names = [name for name, value in first.items() if value.is_floating_point() and name.startswith("optimizer.") == gradient]
+            flat = [torch.cat([values[name].double().flatten() for name in names]) for values in (first, second)]
+            return ((flat[0] - flat[1]).norm() / flat[0].norm()).item()
 
         def compare():
-            ours, theirs = run("cpu", "on-cpu"), run(self.device, "on-device")
-            first, second = (tensors(folder / "checkpoints" / "last.safetensors") for folder in (ours, theirs))
-            errors = {}
-            for name, expected in first.items():
-                if expected.is_floating_point() and expected.norm() > 0:
-                    difference = (expected.double() - second[name].double()).norm() / expected.double().norm()
-                    errors[name] = difference.item()
-            worst = max(errors, key=errors.get)
-            return errors[worst] <= TOLERANCE, f"{len(errors)} tensors after a step, largest relative difference {errors[worst]:.1e} in {worst}"
-        self.check("weights and gradients as on the CPU (f32, TF32 off)", compare)
+            loss, ours = run("on-cpu", "cpu")
+            _, others = run("on-old-cpu", "cpu", DNNL_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="default")
+            # TF32 rounds the inputs of products to 10 bits.
+            device_loss, theirs = run("on-device", self.device, NVIDIA_TF32_OVERRIDE="0")
+            of_loss = abs(device_loss - loss) / abs(loss)
+            notes, fine = [f"loss {of_loss:.1e}"], of_loss < LOSS_TOLERANCE
+            for what, gradient in (("weights", False), ("gradient", True)):
+                device, cpu = difference(ours, theirs, gradient), difference(ours, others, gradient)
+                fine &= device <= TIMES * cpu
+                notes.append(f"{what} {device:.1e} (two sets of CPU instructions: {cpu:.1e})")
+            return fine, "relative difference after a step: " + ", ".join(notes)
+        self.check("loss, weights and gradient as on the CPU (f32, TF32 off)", compare)
 
     def determinism(self):
         def compare():
