@@ -125,7 +125,7 @@ def pytorch_gradient_difference(device, images):
 class Session:
     def __init__(self, args):
         self.device, self.out = args.device, Path(args.out).resolve()
-        self.on_gpu = args.device.startswith("cuda")
+        self.on_gpu, self.rounds = args.device.startswith("cuda"), args.rounds
         self.deadline = time.monotonic() + args.seconds
         self.work = self.out / "work"
         shutil.rmtree(self.work, ignore_errors=True)
@@ -309,7 +309,7 @@ class Session:
         step = [sys.executable, HERE / "step.py", "--model", model, "--size", size, "--batch", batch, "--device", self.device,
                 "--precision", "bf16" if amp == "bf16" else "f32", "--fused", "--steps", steps, "--objective",
                 method, *(["--small-stem"] if size <= 64 else []), *(["--compile"] if compiled else [])]
-        for _ in range(1 if compiled or not self.on_gpu else 3):
+        for _ in range(1 if compiled or not self.on_gpu else self.rounds):
             if ours and self.left() < 40:
                 break
             report = json.loads(self.coretune("bench", "--model", model, "--img-size", size, "--batch-size", batch, "--method", method,
@@ -346,6 +346,7 @@ def main():
     parser.add_argument("seconds", type=float)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", default=os.environ.get("OUT", "results"))
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side [default: %(default)s]")
     parser.add_argument("--only", help="names of groups of checks, with commas")
     args = parser.parse_args()
     session = Session(args)
