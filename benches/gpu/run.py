@@ -185,6 +185,7 @@ class Session:
                                                                     self.device)))
         self.check("export", lambda: self.export(run))
         self.check("fit, segmentation", self.segmentation)
+        self.check("fit, 2 ranks", lambda: self.losses(self.fit("ranks", "--ranks", 2, "--epochs", 2, "--batch-size", 6)))
         for method in ("moco-v2", "simclr"):
             self.check(f"pretrain, {method}", lambda: self.pretrain(method))
 
