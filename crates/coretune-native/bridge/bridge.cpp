@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>
+#include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty.h>
@@ -59,6 +60,10 @@ char* coretune_scale_each(at::Tensor* const* tensors, size_t count, const at::Te
   return guarded([&] { at::_foreach_mul_(list(tensors, count), *factor); });
 }
 
+char* coretune_add_one_to_each(at::Tensor* const* tensors, size_t count) {
+  return guarded([&] { at::_foreach_add_(list(tensors, count), 1); });
+}
+
 char* coretune_fused_sgd(
     at::Tensor* const* weights,
     at::Tensor* const* gradients,
@@ -86,7 +91,7 @@ char* coretune_is_page_locked(const at::Tensor* tensor, bool* result) {
   return guarded([&] { *result = tensor->is_pinned(); });
 }
 
-char* coretune_device_memory(int8_t device, uint64_t* peak, uint64_t* reserved) {
+char* coretune_peak_device_memory(int8_t device, uint64_t* peak) {
   return guarded([&] {
     auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::kCUDA));
     if (allocator == nullptr || !allocator->initialized()) {
@@ -95,7 +100,6 @@ char* coretune_device_memory(int8_t device, uint64_t* peak, uint64_t* reserved) 
     auto stats = allocator->getDeviceStats(device);
     auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     *peak = stats.allocated_bytes[all].peak;
-    *reserved = stats.reserved_bytes[all].peak;
   });
 }
 

@@ -10,6 +10,7 @@ use torch_sys::C_tensor;
 unsafe extern "C" {
     fn coretune_free_text(text: *mut c_char);
     fn coretune_scale_each(tensors: *const *const C_tensor, count: usize, factor: *const C_tensor) -> *mut c_char;
+    fn coretune_add_one_to_each(tensors: *const *const C_tensor, count: usize) -> *mut c_char;
     fn coretune_fused_sgd(
         weights: *const *const C_tensor,
         gradients: *const *const C_tensor,
@@ -32,7 +33,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn coretune_page_locked(bytes: i64, result: *mut *mut C_tensor) -> *mut c_char;
     fn coretune_is_page_locked(tensor: *const C_tensor, result: *mut bool) -> *mut c_char;
-    fn coretune_device_memory(device: i8, peak: *mut u64, reserved: *mut u64) -> *mut c_char;
+    fn coretune_peak_device_memory(device: i8, peak: *mut u64) -> *mut c_char;
     fn coretune_add_scaled(target: *const C_tensor, source: *const C_tensor, factor: f64) -> *mut c_char;
 }
 
@@ -91,6 +92,17 @@ pub fn scale_each(tensors: &[&Tensor], factor: &Tensor) -> Result<(), TchError> 
     #[expect(unsafe_code, reason = "a function of C++")]
     // SAFETY: the pointers are of tensors that are borrowed for the whole call, and `count` is their number.
     checked(unsafe { coretune_scale_each(list.as_ptr(), list.len(), factor.as_ptr()) })
+}
+
+/// Adds 1 to each of some counters, in place.
+///
+/// # Errors
+/// Exceptions of libtorch.
+pub fn add_one_to_each(counters: &[&Tensor]) -> Result<(), TchError> {
+    let list = pointers(counters);
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: the pointers are of tensors that are borrowed for the whole call, and `count` is their number.
+    checked(unsafe { coretune_add_one_to_each(list.as_ptr(), list.len()) })
 }
 
 /// What stochastic gradient descent does to all weights alike.
@@ -170,27 +182,15 @@ pub fn is_page_locked(tensor: &Tensor) -> bool {
     answered.is_ok() && result
 }
 
-/// The most memory that tensors have had on a GPU so far, bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceMemory {
-    /// The most that tensors took at one time.
-    pub peak_allocated: u64,
-    /// The most that libtorch had from the driver at one time, for tensors and for later use.
-    pub peak_reserved: u64,
-}
-
-impl DeviceMemory {
-    /// The figures of libtorch's allocator for the GPU of this number, or `None` if it has none: without CUDA, and before the first
-    /// tensor on a GPU.
-    pub fn of_gpu(number: usize) -> Option<Self> {
-        let (mut peak_allocated, mut peak_reserved) = (0, 0);
-        let number = i8::try_from(number).ok()?;
-        #[expect(unsafe_code, reason = "a function of C++")]
-        // SAFETY: both numbers live as long as the call.
-        let answered =
-            checked(unsafe { coretune_device_memory(number, &raw mut peak_allocated, &raw mut peak_reserved) });
-        answered.ok().filter(|()| peak_reserved > 0).map(|()| DeviceMemory { peak_allocated, peak_reserved })
-    }
+/// The most memory that tensors have taken at one time on the GPU of this number, bytes; `None` without CUDA, and before the first
+/// tensor on a GPU.
+pub fn peak_gpu_bytes(number: usize) -> Option<u64> {
+    let mut peak = 0;
+    let number = i8::try_from(number).ok()?;
+    #[expect(unsafe_code, reason = "a function of C++")]
+    // SAFETY: `peak` lives as long as the call.
+    let answered = checked(unsafe { coretune_peak_device_memory(number, &raw mut peak) });
+    answered.ok().map(|()| peak).filter(|&peak| peak > 0)
 }
 
 /// A tensor on its way from the device to the host; the host waits for it only when it reads it.
@@ -282,7 +282,7 @@ mod tests {
     fn without_cuda_no_memory_is_page_locked_and_no_gpu_has_any() {
         let values = Tensor::from_slice(&[1.0f32, 2.0]);
         assert!(!is_page_locked(&values));
-        assert_eq!(DeviceMemory::of_gpu(0), None);
-        assert_eq!(DeviceMemory::of_gpu(1 << 20), None, "a number that no device has");
+        assert_eq!(peak_gpu_bytes(0), None);
+        assert_eq!(peak_gpu_bytes(1 << 20), None, "a number that no device has");
     }
 }

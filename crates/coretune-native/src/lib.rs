@@ -8,8 +8,8 @@ mod wide;
 
 use bridge::page_locked;
 pub use bridge::{
-    CopyToHost, DeviceMemory, SgdStep, add_scaled, dispatcher_calls, fused_sgd, is_page_locked, is_same_order,
-    scale_each,
+    CopyToHost, SgdStep, add_one_to_each, add_scaled, dispatcher_calls, fused_sgd, is_page_locked, is_same_order,
+    peak_gpu_bytes, scale_each,
 };
 pub use ranks::{Group, Membership, Store};
 pub use slots::Slots;

@@ -258,6 +258,7 @@ fn summary(test: bool) -> Summary {
         images_per_second: 98.0,
         wall_seconds: 120.5,
         peak_rss_bytes: 1 << 30,
+        peak_device_bytes: test.then_some(1 << 34),
         exchange: None,
         coverage: 1.0,
         class_weights: None,
@@ -296,6 +297,7 @@ fn the_summary_nests_as_its_readers_expect_and_comes_back() {
         "/images_per_second",
         "/wall_seconds",
         "/peak_rss_bytes",
+        "/peak_device_bytes",
         "/coverage",
         "/versions",
     ] {

@@ -123,6 +123,7 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
     printer.result("result", accuracy + &against)?;
     let path = lines::quoted(root);
     printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
+    lines::device_memory(printer, summary.peak_device_bytes)?;
     printer
         .result("next", format_args!("coretune report {path}     coretune evaluate {path} --split {}", split(finished)))
 }

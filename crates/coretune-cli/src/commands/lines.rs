@@ -17,6 +17,7 @@ use coretune::run_folder::Summary;
 use coretune::runs::Estimate;
 use toml::Value;
 
+use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::clock;
 
@@ -67,6 +68,14 @@ fn data(task: &Task) -> String {
     let (train, validation, classes) = (splits.train.len(), splits.validation.len(), task.classes.len());
     let pixels = task.input.img_size;
     format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes; {pixels} pixels")
+}
+
+/// The most memory that tensors took on the GPU, if the run used one.
+pub(crate) fn device_memory(printer: &Printer, peak_bytes: Option<u64>) -> Result<(), Failure> {
+    match peak_bytes {
+        Some(bytes) => printer.result("memory", format_args!("{:.1} GB at most on the GPU", bytes as f64 / 1e9)),
+        None => Ok(()),
+    }
 }
 
 /// Memory and time of a run, as a dry run estimates them; `of` is the work that the time is for.

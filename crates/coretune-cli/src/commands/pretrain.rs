@@ -57,6 +57,7 @@ impl Shown for PretrainConfig {
         let run = lines::quoted(root);
         printer.result("result", worth(summary))?;
         printer.result("saved", format_args!("{run}   {}", lines::count(summary.epochs as usize, "epoch")))?;
+        lines::device_memory(printer, summary.peak_device_bytes)?;
         printer.result("next", format_args!("coretune probe {run} --data-dir LABELLED"))
     }
 

@@ -64,7 +64,8 @@ impl Shown for SegmentationConfig {
         let summary = &finished.summary;
         printer.result("result", result(finished))?;
         let path = lines::quoted(root);
-        printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))
+        printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
+        lines::device_memory(printer, summary.peak_device_bytes)
     }
 
     fn in_short(summary: &SegmentationSummary) -> String {

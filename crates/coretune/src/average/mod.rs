@@ -19,7 +19,7 @@ pub use self::recipe::{Recipe, Statistics};
 use self::weights::weighted_mean;
 use crate::config::RunConfig;
 use crate::data::Role;
-use crate::engine::peak_rss_bytes;
+use crate::engine::{peak_device_bytes, peak_rss_bytes};
 use crate::evaluate::calibration::{fit_temperature, negative_log_likelihood};
 use crate::evaluate::figure;
 use crate::figures::{EpochFigures, Figures};
@@ -213,6 +213,7 @@ impl Averaging<'_> {
             images_per_second: 0.0,
             wall_seconds: seconds,
             peak_rss_bytes: peak_rss_bytes(),
+            peak_device_bytes: peak_device_bytes(machine.device),
             exchange: None,
             versions: versions(),
             ..ingredients.summary.clone()

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use coretune_native::peak_gpu_bytes;
+use tch::Device;
+
 /// The peak before the last [`reset_recent_peak`].
 static EARLIER_PEAK: AtomicU64 = AtomicU64::new(0);
 
@@ -22,6 +25,14 @@ pub fn reset_recent_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
+/// The most memory that tensors of this process have taken at one time on a GPU, bytes; `None` on the CPU.
+pub fn peak_device_bytes(device: Device) -> Option<u64> {
+    match device {
+        Device::Cuda(number) => peak_gpu_bytes(number),
+        _ => None,
+    }
+}
+
 /// The memory that the system could still give without swapping, bytes; 0 where it is unknown (outside of Linux).
 pub fn available_memory_bytes() -> u64 {
     field("/proc/meminfo", "MemAvailable:")
@@ -37,6 +48,11 @@ fn field(file: &str, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_cpu_has_no_memory_of_its_own() {
+        assert_eq!(super::peak_device_bytes(tch::Device::Cpu), None);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_running_process_has_some_memory() {

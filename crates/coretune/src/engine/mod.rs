@@ -26,7 +26,7 @@ pub use cpu::cpu_type;
 pub use device::{DeviceChoice, DeviceError, UnknownDevice, device_name, may_be_gpu};
 pub use error::EngineError;
 pub use guard::{guard, panic_text};
-pub use memory::{available_memory_bytes, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak};
+pub use memory::{available_memory_bytes, peak_device_bytes, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak};
 pub use pair_table::PairTable;
 pub use precision::{Amp, Precision, cpu_multiplies_bf16};
 pub use stop::Stop;

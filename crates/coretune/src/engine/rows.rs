@@ -3,6 +3,8 @@
 //! Plain steps of formulas: shapes are checked where the tensors enter, and an exception of libtorch panics, so call
 //! them inside [`guard`](super::guard).
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, Tensor};
 
 use super::transfer;
@@ -53,6 +55,15 @@ pub fn have_negatives(labels: &[i64]) -> bool {
     labels.windows(2).any(|pair| pair[0] != pair[1])
 }
 
+/// For each label the number of others that equal it.
+pub fn others_of_class(labels: &[i64]) -> Vec<f64> {
+    let mut counts = BTreeMap::<i64, f64>::new();
+    for &label in labels {
+        *counts.entry(label).or_default() += 1.0;
+    }
+    labels.iter().map(|label| counts[label] - 1.0).collect()
+}
+
 /// One row `[classes]` per label (int64 `[n]`) with a 1 at its class: `[n, classes]`.
 pub fn one_hot(labels: &Tensor, classes: i64, kind: Kind) -> Tensor {
     Tensor::zeros([labels.size()[0], classes], (kind, labels.device())).scatter_value(1, &labels.unsqueeze(1), 1.0)
@@ -80,6 +91,12 @@ mod tests {
         assert_eq!(entries(&same), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
         assert_eq!(entries(&off_diagonal(2, Device::Cpu)), [0.0, 1.0, 1.0, 0.0]);
         assert!(have_negatives(&[2, 0, 2]) && !have_negatives(&[3, 3, 3]) && !have_negatives(&[]));
+    }
+
+    #[test]
+    fn other_rows_of_the_class_are_counted() {
+        assert_eq!(others_of_class(&[2, 0, 2, 2]), [2.0, 0.0, 2.0, 2.0]);
+        assert!(others_of_class(&[]).is_empty());
     }
 
     #[test]

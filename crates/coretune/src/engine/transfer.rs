@@ -12,11 +12,12 @@ thread_local! {
 }
 
 /// Lists that are remembered.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 6;
 
 struct Sent {
-    values: Vec<i64>,
-    device: Device,
+    /// The values as they were sent, 64 bits each.
+    bits: Vec<u64>,
+    options: (Kind, Device),
     tensor: Tensor,
 }
 
@@ -44,35 +45,66 @@ pub fn to_device(tensor: &Tensor, device: Device) -> Tensor {
 /// # Panics
 /// As [`to_device`].
 pub fn integers(values: &[i64], device: Device) -> Tensor {
-    if let Some(tensor) = remembered(values, device) {
-        return tensor;
+    match remembered(&bits_of_integers(values), (Kind::Int64, device)) {
+        Some(tensor) => tensor,
+        None => together(&[values], &[], (Kind::Double, device)).0.remove(0),
     }
-    let (mut sent, _) = together(&[values], &[], device);
-    sent.remove(0)
 }
 
-/// Lists of one step in a single transfer: int64 `[values]` each, and float64 `[values]` each.
+/// A list of numbers in the given format on a device, `[values]`. As [`integers`], it is not sent twice.
 ///
 /// # Panics
 /// As [`to_device`].
-pub fn together(integers: &[&[i64]], floats: &[&[f64]], device: Device) -> (Vec<Tensor>, Vec<Tensor>) {
-    let bytes = integers.iter().flat_map(|list| list.iter().flat_map(|value| value.to_ne_bytes()));
-    let bytes: Vec<u8> =
-        bytes.chain(floats.iter().flat_map(|list| list.iter().flat_map(|value| value.to_ne_bytes()))).collect();
-    let sent = to_device(&on_host(&bytes, device.is_cuda()), device);
-    let mut first = 0;
-    let mut next = |length: usize, kind: Kind| {
-        let bytes = 8 * length as i64;
-        let part = sent.narrow(0, first, bytes);
-        first += bytes;
-        part.view_dtype(kind)
-    };
-    let of_integers: Vec<Tensor> = integers.iter().map(|list| next(list.len(), Kind::Int64)).collect();
-    let of_floats = floats.iter().map(|list| next(list.len(), Kind::Double)).collect();
-    for (values, tensor) in integers.iter().zip(&of_integers) {
-        remember(values, device, tensor);
+pub fn numbers(values: &[f64], options: (Kind, Device)) -> Tensor {
+    match remembered_numbers(values, options) {
+        Some(tensor) => tensor,
+        None => together(&[], &[values], options).1.remove(0),
     }
-    (of_integers, of_floats)
+}
+
+/// [`numbers`], if the list was sent a moment ago.
+pub fn remembered_numbers(values: &[f64], options: (Kind, Device)) -> Option<Tensor> {
+    remembered(&bits_of_numbers(values), options)
+}
+
+/// Lists of one step in a single transfer: int64 `[values]` each, and numbers of the given format, `[values]` each.
+///
+/// # Panics
+/// As [`to_device`].
+pub fn together(integers: &[&[i64]], numbers: &[&[f64]], (kind, device): (Kind, Device)) -> (Vec<Tensor>, Vec<Tensor>) {
+    let of_integers: Vec<Vec<u64>> = integers.iter().map(|list| bits_of_integers(list)).collect();
+    let of_numbers: Vec<Vec<u64>> = numbers.iter().map(|list| bits_of_numbers(list)).collect();
+    let bytes: Vec<u8> = of_integers.iter().chain(&of_numbers).flatten().flat_map(|bits| bits.to_ne_bytes()).collect();
+    let sent = to_device(&on_host(&bytes, device.is_cuda()), device);
+    let entries = |lists: &[Vec<u64>]| lists.iter().map(|list| list.len() as i64).sum::<i64>();
+    let (first, rest) = (entries(&of_integers), entries(&of_numbers));
+    let part = |first: i64, length: i64, kind: Kind| sent.narrow(0, 8 * first, 8 * length).view_dtype(kind);
+    let divided = |all: &dyn Fn() -> Tensor, lists: &[Vec<u64>], options: (Kind, Device)| match lists {
+        [] => Vec::new(),
+        _ => divide(&all(), lists, options),
+    };
+    (
+        divided(&|| part(0, first, Kind::Int64), &of_integers, (Kind::Int64, device)),
+        divided(&|| part(first, rest, Kind::Double).to_kind(kind), &of_numbers, (kind, device)),
+    )
+}
+
+/// The lists of which `all` holds the values one after the other; each is remembered.
+fn divide(all: &Tensor, lists: &[Vec<u64>], options: (Kind, Device)) -> Vec<Tensor> {
+    let lengths: Vec<i64> = lists.iter().map(|list| list.len() as i64).collect();
+    let parts = all.split_with_sizes(lengths, 0);
+    for (bits, tensor) in lists.iter().zip(&parts) {
+        remember(bits, options, tensor);
+    }
+    parts
+}
+
+fn bits_of_integers(values: &[i64]) -> Vec<u64> {
+    values.iter().map(|value| value.cast_unsigned()).collect()
+}
+
+fn bits_of_numbers(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
 /// A copy of a tensor of bytes in memory of the host from which a GPU copies without help of the processor.
@@ -90,19 +122,19 @@ fn on_host(bytes: &[u8], page_locked: bool) -> Tensor {
     slots.tensor()
 }
 
-fn remembered(values: &[i64], device: Device) -> Option<Tensor> {
+fn remembered(bits: &[u64], options: (Kind, Device)) -> Option<Tensor> {
     SENT.with_borrow(|sent| {
-        let found = sent.iter().find(|sent| sent.device == device && sent.values == values);
+        let found = sent.iter().find(|sent| sent.options == options && sent.bits == bits);
         found.map(|sent| sent.tensor.shallow_clone())
     })
 }
 
-fn remember(values: &[i64], device: Device, tensor: &Tensor) {
+fn remember(bits: &[u64], options: (Kind, Device), tensor: &Tensor) {
     SENT.with_borrow_mut(|sent| {
         if sent.len() == REMEMBERED {
             sent.remove(0);
         }
-        sent.push(Sent { values: values.to_vec(), device, tensor: tensor.shallow_clone() });
+        sent.push(Sent { bits: bits.to_vec(), options, tensor: tensor.shallow_clone() });
     });
 }
 
@@ -113,15 +145,22 @@ mod tests {
     #[test]
     fn lists_travel_together_and_are_remembered() {
         let before = count();
-        let (integers, floats) = together(&[&[3, -1], &[], &[7]], &[&[0.5, f64::INFINITY]], Device::Cpu);
+        let (integers, floats) =
+            together(&[&[3, -1], &[], &[7]], &[&[0.5, f64::INFINITY]], (Kind::Double, Device::Cpu));
         assert_eq!(count(), before + 1);
         assert_eq!(Vec::<i64>::try_from(&integers[0]).unwrap(), [3, -1]);
         assert_eq!(integers[1].size(), [0]);
         assert_eq!(Vec::<i64>::try_from(&integers[2]).unwrap(), [7]);
         assert_eq!(Vec::<f64>::try_from(&floats[0]).unwrap(), [0.5, f64::INFINITY]);
         assert_eq!(Vec::<i64>::try_from(super::integers(&[3, -1], Device::Cpu)).unwrap(), [3, -1]);
+        let infinite = numbers(&[0.5, f64::INFINITY], (Kind::Double, Device::Cpu));
+        assert_eq!(Vec::<f64>::try_from(infinite).unwrap(), [0.5, f64::INFINITY]);
         assert_eq!(count(), before + 1);
-        assert_eq!(Vec::<i64>::try_from(super::integers(&[3, -2], Device::Cpu)).unwrap(), [3, -2]);
+        // In another format they are another list.
+        let halves = numbers(&[0.5, f64::INFINITY], (Kind::Float, Device::Cpu));
+        assert_eq!(Vec::<f32>::try_from(halves).unwrap(), [0.5, f32::INFINITY]);
         assert_eq!(count(), before + 2);
+        assert_eq!(Vec::<i64>::try_from(super::integers(&[3, -2], Device::Cpu)).unwrap(), [3, -2]);
+        assert_eq!(count(), before + 3);
     }
 }

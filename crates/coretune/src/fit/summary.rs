@@ -3,7 +3,7 @@
 use super::Task;
 use super::evaluation::Evaluation;
 use super::frozen::FrozenFigures;
-use crate::engine::peak_rss_bytes;
+use crate::engine::{peak_device_bytes, peak_rss_bytes};
 use crate::figures::EpochFigures;
 use crate::run_folder::Summary;
 use crate::runs::versions;
@@ -35,6 +35,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         images_per_second: outcome.images_per_second,
         wall_seconds: *wall_seconds,
         peak_rss_bytes: peak_rss_bytes(),
+        peak_device_bytes: peak_device_bytes(task.device),
         exchange: task.world.traffic(),
         coverage: task.report.coverage,
         class_weights: task.class_weights().map(|weights| task.classes.iter().cloned().zip(weights).collect()),

@@ -2,7 +2,7 @@ use tch::Tensor;
 
 use super::focal_blocks::{ByLabels, BySoftLabels, Own, focal_mean};
 use super::focus::Focus;
-use super::pair_scheme::Contrast;
+use super::pair_scheme::{Contrast, Mass};
 use crate::engine::rows::have_negatives;
 use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 
@@ -13,7 +13,7 @@ use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 /// The mean goes over the anchors whose weights do not sum to 0; if there is none the loss is 0 and so is its gradient.
 pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) -> Result<Tensor, EngineError> {
     let (anchors, others) = shape::matrix("similarities", &contrast.similarities)?;
-    shape::exactly("members", &contrast.members, &[anchors, others])?;
+    shape::exactly("outside", &contrast.outside, &[anchors, others])?;
     shape::exactly("weights", &contrast.weights, &[anchors, others])?;
     shape::float("similarities", &contrast.similarities)?;
     check_settings(temperature, focus)?;
@@ -46,11 +46,10 @@ pub fn supervised_contrastive_by(
     shape::float("projections", projections)?;
     check_settings(temperature, focus)?;
     guard("computing the contrastive loss", || {
-        let labels = transfer::integers(labels, projections.device());
         if table == PairTable::Whole {
-            return Contrast::of_labels(projections, &labels, (0, n)).focal_loss(temperature, focus);
+            return Contrast::of_labels(projections, labels).focal_loss(temperature, focus);
         }
-        let rows = projections.detach();
+        let (rows, labels) = (projections.detach(), transfer::integers(labels, projections.device()));
         let pairs = ByLabels { projections: &rows, labels: &labels };
         focal_mean(&pairs, (projections, n), table, (temperature, focus))
     })
@@ -81,12 +80,11 @@ pub fn own_contrastive_by(
     super::pair_scheme::check_own(projections, labels)?;
     check_settings(temperature, focus)?;
     guard("computing the contrastive loss", || {
-        let (n, with_mixed) = (labels.len() as i64, have_negatives(labels));
-        let labels = transfer::integers(labels, projections.device());
         if table == PairTable::Whole {
-            return Contrast::own(projections, &labels, with_mixed, (0, n)).focal_loss(temperature, focus);
+            return Contrast::own(projections, labels).focal_loss(temperature, focus);
         }
-        let rows = projections.detach();
+        let (n, with_mixed) = (labels.len() as i64, have_negatives(labels));
+        let (rows, labels) = (projections.detach(), transfer::integers(labels, projections.device()));
         let pairs = Own { projections: &rows, labels: &labels, with_mixed };
         focal_mean(&pairs, (projections, n), table, (temperature, focus))
     })
@@ -120,7 +118,7 @@ pub fn soft_label_contrastive_by(
     guard("computing the contrastive loss", || {
         let (n, soft_targets) = (projections.size()[0] / 3, soft_targets.detach());
         if table == PairTable::Whole {
-            return Contrast::soft(projections, &soft_targets, (0, n)).focal_loss(temperature, focus);
+            return Contrast::soft(projections, &soft_targets).focal_loss(temperature, focus);
         }
         let rows = projections.detach();
         let pairs = BySoftLabels { projections: &rows, soft_targets: &soft_targets };
@@ -131,41 +129,46 @@ pub fn soft_label_contrastive_by(
 impl Contrast {
     /// [`focal_contrastive`], shapes and settings unchecked.
     fn focal_loss(&self, temperature: f64, focus: Focus) -> Tensor {
-        let (loss, anchors) = self.focal_sums(temperature, focus);
-        loss / anchors.clamp_min(1.0)
-    }
-
-    /// The sum of the loss over the anchors whose weights do not sum to 0, and their number.
-    fn focal_sums(&self, temperature: f64, focus: Focus) -> (Tensor, Tensor) {
         let kind = self.similarities.kind();
         let log_p = log_probabilities(self, temperature);
         let terms = match focus.exponent {
             0.0 => &self.weights * log_p,
             _ => &self.weights * focal_weight(&log_p, focus) * log_p,
         };
+        let sums: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind);
+        if let Some(Mass { divisors, anchors }) = &self.mass {
+            let per_anchor: Tensor = sums / divisors;
+            return -per_anchor.sum(kind) / *anchors;
+        }
         let mass = self.weights.sum_dim_intlist([1i64].as_slice(), false, kind);
         let counted = mass.gt(0.0).to_kind(kind);
         // An anchor without weights has terms of 0, and 0 / 1 keeps it there.
-        let divisor = mass + (1.0 - &counted);
-        let per_anchor: Tensor = terms.sum_dim_intlist([1i64].as_slice(), false, kind) / divisor;
-        (-per_anchor.sum(kind), counted.sum(kind))
+        let per_anchor: Tensor = sums / (mass + (1.0 - &counted));
+        -per_anchor.sum(kind) / counted.sum(kind).clamp_min(1.0)
     }
 }
 
 /// log p_ij over the members of A_i; 0 elsewhere, so that a weight of 0 gives 0 and not 0 x infinity.
 fn log_probabilities(contrast: &Contrast, temperature: f64) -> Tensor {
-    let outside = contrast.members.logical_not();
+    let logits = &contrast.similarities / temperature;
     // A row without members would be 0 / 0: it keeps all its entries, and its weights are 0.
-    let masked = outside.logical_and(&contrast.members.any_dim(1, true));
-    let logits = (&contrast.similarities / temperature).masked_fill(&masked, f64::NEG_INFINITY);
-    logits.log_softmax(1, logits.kind()).masked_fill(&outside, 0.0)
+    let left_out = match (contrast.has_all_others, logits.size()[1]) {
+        (true, 1) => contrast.outside.zeros_like(),
+        (true, _) => contrast.outside.shallow_clone(),
+        (false, _) => contrast.outside.logical_and(&contrast.outside.all_dim(1, true).logical_not()),
+    };
+    let logits = logits.masked_fill(&left_out, f64::NEG_INFINITY);
+    logits.log_softmax(1, logits.kind()).masked_fill(&contrast.outside, 0.0)
 }
 
 /// (1 - p)^g, with 1 - p computed without cancellation.
 fn focal_weight(log_p: &Tensor, focus: Focus) -> Tensor {
     let source = if focus.detached { log_p.detach() } else { log_p.shallow_clone() };
     let complement = -source.expm1();
-    complement.pow_tensor_scalar(focus.exponent)
+    match focus.exponent {
+        1.0 => complement,
+        exponent => complement.pow_tensor_scalar(exponent),
+    }
 }
 
 fn check_settings(temperature: f64, focus: Focus) -> Result<(), EngineError> {

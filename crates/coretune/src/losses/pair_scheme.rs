@@ -1,6 +1,6 @@
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::engine::rows::{have_negatives, others_of_block, rows_of_block, same_class_of_block};
+use crate::engine::rows::{have_negatives, others_of_class};
 use crate::engine::{EngineError, guard, shape, transfer};
 
 /// Which pairs a contrastive loss compares: the anchors' similarities, their contrast sets and the weights of the pairs.
@@ -8,10 +8,14 @@ use crate::engine::{EngineError, guard, shape, transfer};
 pub struct Contrast {
     /// s_ij = z_i . z_j, `[anchors, others]`.
     pub similarities: Tensor,
-    /// Whether j belongs to A_i, bool, same shape.
-    pub members: Tensor,
+    /// Whether j is outside of A_i, bool, same shape.
+    pub outside: Tensor,
     /// w_ij, same shape; 0 outside of A_i.
     pub weights: Tensor,
+    /// Whether the anchor itself is all that is outside of A_i.
+    pub(super) has_all_others: bool,
+    /// What the weights sum to, if that is on the device already.
+    pub(super) mass: Option<Mass>,
 }
 
 /// Pair scheme `own` of M5: A_i = {originals j != i} + {i+, i-}; w_ij = 1 for originals of the same class and for i+.
@@ -21,11 +25,7 @@ pub struct Contrast {
 /// generated rows are left out.
 pub fn own_pairs(projections: &Tensor, labels: &[i64]) -> Result<Contrast, EngineError> {
     check_own(projections, labels)?;
-    guard("pairing the batch", || {
-        let (n, with_mixed) = (labels.len() as i64, have_negatives(labels));
-        let labels = transfer::integers(labels, projections.device());
-        Contrast::own(projections, &labels, with_mixed, (0, n))
-    })
+    guard("pairing the batch", || Contrast::own(projections, labels))
 }
 
 pub(super) fn check_own(projections: &Tensor, labels: &[i64]) -> Result<(), EngineError> {
@@ -39,7 +39,7 @@ pub(super) fn check_own(projections: &Tensor, labels: &[i64]) -> Result<(), Engi
 /// `projections` is `[3n, d]`, `soft_targets` `[3n, C]`; the anchors are the first n rows.
 pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<Contrast, EngineError> {
     check_soft(projections, soft_targets)?;
-    guard("pairing the batch", || Contrast::soft(projections, soft_targets, (0, projections.size()[0] / 3)))
+    guard("pairing the batch", || Contrast::soft(projections, soft_targets))
 }
 
 pub(super) fn check_soft(projections: &Tensor, soft_targets: &Tensor) -> Result<(), EngineError> {
@@ -83,57 +83,83 @@ impl Contrast {
         guard("pairing with earlier rows", || {
             let own = transfer::integers(labels, anchors.device()).unsqueeze(1);
             let same = own.eq_tensor(&earlier.labels.unsqueeze(0)).to_kind(anchors.kind());
-            let members = earlier.labels.ge(0).unsqueeze(0).expand([n, rows], false);
+            let outside = earlier.labels.lt(0).unsqueeze(0).expand([n, rows], false);
             let similarities = anchors.matmul(&earlier.projections.to_kind(anchors.kind()).tr());
             Contrast {
                 similarities: Tensor::cat(&[self.similarities, similarities], 1),
-                members: Tensor::cat(&[self.members, members], 1),
+                outside: Tensor::cat(&[self.outside, outside], 1),
                 weights: Tensor::cat(&[self.weights, same], 1),
+                has_all_others: false,
+                mass: None,
             }
         })
     }
 }
 
-/// The formulas themselves, shapes unchecked, for a block (first anchor, number of anchors).
+/// The formulas themselves, shapes unchecked. Every anchor is compared with all rows but itself, which is in the column of its
+/// own number.
 impl Contrast {
     /// A_i are the other rows, w_ij = 1 for those of the same class.
-    pub(super) fn of_labels(projections: &Tensor, labels: &Tensor, block: (i64, i64)) -> Self {
-        let members = others_of_block(block, projections.size()[0], projections.device());
-        let weights = same_class_of_block(labels, block).logical_and(&members).to_kind(projections.kind());
-        let similarities = rows_of_block(projections, block).matmul(&projections.tr());
-        Contrast { similarities, members, weights }
+    pub(super) fn of_labels(projections: &Tensor, labels: &[i64]) -> Self {
+        let options = (projections.kind(), projections.device());
+        let of_rows = transfer::integers(labels, options.1);
+        let mut weights = of_rows.unsqueeze(1).eq_tensor(&of_rows.unsqueeze(0)).to_kind(options.0);
+        let _ = weights.fill_diagonal_(0.0, false);
+        let similarities = projections.matmul(&projections.tr());
+        Contrast::with_all_others(similarities, weights, Mass::of_labels(labels, 0.0, options))
     }
 
-    /// [`own_pairs`]; the anchors have their generated rows if `with_mixed`.
-    pub(super) fn own(projections: &Tensor, labels: &Tensor, with_mixed: bool, block: (i64, i64)) -> Self {
-        let (kind, device) = (projections.kind(), projections.device());
-        let parts = projections.split(projections.size()[0] / 3, 0);
-        let anchors = rows_of_block(&parts[0], block);
-        let members = others_of_block(block, parts[0].size()[0], device);
-        let weights = same_class_of_block(labels, block).logical_and(&members).to_kind(kind);
-        let similarities = anchors.matmul(&parts[0].tr());
-        if !with_mixed {
-            return Contrast { similarities, members, weights };
+    /// [`own_pairs`].
+    pub(super) fn own(projections: &Tensor, labels: &[i64]) -> Self {
+        let n = labels.len() as i64;
+        let parts = projections.split(n, 0);
+        if !have_negatives(labels) {
+            return Contrast::of_labels(&parts[0], labels);
         }
-        let with = |generated: &Tensor| {
-            (&anchors * rows_of_block(generated, block)).sum_dim_intlist([1i64].as_slice(), true, kind)
-        };
-        let column = |value: f64| Tensor::full([block.1, 1], value, (kind, device));
-        Contrast {
-            similarities: Tensor::cat(&[similarities, with(&parts[1]), with(&parts[2])], 1),
-            members: Tensor::cat(&[members, Tensor::ones([block.1, 2], (Kind::Bool, device))], 1),
-            weights: Tensor::cat(&[weights, column(1.0), column(0.0)], 1),
-        }
+        let options = (projections.kind(), projections.device());
+        let of_rows = transfer::integers(labels, options.1);
+        let mut weights = Tensor::zeros([n, n + 2], options);
+        weights.narrow(1, 0, n).copy_(&of_rows.unsqueeze(1).eq_tensor(&of_rows.unsqueeze(0)));
+        let _ = weights.fill_diagonal_(0.0, false);
+        let _ = weights.narrow(1, n, 1).fill_(1.0);
+        let with = |generated: &Tensor| (&parts[0] * generated).sum_dim_intlist([1i64].as_slice(), true, options.0);
+        let similarities = Tensor::cat(&[parts[0].matmul(&parts[0].tr()), with(&parts[1]), with(&parts[2])], 1);
+        Contrast::with_all_others(similarities, weights, Mass::of_labels(labels, 1.0, options))
     }
 
     /// [`soft_label_pairs`].
-    pub(super) fn soft(projections: &Tensor, soft_targets: &Tensor, block: (i64, i64)) -> Self {
-        let members = others_of_block(block, projections.size()[0], projections.device());
-        let overlap = rows_of_block(soft_targets, block).matmul(&soft_targets.tr());
-        Contrast {
-            similarities: rows_of_block(projections, block).matmul(&projections.tr()),
-            weights: overlap * members.to_kind(projections.kind()),
-            members,
-        }
+    pub(super) fn soft(projections: &Tensor, soft_targets: &Tensor) -> Self {
+        let n = projections.size()[0] / 3;
+        let similarities = projections.narrow(0, 0, n).matmul(&projections.tr());
+        let mut weights = soft_targets.narrow(0, 0, n).matmul(&soft_targets.tr());
+        let _ = weights.fill_diagonal_(0.0, false);
+        Contrast::with_all_others(similarities, weights, None)
+    }
+
+    fn with_all_others(similarities: Tensor, weights: Tensor, mass: Option<Mass>) -> Self {
+        let size = similarities.size();
+        let outside = Tensor::eye_m(size[0], size[1], (Kind::Bool, similarities.device()));
+        Contrast { similarities, outside, weights, has_all_others: true, mass }
+    }
+}
+
+/// The sums of weights that a mean over anchors is divided by.
+#[derive(Debug)]
+pub(super) struct Mass {
+    /// sum_j w_ij, `[anchors]`; 1 where that is 0.
+    pub(super) divisors: Tensor,
+    /// Anchors whose weights do not sum to 0, at least 1.
+    pub(super) anchors: f64,
+}
+
+impl Mass {
+    /// Of weights 1 for the other rows of the anchor's class, and `more` for generated rows; `None` if their numbers were not
+    /// sent with the labels, since a transfer of their own takes longer than the sums.
+    fn of_labels(labels: &[i64], more: f64, options: (Kind, Device)) -> Option<Self> {
+        let others = others_of_class(labels);
+        let sent = transfer::remembered_numbers(&others, options)?;
+        let anchors = others.iter().filter(|&&others| others + more > 0.0).count().max(1) as f64;
+        let divisors = if more > 0.0 { sent + more } else { sent.clamp_min(1.0) };
+        Some(Mass { divisors, anchors })
     }
 }

@@ -1,7 +1,11 @@
 use tch::{Kind, Tensor};
 
+use super::Coefficients;
 use crate::engine::rows::{have_negatives, others_of_block, rows_of_block, same_class_of_block};
 use crate::engine::{EngineError, PairTable, guard, rows, shape, transfer};
+
+/// Larger than any cosine.
+const ABOVE_COSINES: f64 = 2.0;
 
 /// For each anchor of a batch the rows that are hardest for it.
 #[derive(Debug)]
@@ -105,17 +109,18 @@ impl MinedPairs {
 fn hardest_of_block(cosines: &Tensor, labels: &Tensor, block: (i64, i64), rule: MiningRule) -> [Tensor; 2] {
     let (n, device) = (labels.size()[0], cosines.device());
     let same = same_class_of_block(labels, block);
-    let positives = same.logical_and(&others_of_block(block, n, device));
-    let anchors = rows_of_block(&Tensor::arange(n, (Kind::Int64, device)), block);
-    let lowest = |elsewhere: f64| cosines.masked_fill(&positives.logical_not(), elsewhere).argmin(1, false);
-    let highest = |elsewhere: f64| cosines.masked_fill(&same, elsewhere).argmax(1, false);
     match rule {
         MiningRule::Published => {
-            [lowest(f64::INFINITY).where_self(&positives.any_dim(1, false), &anchors), highest(f64::NEG_INFINITY)]
+            let of_class = cosines.masked_fill(&same.logical_not(), f64::INFINITY);
+            // The anchor itself is above every cosine and below what is left out: it is chosen when it is alone in its class.
+            let _ = of_class.narrow(1, block.0, block.1).fill_diagonal_(ABOVE_COSINES, false);
+            [of_class.argmin(1, false), cosines.masked_fill(&same, f64::NEG_INFINITY).argmax(1, false)]
         }
         MiningRule::Script => {
-            let lowest = lowest(0.0);
-            [lowest.where_self(&lowest.not_equal(0), &anchors), highest(0.0)]
+            let elsewhere = same.logical_and(&others_of_block(block, n, device)).logical_not();
+            let anchors = rows_of_block(&Tensor::arange(n, (Kind::Int64, device)), block);
+            let lowest = cosines.masked_fill(&elsewhere, 0.0).argmin(1, false);
+            [lowest.where_self(&lowest.not_equal(0), &anchors), cosines.masked_fill(&same, 0.0).argmax(1, false)]
         }
     }
 }
@@ -128,12 +133,20 @@ impl HardestPairs {
         HardestPairs { positive, negative, have_negatives: have_negatives(labels) }
     }
 
-    /// lam x_hp(i) + (1 - lam) x_hn(i) for rows x `[n, K]` and lam `[n, 1]`; x_hp(i) in a batch of one class.
-    pub(crate) fn mix(&self, rows: &Tensor, lam: &Tensor) -> Tensor {
-        let positive = rows.index_select(0, &self.positive);
+    /// lam x_hp(i) + (1 - lam) x_hn(i) for rows x `[n, K]`; x_hp(i) in a batch of one class.
+    pub(crate) fn mix(&self, rows: &Tensor, coefficients: &Coefficients) -> Tensor {
+        self.mix_with_negative(rows.index_select(0, &self.positive), rows, coefficients)
+    }
+
+    /// [`HardestPairs::mix`] of rows that are equal in a class, such as those of labels: x_hp(i) = x_i.
+    pub(crate) fn mix_labels(&self, targets: &Tensor, coefficients: &Coefficients) -> Tensor {
+        self.mix_with_negative(targets.shallow_clone(), targets, coefficients)
+    }
+
+    fn mix_with_negative(&self, positive: Tensor, rows: &Tensor, Coefficients { lam, rest }: &Coefficients) -> Tensor {
         if !self.have_negatives {
             return positive;
         }
-        lam * positive + (1.0 - lam) * rows.index_select(0, &self.negative)
+        lam * positive + rest * rows.index_select(0, &self.negative)
     }
 }

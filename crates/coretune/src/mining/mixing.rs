@@ -3,7 +3,7 @@ use rand_distr::{Beta, Distribution};
 use tch::Tensor;
 
 use super::HardestPairs;
-use crate::engine::{EngineError, guard, shape};
+use crate::engine::{EngineError, guard, shape, transfer};
 use crate::random::{Purpose, stream};
 
 /// Smallest weight of the partner in a semi-hard negative (M3).
@@ -93,7 +93,7 @@ pub fn hard_positives(
 ) -> Result<(Tensor, Tensor), EngineError> {
     check_coefficients(features, lam)?;
     guard("mixing hard positives", || {
-        let lam = coefficient_column(lam, features);
+        let lam = Coefficients::of(lam, features);
         (pairs.mix(features, &lam), pairs.mix(targets, &lam))
     })
 }
@@ -111,8 +111,7 @@ pub fn semi_hard_negatives(
     let n = features.size()[0];
     shape::labels(partner, n, n)?;
     guard("mixing semi-hard negatives", || {
-        let (partner, lam) =
-            (Tensor::from_slice(partner).to_device(features.device()), coefficient_column(lam, features));
+        let (partner, lam) = (transfer::integers(partner, features.device()), Coefficients::of(lam, features));
         (mix_with_partner(features, &partner, &lam), mix_with_partner(targets, &partner, &lam))
     })
 }
@@ -123,12 +122,30 @@ fn check_coefficients(features: &Tensor, lam: &[f64]) -> Result<(), EngineError>
     shape::length("lam", lam.len(), n)
 }
 
-/// (1 - lam) x_i + lam x_r(i) for rows x `[n, K]` and lam `[n, 1]`; shapes unchecked.
-pub(crate) fn mix_with_partner(rows: &Tensor, partner: &Tensor, lam: &Tensor) -> Tensor {
-    (1.0 - lam) * rows + lam * rows.index_select(0, partner)
+/// (1 - lam) x_i + lam x_r(i) for rows x `[n, K]`; shapes unchecked.
+pub(crate) fn mix_with_partner(rows: &Tensor, partner: &Tensor, Coefficients { lam, rest }: &Coefficients) -> Tensor {
+    rest * rows + lam * rows.index_select(0, partner)
 }
 
-/// `lam` as a column `[n, 1]` of the kind and on the device of `like`.
-fn coefficient_column(lam: &[f64], like: &Tensor) -> Tensor {
-    Tensor::from_slice(lam).unsqueeze(1).to_kind(like.kind()).to_device(like.device())
+/// Coefficients of a mixture of two rows, a column `[n, 1]` each.
+#[derive(Debug)]
+pub(crate) struct Coefficients {
+    /// lam.
+    pub(crate) lam: Tensor,
+    /// 1 - lam.
+    pub(crate) rest: Tensor,
+}
+
+impl Coefficients {
+    /// Those of n mixtures each, from their lam one after the other.
+    pub(crate) fn of_each(lam: &Tensor, n: i64) -> Vec<Self> {
+        let column = lam.unsqueeze(1);
+        let parts = column.split(n, 0).into_iter().zip(column.rsub_scalar(1.0).split(n, 0));
+        parts.map(|(lam, rest)| Coefficients { lam, rest }).collect()
+    }
+
+    fn of(lam: &[f64], like: &Tensor) -> Self {
+        let lam = transfer::numbers(lam, (like.kind(), like.device())).unsqueeze(1);
+        Coefficients { rest: lam.rsub_scalar(1.0), lam }
+    }
 }

@@ -8,6 +8,6 @@ mod pixels;
 pub use hardest_pairs::{
     HardestPairs, MinedPairs, MiningRule, cosines, hardest_pairs, mine, mine_by, reference_hardest_pairs,
 };
-pub(crate) use mixing::mix_with_partner;
+pub(crate) use mixing::{Coefficients, mix_with_partner};
 pub use mixing::{MixDraws, hard_positives, semi_hard_negatives};
 pub use pixels::{MapLabels, PixelDraws, SampledPixels, sample_pixels};

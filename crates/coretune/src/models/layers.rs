@@ -117,10 +117,6 @@ impl BatchNorm {
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let from_batch = mode != Mode::Evaluate && !self.frozen;
         let averages = if from_batch && mode == Mode::TrainUntracked { None } else { Some(self) };
-        if from_batch && averages.is_some() {
-            // The counter only feeds a cumulative average that this network does not use; it is kept for the file.
-            let _ = self.batches.shallow_clone().g_add_scalar_(1);
-        }
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let (mean, variance) = (averages.map(|own| &own.running_mean), averages.map(|own| &own.running_var));
         if from_batch && !self.world.is_alone() {
@@ -148,6 +144,12 @@ impl BatchNorm {
         }
         let scale = &self.weight * (variance + Self::EPSILON).rsqrt();
         (centred * scale.view(&as_channels[..]) + self.bias.view(&as_channels[..])).to_kind(x.kind())
+    }
+
+    /// The counter of batches, if a pass in this mode moves it. It only feeds a cumulative average that this network does not
+    /// use, and is kept for the file.
+    pub(super) fn counter(&self, mode: Mode) -> Option<&Tensor> {
+        (mode == Mode::Train && !self.frozen).then_some(&self.batches)
     }
 
     /// Takes the statistics of training from the batches of all processes.

@@ -41,16 +41,30 @@ pub(crate) trait Operations {
 pub(super) struct Run<'a> {
     mode: Mode,
     drops: Option<DropoutDraws<'a>>,
+    /// Counters of the batch norms that this pass went through; all are moved at its end, in one call of libtorch.
+    counters: Vec<Tensor>,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let counters: Vec<&Tensor> = self.counters.iter().collect();
+        if !counters.is_empty()
+            && let Err(error) = coretune_native::add_one_to_each(&counters)
+            && !std::thread::panicking()
+        {
+            panic!("{error}");
+        }
+    }
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(mode: Mode) -> Self {
-        Run { mode, drops: None }
+        Run { mode, drops: None, counters: Vec::new() }
     }
 
     /// With dropout, unless the mode is that of evaluation.
     pub(super) fn with_dropout(mode: Mode, drops: Option<DropoutDraws<'a>>) -> Self {
-        Run { mode, drops: drops.filter(|_| mode != Mode::Evaluate) }
+        Run { mode, drops: drops.filter(|_| mode != Mode::Evaluate), counters: Vec::new() }
     }
 }
 
@@ -62,6 +76,7 @@ impl Operations for Run<'_> {
     }
 
     fn batch_norm(&mut self, x: &Tensor, layer: &BatchNorm) -> Tensor {
+        self.counters.extend(layer.counter(self.mode).map(Tensor::shallow_clone));
         layer.forward(x, self.mode)
     }
 

@@ -1,15 +1,13 @@
-use std::collections::BTreeMap;
-
 use tch::Tensor;
 
 use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, ProjectionMemory, figure};
-use crate::engine::rows::one_hot;
+use crate::engine::rows::{one_hot, others_of_class};
 use crate::engine::{EngineError, guard, shape, transfer};
 use crate::losses::{
     Focus, focal_contrastive, own_contrastive_by, own_pairs, reference_contrastive, soft_label_contrastive_by,
     soft_label_pairs,
 };
-use crate::mining::{HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
+use crate::mining::{Coefficients, HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
 use crate::models::ModelError;
 use crate::settings::choice;
 
@@ -76,8 +74,10 @@ pub struct MixedRows {
     pub pairs: HardestPairs,
     /// How similar these are: cos(i, hp(i)) and cos(i, hn(i)), `[n]`.
     pub hardest_cosines: [Tensor; 2],
-    /// Bool `[n]`: whether another row has the class of the anchor.
-    pub have_positive: Tensor,
+    /// `[n]`: 1 where another row has the class of the anchor, else 0.
+    pub has_positive: Tensor,
+    /// How many anchors that are, at least 1.
+    pub anchors_with_positive: f64,
 }
 
 impl CoreTuning {
@@ -121,11 +121,14 @@ impl CoreTuning {
     /// [`CoreTuning::mix`], its arguments unchecked.
     fn mixed_rows(&self, batch: &FeatureBatch<'_>, draws: &MixDraws) -> MixedRows {
         let FeatureBatch { features, labels, classes, .. } = *batch;
-        let device = features.device();
-        let lists: [&[i64]; 3] = [labels, &draws.partner, &rows_of_class(labels)];
+        let lam = [draws.hard_positive.as_slice(), &draws.semi_hard_negative].concat();
+        let of_class = others_of_class(labels);
         // What the formulas read of these lists from here on is on the device already.
-        let (sent, lam) = transfer::together(&lists, &[&draws.hard_positive, &draws.semi_hard_negative], device);
-        let [of_labels, partner, of_class] = &sent[..] else { unreachable!("three lists were sent") };
+        let options = (features.kind(), features.device());
+        let (integers, numbers) = transfer::together(&[labels, &draws.partner], &[&lam, &of_class], options);
+        let ([of_labels, partner], [lam, others]) = (&integers[..], &numbers[..]) else {
+            unreachable!("two lists of each were sent")
+        };
         let targets = one_hot(of_labels, classes, features.kind());
         let n = labels.len() as i64;
         let rule = match self.pairs {
@@ -137,10 +140,15 @@ impl CoreTuning {
         // The script mixes with whatever it found, also in a batch of one class.
         let have_negatives = mined.pairs.have_negatives || self.pairs == PairScheme::Reference;
         let pairs = HardestPairs { have_negatives, ..mined.pairs };
-        let [lam, partner_lam] = [&lam[0], &lam[1]].map(|lam| lam.unsqueeze(1).to_kind(features.kind()));
-        let (positives, positive_targets) = (pairs.mix(features, &lam), pairs.mix(&targets, &lam));
-        let negatives = mix_with_partner(features, partner, &partner_lam);
-        let negative_targets = mix_with_partner(&targets, partner, &partner_lam);
+        let coefficients = Coefficients::of_each(lam, n);
+        let [of_positives, of_negatives] = &coefficients[..] else { unreachable!("two mixtures") };
+        let positives = pairs.mix(features, of_positives);
+        let positive_targets = match rule {
+            MiningRule::Published => pairs.mix_labels(&targets, of_positives),
+            MiningRule::Script => pairs.mix(&targets, of_positives),
+        };
+        let negatives = mix_with_partner(features, partner, of_negatives);
+        let negative_targets = mix_with_partner(&targets, partner, of_negatives);
         let (rows, soft_targets) = match self.pairs {
             PairScheme::Own | PairScheme::Soft => (
                 Tensor::cat(&[features, &positives, &negatives], 0),
@@ -151,7 +159,14 @@ impl CoreTuning {
                 Tensor::cat(&[&targets, &negative_targets, &positive_targets], 0),
             ),
         };
-        MixedRows { rows, soft_targets, pairs, hardest_cosines, have_positive: of_class.gt(1) }
+        MixedRows {
+            rows,
+            soft_targets,
+            pairs,
+            hardest_cosines,
+            has_positive: others.clamp_max(1.0),
+            anchors_with_positive: of_class.iter().map(|others| others.min(1.0)).sum::<f64>().max(1.0),
+        }
     }
 
     /// M5, or R3, on the projections `[3n, d]` of a batch's mixed rows; with a `memory`, earlier projections belong to every A_i, with
@@ -297,25 +312,14 @@ fn elsewhere(mixed: &MixedRows, images: &[i64]) -> Tensor {
     let kind = cosines.kind();
     let images = transfer::integers(images, cosines.device());
     let other = images.index_select(0, &mixed.pairs.positive).not_equal_tensor(&images).to_kind(kind);
-    let has_positive = mixed.have_positive.to_kind(kind);
-    (other * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0)
-}
-
-/// For each row the number of rows of its class.
-fn rows_of_class(labels: &[i64]) -> Vec<i64> {
-    let mut rows = BTreeMap::<i64, i64>::new();
-    for &label in labels {
-        *rows.entry(label).or_default() += 1;
-    }
-    labels.iter().map(|label| rows[label]).collect()
+    (other * &mixed.has_positive).sum(kind) / mixed.anchors_with_positive
 }
 
 /// How hard the mined pairs are: mean cosine of anchors with their hardest positive and hardest negative.
 fn hardness(mixed: &MixedRows) -> Vec<(&'static str, Tensor)> {
     let [positive, negative] = &mixed.hardest_cosines;
     let kind = positive.kind();
-    let has_positive = mixed.have_positive.to_kind(kind);
-    let mean = (positive * &has_positive).sum(kind) / has_positive.sum(kind).clamp_min(1.0);
+    let mean = (positive * &mixed.has_positive).sum(kind) / mixed.anchors_with_positive;
     let mut figures = vec![(figure::HARDEST_POSITIVE_COSINE, mean)];
     if mixed.pairs.have_negatives {
         figures.push((figure::HARDEST_NEGATIVE_COSINE, negative.mean(kind)));

@@ -12,7 +12,7 @@ use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
 use crate::data::{DataError, Dataset, Omission, ReadColumns, Role, Split};
 use crate::engine::ranks::RanksError;
-use crate::engine::{EngineError, Precision, Stop, World, peak_rss_bytes};
+use crate::engine::{EngineError, Precision, Stop, World, peak_device_bytes, peak_rss_bytes};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
@@ -172,6 +172,7 @@ impl PretrainTask {
             images_per_second: outcome.images_per_second,
             wall_seconds: trainer.stopwatch.seconds(),
             peak_rss_bytes: peak_rss_bytes(),
+            peak_device_bytes: peak_device_bytes(self.device),
             exchange: self.world.traffic(),
             versions: versions(),
         };

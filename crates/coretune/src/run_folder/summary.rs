@@ -48,6 +48,9 @@ pub struct Summary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// Most memory that tensors took on the GPU at one time; left out on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_device_bytes: Option<u64>,
     /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Traffic>,
@@ -91,6 +94,9 @@ pub struct PretrainSummary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// Most memory that tensors took on the GPU at one time; left out on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_device_bytes: Option<u64>,
     /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Traffic>,
@@ -146,6 +152,9 @@ pub struct SegmentationSummary {
     pub wall_seconds: f64,
     /// Most memory the process ever held.
     pub peak_rss_bytes: u64,
+    /// Most memory that tensors took on the GPU at one time; left out on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_device_bytes: Option<u64>,
     /// What rank 0 exchanged with the others, over training and evaluation; left out in a run of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Traffic>,

@@ -3,7 +3,7 @@
 use super::pixel_records::pixel_records;
 use super::{PixelProbe, PixelWeights, Segmentation, SegmentationEvaluator, SegmentationPreparation, SegmentationTask};
 use crate::config::HeadInit;
-use crate::engine::peak_rss_bytes;
+use crate::engine::{peak_device_bytes, peak_rss_bytes};
 use crate::evaluate::segmentation::{SegmentationMeasure, mean_iou_interval, paired_mean_iou};
 use crate::evaluate::{Measure, figure};
 use crate::figures::{EpochFigures, Selection};
@@ -188,6 +188,7 @@ impl SegmentationTask {
             images_per_second: outcome.images_per_second,
             wall_seconds,
             peak_rss_bytes: peak_rss_bytes(),
+            peak_device_bytes: peak_device_bytes(self.device),
             exchange: self.world.traffic(),
             coverage: self.report.coverage,
             class_weights: self

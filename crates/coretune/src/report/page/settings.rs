@@ -14,6 +14,7 @@ pub(super) struct Cost<'a> {
     seconds: f64,
     images_per_second: f64,
     bytes: u64,
+    device_bytes: Option<u64>,
     steps: u64,
     epochs: u64,
     /// One more row: name and figure.
@@ -27,6 +28,7 @@ impl<'a> From<&'a Summary> for Cost<'a> {
             seconds: summary.wall_seconds,
             images_per_second: summary.images_per_second,
             bytes: summary.peak_rss_bytes,
+            device_bytes: summary.peak_device_bytes,
             steps: summary.steps,
             epochs: summary.epochs,
             more: ["backbone from the checkpoint".into(), words::percent(summary.coverage)],
@@ -41,6 +43,7 @@ impl<'a> From<&'a SegmentationSummary> for Cost<'a> {
             seconds: summary.wall_seconds,
             images_per_second: summary.images_per_second,
             bytes: summary.peak_rss_bytes,
+            device_bytes: summary.peak_device_bytes,
             steps: summary.steps,
             epochs: summary.epochs,
             more: ["backbone from the checkpoint".into(), words::percent(summary.coverage)],
@@ -55,6 +58,7 @@ impl<'a> From<&'a PretrainSummary> for Cost<'a> {
             seconds: summary.wall_seconds,
             images_per_second: summary.images_per_second,
             bytes: summary.peak_rss_bytes,
+            device_bytes: summary.peak_device_bytes,
             steps: summary.steps,
             epochs: summary.epochs,
             more: ["training images".into(), summary.images.to_string()],
@@ -77,6 +81,7 @@ where
             vec!["epochs".into(), cost.epochs.to_string()],
             cost.more.to_vec(),
         ];
+        rows.extend(cost.device_bytes.map(|bytes| vec!["most memory on the GPU".into(), words::bytes(bytes)]));
         rows.extend(cost.versions.iter().map(|(name, version)| vec![name.clone(), version.clone()]));
         table("Cost and versions", &[], &rows)
     });
