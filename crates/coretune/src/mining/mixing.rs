@@ -2,7 +2,7 @@ use rand::RngExt;
 use rand_distr::{Beta, Distribution};
 use tch::Tensor;
 
-use super::HardestPairs;
+use super::{Coefficients, HardestPairs};
 use crate::engine::{EngineError, guard, shape, transfer};
 use crate::random::{Purpose, stream};
 
@@ -125,27 +125,4 @@ fn check_coefficients(features: &Tensor, lam: &[f64]) -> Result<(), EngineError>
 /// (1 - lam) x_i + lam x_r(i) for rows x `[n, K]`; shapes unchecked.
 pub(crate) fn mix_with_partner(rows: &Tensor, partner: &Tensor, Coefficients { lam, rest }: &Coefficients) -> Tensor {
     rest * rows + lam * rows.index_select(0, partner)
-}
-
-/// Coefficients of a mixture of two rows, a column `[n, 1]` each.
-#[derive(Debug)]
-pub(crate) struct Coefficients {
-    /// lam.
-    pub(crate) lam: Tensor,
-    /// 1 - lam.
-    pub(crate) rest: Tensor,
-}
-
-impl Coefficients {
-    /// Those of n mixtures each, from their lam one after the other.
-    pub(crate) fn of_each(lam: &Tensor, n: i64) -> Vec<Self> {
-        let column = lam.unsqueeze(1);
-        let parts = column.split(n, 0).into_iter().zip(column.rsub_scalar(1.0).split(n, 0));
-        parts.map(|(lam, rest)| Coefficients { lam, rest }).collect()
-    }
-
-    fn of(lam: &[f64], like: &Tensor) -> Self {
-        let lam = transfer::numbers(lam, (like.kind(), like.device())).unsqueeze(1);
-        Coefficients { rest: lam.rsub_scalar(1.0), lam }
-    }
 }
