@@ -60,7 +60,7 @@ fn needs_of(needs: &Needs) -> String {
         (needs.copies == 1, "a copy of the network"),
         (needs.probe, "the linear probe"),
         (needs.preparation > 0, "training images before the first step"),
-        (!needs.divisible, "the whole batch at once"),
+        (!needs.can_be_divided(), "the whole batch at once"),
     ];
     words.into_iter().filter(|(applies, _)| *applies).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
 }
@@ -83,7 +83,7 @@ type Goes = fn(&str, &Needs) -> bool;
 /// Options that not every method goes with.
 const OPTIONS: [(&str, Goes); 9] = [
     ("`--mixup`, `--cutmix`", |_, needs| needs.soft_targets),
-    ("`--accumulation exact`", |_, needs| needs.divisible),
+    ("`--accumulation exact`", |_, needs| needs.can_be_divided()),
     ("`--accumulation split`", |_, needs| needs.views == 1),
     ("`--head-init linear-probe`", |word, _| needs_with(word, &["method.head_init=linear-probe"]).is_some()),
     ("`--regulariser l2-sp`", |word, _| needs_with(word, &["method.regulariser=l2-sp"]).is_some()),

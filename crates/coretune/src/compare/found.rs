@@ -3,7 +3,7 @@
 use super::identity::Inputs;
 use super::tuning::Point;
 use super::{CompareError, ComparedConfig, Request};
-use crate::config::{Input, RunConfig, RunSection, SegmentationConfig};
+use crate::config::{Cache, Input, RunConfig, RunSection, SegmentationConfig};
 use crate::engine::{Stop, threads};
 use crate::fit::Preparation;
 use crate::models::Architecture;
@@ -21,6 +21,8 @@ pub(super) struct Found {
     pub(super) inputs: Inputs,
     /// Device and precision.
     run: RunSection,
+    /// Bytes of the decoded training images.
+    image_bytes: u64,
     /// Whether there are images to test on.
     pub(super) has_test: bool,
     /// What the user should know.
@@ -39,7 +41,7 @@ impl Found {
         if request.jobs > 1 && config.run().threads.is_none() {
             config.run_mut().threads = Some((threads::get() / request.jobs).max(1));
         }
-        let (found, estimate) = match &config {
+        let (mut found, estimate) = match &config {
             ComparedConfig::Classification(config) => {
                 open::<RunConfig>((request, config), stop, observer, &Found::of_classification)?
             }
@@ -47,7 +49,20 @@ impl Found {
                 open::<SegmentationConfig>((request, config), stop, observer, &Found::of_segmentation)?
             }
         };
+        if request.jobs > 1 {
+            found.share_memory(request.jobs * config.train().ranks);
+        }
         Ok((found, estimate))
+    }
+
+    /// Keeps no images in memory where so many processes at a time do not have it.
+    fn share_memory(&mut self, processes: usize) {
+        let cache = self.run.cache_of_each(self.image_bytes, processes);
+        if cache != self.run.cache && self.run.cache == Cache::Ram {
+            let note = format!("run.cache = off: {processes} processes cannot all keep the images in memory");
+            self.notes.push(note);
+        }
+        self.run.cache = cache;
     }
 
     fn of_classification(prepared: &Preparation) -> Result<Self, CompareError> {
@@ -59,6 +74,7 @@ impl Found {
             smaller_side: 0,
             inputs: Inputs::of(&task.config.data, task.checkpoint_hash.clone())?,
             run: task.config.run.clone(),
+            image_bytes: task.splits.train.decoded_bytes(),
             has_test: task.splits.test.is_some(),
             notes: prepared.notes.clone(),
         })
@@ -73,6 +89,7 @@ impl Found {
             smaller_side: task.smaller_side,
             inputs: Inputs::of(&task.config.data, task.checkpoint_hash.clone())?,
             run: task.config.run.clone(),
+            image_bytes: task.splits.train.decoded_bytes(),
             has_test: task.splits.test.is_some(),
             notes: prepared.notes.clone(),
         })
@@ -92,7 +109,7 @@ impl Found {
         };
         let section = resolved.run_mut();
         section.device.clone_from(&run.device);
-        (section.amp, section.threads) = (run.amp, run.threads);
+        (section.amp, section.threads, section.cache) = (run.amp, run.threads, run.cache);
         resolved
     }
 

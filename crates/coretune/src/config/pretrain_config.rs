@@ -238,7 +238,7 @@ impl Configuration for PretrainConfig {
         if self.pretrain.method().reads("pretrain.bn_groups") {
             return Regrouping::BatchSize;
         }
-        Regrouping::of(&self.train, self.build_objective().needs().divisible, false)
+        Regrouping::of(&self.train, self.build_objective().needs().can_be_divided(), false)
     }
 
     fn data(&self) -> &DataSection {

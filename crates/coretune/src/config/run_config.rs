@@ -175,7 +175,7 @@ impl Configuration for RunConfig {
     }
 
     fn regrouping(&self) -> Regrouping {
-        let is_divisible = self.method.build(0.0).is_none_or(|objective| objective.needs().divisible);
+        let is_divisible = self.method.build(0.0).is_none_or(|objective| objective.needs().can_be_divided());
         Regrouping::of(&self.train, is_divisible, self.model.freeze_batch_norm)
     }
 

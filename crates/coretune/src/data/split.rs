@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use image::{GrayImage, RgbImage};
@@ -259,6 +260,40 @@ impl Split {
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
+
+    /// BLAKE3 of names below `root`, sizes and labels in order, in hexadecimal; no image is read.
+    pub fn list_hash(&self, root: &Path) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for image in self.images.iter() {
+            hasher.update(name_and_size(image, root).as_bytes());
+        }
+        match &self.targets {
+            Targets::Classes(labels) => {
+                for label in labels.iter() {
+                    hasher.update(&label.to_le_bytes());
+                }
+            }
+            Targets::Masks(masks) => {
+                for mask in masks.files() {
+                    hasher.update(mask.list_entry(|file| name_and_size(file, root)).as_bytes());
+                }
+                hasher.update(&masks.coding().fingerprint());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// A file below `root`, with its size; without reading it.
+fn name_and_size(image: &ImageSource, root: &Path) -> String {
+    let size = match image {
+        ImageSource::File(path) => std::fs::metadata(path).map_or(0, |file| file.len()),
+        ImageSource::Encoded { bytes, .. } => bytes.len() as u64,
+        ImageSource::Raw(_) => 0,
+    };
+    let name = image.to_string();
+    let name = Path::new(&name).strip_prefix(root).map_or(name.clone(), |path| path.display().to_string());
+    format!("{name}\t{size}\n")
 }
 
 /// BLAKE3 of each mask as it is stored.

@@ -1,3 +1,5 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 
 use super::ranks::{Group, RanksError, Traffic};
@@ -286,6 +288,26 @@ impl World {
         let votes = Tensor::from_slice(&[i64::from(stop), i64::from(is_time && self.is_first())]);
         group.sum(&votes)?;
         Ok((votes.int64_value(&[0]) > 0, votes.int64_value(&[1]) > 0))
+    }
+
+    /// What rank 0 computes, on all processes; the others wait for it without computing. If rank 0 fails, all end with its error.
+    ///
+    /// # Errors
+    /// That of `compute`, and as [`World::gather`].
+    pub fn by_first<T, E>(self, compute: impl FnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<EngineError>,
+    {
+        let World::Ranks(group) = self else { return compute() };
+        let broken = |error: serde_json::Error| RanksError::Exchange { step: 0, message: error.to_string() };
+        if self.is_first() {
+            let value = compute()?;
+            let said = serde_json::to_string(&value).map_err(broken).and_then(|text| group.say(&text));
+            return said.map(|()| value).map_err(|error| E::from(error.into()));
+        }
+        let heard = group.hear().and_then(|text| serde_json::from_str(&text).map_err(broken));
+        heard.map_err(|error| E::from(error.into()))
     }
 
     /// Waits until all processes have come to this place.

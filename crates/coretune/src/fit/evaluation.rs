@@ -9,7 +9,7 @@ use tch::Kind;
 use super::splits::Splits;
 use crate::config::{DataSection, RunConfig};
 use crate::data::check::{Depth, Problem, Report, check};
-use crate::data::{Dataset, Role, Split, listed};
+use crate::data::{Broken, Dataset, Role, Split, listed};
 use crate::engine::{Stop, World, guard};
 use crate::evaluate::calibration::{expected_calibration_error, negative_log_likelihood};
 use crate::evaluate::classification::{Classification, classification};
@@ -263,11 +263,11 @@ pub(crate) fn split_of(
         let report = if data.skip_broken { unreadable(&test) } else { Report::default() };
         return Ok((test.without(&report.broken.concat())?, report));
     }
-    let (splits, report) = if data.skip_broken {
+    let (splits, report, _) = if data.skip_broken {
         let dataset = Dataset { test: None, ..dataset.clone() };
         Splits::choose_and_check(&dataset, data, seed, None, &mut |_, _| {})?
     } else {
-        (Splits::choose(dataset, data, seed)?, Report::default())
+        (Splits::choose(dataset, data, seed)?, Report::default(), Broken::default())
     };
     Ok((if role == Role::Train { splits.train } else { splits.validation }, report))
 }

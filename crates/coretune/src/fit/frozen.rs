@@ -197,7 +197,7 @@ impl Task {
         let Some(cache) = FeatureCache::of_user().filter(|_| probed.keep == Keep::InCache) else {
             return self.compute_features(probed, split, views, observer);
         };
-        let data = split.content_hash()?;
+        let data = self.world.by_first(|| split.content_hash())?;
         let keys =
             views.iter().map(|view| self.feature_key(&data, probed.rows, *view)).collect::<Result<Vec<_>, _>>()?;
         let known: Option<Vec<Tensor>> = keys.iter().map(|key| Some(cache.load(key)?.features)).collect();

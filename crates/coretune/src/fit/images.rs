@@ -1,14 +1,18 @@
 //! Chooses the images of a run, and checks them.
 
+use std::path::Path;
+
 use super::splits::Splits;
 use crate::config::DataSection;
 use crate::data::Dataset;
 use crate::data::UnknownClass;
 use crate::data::check::Report;
+use crate::engine::World;
 use crate::runs::RunError;
 use crate::train::{Event, Observer};
 
-/// Chooses the splits, and checks their images as closely as `data` says; `observer` sees the progress. `seed` draws the
+/// Chooses the splits, and checks their images as closely as `data` says; `observer` sees the progress. Of several processes rank 0
+/// checks, and the others take its choice without reading an image; they have no findings. `seed` draws the
 /// labelled budget and the validation images, `unknown` are the classes that training lacks.
 ///
 /// # Errors
@@ -19,13 +23,33 @@ pub(crate) fn check_images(
     data: &DataSection,
     seed: u64,
     img_size: Option<i64>,
+    world: World,
     observer: &mut Observer<'_>,
 ) -> Result<(Splits, Report), RunError> {
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
-    let (splits, mut report) =
-        Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
-    report.add_unknown(unknown);
-    Splits::refuse_unfit(&report, data)?;
-    Ok((splits, report))
+    let mut checked = None;
+    let left_out: Vec<String> = world.by_first(|| {
+        let (splits, mut report, broken) =
+            Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
+        report.add_unknown(unknown);
+        Splits::refuse_unfit(&report, data)?;
+        checked = Some((splits, report));
+        Ok::<_, RunError>(broken.iter().map(|name| below(&data.dir, name)).collect())
+    })?;
+    if let Some(checked) = checked {
+        return Ok(checked);
+    }
+    let broken = left_out.iter().map(|name| at(&data.dir, name)).collect();
+    Ok((Splits::without(dataset, data, seed, &broken)?, Report::default()))
+}
+
+/// The name of a file as another machine knows it, whose folder of images is another one.
+fn below(root: &Path, name: &str) -> String {
+    Path::new(name).strip_prefix(root).map_or_else(|_| name.to_string(), |path| path.display().to_string())
+}
+
+/// The name here of a file that another machine has named.
+fn at(root: &Path, name: &str) -> String {
+    if root.is_dir() { root.join(name).display().to_string() } else { name.to_string() }
 }

@@ -1,5 +1,7 @@
 //! Fine-tuning as a job: what [`crate::runs`] calls.
 
+use std::collections::BTreeMap;
+
 use super::preparation::prepare_with;
 use super::{Finished, Preparation};
 use crate::config::RunConfig;
@@ -57,11 +59,15 @@ impl Prepared for Preparation {
 
     fn provenance(&self) -> Result<Provenance, RunError> {
         let task = &self.task;
-        let data = task.splits.content_hashes()?;
+        let data = task.world.by_first(|| task.splits.content_hashes())?;
         let checkpoint = Some(task.checkpoint_hash.clone());
         let provenance = provenance(data, checkpoint, task.config.train.seed, task.device, task.precision);
         let own = self.objective.as_ref().filter(|_| task.config.has_own_method());
         Ok(Provenance { own_method: own.map(|objective| objective.name().into()), ..provenance })
+    }
+
+    fn file_lists(&self) -> BTreeMap<String, String> {
+        self.task.splits.list_hashes(&self.task.config.data.dir)
     }
 
     fn estimate(self) -> Result<Estimate, RunError> {

@@ -107,8 +107,8 @@ pub(super) fn prepare_with(
     if let Some(projector) = &projector {
         config.method.contrast_dim = projector.outputs();
     }
-    let (splits, report) =
-        check_images(&dataset, &unknown, &config.data, config.train.seed, Some(input.img_size), observer)?;
+    let (seed, world) = (config.train.seed, options.world);
+    let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, Some(input.img_size), world, observer)?;
     let findings = report.warnings().map(ToString::to_string).collect();
     let unused = (from_checkpoint && !has_projection)
         .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
@@ -136,7 +136,7 @@ pub(super) fn prepare_with(
         check_shares(task.world, training_plan::sampling(&task.config).batch_size())?;
         check_sharing(task.world, &**objective, accumulation)?;
         let is_weighted = task.config.train.class_weights != ClassWeights::Off;
-        if !task.world.is_alone() && is_weighted && needs.sharing == Sharing::Images {
+        if !task.world.is_alone() && is_weighted && needs.shared_as() == Sharing::Images {
             let what = format!("train.class_weights with the method {}", objective.name());
             return Err(EngineError::from(RanksError::Undealt { what }).into());
         }

@@ -1,6 +1,7 @@
 //! Which images are trained on, chosen with, and tested on.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use crate::config::{DataCheck, DataSection};
 use crate::data::check::{Depth, Report, check};
@@ -30,6 +31,9 @@ pub struct Splits {
     pub test: Option<Split>,
 }
 
+/// Images of a run, what their check found, and the names of those that were left out.
+pub(super) type Checked = (Splits, Report, Broken);
+
 impl Splits {
     /// Labelled images of each class in the budget: those of training, and those that were set aside from it for validation.
     pub fn budget_counts(&self) -> Vec<usize> {
@@ -48,7 +52,12 @@ impl Splits {
     }
 
     /// [`Splits::choose`] from the images that are not `broken`; if none is, it is the same choice.
-    fn without(dataset: &Dataset, data: &DataSection, seed: u64, broken: &Broken) -> Result<Self, DataError> {
+    pub(super) fn without(
+        dataset: &Dataset,
+        data: &DataSection,
+        seed: u64,
+        broken: &Broken,
+    ) -> Result<Self, DataError> {
         let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
         let budget = data.budget();
         let whole = |split: &Split| split.budget_without(Budget::Everything, seed, broken);
@@ -79,6 +88,11 @@ impl Splits {
         self.present().into_iter().map(hash).collect()
     }
 
+    /// Hashes of the lists of files below `root`, by split: equal for copies of the same files, whose content is not read.
+    pub(crate) fn list_hashes(&self, root: &Path) -> BTreeMap<String, String> {
+        self.present().into_iter().map(|(role, split)| (role.to_string(), split.list_hash(root))).collect()
+    }
+
     /// All splits, with what each is for.
     pub(super) fn present(&self) -> Vec<(Role, &Split)> {
         let own = [(Role::Train, &self.train), (Role::Validation, &self.validation)];
@@ -93,15 +107,15 @@ impl Splits {
         seed: u64,
         img_size: Option<u32>,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<(Self, Report), DataError> {
+    ) -> Result<Checked, DataError> {
         let mut splits = Splits::choose(dataset, data, seed)?;
         let depth = match data.check {
             DataCheck::Full => Depth::Full,
             DataCheck::Quick => Depth::Quick,
-            DataCheck::Off => return Ok((splits, Report::default())),
+            DataCheck::Off => return Ok((splits, Report::default(), Broken::default())),
         };
         let mut report = check(&splits.present(), depth, img_size, data.skip_broken, progress);
-        let mut broken = splits.broken(&report);
+        let mut broken = if data.skip_broken { splits.broken(&report) } else { Broken::default() };
         while data.skip_broken && !report.broken.iter().all(Vec::is_empty) {
             let before = splits.names();
             splits = Splits::without(dataset, data, seed, &broken)?;
@@ -116,7 +130,7 @@ impl Splits {
             broken.extend(splits.broken(&report));
             report.add_unreadable(&earlier);
         }
-        Ok((splits, report))
+        Ok((splits, report, broken))
     }
 
     /// Refuses images with which a run cannot work, as the check has found.

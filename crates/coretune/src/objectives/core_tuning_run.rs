@@ -346,7 +346,7 @@ impl Objective for CoreTuningRun {
     }
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
-        let projection_alone = pass.step < self.first_joint;
+        let projection_alone = self.network_rests(pass.step);
         let features = if projection_alone { pass.features_without_graph()? } else { pass.features()?.shallow_clone() };
         let features = self.with_gradient(features, projection_alone);
         let labels = pass.labels.repeat(self.needs().views);
@@ -385,6 +385,10 @@ impl Objective for CoreTuningRun {
             add("memory.next", memory.next());
         }
         list
+    }
+
+    fn network_rests(&self, step: u64) -> bool {
+        step < self.first_joint
     }
 
     /// All weights but the projection head's rest while it is trained alone.

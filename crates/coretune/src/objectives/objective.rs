@@ -88,6 +88,11 @@ pub trait Objective: Send {
         0
     }
 
+    /// Whether the whole network rests in this step of the run, and only heads learn: batch norm then keeps its running averages.
+    fn network_rests(&self, _step: u64) -> bool {
+        false
+    }
+
     /// How the tensors of a run are named in its files.
     fn names(&self) -> FileNames {
         FileNames::OWN
@@ -125,12 +130,12 @@ pub struct Needs {
     /// the cross-entropy alone.
     pub soft_targets: bool,
     /// Whether a batch that does not fit into memory can be computed in parts (exact accumulation): the loss then
-    /// depends on images through [`Pass::features`] alone.
+    /// depends on images through [`Pass::features`] alone. Ask [`Needs::can_be_divided`].
     pub divisible: bool,
     /// Whether what the method keeps from step to step depends on the rows of the batches, so that every process must see
     /// those of all.
     pub keeps_rows: bool,
-    /// How several ranks compute a step together.
+    /// How several ranks compute a step together. Ask [`Needs::shared_as`].
     pub sharing: Sharing,
 }
 
@@ -197,6 +202,16 @@ impl Needs {
         divisible: false,
         ..Needs::CLASSIFIER
     };
+
+    /// Whether a batch can be computed in parts. The maps of stages are not rows: they are those of the images of one pass.
+    pub fn can_be_divided(&self) -> bool {
+        self.divisible && !self.stage_maps
+    }
+
+    /// How several ranks compute a step together. A method that reads maps of stages does not share rows.
+    pub fn shared_as(&self) -> Sharing {
+        if self.stage_maps && self.sharing == Sharing::Rows { Sharing::None } else { self.sharing }
+    }
 
     /// Refuses a network that lacks a head which the method needs.
     ///

@@ -114,6 +114,8 @@ pub struct Pass<'a> {
     features: OnceCell<Tensor>,
     dense: Option<Dense<'a>>,
     maps: Option<OnceCell<Vec<Tensor>>>,
+    /// How the network computes.
+    mode: Mode,
 }
 
 impl<'a> Pass<'a> {
@@ -140,6 +142,7 @@ impl<'a> Pass<'a> {
             features: OnceCell::new(),
             dense: None,
             maps: None,
+            mode: Mode::Train,
         }
     }
 
@@ -162,6 +165,13 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn keeping_maps(mut self) -> Self {
         self.maps = Some(OnceCell::new());
+        self
+    }
+
+    /// The same pass in a step in which the network rests: batch norm keeps its running averages.
+    #[must_use]
+    pub fn at_rest(mut self) -> Self {
+        self.mode = Mode::TrainUntracked;
         self
     }
 
@@ -197,7 +207,7 @@ impl<'a> Pass<'a> {
             return Ok(features);
         }
         let features = if self.maps.is_none() {
-            self.network.features(self.images, Mode::Train)?
+            self.network.features(self.images, self.mode)?
         } else {
             let maps = self.stage_maps()?;
             guard("pooling the last feature map", || self.network.backbone().pool(&maps[maps.len() - 1]))?
@@ -240,7 +250,7 @@ impl<'a> Pass<'a> {
         if let Some(maps) = cell.get() {
             return Ok(maps);
         }
-        let maps = self.network.stage_maps(self.images, Mode::Train)?;
+        let maps = self.network.stage_maps(self.images, self.mode)?;
         Ok(cell.get_or_init(|| maps))
     }
 

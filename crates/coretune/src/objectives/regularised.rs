@@ -151,6 +151,10 @@ impl Objective for Regularised {
         list
     }
 
+    fn network_rests(&self, step: u64) -> bool {
+        self.method.network_rests(step)
+    }
+
     fn rests_until(&self, name: &str) -> u64 {
         self.method.rests_until(name)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::PretrainTask;
 use crate::config::{Configuration, PretrainConfig};
+use crate::data::DataError;
 use crate::run_folder::{PretrainSummary, Provenance, Recording, RunFolder};
 use crate::runs::{Estimate, Job, Options, Prepared, RunError, provenance};
 use crate::train::Observer;
@@ -50,12 +51,16 @@ impl Prepared for PretrainTask {
     }
 
     fn provenance(&self) -> Result<Provenance, RunError> {
-        let mut data = BTreeMap::from([("train".to_string(), self.images.content_hash()?)]);
-        if let Some((role, split)) = &self.evaluated {
-            data.insert(role.to_string(), split.content_hash()?);
-        }
+        let data = self.world.by_first(|| -> Result<BTreeMap<_, _>, DataError> {
+            self.splits().map(|(role, split)| Ok((role.to_string(), split.content_hash()?))).collect()
+        })?;
         let checkpoint = self.start.as_ref().map(|start| start.hash.clone());
         Ok(provenance(data, checkpoint, self.config.train.seed, self.device, self.precision))
+    }
+
+    fn file_lists(&self) -> BTreeMap<String, String> {
+        let root = &self.config.data.dir;
+        self.splits().map(|(role, split)| (role.to_string(), split.list_hash(root))).collect()
     }
 
     fn estimate(self) -> Result<Estimate, RunError> {

@@ -86,7 +86,8 @@ impl PretrainTask {
         notes.extend(start.iter_mut().flat_map(|start| mem::take(&mut start.notes)));
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
-        let (images, evaluated) = checked(images, evaluated, &config, input.img_size as u32, &mut notes, observer)?;
+        let (images, evaluated) =
+            checked(images, evaluated, (&config, world), input.img_size as u32, &mut notes, observer)?;
         let (left_out, columns) = (dataset.left_out.omissions(), dataset.columns.clone());
         let task = PretrainTask {
             config,
@@ -108,6 +109,11 @@ impl PretrainTask {
         task.training_images()?.steps_per_epoch()?;
         task.probe()?;
         Ok(task)
+    }
+
+    /// The splits that are read, with what each is for.
+    pub(super) fn splits(&self) -> impl Iterator<Item = (Role, &Split)> {
+        std::iter::once((Role::Train, &self.images)).chain(self.evaluated.iter().map(|(role, split)| (*role, split)))
     }
 
     /// Refuses parts of a batch for a method that needs all of it, and ranks that cannot share a step.
@@ -312,11 +318,12 @@ fn evaluation_split(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role,
     splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
 }
 
-/// The images without unreadable ones, if the configuration skips them; else unreadable images stop the run.
+/// The images without unreadable ones, if the configuration skips them; else unreadable images stop the run. Of several processes
+/// rank 0 checks.
 fn checked(
     images: Split,
     evaluated: Option<(Role, Split)>,
-    config: &PretrainConfig,
+    (config, world): (&PretrainConfig, World),
     img_size: u32,
     notes: &mut Vec<String>,
     observer: &mut Observer<'_>,
@@ -330,16 +337,19 @@ fn checked(
     let mut progress = |done, total| observer(&Event::Progress { done, total });
     let splits: Vec<(Role, &Split)> =
         std::iter::once((Role::Train, &images)).chain(evaluated.iter().map(|(role, split)| (*role, split))).collect();
-    let report = check(&splits, depth, Some(img_size), config.data.skip_broken, &mut progress);
     // Nothing that is found of classes matters here.
     let of_images = |problem: Problem| matches!(problem, Problem::Unreadable | Problem::Small);
-    let stops: Vec<String> =
-        report.stops().filter(|finding| of_images(finding.problem)).map(ToString::to_string).collect();
-    if !stops.is_empty() {
-        return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true }.into());
-    }
-    notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
-    let without = |split: Split, at: usize| match report.broken.get(at) {
+    let broken: Vec<Vec<usize>> = world.by_first(|| {
+        let report = check(&splits, depth, Some(img_size), config.data.skip_broken, &mut progress);
+        let stops: Vec<String> =
+            report.stops().filter(|finding| of_images(finding.problem)).map(ToString::to_string).collect();
+        if !stops.is_empty() {
+            return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true });
+        }
+        notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
+        Ok(report.broken)
+    })?;
+    let without = |split: Split, at: usize| match broken.get(at) {
         Some(broken) if !broken.is_empty() => split.without(broken),
         _ => Ok(split),
     };

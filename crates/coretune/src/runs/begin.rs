@@ -52,9 +52,8 @@ pub(super) fn start<P: Prepared>(
     prepared.steps_per_epoch()?;
     prepared.fit_into_memory()?;
     let config = prepared.config();
-    if !world.is_alone() {
-        ranks::compare(world, config, &prepared.provenance()?)?;
-    }
+    let provenance = prepared.provenance()?;
+    ranks::compare(world, &prepared, &provenance)?;
     let folder = if world.is_first() {
         let folder = RunFolder::create(&config.folder())?;
         folder.write_config(&config.to_toml())?;
@@ -66,7 +65,7 @@ pub(super) fn start<P: Prepared>(
     };
     observer(&Event::FolderOpened(&folder));
     list_skipped(&prepared, &folder, observer)?;
-    folder.write_provenance(&prepared.provenance()?)?;
+    folder.write_provenance(&provenance)?;
     carry_out(prepared, &folder, observer)
 }
 

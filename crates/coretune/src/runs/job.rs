@@ -1,5 +1,7 @@
 //! What a kind of run brings: how it is prepared, checked and carried out.
 
+use std::collections::BTreeMap;
+
 use super::{Estimate, RunError};
 use crate::config::Configuration;
 use crate::engine::{Stop, World};
@@ -77,8 +79,11 @@ pub trait Prepared: Sized {
         self.check_memory()
     }
 
-    /// What the run depends on beyond its configuration, as it is here and now.
+    /// What the run depends on beyond its configuration, as it is here and now. Of several ranks rank 0 hashes the images.
     fn provenance(&self) -> Result<Provenance, RunError>;
+
+    /// Hashes of the lists of files of each split, which all ranks must share; no file is read.
+    fn file_lists(&self) -> BTreeMap<String, String>;
 
     /// Makes a few steps, and extrapolates to the whole run.
     fn estimate(self) -> Result<Estimate, RunError>;

@@ -1,8 +1,9 @@
 //! A run that several ranks share: its configuration on each of them, and what must be the same on all.
 
+use std::collections::BTreeMap;
 use std::thread;
 
-use super::RunError;
+use super::{Prepared, RunError};
 use crate::config::{Configuration, Regrouping, SettingChange};
 use crate::engine::ranks::RanksError;
 use crate::engine::{EngineError, World};
@@ -73,14 +74,14 @@ pub(super) fn dealt_anew<C: Configuration>(saved: &C, ranks: usize) -> Result<(C
 const LEAST_BATCH: usize = 2;
 
 /// Refuses to begin unless all ranks have the same settings, images, checkpoint, versions and processors.
-pub(super) fn compare(world: World, config: &impl Configuration, inputs: &Provenance) -> Result<(), RunError> {
+pub(super) fn compare(world: World, prepared: &impl Prepared, inputs: &Provenance) -> Result<(), RunError> {
     let World::Ranks(group) = world else { return Ok(()) };
-    Ok(group.compare(&facts(config, inputs)).map_err(EngineError::from)?)
+    Ok(group.compare(&facts(prepared.config(), prepared.file_lists(), inputs)).map_err(EngineError::from)?)
 }
 
 /// What must be the same on all ranks, by name.
-fn facts(config: &impl Configuration, inputs: &Provenance) -> Vec<(String, String)> {
-    let data = inputs.data.iter().map(|(split, hash)| (format!("{split} images"), hash.clone()));
+fn facts(config: &impl Configuration, files: BTreeMap<String, String>, inputs: &Provenance) -> Vec<(String, String)> {
+    let data = files.into_iter().map(|(split, hash)| (format!("list of {split} files"), hash));
     let versions = inputs.versions.iter().map(|(name, version)| (format!("version of {name}"), version.clone()));
     let machine = [
         ("checkpoint", inputs.checkpoint.clone().unwrap_or_default()),

@@ -8,7 +8,7 @@ use super::begin::{carry_out, list_skipped, prepare, with_method};
 use super::changed_settings::changes_between;
 use super::saved_state::SavedState;
 use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance, ranks};
-use crate::config::{ConfigError, Configuration, Layers, SettingChange};
+use crate::config::{ConfigError, Configuration, Layers, SettingChange, TrainSection};
 use crate::run_folder::{ChangeRecord, RunFolder, RunSummary};
 
 /// What changes in the settings of a resumed run.
@@ -85,7 +85,7 @@ pub fn resume<J: Job>(
     let prepared = prepare(&config, options, observer)?;
     prepared.check_memory()?;
     let inputs = prepared.provenance()?;
-    ranks::compare(world, prepared.config(), &inputs)?;
+    ranks::compare(world, &prepared, &inputs)?;
     let differences = provenance::check_inputs(&folder, &inputs, &config)?;
 
     observer(&Event::FolderOpened(&folder));
@@ -125,6 +125,9 @@ fn configuration<J: Job>(
     let saved = J::of(&saved)?;
     let ranks = options.world.ranks();
     let of_batch = |config: &J| (config.train().batch_size, config.train().grad_accum_steps);
+    if is_undivided(&saved, &config) {
+        (config.train_mut().batch_size, config.train_mut().grad_accum_steps) = of_batch(&saved);
+    }
     let (saved, dealt) = if of_batch(&saved) == of_batch(&config) {
         let (dealt_anew, dealt) = ranks::dealt_anew(&saved, ranks)?;
         (config.train_mut().batch_size, config.train_mut().grad_accum_steps) = of_batch(&dealt_anew);
@@ -135,6 +138,13 @@ fn configuration<J: Job>(
     let changed = changed_settings(&saved, &config, changes.allowed)?;
     config.run_mut().output.clone_from(&saved.run().output);
     Ok((ranks::shared(&config, options.world), changed, dealt))
+}
+
+/// Whether the settings have the batch that a limit of memory has divided when the run began: the command line of the run has it.
+fn is_undivided<C: Configuration>(saved: &C, given: &C) -> bool {
+    let (was, now) = (saved.train(), given.train());
+    let images = |train: &TrainSection| train.batch_size * train.grad_accum_steps;
+    saved.run().memory_limit.is_some() && now.batch_size > was.batch_size && images(now) == images(was)
 }
 
 /// Refuses other settings for a run that has made all its epochs: nothing is left to compute with them.

@@ -1,5 +1,7 @@
 //! Segmentation as a job: what [`crate::runs`] calls.
 
+use std::collections::BTreeMap;
+
 use super::{SegmentationFinished, SegmentationPreparation};
 use crate::config::{Configuration, SegmentationConfig};
 use crate::run_folder::{Provenance, Recording, RunFolder, SegmentationSummary};
@@ -53,9 +55,13 @@ impl Prepared for SegmentationPreparation {
 
     fn provenance(&self) -> Result<Provenance, RunError> {
         let task = &self.task;
-        let data = task.splits.content_hashes()?;
+        let data = task.world.by_first(|| task.splits.content_hashes())?;
         let checkpoint = Some(task.checkpoint_hash.clone());
         Ok(provenance(data, checkpoint, task.config.train.seed, task.device, task.precision))
+    }
+
+    fn file_lists(&self) -> BTreeMap<String, String> {
+        self.task.splits.list_hashes(&self.task.config.data.dir)
     }
 
     fn estimate(self) -> Result<Estimate, RunError> {

@@ -101,8 +101,8 @@ impl SegmentationPreparation {
         accumulation.check(&*objective)?;
         check_sharing(options.world, &*objective, accumulation)?;
         let seed = config.train.seed;
-        let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, observer)?;
-        let class_weights = class_weights(config.train.class_weights, &splits.train)?;
+        let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, options.world, observer)?;
+        let class_weights = options.world.by_first(|| class_weights(config.train.class_weights, &splits.train))?;
         let findings = report.findings.iter().map(ToString::to_string).collect();
         let sam = config.train.sam.map(|_| training_plan::TWICE_AS_LONG.to_string());
         let notes = [machine.notes, start.notes, findings, sam.into_iter().collect()].concat();
@@ -163,7 +163,7 @@ pub(crate) fn check_method(objective: &dyn Objective) -> Result<(), RunError> {
         (needs.views > 1, "several views of each image"),
         (needs.preparation > 0, "whole images before the first step"),
         (needs.probe, "the linear probe of whole images"),
-        (!needs.divisible, "whole images"),
+        (!needs.can_be_divided(), "whole images"),
     ];
     match reads.iter().find(|(reads, _)| *reads) {
         Some((_, what)) => Err(RunError::NotForPixels { method: objective.name(), reads: what }),

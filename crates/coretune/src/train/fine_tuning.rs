@@ -97,7 +97,7 @@ impl Learner for FineTuning {
 
     fn is_divisible(&self) -> bool {
         let needs = self.objective.needs();
-        needs.divisible && needs.views == 1
+        needs.can_be_divided() && needs.views == 1
     }
 
     fn parameters(&self) -> Parameters {

@@ -42,7 +42,7 @@ impl Accumulation {
         let needs = objective.needs();
         let fits = match self {
             Accumulation::Whole => true,
-            Accumulation::Exact { .. } => needs.divisible,
+            Accumulation::Exact { .. } => needs.can_be_divided(),
             Accumulation::Split { .. } => needs.views == 1,
         };
         if fits { Ok(()) } else { Err(ModelError::Indivisible { method: objective.name() }) }
@@ -185,7 +185,7 @@ pub fn gradients(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<
 /// This rank's gradients: those of all ranks add up to the gradient of the global batch.
 fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     check_sharing(input.world, input.objective, input.accumulation)?;
-    match (input.objective.needs().sharing, input.accumulation) {
+    match (input.objective.needs().shared_as(), input.accumulation) {
         (_, Accumulation::Split { part }) => split(input, weights, part),
         (Sharing::Images, _) => of_own_images(input, weights),
         (_, Accumulation::Exact { part }) => exact(input, weights, part),
@@ -200,7 +200,7 @@ fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tenso
 pub fn check_sharing(world: World, objective: &dyn Objective, accumulation: Accumulation) -> Result<(), EngineError> {
     let needs = objective.needs();
     let refuse = |what: String| Err(RanksError::Undealt { what }.into());
-    match (needs.sharing, accumulation) {
+    match (needs.shared_as(), accumulation) {
         _ if world.is_alone() => Ok(()),
         (Sharing::None, _) => refuse(format!("the method {} with these settings", objective.name())),
         (_, Accumulation::Split { .. }) if needs.keeps_rows => {
@@ -233,7 +233,7 @@ fn own_targets(all: Option<&Tensor>, world: World) -> Result<Option<Tensor>, Eng
 
 fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let Batch { images, labels, .. } = input.batch;
-    let rows = input.rows.map(|source| source.rows(0..input.images(), Mode::Train)).transpose()?;
+    let rows = input.rows.map(|source| source.rows(0..input.images(), input.mode())).transpose()?;
     let loss = match &rows {
         None => input.loss(images, labels, None, input.draw)?,
         Some(rows) => input.loss(images, &rows.labels, Some(rows), input.draw)?,
@@ -255,10 +255,10 @@ fn exact(
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let of_images = ImageRows { network: input.network, batch: input.batch };
     let (source, world, views) = (input.rows.unwrap_or(&of_images), input.world, input.objective.needs().views);
-    let parts = parts(input.images(), part);
+    let (mode, parts) = (input.mode(), parts(input.images(), part));
     let is_whole = parts.len() == 1;
     let first_pass = |part| {
-        if is_whole { source.rows(part, Mode::Train) } else { no_grad(|| source.rows(part, Mode::TrainUntracked)) }
+        if is_whole { source.rows(part, mode) } else { no_grad(|| source.rows(part, Mode::TrainUntracked)) }
     };
     let of_parts: Vec<(Range<usize>, Rows)> =
         parts.into_iter().map(|part| Ok((part.clone(), first_pass(part)?))).collect::<Result<_, ModelError>>()?;
@@ -421,6 +421,11 @@ impl<'a> StepInput<'a> {
         self.with_pass(images, labels, None, self.draw, Objective::prepare)
     }
 
+    /// How the network computes rows in this step.
+    fn mode(&self) -> Mode {
+        if self.objective.network_rests(self.draw.1) { Mode::TrainUntracked } else { Mode::Train }
+    }
+
     /// Images of the batch, in one view.
     fn images(&self) -> usize {
         self.batch.indices.len()
@@ -473,6 +478,9 @@ impl<'a> StepInput<'a> {
             .mixed(self.soft_targets.as_ref());
         if self.objective.needs().stage_maps {
             pass = pass.keeping_maps();
+        }
+        if self.mode() == Mode::TrainUntracked {
+            pass = pass.at_rest();
         }
         if let Some(rows) = rows {
             pass = pass.with_features(&rows.features);

@@ -73,12 +73,26 @@ impl RunSection {
         self.device.parse().is_ok_and(may_be_gpu)
     }
 
+    /// Bytes of the memory that is free now which images may take.
+    fn cache_bytes(&self) -> u64 {
+        match self.cache {
+            Cache::Auto => available_memory_bytes() / 4,
+            Cache::Ram => available_memory_bytes() / 2,
+            Cache::Off => 0,
+        }
+    }
+
+    /// The setting of the cache for runs side by side, in so many processes: off if images of so many bytes cannot be kept by each.
+    pub(crate) fn cache_of_each(&self, image_bytes: u64, processes: usize) -> Cache {
+        if image_bytes.saturating_mul(processes as u64) <= self.cache_bytes() { self.cache } else { Cache::Off }
+    }
+
     /// The training images, kept in memory as the setting says, in each of so many processes of this machine.
     pub(crate) fn cached(&self, images: &Split, processes: usize) -> Split {
-        let available = available_memory_bytes() / processes.max(1) as u64;
+        let budget = self.cache_bytes() / processes.max(1) as u64;
         match self.cache {
-            Cache::Auto if images.decoded_bytes() <= available / 4 => images.cached(available / 4),
-            Cache::Ram => images.cached(available / 2),
+            Cache::Auto if images.decoded_bytes() <= budget => images.cached(budget),
+            Cache::Ram => images.cached(budget),
             Cache::Auto | Cache::Off => images.clone(),
         }
     }

@@ -31,6 +31,14 @@ impl MaskSource {
             MaskSource::Drawing(drawing) => drawing.content_hash(),
         })
     }
+
+    /// A file as `of_file` names it, outlines by their hash.
+    pub(in crate::data) fn list_entry(&self, of_file: impl Fn(&ImageSource) -> String) -> String {
+        match self {
+            MaskSource::File(file) => of_file(file),
+            MaskSource::Drawing(drawing) => drawing.content_hash().to_hex().to_string(),
+        }
+    }
 }
 
 impl From<ImageSource> for MaskSource {

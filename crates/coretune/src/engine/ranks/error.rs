@@ -45,6 +45,12 @@ pub enum RanksError {
     /// Two ranks would not compute the same.
     #[error("rank {rank} has another {what} than rank 0: {found}, rank 0 has {expected}")]
     Differs { rank: usize, what: String, expected: String, found: String },
+    /// Rank 0 ended before the first step.
+    #[error("{reason}")]
+    RefusedByFirst {
+        /// The sentence that it ended with.
+        reason: String,
+    },
     /// A method that needs all images of a batch in one process.
     #[error("{what} cannot be computed by several ranks")]
     Undealt { what: String },

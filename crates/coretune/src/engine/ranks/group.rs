@@ -1,7 +1,7 @@
 //! The ranks that train together: joined, and exchanging tensors.
 
 use std::net::{ToSocketAddrs, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use coretune_native::{Membership, Store};
@@ -18,6 +18,8 @@ pub struct Group {
     watch: &'static Watch,
     exchange: coretune_native::Group,
     store: Store,
+    /// Words of rank 0 so far, which all ranks count alike.
+    words: AtomicUsize,
 }
 
 /// What a rank has exchanged with the others.
@@ -75,7 +77,7 @@ impl Group {
         let watch = Watch::new((place.rank, place.ranks), launcher_at, prefix, timeout, ended);
         let watch: &'static Watch = Box::leak(Box::new(watch));
         watch.start(watching);
-        Ok(Box::leak(Box::new(Group { place, watch, exchange, store })))
+        Ok(Box::leak(Box::new(Group { place, watch, exchange, store, words: AtomicUsize::new(0) })))
     }
 
     /// Opens the store of the ranks if this one holds it, or connects to it. The port in `place` becomes the store's own if
@@ -179,6 +181,46 @@ impl Group {
             }
         }
         self.meet()
+    }
+
+    /// Rank 0 says something that every other rank hears ([`Group::hear`]): all ranks come to the same words in the same order.
+    ///
+    /// # Errors
+    /// [`RanksError::Exchange`] when the store does not answer.
+    pub fn say(&self, text: &str) -> Result<(), RanksError> {
+        let (key, lost) = (self.next_word(), |error: TchError| self.no_answer(&error));
+        self.store.set(&key, text.as_bytes()).map_err(lost)?;
+        // A store that answers has the word: writing alone does not wait for it.
+        self.store.get(&key).map(drop).map_err(lost)
+    }
+
+    /// What rank 0 says next, for which this rank waits as long as rank 0 lives.
+    ///
+    /// # Errors
+    /// [`RanksError::RefusedByFirst`] when rank 0 ends before it has made a step; [`RanksError`] for a rank that is gone.
+    pub fn hear(&self) -> Result<String, RanksError> {
+        let key = self.next_word();
+        loop {
+            match self.watch.failure() {
+                Some(RanksError::Left { rank: 0, step: 0, reason, .. }) => {
+                    return Err(RanksError::RefusedByFirst { reason });
+                }
+                Some(failure) => return Err(failure),
+                None => {}
+            }
+            if let Some(text) = self.store.get(&key).map_err(|error| self.no_answer(&error))? {
+                return Ok(String::from_utf8_lossy(&text).into_owned());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn next_word(&self) -> String {
+        format!("coretune/{}/word/{}", self.place.restart, self.words.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn no_answer(&self, error: &TchError) -> RanksError {
+        self.watch.explanation(&text_of(error))
     }
 
     /// The failure that ended the exchanges, if any; waits a moment for what the heartbeats say of it.
