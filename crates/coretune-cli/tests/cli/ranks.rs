@@ -512,3 +512,99 @@ fn an_environment_that_names_no_whole_rank_is_refused_and_ranks_that_never_start
     );
     assert!(!Path::new(&world.path("refused")).exists());
 }
+
+/// Two ranks as a launcher on two machines starts them, each with arguments of its own: exit status and standard error.
+fn launched(of_ranks: [&[String]; 2]) -> [(Option<i32>, String); 2] {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let start = |rank: &str, arguments: &[String]| {
+        let variables = [("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank), ("MASTER_ADDR", "127.0.0.1")];
+        program(arguments).envs(variables).env("MASTER_PORT", &free).spawn().unwrap()
+    };
+    let second = start("1", of_ranks[1]);
+    let first = start("0", of_ranks[0]);
+    [first, second].map(|child| {
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), stderr(&output))
+    })
+}
+
+/// The arguments with other images.
+fn with_images(arguments: &[String], folder: &str) -> Vec<String> {
+    let mut arguments = arguments.to_vec();
+    let place = arguments.iter().position(|argument| argument == "--data-dir").unwrap();
+    arguments[place + 1] = folder.into();
+    arguments
+}
+
+/// Replaces the bytes of every training image of a folder.
+fn rewrite(folder: &str, bytes: impl Fn(usize) -> Vec<u8>) {
+    for class in ["dark", "light"] {
+        for file in fs::read_dir(format!("{folder}/train/{class}")).unwrap() {
+            let path = file.unwrap().path();
+            fs::write(&path, bytes(fs::metadata(&path).unwrap().len() as usize)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn rank_0_checks_the_images_and_all_end_with_its_verdict() {
+    let world = Folder::new();
+    fs::write(world.path("data/train/dark/broken.ppm"), "P6 16 16 255\n").unwrap();
+    let arguments = fit(&world, "run", "4", &[]);
+    // Rank 0 prints for all.
+    let [(first, text), (second, _)] = launched([&arguments, &arguments]);
+    assert_eq!((first, second), (Some(2), Some(2)), "{text}");
+    assert!(text.contains("cannot be trained on: 1 image of train cannot be read"), "{text}");
+    assert!(text.contains("broken.ppm"), "{text}");
+    // What rank 0 leaves out, the others leave out as well.
+    let skipping = fit(&world, "skipping", "4", &["--skip-broken"]);
+    for (status, text) in launched([&skipping, &skipping]) {
+        assert_eq!(status, Some(0), "{text}");
+    }
+}
+
+#[test]
+fn a_rank_with_other_files_is_refused_and_one_that_cannot_read_its_images_is_named() {
+    let world = Folder::new();
+    let copy = world.path("copy");
+    let copied = Command::new("cp").args(["-r", &world.path("data"), &copy]).status().unwrap();
+    assert!(copied.success());
+    // Of the same names and sizes: only rank 0 reads images before the first step.
+    rewrite(&copy, |length| vec![0; length]);
+    let arguments = fit(&world, "run", "4", &["--rank-timeout=20"]);
+    let [(first, of_first), (second, of_second)] = launched([&arguments, &with_images(&arguments, &copy)]);
+    assert_eq!((first, second), (Some(1), Some(1)), "{of_first}\n{of_second}");
+    assert!(of_first.contains("rank 1 of 2 ended at step 0: ") && of_first.contains("copy/train/"), "{of_first}");
+    assert!(of_second.contains("copy/train/"), "{of_second}");
+    rewrite(&copy, |length| vec![0; length - 1]);
+    let arguments = fit(&world, "other", "4", &[]);
+    let [(first, of_first), (second, of_second)] = launched([&arguments, &with_images(&arguments, &copy)]);
+    assert_eq!((first, second), (Some(2), Some(2)), "{of_first}\n{of_second}");
+    assert!(of_first.contains("rank 1 has another list of train files than rank 0"), "{of_first}");
+}
+
+#[test]
+fn batch_norm_keeps_its_running_averages_while_the_projection_head_is_trained_alone() {
+    let (world, masked) = (Folder::new(), SmallWorld::with_masks(8));
+    let path = |name: &str| masked.path(name).display().to_string();
+    let (checkpoint, data, output) = (path("resnet.safetensors"), path("data"), path("run"));
+    // Steps after the first part are none.
+    let first = ["--projection-first", "0.9"];
+    let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--head", "fcn"];
+    let short = ["--epochs", "1", "--batch-size", "4", "--crop", "32", "--device", "cpu", "--no-probe", "--amp", "off"];
+    done(&[&own[..], &short, &first].concat().iter().map(ToString::to_string).collect::<Vec<_>>());
+    let two = [&first[..], &["--ranks", "2"]].concat();
+    done(&fit(&world, "ranks", "4", &two));
+    done(&fit(&world, "parts", "4", &[&first[..], &["--grad-accum-steps", "2"]].concat()));
+    done(&fit(&world, "delta", "8", &[&first[..], &["--regulariser", "delta"]].concat()));
+    let folders =
+        [masked.path("run"), world.path("ranks").into(), world.path("parts").into(), world.path("delta").into()];
+    let checkpoints = [masked.path("resnet.safetensors"), world.path("resnet.safetensors").into()];
+    for (number, folder) in folders.iter().enumerate() {
+        let began = safetensors_file::read(&checkpoints[number.min(1)]).unwrap().1;
+        let ended = safetensors_file::read(folder.join("checkpoints/last.safetensors")).unwrap().1;
+        let (_, running) = ended.iter().find(|(name, _)| name.ends_with("layer1.0.bn1.running_mean")).unwrap();
+        let (_, expected) = began.iter().find(|(name, _)| name.ends_with("layer1.0.bn1.running_mean")).unwrap();
+        assert!(running.equal(expected), "{}", folder.display());
+    }
+}

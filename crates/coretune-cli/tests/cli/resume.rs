@@ -131,6 +131,25 @@ fn other_images_are_refused_and_the_finished_run_stays_as_it_was() {
 }
 
 #[test]
+fn a_run_that_a_limit_of_memory_has_divided_resumes_with_its_own_command_line() {
+    let world = World::new();
+    let divided = ["--grad-accum-steps", "2", "--memory-limit", "1TiB"];
+    assert_eq!(run(&fit(&world, "run", "1", &divided)).status.code(), Some(0));
+    // Batches of 4 in two parts of what would be 8.
+    let whole = |more: &[&str]| {
+        let mut arguments = fit(&world, "run", "1", &[more, &["--resume"]].concat());
+        let place = arguments.iter().position(|argument| argument == "--batch-size").unwrap();
+        arguments[place + 1] = "8".into();
+        run(&arguments)
+    };
+    let again = whole(&["--memory-limit", "1TiB"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    // Another number of images in a step is another run.
+    let other = whole(&["--memory-limit", "1TiB", "--grad-accum-steps", "2"]);
+    assert_eq!(other.status.code(), Some(2), "{}", stderr(&other));
+}
+
+#[test]
 fn two_runs_cannot_write_into_one_folder() {
     let world = World::new();
     let mut child = start(&fit(&world, "run", "500", &[]));

@@ -8,7 +8,7 @@ use super::begin::{carry_out, list_skipped, prepare, with_method};
 use super::changed_settings::changes_between;
 use super::saved_state::SavedState;
 use super::{Event, Job, Observer, Options, Prepared, RunError, changed_settings, provenance, ranks};
-use crate::config::{ConfigError, Configuration, Layers, SettingChange, TrainSection};
+use crate::config::{ConfigError, Configuration, Layers, SettingChange};
 use crate::run_folder::{ChangeRecord, RunFolder, RunSummary};
 
 /// What changes in the settings of a resumed run.
@@ -125,7 +125,7 @@ fn configuration<J: Job>(
     let saved = J::of(&saved)?;
     let ranks = options.world.ranks();
     let of_batch = |config: &J| (config.train().batch_size, config.train().grad_accum_steps);
-    if is_undivided(&saved, &config) {
+    if is_divided(&saved, changes)? {
         (config.train_mut().batch_size, config.train_mut().grad_accum_steps) = of_batch(&saved);
     }
     let (saved, dealt) = if of_batch(&saved) == of_batch(&config) {
@@ -140,11 +140,17 @@ fn configuration<J: Job>(
     Ok((ranks::shared(&config, options.world), changed, dealt))
 }
 
-/// Whether the settings have the batch that a limit of memory has divided when the run began: the command line of the run has it.
-fn is_undivided<C: Configuration>(saved: &C, given: &C) -> bool {
-    let (was, now) = (saved.train(), given.train());
-    let images = |train: &TrainSection| train.batch_size * train.grad_accum_steps;
-    saved.run().memory_limit.is_some() && now.batch_size > was.batch_size && images(now) == images(was)
+/// Whether a limit of memory has divided the batch when the run began, and the new values name it undivided, as the command line of
+/// the run does.
+fn is_divided<J: Job>(saved: &J, changes: &Changes<'_>) -> Result<bool, ConfigError> {
+    let of_new_run = (changes.over)(Layers::defaults_of(J::KIND))?;
+    let number = |key| of_new_run.get(key).and_then(Value::as_integer).and_then(|number| usize::try_from(number).ok());
+    let (Some(batch), Some(parts)) = (number("train.batch_size"), number("train.grad_accum_steps")) else {
+        return Ok(false);
+    };
+    let train = saved.train();
+    let is_same_step = batch * parts == train.batch_size * train.grad_accum_steps;
+    Ok(saved.run().memory_limit.is_some() && batch > train.batch_size && is_same_step)
 }
 
 /// Refuses other settings for a run that has made all its epochs: nothing is left to compute with them.
