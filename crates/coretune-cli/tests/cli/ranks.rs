@@ -441,6 +441,23 @@ fn a_rank_that_is_killed_or_stopped_is_named_and_the_run_resumes_on_one() {
     }
 }
 
+/// Its memory ends as under a limit of the system: in an error of libtorch, or in the end of the process.
+#[test]
+fn a_rank_whose_memory_is_used_up_is_named() {
+    let world = Folder::new();
+    let mut first = program(&fit(&world, "run", "4", &LONG)).spawn().unwrap();
+    wait_for_step(&world, "run", &mut first);
+    let rank = second_rank(&first);
+    let limited = Command::new("prlimit").args(["--pid", &rank, "--as=1000000"]).status();
+    assert!(limited.expect("prlimit of util-linux").success());
+    let output = first.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let is_named =
+        text.contains("error: rank 1 of 2 did not answer at step") || text.contains("rank 1 of 2 ended at step");
+    assert!(is_named && text.contains("the run resumes after step"), "{text}");
+}
+
 #[test]
 fn without_rank_0_the_others_say_where_the_run_resumes() {
     let world = Folder::new();
