@@ -86,7 +86,7 @@ const LINE: usize = 72;
 /// The default `auto`, with what it becomes.
 fn automatic(setting: &Setting, command: Takes) -> Option<String> {
     let (kind, becomes) = (command.kind(), setting.becomes?);
-    let is_default = setting.default_for(kind) == Some("auto") && command != Takes::Evaluate;
+    let is_default = setting.default_for(kind) == Some("auto") && !is_of_run(setting, command);
     is_default.then(|| format!("default: auto ({})", becomes(kind)))
 }
 
@@ -98,7 +98,10 @@ fn capitalised(text: &str) -> String {
 /// The default; with those of other tasks and methods if `others`.
 fn default(setting: &Setting, command: Takes, others: bool) -> String {
     match (setting.default_for(command.kind()), setting.kind) {
-        _ if command == Takes::Evaluate || is_of_run(setting, command) => "default: as in the run".into(),
+        _ if is_of_run(setting, command) && setting.key == "run.amp" => {
+            "default: as in the run (bf16 only where the hardware has it)".into()
+        }
+        _ if is_of_run(setting, command) => "default: as in the run".into(),
         (None, _) => "required".into(),
         (Some("[]"), _) => "default: none".into(),
         (Some("true"), Kind::Switch) => "default: with".into(),
@@ -111,9 +114,14 @@ fn default(setting: &Setting, command: Takes, others: bool) -> String {
     }
 }
 
-/// Whether `predict` takes the value from the run, unless a flag says otherwise: the views of an image.
+/// Whether the command takes the value from the run, unless a flag says otherwise: `predict` the views of an image; all
+/// but what belongs to the machine.
 fn is_of_run(setting: &Setting, command: Takes) -> bool {
-    command == Takes::Predict && (setting.key == "data.tta" || setting.section() == "segmentation")
+    match command {
+        Takes::Evaluate => setting.section() != "run" || setting.key == "run.amp",
+        Takes::Predict => ["data.tta", "run.amp"].contains(&setting.key) || setting.section() == "segmentation",
+        _ => false,
+    }
 }
 
 /// The default in segmentation, if it differs.

@@ -16,8 +16,8 @@ pub(crate) fn run(arguments: &Average, flags: &Flags) -> Result<(), Failure> {
     let statistics: Statistics = arguments.batch_norm.parse().unwrap_or(Statistics::Averaged);
     let last = RunFolder::open(&arguments.runs[arguments.runs.len() - 1])?;
     last.expect(RunKind::FineTuning)?;
-    // Device, precision and threads are this machine's, not those of the run.
-    let config = flags.over(Layers::defaults().file(&last.config())?.without("run"))?.validate()?;
+    // Device and threads are this machine's, not those of the run.
+    let config = flags.over(Layers::defaults().file(&last.config())?.on_this_machine())?.validate()?;
     let request = Request { runs: &arguments.runs, recipe, statistics, config, output: &arguments.output };
     let mut progress = Progress::new(printer.clone());
     let averaged = average::average(&request, &mut |event| progress.see(event));

@@ -30,8 +30,8 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
         return of_segmentation(&printer, arguments, role, flags);
     }
     folder.expect(RunKind::FineTuning)?;
-    // Device, precision and threads are this machine's, not those of the run.
-    let config = flags.over(Layers::defaults().file(&folder.config())?.without("run"))?.validate()?;
+    // Device and threads are this machine's, not those of the run.
+    let config = flags.over(Layers::defaults().file(&folder.config())?.on_this_machine())?.validate()?;
     let mut progress = Progress::new(printer.clone());
     let outputs = fit::run_outputs(&arguments.run, &config, Some(role), &mut |event| progress.see(event));
     progress.clear();
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Evaluate, flags: &Flags) -> Result<(), Failure> {
 /// The same of a run that segments images (E2).
 fn of_segmentation(printer: &Printer, arguments: &Evaluate, role: Role, flags: &Flags) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
-    let layers = Layers::defaults_of(RunKind::Segmentation).file(&folder.config())?.without("run");
+    let layers = Layers::defaults_of(RunKind::Segmentation).file(&folder.config())?.on_this_machine();
     let config = flags.over(layers)?.validate_segmentation()?;
     let mut progress = Progress::new(printer.clone());
     let evaluation = evaluate_segmentation(&arguments.run, &config, role, &mut |event| progress.see(event));

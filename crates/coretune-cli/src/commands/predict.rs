@@ -8,6 +8,7 @@ use coretune::config::{Layers, Origin};
 use coretune::files::PartialFile;
 use coretune::models::TestViews;
 use coretune::predict::{self, Options, Predictor, Rows};
+use coretune::run_folder::RunFolder;
 use coretune::train::{Event, is_segmentation};
 
 use super::{lines, predict_masks};
@@ -19,7 +20,7 @@ use crate::status::Status;
 
 pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(false);
-    let layers = flags.over(Layers::defaults())?;
+    let layers = flags.over(defaults(&arguments.run)?)?;
     let machine = layers.run_section();
     let files = predict::expand(&with_stdin(&arguments.inputs)?)?;
     if is_segmentation(&arguments.run)? {
@@ -53,6 +54,14 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
         write_rows(&printer, &predictor, &files, arguments, sink)
     })?;
     judge(&printer, broken, files.len())
+}
+
+/// The defaults, in the precision of the run; a single file says nothing of that.
+fn defaults(run: &Path) -> Result<Layers, Failure> {
+    let Ok(folder) = RunFolder::open_records(run) else { return Ok(Layers::defaults()) };
+    let of_run = Layers::defaults_of(folder.kind()?).file(&folder.config());
+    // Predictions do not need the configuration.
+    Ok(of_run.map_or_else(|_| Layers::defaults(), |of_run| Layers::defaults().in_precision_of(&of_run)))
 }
 
 /// Fails if no image could be read, and warns if some could not.

@@ -84,8 +84,8 @@ fn sources<C: Configuration>(arguments: &Report, flags: &Flags) -> Result<Vec<So
     let source = |folder: &PathBuf| -> Result<Source<C>, Failure> {
         let records = RunFolder::open_records(folder)?;
         records.expect(C::KIND)?;
-        // Device, precision and threads are this machine's, not those of the run.
-        let layers = Layers::defaults_of(C::KIND).file(&records.config())?.without("run");
+        // Device and threads are this machine's, not those of the run.
+        let layers = Layers::defaults_of(C::KIND).file(&records.config())?.on_this_machine();
         Ok(Source { folder: folder.clone(), config: C::of(&flags.over(layers)?)? })
     };
     arguments.runs.iter().map(source).collect()

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::error::{ConfigError, Origin};
 use super::recipes;
 use super::sections::{DataSection, RunSection, SegmentationSection, find_setting, settings};
+use crate::engine::Amp;
 use crate::files::regular_file;
 use crate::models::{PixelViews, TestViews};
 use crate::objectives::Method;
@@ -112,6 +113,22 @@ impl Layers {
         let in_section = |key: &str| key.split_once('.').is_some_and(|(of, _)| of == section);
         self.entries.retain(|key, _| !in_section(key));
         self.entries.extend(Layers::defaults().entries.into_iter().filter(|(key, _)| in_section(key)));
+        self
+    }
+
+    /// Resets what belongs to the machine of a run, its section `run`, but not its precision: f32 everywhere, bf16 where
+    /// the hardware has it.
+    #[must_use]
+    pub fn on_this_machine(self) -> Self {
+        let of_run = self.clone();
+        self.without("run").in_precision_of(&of_run)
+    }
+
+    /// Computes in f32 if these layers of a run say so.
+    #[must_use]
+    pub fn in_precision_of(mut self, run: &Layers) -> Self {
+        let amp = run.entries.get_key_value("run.amp").filter(|(_, (amp, _))| amp.as_str() == Some(Amp::Off.name()));
+        self.entries.extend(amp.map(|(&key, amp)| (key, amp.clone())));
         self
     }
 

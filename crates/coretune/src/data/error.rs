@@ -5,11 +5,8 @@ use thiserror::Error;
 
 use super::left_out::LeftOut;
 use super::listed::listed;
-use super::resemblance::{resembled, told_apart};
-use super::role::role_of;
 use super::{Column, Format, Layout, Role};
 use crate::engine::EngineError;
-use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
 
 /// What can be wrong with a data set, or with reading from it.
@@ -66,6 +63,8 @@ pub enum DataError {
         folders: Vec<String>,
         /// The folders that most of them hold.
         common: Vec<String>,
+        /// Where the first of them holds these, relative to `path`, if single folders lie between.
+        deeper: Option<PathBuf>,
         /// With this value they are classes.
         layout: Layout,
     },
@@ -349,198 +348,12 @@ pub enum DataError {
     Engine(#[from] EngineError),
 }
 
-/// Endings of archives, as they come in a list of names.
-const ARCHIVES: [&str; 6] = [".zip`", ".tar`", ".tar.gz`", ".tgz`", ".7z`", ".rar`"];
-
 /// What a class lacks images for.
 pub(super) const BUDGET: &str = "the labelled budget";
 /// What a class lacks images for, if validation images are taken from it too.
 pub(super) const BUDGET_AND_VALIDATION: &str = "the labelled budget and validation";
 
 impl DataError {
-    /// A way out that the command line can print, where there is one.
-    pub fn hint(&self) -> Option<Hint> {
-        let text = match self {
-            DataError::NotFound { .. } => "check the path; paths in a CSV are relative to the folder of the CSV",
-            DataError::Unrecognised { found, .. } if ARCHIVES.iter().any(|ending| found.contains(ending)) => {
-                "unpack the archive first, and give the folder that it becomes"
-            }
-            DataError::Unrecognised { .. } => {
-                "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
-                 train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for \
-                 pretrain also any folder of images without classes"
-            }
-            DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
-                "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
-            }
-            DataError::TwoSplits { role, .. } => {
-                let name = match role {
-                    Role::Train => "data.train_split",
-                    Role::Validation => "data.val_split",
-                    Role::Test => "data.test_split",
-                };
-                return Some(
-                    format!("merge or rename one of them, or name the one that is meant: {{{name}=NAME}}").into(),
-                );
-            }
-            DataError::SplitsOrClasses { layout: Layout::Splits, path, .. } => {
-                return Some(Hint::new(format!(
-                    "if they are classes: {{data.layout=splits}}; if they are splits: give {} as the data, with \
-                     {{data.train_split=NAME}}; domains are not read yet: give one of them",
-                    literal(path.display())
-                )));
-            }
-            DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| role_of(name).is_some()) => {
-                "if the folders are classes, put the splits above them: train/<class>/*; to train on all images, splits \
-                 included: {data.layout=classes}"
-            }
-            DataError::SplitsOrClasses { .. } => {
-                "if they are splits: {data.train_split=NAME}, and {data.val_split=NAME} if one validates; if they are \
-                 classes: {data.layout=classes}; domains are not read yet"
-            }
-            DataError::SplitAmongClasses { .. } => {
-                "if they are splits: {data.train_split=NAME} names the training images; if they are classes: \
-                 {data.layout=classes}"
-            }
-            DataError::SplitNumber { last, .. } => {
-                return Some(format!("give {{data.split_number}} of 1 to {last}, or leave it out").into());
-            }
-            DataError::SplitNumberOfOne { .. } => "leave out {data.split_number}",
-            DataError::MatlabLists { path, command, .. } => {
-                let (path, command) = (literal(path.display()), literal(command));
-                return Some(Hint::new(format!(
-                    "run this in {path}, which needs Python with scipy and writes labels.csv; then give the same folder \
-                     again: {command}"
-                )));
-            }
-            DataError::TooDeep { inner, .. } => {
-                return Some(Hint::new(format!(
-                    "did you mean {}? To read the folders of the one given as classes: {{data.layout=classes}}",
-                    literal(inner.display())
-                )));
-            }
-            DataError::ClassesDeeper { path, inner, layout, .. } => {
-                let (inner, path) = (literal(path.join(inner).display()), literal(path.display()));
-                let settled = format!("if the folders of {path} are classes: {{data.layout={}}}", layout.name());
-                return Some(Hint::new(match layout {
-                    Layout::Splits => format!("did you mean {inner}? Move its folders up into {path}; {settled}"),
-                    _ => format!("did you mean {inner}? I{}", &settled[1..]),
-                }));
-            }
-            DataError::WithoutClasses { .. } => {
-                "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \
-                 {data.layout=classes}"
-            }
-            DataError::SplitValue { .. } => {
-                "if the splits have other names: {data.train_split=NAME}, {data.val_split=NAME} and {data.test_split=NAME}"
-            }
-            DataError::NotUtf8 { .. } => "rename it",
-            DataError::Backslash { .. } => {
-                "unpack the zip file again with a program that makes folders of backslashes, such as 7-Zip or bsdtar"
-            }
-            DataError::TableEncoding { .. } => "save it as UTF-8 (spreadsheets call this CSV UTF-8)",
-            DataError::NotATable { .. } => {
-                "a table is text in UTF-8 with the columns image_path,label; was the download complete?"
-            }
-            DataError::NotData { .. } => "was the download complete?",
-            DataError::NoHeader { .. } => "put a line image_path,label in front, in the order of the columns",
-            DataError::NoColumn { column: Column::Image, .. } => {
-                "name it: {data.image_column=NAME}, and {data.label_column=NAME} if the labels have an unusual name too"
-            }
-            DataError::NoColumn { column, .. } | DataError::ManyColumns { column, .. } => {
-                return Some(format!("name it: {{{}=NAME}}", column.setting()).into());
-            }
-            DataError::NoSuchColumn { .. } | DataError::OneColumnForBoth { .. } => {
-                "name the columns with {data.image_column} and {data.label_column}"
-            }
-            DataError::TableOrFolders { .. } => {
-                "to read the table, name the file instead of its folder; to read the folders, move the table elsewhere"
-            }
-            DataError::ColumnOfNoTable { .. } => {
-                "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"
-            }
-            DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
-            DataError::UnknownClass { class, resembles: Some(other), .. } => {
-                let [_, other] = told_apart(class, other);
-                return Some(Hint::new(format!(
-                    "did you mean {}? Give the class one name in all splits",
-                    literal(other)
-                )));
-            }
-            DataError::UnknownClass { .. } => "every class needs training images; remove it or add some to train",
-            DataError::OtherClasses { unknown, known, .. }
-                if unknown.iter().any(|name| resembled(name, known).is_some()) =>
-            {
-                let pairs = unknown.iter().filter_map(|name| Some((name, resembled(name, known)?)));
-                let pairs = pairs.map(|(name, other)| told_apart(name, other));
-                let pairs: Vec<String> = pairs.map(|[name, other]| format!("{name} resembles {other}")).collect();
-                return Some(Hint::new(format!(
-                    "{}; rename the classes as the run has them",
-                    literal(pairs.join(", "))
-                )));
-            }
-            DataError::OtherClasses { .. } => {
-                "use data whose classes have the same names; config.toml of the run names its data"
-            }
-            DataError::ClassTooSmall { available, purpose: BUDGET, .. } => {
-                return Some(
-                    format!(
-                        "ask for {{data.per_class={available}}} or less, or for a fraction with {{data.label_fraction}}"
-                    )
-                    .into(),
-                );
-            }
-            DataError::NothingToValidate { .. } => {
-                "raise the labelled budget to 2 per class, or take validation images from the rest with {data.val_per_class}"
-            }
-            DataError::ClassTooSmall { .. } => {
-                "lower {data.val_per_class} or the labelled budget, or leave {data.val_per_class} out: a tenth of the budget is \
-                 then set aside"
-            }
-            DataError::BatchTooLarge { available, unit: "classes", .. } => {
-                return Some(format!("give {{data.classes_per_batch}} of at most {available}, or leave it out").into());
-            }
-            DataError::BatchTooLarge { available, .. } => {
-                return Some(format!("ask for {{train.batch_size={available}}} or less").into());
-            }
-            DataError::SizesDiffer { .. } => "end the transform with a crop of fixed size",
-            DataError::Unfit { broken_only: true, .. } => {
-                "replace or remove the files ({@data-check} lists all), or leave them out: {data.skip_broken=true}"
-            }
-            DataError::Unfit { .. } => {
-                "every class needs training images: add some, or remove the class from every split"
-            }
-            DataError::Decode { .. } => "replace or remove the file",
-            DataError::MaskUnreadable { .. } | DataError::MaskLossy { .. } => {
-                "save masks as PNG, grey or with a palette, 8 bits per pixel"
-            }
-            DataError::MaskColors { .. } => {
-                "put a file classes.txt beside the data, with a line `name,red,green,blue` for each class"
-            }
-            DataError::MaskValue { found, .. } if found.starts_with("colour") => {
-                "save masks without compression that changes colours, or correct the file of classes"
-            }
-            DataError::MaskValue { .. } => {
-                "ignore the value with {data.ignore_index=N}; if masks count classes from 1: {data.first_class=1}"
-            }
-            DataError::MaskSize { .. } => {
-                "a mask needs the size of its image as it is shown: turn or scale one of the two files"
-            }
-            DataError::NothingLabelled { .. } => {
-                "255 is ignored unless a file of classes gives it a colour, with a line such as `object,255,255,255`; \
-                 other values are ignored by {data.ignore_index=N}"
-            }
-            DataError::SwappedMasks { .. } => "exchange the names of the two folders",
-            DataError::TwoMasks { .. } => "keep one mask for each image",
-            DataError::NoPairs { .. } => {
-                "a mask has the name of its image, perhaps with `_mask` at its end; if the folders are classes: \
-                 {data.layout=classes}"
-            }
-            _ => return None,
-        };
-        Some(text.into())
-    }
-
     pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         |source| match source.kind() {

@@ -1,7 +1,7 @@
 //! `<split>/<class>/*`, or `<class>/*`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::lines_of;
@@ -48,11 +48,11 @@ fn list_splits(
     folders: &[String],
     options: &DatasetOptions,
 ) -> Result<[Option<Listing>; 3], DataError> {
-    let names = split_names::assign(root, folders, options)?;
-    for other in folders.iter().filter(|folder| !names.contains(&Some((*folder).clone()))) {
-        let images = walk.images(&root.join(other))?.len();
-        walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
-    }
+    let options = with_plain_names(options);
+    let mut available = folders.to_vec();
+    available.extend(deeper_splits(root, &options));
+    let names = split_names::assign(root, &available, &options)?;
+    leave_out_other_splits(walk, root, folders, &names)?;
     let mut splits = [None, None, None];
     for (name, listing) in names.iter().zip(&mut splits) {
         let Some(name) = name else { continue };
@@ -69,6 +69,42 @@ fn list_splits(
         refuse_unclear_splits(&splits)?;
     }
     Ok(splits)
+}
+
+/// The names of splits without what completion on a command line adds: `train/` as `train`.
+fn with_plain_names(options: &DatasetOptions) -> DatasetOptions {
+    let plain = |name: &Option<String>| name.as_ref().map(|name| name.trim_end_matches('/').to_string());
+    DatasetOptions {
+        train_split: plain(&options.train_split),
+        val_split: plain(&options.val_split),
+        test_split: plain(&options.test_split),
+        ..options.clone()
+    }
+}
+
+/// Splits that are named with the folders between: `archive/train`.
+fn deeper_splits<'a>(root: &'a Path, options: &'a DatasetOptions) -> impl Iterator<Item = String> + 'a {
+    let is_deeper = |name: &&String| {
+        let path = Path::new(name.as_str());
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+        inside && path.components().count() > 1 && root.join(path).is_dir()
+    };
+    [&options.train_split, &options.val_split, &options.test_split].into_iter().flatten().filter(is_deeper).cloned()
+}
+
+/// Counts the images of the folders that are not of one of these splits.
+fn leave_out_other_splits(
+    walk: &mut Walk,
+    root: &Path,
+    folders: &[String],
+    names: &[Option<String>; 3],
+) -> Result<(), DataError> {
+    for other in folders.iter().filter(|folder| !names.contains(&Some((*folder).clone()))) {
+        let of_split = |image: &PathBuf| names.iter().flatten().any(|name| image.starts_with(root.join(name)));
+        let images = walk.images(&root.join(other))?.iter().filter(|image| !of_split(image)).count();
+        walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
+    }
+    Ok(())
 }
 
 /// Refuses splits whose folders could be something else than classes: training, and others that hold more classes.
@@ -114,11 +150,12 @@ pub(super) fn without_classes(
     }
     let mut walk = Walk::new(root);
     let folders = walk.contents(root)?.folders;
-    let is_train = |name: &&String| match &options.train_split {
-        Some(train) => *name == train,
-        None => options.layout != Layout::Classes && role_of(name) == Some(Role::Train),
+    let is_train = |name: &&String| options.layout != Layout::Classes && role_of(name) == Some(Role::Train);
+    let train = match &options.train_split {
+        Some(train) => Some(train).filter(|name| root.join(name).is_dir()),
+        None => folders.iter().find(is_train),
     };
-    let folder = folders.iter().find(is_train).map_or_else(|| root.to_path_buf(), |name| root.join(name));
+    let folder = train.map_or_else(|| root.to_path_buf(), |name| root.join(name));
     if walk.contents(&folder)?.images.is_empty() {
         return Ok(None);
     }

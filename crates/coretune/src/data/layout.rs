@@ -24,109 +24,152 @@ pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
     }
 }
 
+/// What folders that were listed as classes could be instead.
+type Reading = fn(&Folders) -> Option<DataError>;
+
+/// For the folders of a data set, in the order in which they are tried.
+const OF_DATA: [Reading; 4] = [alike, above_splits, split_among, deeper];
+
+/// For the folders of a split.
+const OF_A_SPLIT: [Reading; 2] = [alike, deeper];
+
 /// Refuses folders that were listed as classes and could be something else; `images` are relative to `path`, and with
 /// `layout` the folders are classes.
 pub(super) fn refuse_unclear(path: &Path, images: &[PathBuf], layout: Layout) -> Result<(), DataError> {
-    let tops: Vec<Top> = branches(images).into_iter().map(|name| Top::new(name, images)).collect();
-    let error = if layout == Layout::Classes {
-        alike(path, &tops, layout).or_else(|| above_splits(path, &tops)).or_else(|| split_among(path, &tops))
-    } else {
-        alike(path, &tops, layout)
-    };
-    error.or_else(|| deeper(path, &tops, layout)).map_or(Ok(()), Err)
+    let folders = Folders { path, layout, tops: tops(images) };
+    let readings = if layout == Layout::Classes { &OF_DATA[..] } else { &OF_A_SPLIT[..] };
+    readings.iter().find_map(|reading| reading(&folders)).map_or(Ok(()), Err)
 }
 
-/// A folder that was listed as a class.
-struct Top<'a> {
-    name: &'a OsStr,
-    /// The folders directly in it that hold images.
-    folders: BTreeSet<&'a OsStr>,
-    /// Whether it holds images directly.
+/// The folders that were listed as classes.
+struct Folders<'a> {
+    path: &'a Path,
+    layout: Layout,
+    tops: Vec<Top>,
+}
+
+/// One of them, seen at its core: the first folder from it on that holds images, or several folders, or one with images.
+struct Top {
+    name: String,
+    /// Relative to the data; `name` itself, or a folder that single folders lead to.
+    core: PathBuf,
+    /// The folders directly in the core.
+    folders: BTreeSet<String>,
+    /// Whether the core holds images directly.
     has_images: bool,
-    /// The folder in it, perhaps itself, in which splits or several folders lie side by side, and nothing else.
-    inner: Option<(PathBuf, Vec<String>)>,
+    /// The folder, from this one to its core, that holds a training split.
+    above_train: Option<PathBuf>,
 }
 
-impl<'a> Top<'a> {
-    fn new(name: &'a OsStr, images: &'a [PathBuf]) -> Self {
-        let own: Vec<&Path> = images.iter().filter_map(|image| image.strip_prefix(name).ok()).collect();
-        let is_deeper = |image: &&&Path| image.iter().count() > 1;
-        let folders = own.iter().filter(is_deeper).filter_map(|image| image.iter().next()).collect();
-        let has_images = own.iter().any(|image| !is_deeper(&image));
-        Top { name, folders, has_images, inner: side_by_side(name, images) }
+/// The folders at the top of images, sorted by name.
+fn tops(images: &[PathBuf]) -> Vec<Top> {
+    let mut by_top: BTreeMap<&OsStr, Vec<&Path>> = BTreeMap::new();
+    for image in images {
+        let mut parts = image.iter();
+        let Some(top) = parts.next() else { continue };
+        by_top.entry(top).or_default().push(parts.as_path());
+    }
+    by_top.into_iter().map(|(name, images)| Top::new(name, images)).collect()
+}
+
+impl Top {
+    /// The folder `name`; `images` are relative to it.
+    fn new(name: &OsStr, mut images: Vec<&Path>) -> Self {
+        let (mut core, mut above_train) = (PathBuf::from(name), None);
+        loop {
+            let is_image = |path: &&Path| path.iter().nth(1).is_none();
+            let has_images = images.iter().any(is_image);
+            let inner: Vec<&Path> = images.iter().copied().filter(|path| !is_image(path)).collect();
+            let folders: BTreeSet<&OsStr> = inner.iter().filter_map(|path| path.iter().next()).collect();
+            if above_train.is_none() && folders.iter().any(|folder| is_train(folder)) {
+                above_train = Some(core.clone());
+            }
+            let below = |only: &OsStr| inner.iter().filter_map(|path| path.strip_prefix(only).ok()).collect::<Vec<_>>();
+            match folders.first().map(|only| (only, below(only))) {
+                Some((only, below)) if folders.len() == 1 && !has_images && !below.iter().any(is_image) => {
+                    core.push(only);
+                    images = below;
+                }
+                _ => {
+                    let folders = folders.into_iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
+                    let name = name.to_string_lossy().into_owned();
+                    return Top { name, core, folders, has_images, above_train };
+                }
+            }
+        }
     }
 
-    fn name(&self) -> String {
-        self.name.to_string_lossy().into_owned()
+    /// Whether the core holds several folders and nothing else.
+    fn holds_several(&self) -> bool {
+        self.folders.len() > 1 && !self.has_images
     }
 
     fn is_container(&self) -> bool {
-        CONTAINERS.contains(&self.name().to_lowercase().as_str())
+        CONTAINERS.contains(&self.name.to_lowercase().as_str())
+    }
+
+    /// The folder in it, perhaps itself, in which splits or several folders lie side by side, and nothing else.
+    fn inner(&self) -> Option<&PathBuf> {
+        self.above_train.as_ref().or(self.holds_several().then_some(&self.core))
     }
 }
 
-fn names<'a>(tops: impl IntoIterator<Item = &'a Top<'a>>) -> Vec<String> {
-    tops.into_iter().map(Top::name).collect()
-}
-
-/// The data set lies in the only folder, or in the only one that holds a training split.
-fn above_splits(path: &Path, tops: &[Top]) -> Option<DataError> {
-    let mut trains = tops.iter().filter(|top| top.folders.iter().any(|name| is_train(name)));
-    let inner = match (tops, trains.next(), trains.next()) {
-        ([only], ..) => only.inner.as_ref().map(|(inner, _)| inner.clone())?,
-        (_, Some(only), None) => PathBuf::from(only.name),
-        _ => return None,
-    };
-    Some(DataError::TooDeep { path: path.into(), inner: path.join(inner) })
+fn names<'a>(tops: impl IntoIterator<Item = &'a Top>) -> Vec<String> {
+    tops.into_iter().map(|top| top.name.clone()).collect()
 }
 
 /// Folders of which most hold the same folders: two of them, or one if they hold nothing but folders, several each; or a
 /// training split in more than one.
-fn alike(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
+fn alike(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
     if tops.len() < 2 {
         return None;
     }
     let common = held_by_most(tops);
-    let hold_several = tops.iter().all(|top| top.folders.len() > 1 && !top.has_images);
-    let train = || common_train(tops);
+    let several_train = tops.iter().filter(|top| top.above_train.is_some()).count() > 1;
+    let names_train = common.iter().any(|name| is_train(OsStr::new(name)));
     let common = match common.len() {
-        0 => train()?,
-        1 if !hold_several => train()?,
+        _ if several_train && !names_train => vec!["train".into()],
+        0 => return None,
+        1 if !several_train && !tops.iter().all(Top::holds_several) => return None,
         _ => common,
     };
-    Some(DataError::SplitsOrClasses { path: path.into(), folders: names(tops), common, layout })
+    let deeper = tops.iter().map(|top| &top.core).find(|core| core.iter().count() > 1).cloned();
+    Some(DataError::SplitsOrClasses { path: (*path).into(), folders: names(tops), common, deeper, layout: *layout })
 }
 
-/// `train`, if several of the folders hold a training split.
-fn common_train(tops: &[Top]) -> Option<Vec<String>> {
-    let holders = tops.iter().filter(|top| top.folders.iter().any(|name| is_train(name))).count();
-    (holders > 1).then(|| vec!["train".into()])
+/// The data set lies in the only folder, or in the only one that holds a training split.
+fn above_splits(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
+    let mut trains = tops.iter().filter_map(|top| top.above_train.as_ref());
+    let inner = match (&tops[..], trains.next(), trains.next()) {
+        ([only], ..) => only.inner()?,
+        (_, Some(only), None) => only,
+        _ => return None,
+    };
+    Some(DataError::TooDeep { path: (*path).into(), inner: path.join(inner) })
 }
 
 /// A folder `test` with folders in it among others: a split without its training images, or a class.
-fn split_among(path: &Path, tops: &[Top]) -> Option<DataError> {
-    let is_split = |top: &&Top| !top.folders.is_empty() && top.name.to_str().and_then(role_of).is_some();
-    let split = tops.iter().find(is_split)?;
+fn split_among(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
+    let split = tops.iter().find(|top| !top.folders.is_empty() && role_of(&top.name).is_some())?;
     let others = tops.iter().filter(|top| top.name != split.name);
-    Some(DataError::SplitAmongClasses { path: path.into(), split: split.name(), folders: names(others) })
+    Some(DataError::SplitAmongClasses { path: (*path).into(), split: split.name.clone(), folders: names(others) })
 }
 
 /// The one folder that holds nothing but folders, at least as many as there are beside it, where the others hold images;
 /// or the one that has the name of a container.
-fn deeper(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
-    let nested: Vec<(&Top, &PathBuf, &Vec<String>)> =
-        tops.iter().filter_map(|top| top.inner.as_ref().map(|(inner, folders)| (top, inner, folders))).collect();
-    let containers: Vec<_> = nested.iter().filter(|(top, ..)| top.is_container()).collect();
+fn deeper(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
+    let nested: Vec<(&Top, &PathBuf)> = tops.iter().filter_map(|top| Some((top, top.inner()?))).collect();
+    let containers: Vec<_> = nested.iter().filter(|(top, _)| top.is_container()).collect();
     let is_alone =
         |top: &Top| tops.iter().all(|other| other.name == top.name || other.folders.is_disjoint(&top.folders));
-    let (top, inner, folders) = match (&nested[..], &containers[..]) {
-        (_, [only]) => *only,
-        ([only @ (top, _, folders)], _) if folders.len() + 1 >= tops.len() && is_alone(top) => only,
+    let (top, inner) = match (&nested[..], &containers[..]) {
+        (_, [only]) => **only,
+        ([(top, inner)], _) if top.folders.len() + 1 >= tops.len() && is_alone(top) => (*top, *inner),
         _ => return None,
     };
     let others = names(tops.iter().filter(|other| other.name != top.name));
-    let (inner, folders) = ((*inner).clone(), (*folders).clone());
-    Some(DataError::ClassesDeeper { path: path.into(), inner, folders, others, layout })
+    let folders = top.folders.iter().cloned().collect();
+    Some(DataError::ClassesDeeper { path: (*path).into(), inner: inner.clone(), folders, others, layout: *layout })
 }
 
 /// The names that more than half of these folders hold: domains and splits rarely agree in all of their classes, nor
@@ -134,14 +177,9 @@ fn deeper(path: &Path, tops: &[Top], layout: Layout) -> Option<DataError> {
 fn held_by_most(tops: &[Top]) -> Vec<String> {
     let mut holders: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for top in tops {
-        let names: BTreeMap<String, String> = top
-            .folders
-            .iter()
-            .map(|name| name.to_string_lossy().into_owned())
-            .map(|name| (plain(&name), name))
-            .collect();
+        let names: BTreeMap<String, &String> = top.folders.iter().map(|name| (plain(name), name)).collect();
         for (sought, name) in names {
-            holders.entry(sought).or_insert((name, 0)).1 += 1;
+            holders.entry(sought).or_insert((name.clone(), 0)).1 += 1;
         }
     }
     holders.into_values().filter(|(_, count)| 2 * count > tops.len()).map(|(name, _)| name).collect()
@@ -149,30 +187,6 @@ fn held_by_most(tops: &[Top]) -> Vec<String> {
 
 fn is_train(name: &OsStr) -> bool {
     name.to_str().and_then(role_of) == Some(Role::Train)
-}
-
-/// The first folders of paths, each once and sorted.
-fn branches(paths: &[PathBuf]) -> Vec<&OsStr> {
-    let firsts = paths.iter().filter_map(|path| path.iter().next());
-    firsts.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The folder, if any, in which splits or two or more folders with images lie side by side, and their names; `top` holds it
-/// or is it, and has no other images.
-fn side_by_side(top: &OsStr, images: &[PathBuf]) -> Option<(PathBuf, Vec<String>)> {
-    let mut at = PathBuf::from(top);
-    loop {
-        let rest: Vec<&Path> = images.iter().filter_map(|image| image.strip_prefix(&at).ok()).collect();
-        if rest.iter().any(|rest| rest.iter().count() < 2) {
-            return None;
-        }
-        let firsts: BTreeSet<&OsStr> = rest.iter().filter_map(|rest| rest.iter().next()).collect();
-        let only = firsts.first()?;
-        if firsts.len() > 1 || is_train(only) {
-            return Some((at, firsts.iter().map(|name| name.to_string_lossy().into_owned()).collect()));
-        }
-        at.push(only);
-    }
 }
 
 #[cfg(test)]
@@ -209,6 +223,17 @@ mod tests {
         assert!(spelt.contains("`cat`, `dog`"), "{spelt}");
         let most = refused(&["a/cat/1.jpg", "a/dog/1.jpg", "b/cat/1.jpg", "b/dog/2.jpg", "c/cat/3.jpg"]);
         assert!(most.contains("`a`, `b`, `c`") && most.contains("most hold `cat`, `dog`"), "{most}");
+        for (one, other) in
+            [("seg_train/seg_train", "seg_test/seg_test"), ("a/raw", "b/raw"), ("Plant_Train/Train", "Plant_Val/Val")]
+        {
+            let images = [one, other].map(|split| ["cat", "dog"].map(|class| format!("{split}/{class}/1.jpg")));
+            let mut images: Vec<&str> = images.as_flattened().iter().map(String::as_str).collect();
+            assert!(refused(&images).contains("both hold `cat`, `dog`"), "{}", refused(&images));
+            images.push("seg_pred/seg_pred/2.jpg");
+            assert!(refused(&images).contains("most hold `cat`, `dog`"), "{}", refused(&images));
+        }
+        let trains = refused(&["a/train/cat/1.jpg", "b/train/cow/1.jpg"]);
+        assert!(trains.contains("both hold `train`"), "{trains}");
         let among = refused(&["test/cat/1.jpg", "test/dog/1.jpg", "more/2.jpg"]);
         assert!(among.contains("`test`") && among.contains("`more`"), "{among}");
     }
@@ -217,6 +242,7 @@ mod tests {
     fn a_data_set_that_lies_deeper_is_found() {
         for (inner, images) in [
             ("/data/x", &["x/train/cat/1.jpg", "x/val/cat/2.jpg"][..]),
+            ("/data/x/y", &["x/y/train/cat/1.jpg", "x/y/val/cat/2.jpg", "paper/figure/1.jpg"]),
             ("/data/x", &["x/train/cat/1.jpg", "x/train/dog/1.jpg"]),
             ("/data/x/y", &["x/y/cat/1.jpg", "x/y/dog/2.jpg"]),
             ("/data/x", &["x/train/cat/1.jpg", "x/val/cat/2.jpg", "sample/1.jpg"]),

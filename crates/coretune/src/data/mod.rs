@@ -24,6 +24,7 @@ mod dataset;
 mod decode;
 mod description;
 mod error;
+mod error_hint;
 pub mod fetch;
 mod file_kind;
 mod folder;
