@@ -124,6 +124,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.first_class", OPENS),
     ("data.image_column", OPENS),
     ("data.label_column", OPENS),
+    ("data.split_column", OPENS),
     ("data.check", CHECKS.flag("data-check")),
     ("data.skip_broken", DRAWS),
     ("data.label_fraction", DRAWS.common()),

@@ -6,7 +6,7 @@ use coretune::settings::{Hint, Name};
 use super::face::{flag, switched_to};
 
 /// Subcommands that hints name.
-const SUBCOMMANDS: [&str; 7] = ["inspect", "probe", "fit", "compare", "pretrain", "reproduce", "report"];
+const SUBCOMMANDS: [&str; 8] = ["inspect", "probe", "fit", "compare", "predict", "pretrain", "reproduce", "report"];
 
 /// The hint in the words of the command line.
 pub(crate) fn spelled(hint: &Hint) -> String {

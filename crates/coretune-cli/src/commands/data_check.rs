@@ -1,7 +1,7 @@
 //! `coretune data check DIR`: what is wrong with labelled images, before hours are spent on them.
 
 use coretune::config::{DataCheck, DataSection, Layers};
-use coretune::data::check::{Depth, Report, Severity, check};
+use coretune::data::check::{Depth, Problem, Report, Severity, check};
 use coretune::data::{Dataset, Description, Format, Role};
 use coretune::fit::check_usable;
 use coretune::train::Event;
@@ -16,9 +16,12 @@ use crate::progress::Progress;
 /// What is printed as JSON.
 #[derive(Serialize)]
 struct Page<'a> {
-    data: &'a Description,
+    /// Nothing if the data could not be opened.
+    data: Option<&'a Description>,
     #[serde(flatten)]
     report: &'a Report,
+    /// What to do about findings that stop a run.
+    hint: Option<&'a str>,
 }
 
 pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
@@ -29,9 +32,18 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
             format!("--near-duplicates compares what images show, --data-check {} decodes none", data.check.name());
         return Err(Failure::refused(found).hint("leave out --data-check"));
     }
-    let (dataset, unknown) =
-        Dataset::open_known(&data.dir, &data.options()).map_err(coretune::train::TrainError::from)?;
-    let description = dataset.describe();
+    let (dataset, unknown) = match Dataset::open_known(&data.dir, &data.options()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let failure = Failure::from(coretune::train::TrainError::from(error));
+            let mut report = Report::default();
+            report.add_refusal(failure.in_short());
+            printer.json(&Page { data: None, report: &report, hint: failure.hint.as_deref() })?;
+            return Err(failure);
+        }
+    };
+    let mut description = dataset.describe();
+    description.add_unknown(&unknown);
     if description.format.lists_images() || matches!(description.format, Format::Caltech101 { .. }) {
         printer.result("layout", description.format)?;
     }
@@ -58,8 +70,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
     if let Err(error) = check_usable(&dataset, &data, 0) {
         report.add_refusal(error.to_string());
     }
-    printer.json(&Page { data: &description, report: &report })?;
-    show(&printer, &report, data.check, advice(&description, &report))
+    let hint = advice(&description, &report);
+    printer.json(&Page { data: Some(&description), report: &report, hint })?;
+    show(&printer, &report, data.check, hint)
 }
 
 /// What to do about findings that stop a run, where they do not say it themselves.
@@ -71,7 +84,17 @@ fn advice(description: &Description, report: &Report) -> Option<&'static str> {
     } else if description.format.lists_images() && none_is_read {
         Some("unpack the archive of the images beside the lists, as its authors distribute it")
     } else if report.unreadable.is_empty() {
-        None
+        let stops = |problem| report.stops().any(|finding| finding.problem == problem);
+        if stops(Problem::EmptyClass) {
+            Some("every class needs training images: add some, or remove the folder of the class from every split")
+        } else if stops(Problem::UnknownClass) {
+            Some(
+                "every class needs training images: rename the class, add some to train, or remove it; a folder without \
+                 labels belongs elsewhere",
+            )
+        } else {
+            None
+        }
     } else {
         Some("fit --skip-broken leaves unreadable images out; fix the other problems")
     }

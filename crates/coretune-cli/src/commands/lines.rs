@@ -93,19 +93,24 @@ pub(crate) fn splits(data: &Description) -> Vec<(String, String)> {
 }
 
 fn of_split(split: &SplitDescription) -> String {
-    let SplitDescription { images, masks, classes, smallest, largest, .. } = split;
+    let SplitDescription { images, masks, of_unknown_classes, classes, smallest, largest, .. } = split;
     if *masks {
         return format!("{} with masks", count(*images, "image"));
     }
-    if *images == 0 {
-        return "no images".into();
+    let unknown = format!("{} of classes that train lacks", count(*of_unknown_classes, "image"));
+    match (images, of_unknown_classes) {
+        (0, 0) => return "no images".into(),
+        (0, _) => return unknown,
+        (_, 0) => {}
+        _ => return format!("{}; {unknown}", of_split(&SplitDescription { of_unknown_classes: 0, ..split.clone() })),
     }
     let (images, least, most) = (count(*images, "image"), smallest.images, largest.images);
     let classes = format!("{classes} {}", if *classes == 1 { "class" } else { "classes" });
     if least == most {
         return format!("{images}, {classes} of {least}");
     }
-    format!("{images}, {classes}, {least} ({}) to {most} ({}) each", smallest.class, largest.class)
+    let [smallest, largest] = [smallest, largest].map(|extreme| coretune::data::quoted(&extreme.class));
+    format!("{images}, {classes}, {least} ({smallest}) to {most} ({largest}) each")
 }
 
 /// `linear-probe   no steps: the checkpoint stays as it is`: a method that trains nothing.

@@ -32,6 +32,13 @@ const KINDS: &[Kind] = &[
             &["embeddings.patch_embedding.weight", "encoder.layers.0.self_attn.q_proj.weight"],
             // torchvision
             &["conv_proj.weight", "encoder.layers.encoder_layer_0.self_attention.in_proj_weight"],
+            // MMPretrain
+            &["patch_embed.projection.weight", "layers.0.attn.qkv.weight"],
+            // lucidrains' vit-pytorch
+            &["to_patch_embedding.1.weight", "transformer.layers.0.0.to_qkv.weight"],
+            &["to_patch_embedding.2.weight", "transformer.layers.0.0.to_qkv.weight"],
+            &["to_patch_embedding.1.weight", "transformer.layers.0.0.fn.to_qkv.weight"],
+            &["to_patch_embedding.2.weight", "transformer.layers.0.0.fn.to_qkv.weight"],
             // CLIP
             &["conv1.weight", "transformer.resblocks.0.attn.in_proj_weight"],
         ],
@@ -42,6 +49,7 @@ const KINDS: &[Kind] = &[
             "embeddings.patch_embedding.weight",
             "conv_proj.weight",
             "visual.conv1.weight",
+            "patch_embed.projection.weight",
         ],
     },
     Kind {
@@ -112,10 +120,13 @@ mod tests {
                 "vision_model.encoder.layers.0.self_attn.q_proj.weight",
             ],
             &["conv_proj.weight", "encoder.layers.encoder_layer_0.self_attention.in_proj_weight"],
+            &["backbone.patch_embed.projection.weight", "backbone.layers.0.attn.qkv.weight"],
             &["visual.conv1.weight", "visual.transformer.resblocks.0.attn.in_proj_weight"],
         ] {
             assert_eq!(found(names).as_deref(), Some(expected), "{names:?}");
         }
+        let linear = ["to_patch_embedding.1.weight", "transformer.layers.0.0.to_qkv.weight", "cls_token"];
+        assert_eq!(found(&linear).as_deref(), Some("a Vision Transformer"));
         let swin = ["patch_embed.proj.weight", "layers.0.blocks.0.attn.qkv.weight"];
         let table = "layers.0.blocks.0.attn.relative_position_bias_table";
         assert_eq!(found(&[swin[0], swin[1], table]).as_deref(), Some("a Swin Transformer"));

@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
 
 /// The file of this name in the folder of the index, or, as text, why it is not taken.
 fn beside(index: &Path, name: &str) -> Result<PathBuf, String> {
-    let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if name.is_empty() || !is_inside {
         return Err(format!("it names `{}`, which is outside its folder", clipped(name)));
     }

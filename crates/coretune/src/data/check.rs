@@ -1,19 +1,18 @@
 //! What is wrong with images and labels, found before hours are spent on them.
 
 use std::collections::HashMap;
-use std::fmt;
-
-use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::assemble::UnknownClass;
 use super::bit_depth::{BitDepthRange, joined};
+use super::class_names::{doubtful, named_like_splits, quoted};
 use super::decode::Decoded;
+pub use super::finding::{Finding, Problem, Severity};
+use super::finding::{finding, images};
 use super::image_source::size_in_header;
-use super::masks::{MaskProblem, PixelCounts};
-use super::near_duplicates::{HASH_BITS, Hash, Look, Looks, NEAR, likenesses};
+use super::masks::PixelCounts;
+use super::near_duplicates::{Hash, Look, Looks, likenesses};
 use super::on_threads::{on_threads, processors};
 use super::resemblance::{alike, told_apart};
-use super::role::role_of;
 use super::same_bytes::{Place, repetitions};
 use super::{DataError, ImageSource, Role, Split, masks};
 
@@ -22,9 +21,6 @@ pub const IMBALANCE: usize = 20;
 
 /// Pixels of the shorter side, below which an image is called tiny.
 pub const TINY: u32 = 8;
-
-/// Paths that a finding names.
-const EXAMPLES: usize = 3;
 
 /// Images between two reports of progress.
 const STRETCH: usize = 256;
@@ -38,74 +34,6 @@ pub enum Depth {
     Full,
     /// Files are opened and their headers read; of masks a few are decoded.
     Quick,
-}
-
-/// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Problem {
-    /// A run on the data is refused.
-    Refused,
-    /// Images that are missing or cannot be decoded.
-    Unreadable,
-    /// Classes without training images.
-    EmptyClass,
-    /// Classes that the training split lacks.
-    UnknownClass,
-    /// Classes that the test or validation split lacks.
-    ClassNotTested,
-    /// Images of one split that lie in another too, byte for byte.
-    Shared,
-    /// Images that have another label elsewhere, byte for byte the same.
-    TwoLabels,
-    /// Images that a class of a split holds twice, byte for byte.
-    Repeated,
-    /// Images that resemble others, but are not identical to them.
-    NearDuplicates,
-    /// Classes whose names differ only by case, blanks, leading zeros, `.0` or Unicode form.
-    AlikeClasses,
-    /// Classes that all have names of splits.
-    NamesOfSplits,
-    /// Classes of very different size.
-    Imbalance,
-    /// Images of 16 bits that use a small part of their range.
-    BitDepth,
-    /// Images smaller than the input of the network.
-    Small,
-    /// Images of hardly any pixels.
-    Tiny,
-    /// Images whose pixels are all equal.
-    OneColour,
-    /// Something about masks.
-    #[serde(untagged)]
-    Mask(MaskProblem),
-}
-
-/// What a problem means for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Nothing is trained.
-    Stops,
-    /// The run goes on.
-    Warns,
-    /// Worth knowing, and often right; a run does not mention it.
-    Notice,
-}
-
-/// Something that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What.
-    pub problem: Problem,
-    /// What it means.
-    pub severity: Severity,
-    /// The split.
-    pub split: Role,
-    /// Each image or class, with particulars; a sentence names the first three.
-    pub examples: Vec<String>,
-    /// What the count is compared with, in words: the other split, the threshold, the size.
-    pub measure: String,
 }
 
 /// What was found in all splits.
@@ -151,38 +79,6 @@ struct Seen {
     /// The least and the greatest value of an image of 16 bits.
     values: Option<(u16, u16)>,
     look: Option<Hash>,
-}
-
-impl Problem {
-    /// Whether images that have it can be left out.
-    pub(crate) fn is_of_images(self) -> bool {
-        match self {
-            Problem::Unreadable => true,
-            Problem::Mask(problem) => problem.is_of_pairs(),
-            _ => false,
-        }
-    }
-}
-
-impl Finding {
-    /// How many images or classes.
-    pub fn count(&self) -> usize {
-        self.examples.len()
-    }
-}
-
-impl Serialize for Finding {
-    /// The fields, and the count.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Finding", 6)?;
-        fields.serialize_field("problem", &self.problem)?;
-        fields.serialize_field("severity", &self.severity)?;
-        fields.serialize_field("split", &self.split)?;
-        fields.serialize_field("count", &self.count())?;
-        fields.serialize_field("examples", &self.examples)?;
-        fields.serialize_field("measure", &self.measure)?;
-        fields.end()
-    }
 }
 
 impl Report {
@@ -279,6 +175,7 @@ pub fn check(
     let mut done = 0;
     let mut seen_before: Vec<(Role, HashMap<blake3::Hash, usize>)> = Vec::new();
     let mut all_contents = Vec::new();
+    let mut trained = None;
     let looks = (depth == Depth::NearDuplicates).then(Looks::new);
     let mut all_looks = Vec::new();
     for &(role, split) in splits {
@@ -309,7 +206,10 @@ pub fn check(
             broken.sort_unstable();
             broken.dedup();
         }
-        report.findings.extend(classes(role, split, &broken));
+        report.findings.extend(classes(role, split, &broken, trained.as_deref()));
+        if role == Role::Train {
+            trained = Some(split.class_counts());
+        }
         report.broken.push(broken);
         let number = all_contents.len();
         all_looks.extend(seen.iter().enumerate().filter_map(|(index, seen)| {
@@ -357,21 +257,24 @@ fn look_at(image: &ImageSource, depth: Depth, range: BitDepthRange, looks: Optio
     }
 }
 
-/// Images of 16 bits that together use less than half of the values that are told apart.
+/// Images of 16 bits, more than half of all, that together use less than half of the values that are told apart.
 fn bit_depth(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Option<Finding> {
-    let values = |seen: &Result<Seen, DataError>| seen.as_ref().ok()?.values;
-    let (low, high) = seen.iter().map(values).fold(None, joined)?;
     let range = split.bit_depth();
     let width = |(low, high): (u16, u16)| u32::from(high.saturating_sub(low)) + 1;
-    let used = width((low.max(range.low()), high.min(range.high())));
-    if 2 * used > width((range.low(), range.high())) {
+    let within = |(low, high): (u16, u16)| (low.max(range.low()), high.min(range.high()));
+    let is_narrow = |values: (u16, u16)| 2 * width(within(values)) <= width((range.low(), range.high()));
+    let values = |seen: &Result<Seen, DataError>| seen.as_ref().ok()?.values;
+    let deep: Vec<_> =
+        split.images().iter().zip(seen).filter_map(|(image, seen)| Some((image, values(seen)?))).collect();
+    let narrow: Vec<_> = deep.iter().filter(|(_, values)| is_narrow(*values)).collect();
+    let (low, high) = narrow.iter().fold(None, |known, (_, values)| joined(known, Some(*values)))?;
+    if 2 * narrow.len() < deep.len() || !is_narrow((low, high)) {
         return None;
     }
-    let deep = split.images().iter().zip(seen).filter(|(_, seen)| values(seen).is_some());
-    let named = deep.map(|(image, _)| image.to_string()).collect();
     let is_beyond = high < range.low() || low > range.high();
     let of = if is_beyond { ", none of them within" } else { " of" };
     let measure = format!("{low} to {high}{of} {} to {}", range.low(), range.high());
+    let named = narrow.into_iter().map(|(image, _)| image.to_string()).collect();
     finding(Problem::BitDepth, Severity::Warns, role, named, &measure)
 }
 
@@ -429,8 +332,8 @@ fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>])
 /// `Cat (2 images, resembles cat)`
 fn in_words(class: &UnknownClass) -> String {
     let UnknownClass { class, images: count, resembles, .. } = class;
-    let Some(other) = resembles else { return format!("{class} ({})", images(*count)) };
-    let [class, other] = told_apart(class, other);
+    let Some(other) = resembles else { return format!("{} ({})", quoted(class), images(*count)) };
+    let [class, other] = told_apart(class, other).map(|name| quoted(&name));
     format!("{class} ({}, resembles {other})", images(*count))
 }
 
@@ -452,8 +355,8 @@ fn shared(
     before.iter().filter_map(in_other).collect()
 }
 
-/// What the numbers of images by class say, without the broken ones.
-fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
+/// What the numbers of images by class say, without the broken ones; `trained` are those of the training split.
+fn classes(role: Role, split: &Split, broken: &[usize], trained: Option<&[usize]>) -> Vec<Finding> {
     if split.masks().is_some() {
         return Vec::new();
     }
@@ -461,12 +364,11 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     for &index in broken {
         counts[split.labels()[index] as usize] -= 1;
     }
-    let empty: Vec<String> = counts
-        .iter()
-        .zip(split.classes().iter())
-        .filter(|(count, _)| **count == 0)
-        .map(|(_, name)| name.clone())
-        .collect();
+    // A class without training images is reported there, once.
+    let is_known = |class: usize| trained.is_none_or(|trained| trained[class] > 0);
+    let empty = (0..counts.len()).filter(|&class| counts[class] == 0 && is_known(class));
+    let empty: Vec<String> = empty.map(|class| quoted(&split.classes()[class])).collect();
+    let known = if trained.is_some() { "train" } else { "" };
     let (problem, severity) = match role {
         // Of a table, the list of names may know more classes than the table has: nothing to be mended there.
         Role::Train if !matches!(split.images().first(), Some(ImageSource::File(_))) => {
@@ -479,85 +381,23 @@ fn classes(role: Role, split: &Split, broken: &[usize]) -> Vec<Finding> {
     let (least, most) = (present.iter().min().copied().unwrap_or(0), present.iter().max().copied().unwrap_or(0));
     let name = |wanted: usize| {
         let class = counts.iter().position(|&count| count == wanted).unwrap_or_default();
-        format!("{} ({})", split.classes()[class], images(wanted))
+        format!("{} ({})", quoted(&split.classes()[class]), images(wanted))
     };
     let imbalanced = if least > 0 && most > IMBALANCE * least { vec![name(least), name(most)] } else { Vec::new() };
     let measure = format!("{IMBALANCE} to 1");
+    let of_train =
+        |named: fn(&[String]) -> Vec<String>| if role == Role::Train { named(split.classes()) } else { Vec::new() };
     let alike = if role == Role::Train { alike(split.classes()) } else { Vec::new() };
     let alike = alike.into_iter().map(|(name, other)| told_apart(name, other));
     let alike = alike.map(|[name, other]| format!("`{name}` and `{other}`")).collect();
     [
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
-        finding(Problem::NamesOfSplits, Severity::Warns, role, named_like_splits(role, split), ""),
-        finding(problem, severity, role, empty, ""),
+        finding(Problem::NamesOfSplits, Severity::Warns, role, of_train(named_like_splits), ""),
+        finding(Problem::DoubtfulClasses, Severity::Warns, role, of_train(doubtful), ""),
+        finding(problem, severity, role, empty, known),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),
     ]
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// The classes of training, if all have names of splits: perhaps splits were read as classes.
-fn named_like_splits(role: Role, split: &Split) -> Vec<String> {
-    let all_are_splits = split.classes().len() > 1 && split.classes().iter().all(|class| role_of(class).is_some());
-    if role == Role::Train && all_are_splits { split.classes().to_vec() } else { Vec::new() }
-}
-
-/// A finding of these, none without any.
-fn finding(problem: Problem, severity: Severity, split: Role, all: Vec<String>, measure: &str) -> Option<Finding> {
-    (!all.is_empty()).then(|| Finding { problem, severity, split, examples: all, measure: measure.into() })
-}
-
-/// `1 image`, `2 images`.
-fn images(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "image" } else { "images" })
-}
-
-impl fmt::Display for Finding {
-    /// `3 images of train cannot be read: a.jpg is .., b.jpg is .. and 1 more`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { problem, split, measure, .. } = self;
-        let count = self.count();
-        let examples = &self.examples[..self.examples.len().min(EXAMPLES)];
-        let are = if count == 1 { "is" } else { "are" };
-        let images = format!("{} of {split}", images(count));
-        let classes = format!("{count} {}", if count == 1 { "class" } else { "classes" });
-        match problem {
-            Problem::Refused => return f.write_str(&examples.join(", ")),
-            Problem::Unreadable => write!(f, "{images} cannot be read")?,
-            Problem::EmptyClass => write!(f, "{classes} without training images")?,
-            Problem::UnknownClass => write!(f, "{classes} of {split} without training images")?,
-            Problem::ClassNotTested => write!(f, "{classes} of train without images in {split}")?,
-            Problem::Shared => write!(f, "{images} {are} identical to images of {measure}")?,
-            Problem::TwoLabels => write!(f, "{images} {are} identical to images with another label")?,
-            Problem::Repeated => write!(f, "{images} {are} identical to others with the same label")?,
-            Problem::NearDuplicates => {
-                let resemble = if count == 1 { "resembles" } else { "resemble" };
-                write!(f, "{images} {resemble} {measure} (up to {NEAR} of {HASH_BITS} bits differ)")?;
-            }
-            Problem::AlikeClasses => {
-                let differ = if count == 1 { "differs" } else { "differ" };
-                write!(
-                    f,
-                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros, `.0` or Unicode form"
-                )?;
-            }
-            Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,
-            Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
-            Problem::BitDepth => {
-                let have = if count == 1 { "has" } else { "have" };
-                write!(f, "{images} {have} 16 bits and only the values {measure}")?;
-            }
-            Problem::Mask(problem) => problem.write(f, count, *split, measure)?,
-            Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,
-            Problem::Tiny => write!(f, "{images} {are} smaller than {measure}")?,
-            Problem::OneColour => write!(f, "{images} {are} of one colour")?,
-        }
-        write!(f, ": {}", examples.join(", "))?;
-        match count.saturating_sub(examples.len()) {
-            0 => Ok(()),
-            more if *problem != Problem::Imbalance => write!(f, " and {more} more"),
-            _ => Ok(()),
-        }
-    }
 }

@@ -84,19 +84,55 @@ impl Column {
 /// Name of the column of splits.
 const SPLIT: &str = "split";
 
-/// Other names that a column of splits has, if all its values are names of splits.
-const MAYBE_SPLIT: &[&str] =
-    &["set", "subset", "partition", "phase", "usage", "dataset", "data_set", "data_split", "split_name", "fold"];
+/// Other names that a column of splits has, if its values are names of splits.
+const MAYBE_SPLIT: &[&str] = &[
+    "set",
+    "subset",
+    "partition",
+    "phase",
+    "stage",
+    "type",
+    "mode",
+    "usage",
+    "dataset",
+    "data_set",
+    "data_type",
+    "set_type",
+    "data_split",
+    "split_name",
+    "split_type",
+    "train_test",
+    "train_val_test",
+    "fold",
+];
+
+/// Names of columns that mark the rows of one split with 1 or true.
+const MARKS: &[&str] = &[
+    "train",
+    "is_train",
+    "is_training",
+    "is_training_image",
+    "val",
+    "valid",
+    "is_val",
+    "is_valid",
+    "is_validation",
+    "test",
+    "is_test",
+    "is_testing",
+];
 
 /// Where the columns are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) image: usize,
     pub(super) label: usize,
-    /// The column `split`, if there is one.
+    /// The column that is named, or `split`, if there is one.
     pub(super) split: Option<usize>,
-    /// A column that holds the splits if all its values are names of splits.
-    pub(super) maybe_split: Option<usize>,
+    /// Other columns that hold the splits if their values are names of splits.
+    pub(super) maybe_split: Vec<usize>,
+    /// Columns that mark the rows of a split if their values say yes or no.
+    pub(super) marks: Vec<usize>,
     /// Whether both have the names that the documentation asks for, or were named.
     pub(super) certain: bool,
 }
@@ -114,15 +150,23 @@ impl Columns {
             let name = header.names[image].clone();
             return Err(DataError::OneColumnForBoth { path: path.into(), name });
         }
-        let split = header.called(SPLIT).first().copied();
-        let maybe_split = match header.called_any(MAYBE_SPLIT)[..] {
-            [only] if split.is_none() && ![image, label].contains(&only) => Some(only),
-            _ => None,
+        let missing = |name: &String| {
+            let (path, name, header) = (path.to_path_buf(), name.clone(), header.names.clone());
+            DataError::NoSuchColumn { path, name, header }
         };
+        let split = match &options.split_column {
+            Some(name) => Some(*header.called(name).first().ok_or_else(|| missing(name))?),
+            None => header.called(SPLIT).first().copied(),
+        };
+        let others = |names: &[&str]| -> Vec<usize> {
+            let found = header.called_any(names).into_iter().filter(|at| ![image, label].contains(at));
+            found.filter(|_| split.is_none()).collect()
+        };
+        let (maybe_split, marks) = (others(MAYBE_SPLIT), others(MARKS));
         let is_certain =
             |column: Column| column.named_in(options).is_some() || !header.called(column.names()[0]).is_empty();
         let certain = is_certain(Column::Image) && is_certain(Column::Label);
-        Ok(Columns { image, label, split, maybe_split, certain })
+        Ok(Columns { image, label, split, maybe_split, marks, certain })
     }
 
     /// How many of the two columns the header has, even if one of them is not clear.

@@ -28,6 +28,9 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     let mut beside = Beside::default();
     let splits = if path.is_dir() {
         in_folder(path, options, &mut beside)?
+    } else if ["xlsx", "xls", "ods"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
+        let found = "it is the workbook of a spreadsheet, such as Excel";
+        return Err(DataError::NotATable { path: path.into(), found: found.into() });
     } else if ["csv", "tsv", "txt"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
         Some(in_table(Table::read(path, options)?, options, &mut beside)?)
     } else {
@@ -79,6 +82,9 @@ fn has_ending(name: &str, ending: &str) -> bool {
 fn in_folder(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -> Result<Option<Splits>, DataError> {
     let mut files = names_in(folder)?;
     files.retain(|name| has_ending(name, "csv") || has_ending(name, "tsv"));
+    if files.is_empty() {
+        return beside_images(folder, options, beside);
+    }
     if let Some(only) = only_table(&files) {
         let table = match Table::read(&folder.join(only), options) {
             // Notes beside the images.
@@ -97,6 +103,30 @@ fn in_folder(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -> Re
         }
     }
     by_file_name(folder, &files, options, beside)
+}
+
+/// Names of tables that name the images of the folder they lie in, by other tools (Hugging Face, Roboflow).
+const BESIDE_IMAGES: [&str; 2] = ["metadata.csv", "_classes.csv"];
+
+/// A table in the folder of each split, beside its images.
+fn beside_images(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -> Result<Option<Splits>, DataError> {
+    let table_in =
+        |split: &str| BESIDE_IMAGES.map(|table| folder.join(split).join(table)).into_iter().find(|at| at.is_file());
+    let mut names = names_in(folder)?;
+    names.retain(|name| table_in(name).is_some());
+    if names.is_empty() || has_training_folders(folder)? {
+        return Ok(None);
+    }
+    let mut splits = [None, None, None];
+    if names.iter().all(|name| role_of(name) != Some(Role::Train)) && !options.names_any() {
+        return Ok(None);
+    }
+    let assigned = split_names::assign(folder, &names, options)?;
+    for ((role, name), listing) in Role::ALL.into_iter().zip(assigned).zip(&mut splits) {
+        let table = name.and_then(|name| table_in(&name));
+        *listing = table.map(|table| whole(Table::read(&table, options)?, role, beside)).transpose()?;
+    }
+    Ok(splits.iter().any(Option::is_some).then_some(splits))
 }
 
 /// Whether a folder with the name of the training split holds folders, as those of classes.
@@ -207,8 +237,9 @@ fn roles_of(values: &[SplitValue], table: &Table, options: &DatasetOptions) -> R
     let roles: Vec<Option<usize>> = values.iter().map(role).collect();
     match values.iter().zip(&roles).find(|(_, role)| role.is_none()) {
         Some((unknown, _)) if !options.names_any() => {
+            let column = table.columns.split.clone().unwrap_or_default();
             let (path, line, found) = (table.path.clone(), unknown.line, unknown.name.clone());
-            Err(DataError::SplitValue { path, line, found })
+            Err(DataError::SplitValue { path, column, line, found })
         }
         _ => Ok(roles),
     }

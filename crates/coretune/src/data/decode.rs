@@ -70,6 +70,9 @@ impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
         Failure::Message(match error {
             ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it ends early".into(),
+            ImageError::Decoding(error) if error.to_string().contains("CRC error") => {
+                "it is damaged: a checksum does not fit its data".into()
+            }
             ImageError::Unsupported(error) => format!("convert it to 8 or 16 bits for each colour: {error}"),
             error => error.to_string(),
         })
@@ -237,7 +240,11 @@ fn decode_other(bytes: &[u8], format: ImageFormat, range: BitDepthRange) -> Resu
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
-    decoder.read_image(&mut samples)?;
+    if let Err(error) = decoder.read_image(&mut samples) {
+        // All rows are there, and only the end of the file is not.
+        let mended = png_with_end(bytes).filter(|_| format == ImageFormat::Png).ok_or(Failure::from(error))?;
+        reader(&mended, format).into_decoder()?.read_image(&mut samples)?;
+    }
     let (samples, color, values) = match color {
         ColorType::L16 => (bytes_of(&samples, range), ColorType::L8, extremes::<1>(&samples, 1)),
         ColorType::La16 => (bytes_of(&samples, range), ColorType::La8, extremes::<2>(&samples, 1)),
@@ -246,6 +253,22 @@ fn decode_other(bytes: &[u8], format: ImageFormat, range: BitDepthRange) -> Resu
         color => (samples, color, None),
     };
     Ok(Decoded { pixels: upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation), values })
+}
+
+/// A PNG file that ends without its last chunk, with that chunk.
+fn png_with_end(bytes: &[u8]) -> Option<Vec<u8>> {
+    const SIGNATURE: usize = 8;
+    const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+    let mut end = SIGNATURE;
+    while let Some(&[a, b, c, d, ref kind @ ..]) = bytes.get(end..end + 8) {
+        let next = end + 12 + u32::from_be_bytes([a, b, c, d]) as usize;
+        if kind == b"IEND" || next > bytes.len() {
+            break;
+        }
+        end = next;
+    }
+    let rest = bytes.get(end..)?;
+    (END.starts_with(rest)).then(|| [&bytes[..end], END].concat())
 }
 
 /// 8-bit samples of `color` as RGB.

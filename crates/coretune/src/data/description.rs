@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::left_out::Omission;
-use super::{Dataset, Format, ReadColumns, Role, Split};
+use super::{Dataset, Format, ReadColumns, Role, Split, UnknownClass};
 
 /// What a data set holds, in numbers, for people to read before training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,6 +31,9 @@ pub struct SplitDescription {
     /// Whether they have masks; then no image has a class.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub masks: bool,
+    /// Further images, of classes that training lacks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub of_unknown_classes: usize,
     /// Classes that have images here.
     pub classes: usize,
     /// Images of each class, in the order of [`Description::classes`].
@@ -39,6 +42,21 @@ pub struct SplitDescription {
     pub smallest: ClassCount,
     /// The class with the most images, the first of equals.
     pub largest: ClassCount,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Description {
+    /// Adds the images that the listing has left aside: those of classes that training lacks.
+    pub fn add_unknown(&mut self, unknown: &[UnknownClass]) {
+        for split in &mut self.splits {
+            let of_split = unknown.iter().filter(|class| class.split == split.role);
+            split.of_unknown_classes = of_split.map(|class| class.images).sum();
+        }
+    }
 }
 
 /// A class and how many images it has.
@@ -78,6 +96,7 @@ impl Dataset {
             role,
             images: split.len(),
             masks: split.masks().is_some(),
+            of_unknown_classes: 0,
             classes: counts.iter().filter(|&&count| count > 0).count(),
             smallest: of(smallest),
             largest: of(largest),

@@ -110,10 +110,15 @@ pub enum DataError {
     TooDeep { path: PathBuf, inner: PathBuf },
     /// Images of a split do not lie in folders of classes.
     #[error(
-        "{} holds {images} {} and no folder of a class with images",
-        path.display(), if *images == 1 { "image" } else { "images" }
+        "{} holds {images} {} and no folder of a class with images{}",
+        path.display(), if *images == 1 { "image" } else { "images" }, beside(table.as_slice())
     )]
-    WithoutClasses { path: PathBuf, images: usize },
+    WithoutClasses {
+        path: PathBuf,
+        images: usize,
+        /// A file beside them that may name their classes.
+        table: Option<String>,
+    },
     /// A name cannot be shown or written down.
     #[error("the name of {path} is not UTF-8")]
     NotUtf8 {
@@ -194,6 +199,12 @@ pub enum DataError {
     /// A table lies beside folders of classes.
     #[error("{} holds the table `{table}` and folders of classes: either could be the data", path.display())]
     TableOrFolders { path: PathBuf, table: String },
+    /// Several columns have names and values as those of splits.
+    #[error("several columns of {} could be the splits: {}", path.display(), listed(columns))]
+    SplitColumns { path: PathBuf, columns: Vec<String> },
+    /// A column marks the rows of one split, and not what the others are.
+    #[error("the column `{column}` of {} says with {} which rows are of one split, not what the others are for", path.display(), listed(values))]
+    SplitMarks { path: PathBuf, column: String, values: Vec<String> },
     /// A column was named for data that is not a table.
     #[error("{} is not a table with a column `{name}`: it holds {format}", path.display())]
     ColumnOfNoTable { path: PathBuf, name: String, format: Format },
@@ -216,9 +227,11 @@ pub enum DataError {
         found: String,
     },
     /// A value in the column of splits that is not the name of one.
-    #[error("{} line {line}: found the split `{found}`, expected train, val or test, under one name each", path.display())]
+    #[error("{} line {line}: found the split `{found}` in the column `{column}`, expected train, val or test, under one name each", path.display())]
     SplitValue {
         path: PathBuf,
+        /// The column of splits.
+        column: String,
         /// Line, counted from 1.
         line: u64,
         found: String,

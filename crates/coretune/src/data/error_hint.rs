@@ -30,6 +30,9 @@ fn of_place(error: &DataError) -> Option<Hint> {
         DataError::Unrecognised { found, .. } if ARCHIVES.iter().any(|ending| found.contains(ending)) => {
             "unpack the archive first, and give the folder that it becomes"
         }
+        DataError::Unrecognised { found, .. } if [".xlsx`", ".xls`", ".ods`"].iter().any(|end| found.contains(end)) => {
+            "save the workbook as CSV in UTF-8, with the columns image_path,label"
+        }
         DataError::Unrecognised { .. } => {
             "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
              train-*.parquet, CIFAR's *.bin files, or MNIST's train-images-idx3-ubyte files; for \
@@ -51,7 +54,9 @@ fn of_place(error: &DataError) -> Option<Hint> {
             "unpack the zip file again with a program that makes folders of backslashes, such as 7-Zip or bsdtar"
         }
         DataError::NotData { .. } => "was the download complete?",
-        DataError::NoImages { .. } => "JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read",
+        DataError::NoImages { .. } => {
+            "put images into it, or remove it if it is an empty split; JPEG, PNG, WebP, BMP, GIF, TIFF and PNM files are read"
+        }
         _ => return None,
     };
     Some(text.into())
@@ -99,9 +104,14 @@ fn of_layout(error: &DataError) -> Option<Hint> {
             )));
         }
         DataError::ClassesDeeper { path, inner, layout, .. } => return Some(classes_deeper(path, inner, *layout)),
+        DataError::WithoutClasses { table: Some(_), .. } => {
+            "if that file names the classes, write a table of it, train.csv (and val.csv, test.csv) beside the folders, with \
+             the columns image_path,label and paths such as train/1.jpg; else put each image into a folder of its class, \
+             <split>/<class>/*"
+        }
         DataError::WithoutClasses { .. } => {
             "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \
-             {data.layout=classes}"
+             {data.layout=classes}; images without labels are for {@predict}: move the folder elsewhere"
         }
         _ => return None,
     };
@@ -135,9 +145,24 @@ fn classes_deeper(path: &Path, inner: &Path, layout: Layout) -> Hint {
 fn of_table(error: &DataError) -> Option<Hint> {
     let text = match error {
         DataError::SplitValue { .. } => {
-            "if the splits have other names: {data.train_split=NAME}, {data.val_split=NAME} and {data.test_split=NAME}"
+            "if the splits have other names: {data.train_split=NAME}, {data.val_split=NAME} and {data.test_split=NAME}; \
+             rows of others are then left out"
         }
+        DataError::SplitColumns { .. } => "name it: {data.split_column=NAME}",
+        DataError::SplitMarks { column, values, .. } => return Some(marks(column, values)),
         DataError::TableEncoding { .. } => "save it as UTF-8 (spreadsheets call this CSV UTF-8)",
+        DataError::NotATable { found, .. } if found.contains("Excel") || found.contains("spreadsheet") => {
+            "save it as CSV in UTF-8 (in the program: save as, CSV UTF-8), with the columns image_path,label"
+        }
+        DataError::NotATable { found, .. } if found.contains("JSON") => {
+            "write it as CSV in UTF-8 with the columns image_path,label"
+        }
+        DataError::NotATable { found, .. } if found.contains("for each class") => {
+            "write one column of labels in their place; images with several labels at once are not read"
+        }
+        DataError::NotATable { found, .. } if found.contains("two signs") => {
+            "use one sign in the whole table, and quotes around values that hold it"
+        }
         DataError::NotATable { .. } => {
             "a table is text in UTF-8 with the columns image_path,label; was the download complete?"
         }
@@ -160,6 +185,27 @@ fn of_table(error: &DataError) -> Option<Hint> {
         _ => return None,
     };
     Some(text.into())
+}
+
+/// How the column of marks can be read: which value trains follows from its name.
+fn marks(column: &str, values: &[String]) -> Hint {
+    let says_yes = |value: &&String| ["1", "1.0", "true", "yes", "t", "y"].contains(&value.to_lowercase().as_str());
+    let yes = values.iter().find(says_yes).map_or("1", String::as_str);
+    let no = values.iter().find(|value| !says_yes(value)).map_or("0", String::as_str);
+    let name = column.to_lowercase();
+    let (train, other, role) = if name.contains("train") {
+        (yes, no, Role::Validation)
+    } else {
+        (no, yes, if name.contains("test") { Role::Test } else { Role::Validation })
+    };
+    Hint::new(format!(
+        "to read it: {{data.split_column=NAME}} with NAME {}, {{data.train_split={}}} {{{}={}}}; otherwise give the column \
+         another name",
+        literal(column),
+        literal(train),
+        setting_of(role),
+        literal(other)
+    ))
 }
 
 /// Classes that do not agree.

@@ -1,5 +1,6 @@
 //! Which files in a folder are images: by their endings, else by their first bytes.
 
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -56,7 +57,9 @@ const BY_CONTENT: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
 
 /// Names that operating systems, network storage and other programs give to what they leave behind, in lower case.
-const LEFTOVERS: [&str; 27] = [
+const LEFTOVERS: [&str; 29] = [
+    "@trash",
+    "#trash",
     "@eadir",
     "@__thumb",
     "@synoresource",
@@ -87,7 +90,10 @@ const LEFTOVERS: [&str; 27] = [
 ];
 
 /// Recycle bins of earlier systems. In lower case they are words, and names of classes of waste.
-const OLD_BINS: [&str; 2] = ["RECYCLER", "RECYCLED"];
+const OLD_BINS: [&str; 3] = ["RECYCLER", "RECYCLED", "Recycle Bin"];
+
+/// Recycle bins in other spellings, in lower case, which their contents tell from classes of waste.
+const BINS_BY_CONTENT: [&str; 3] = ["recycled", "recycler", "recycle bin"];
 
 /// Whether a folder or file of this name belongs to no data set.
 pub(super) fn is_leftover(name: &str) -> bool {
@@ -102,6 +108,16 @@ pub(super) fn is_leftover(name: &str) -> bool {
         || is_found_by_chkdsk
         || name.starts_with("thumbs.db:")
         || name.ends_with(":zone.identifier")
+}
+
+/// Whether a folder is a recycle bin by its name and by what systems keep in one.
+pub(super) fn is_recycle_bin(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let holds = |file: &str| ["desktop.ini", "info2", "INFO2", "Desktop.ini"].contains(&file) || file.starts_with("$R");
+    BINS_BY_CONTENT.contains(&name.as_str())
+        && fs::read_dir(folder).is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| holds(&entry.file_name().to_string_lossy())))
+        })
 }
 
 /// Whether a file stands for one that iCloud has not downloaded: `.1.jpg.icloud` for `1.jpg`.
@@ -146,9 +162,17 @@ mod tests {
 
     #[test]
     fn leftovers_are_known_in_any_case() {
-        for name in
-            ["Thumbs.db", "@eaDir", "$RECYCLE.BIN", "RECYCLER", "FOUND.012", "_vti_cnf", "1.jpg:Zone.Identifier"]
-        {
+        for name in [
+            "Thumbs.db",
+            "@eaDir",
+            "@Trash",
+            "Recycle Bin",
+            "$RECYCLE.BIN",
+            "RECYCLER",
+            "FOUND.012",
+            "_vti_cnf",
+            "1.jpg:Zone.Identifier",
+        ] {
             assert!(is_leftover(name), "{name}");
         }
         for name in ["found.cats", "lost", "thumbs", "recycled"] {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::lines_of;
+use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
 use super::layout::{are_splits, refuse_unclear};
 use super::left_out::{LeftOut, Reason};
@@ -54,13 +54,18 @@ fn list_splits(
     let names = split_names::assign(root, &available, &options)?;
     leave_out_other_splits(walk, root, folders, &names)?;
     let mut splits = [None, None, None];
-    for (name, listing) in names.iter().zip(&mut splits) {
+    for ((role, name), listing) in Role::ALL.into_iter().zip(&names).zip(&mut splits) {
         let Some(name) = name else { continue };
         let folder = root.join(name);
         let contents = walk.contents(&folder)?;
         let found = list(walk, &folder, &contents.folders)?;
         if found.images.is_empty() && !contents.images.is_empty() {
-            return Err(DataError::WithoutClasses { path: folder, images: contents.images.len() });
+            let images = contents.images.len();
+            if role == Role::Test && names[0].is_some() && options.test_split.is_none() {
+                walk.left_out.add_many(Reason::OfNoClass { folder: name.clone() }, images, format!("{name}/"));
+                continue;
+            }
+            return Err(DataError::WithoutClasses { table: table_in(&folder)?, path: folder, images });
         }
         contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
         *listing = Some(found);
@@ -105,6 +110,15 @@ fn leave_out_other_splits(
         walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
     }
     Ok(())
+}
+
+/// A file in a folder that may say the classes of the images beside it.
+fn table_in(folder: &Path) -> Result<Option<String>, DataError> {
+    let is_table = |name: &String| {
+        let ending = Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["csv", "tsv", "json", "jsonl", "xlsx", "xls", "ods", "xml"].contains(&ending.as_str())
+    };
+    Ok(names_in(folder)?.into_iter().find(is_table))
 }
 
 /// Refuses splits whose folders could be something else than classes: training, and others that hold more classes.

@@ -37,6 +37,8 @@ pub struct DatasetOptions {
     pub image_column: Option<String>,
     /// Column of a table with the labels.
     pub label_column: Option<String>,
+    /// Column of a table with the splits.
+    pub split_column: Option<String>,
     /// The values of 16-bit images that become black and white.
     pub bit_depth: BitDepth,
 }
@@ -72,6 +74,6 @@ impl DatasetOptions {
 
     /// A column that is named, which only a table has.
     pub(super) fn named_column(&self) -> Option<&String> {
-        self.image_column.as_ref().or(self.label_column.as_ref())
+        self.image_column.as_ref().or(self.label_column.as_ref()).or(self.split_column.as_ref())
     }
 }

@@ -1,5 +1,6 @@
 //! One table: how its columns are separated, which they are, and its rows.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,9 +8,10 @@ use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::columns::Columns;
 use super::file_kind::has_ending_of_image;
+use super::listed::listed;
 use super::role::role_of;
 use super::table_text::text_of;
-use super::{DataError, DatasetOptions, ImageSource, ReadColumns};
+use super::{DataError, DatasetOptions, ImageSource, ReadColumns, Role};
 use crate::files::content_of;
 
 /// A table that was read.
@@ -57,21 +59,14 @@ impl Table {
         let source = Source::of(path, &text, options)?;
         let mut reader = source.reader();
         let header = reader.headers().map_err(|error| source.broken(&error))?.clone();
-        let columns =
-            Columns::of(path, &header, options).map_err(|error| match (error, content_of(text.as_bytes())) {
-                (DataError::NoColumn { .. }, Some(content)) => {
-                    DataError::NotATable { path: path.into(), found: format!("it is {}", content.name) }
-                }
-                (DataError::NoColumn { .. }, None) if is_separated_by_blanks(&header) => {
-                    let found = "blanks separate its values, not commas, semicolons or tabs";
-                    DataError::NotATable { path: path.into(), found: found.into() }
-                }
-                (error, _) => error,
-            })?;
-        let split = match columns.maybe_split {
-            Some(maybe) if source.all_are_splits(maybe, options)? => Some(maybe),
-            _ => columns.split,
-        };
+        let columns = Columns::of(path, &header, options).map_err(|error| {
+            match (&error, source.instead_of_columns(&header)) {
+                (DataError::NoColumn { .. }, Some(found)) => DataError::NotATable { path: path.into(), found },
+                _ => error,
+            }
+        })?;
+        let split =
+            columns.split.map_or_else(|| source.column_of_splits(&columns, &header, options), |at| Ok(Some(at)))?;
         let (splits, certain) = (split.map(|_| Vec::new()), columns.certain);
         let names: Vec<String> = header.iter().map(ToString::to_string).collect();
         let read = ReadColumns::of(file_name(path), &names, columns.image, columns.label, split);
@@ -80,13 +75,25 @@ impl Table {
             let record = record.map_err(|error| source.broken(&error))?;
             // Spreadsheets end a table with rows of separators alone.
             if record.iter().any(|value| !value.is_empty()) {
-                table.add(&Columns { split, ..columns }, &record, source.line(&record))?;
+                table.add((columns.image, columns.label, split), &record, source.line(&record))?;
             }
+        }
+        if table.rows.is_empty() {
+            return Err(DataError::NotATable {
+                path: path.into(),
+                found: "it ends after the names of its columns".into(),
+            });
         }
         Ok(table)
     }
 
-    fn add(&mut self, columns: &Columns, record: &StringRecord, line: u64) -> Result<(), DataError> {
+    /// Adds a row with the columns of the image, the label and the split.
+    fn add(
+        &mut self,
+        (image, label, split): (usize, usize, Option<usize>),
+        record: &StringRecord,
+        line: u64,
+    ) -> Result<(), DataError> {
         let refused = |expected: &str, found: String| DataError::Line {
             path: self.path.clone(),
             line,
@@ -101,7 +108,7 @@ impl Table {
             Some(text) if !text.is_empty() => Ok(text),
             _ => Err(refused(expected, "nothing".into())),
         };
-        let written = field(columns.image, "the path of an image")?;
+        let written = field(image, "the path of an image")?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let image = located(folder, written).map_err(|what| {
             refused(
@@ -109,11 +116,11 @@ impl Table {
                 format!("`{written}`, {what}"),
             )
         })?;
-        let label = field(columns.label, "a label")?.to_string();
+        let label = field(label, "a label")?.to_string();
         if MISSING.iter().any(|word| label.eq_ignore_ascii_case(word)) {
             return Err(refused("a label", format!("`{label}`, which programs write for a missing value")));
         }
-        let split = columns.split.map(|column| field(column, "a split: train, val or test")).transpose()?;
+        let split = split.map(|column| field(column, "a split: train, val or test")).transpose()?;
         let split = split.map_or(0, |name| number_of(self.splits.get_or_insert_default(), name, line));
         self.rows.push(Row { image: ImageSource::File(Arc::from(image)), label, split });
         Ok(())
@@ -136,6 +143,34 @@ fn is_separated_by_blanks(header: &StringRecord) -> bool {
     let is_image = words.iter().any(|word| has_ending_of_image(word));
     header.len() == 1 && words.len() > 1 && (is_image || Columns::found_in(&names, &DatasetOptions::default()) == 2)
 }
+
+/// Whether a value says yes or no.
+fn is_mark(value: &str) -> bool {
+    ["0", "1", "0.0", "1.0", "true", "false", "yes", "no", "t", "f", "y", "n"].contains(&value.to_lowercase().as_str())
+}
+
+/// Names that splits have beside those that say their role.
+const OTHER_SPLITS: [&str; 16] = [
+    "holdout",
+    "hold-out",
+    "hold_out",
+    "eval",
+    "evaluation",
+    "validate",
+    "trainval",
+    "train_val",
+    "extra",
+    "unlabeled",
+    "unlabelled",
+    "public",
+    "private",
+    "publictest",
+    "privatetest",
+    "none",
+];
+
+/// Distinct values that a column of splits has at most.
+const MOST_SPLITS: usize = 8;
 
 /// The file that a table means by `written`, or what `written` is instead of a path of this machine. A backslash separates
 /// folders, unless a file has it in its name.
@@ -174,7 +209,9 @@ impl<'a> Source<'a> {
     /// The separator is the one with which the header has the most of the two columns, then the most columns at all.
     fn of(path: &'a Path, text: &'a str, options: &DatasetOptions) -> Result<Self, DataError> {
         let (declared, text) = without_declaration(text);
-        let source = |separator| Source { path, text, skipped: u64::from(declared.is_some()), separator };
+        let (comments, text) = without_comments(text, options);
+        let skipped = u64::from(declared.is_some()) + comments;
+        let source = |separator| Source { path, text, skipped, separator };
         if let Some(separator) = declared {
             return Ok(source(separator));
         }
@@ -194,18 +231,78 @@ impl<'a> Source<'a> {
         ReaderBuilder::new().trim(Trim::All).delimiter(self.separator).from_reader(self.text.as_bytes())
     }
 
-    /// Whether every row has the name of a split in this column, or one that `options` name.
-    fn all_are_splits(&self, column: usize, options: &DatasetOptions) -> Result<bool, DataError> {
-        let asked = [&options.train_split, &options.val_split, &options.test_split];
+    /// What the text is in which no columns were found, if it is known.
+    fn instead_of_columns(&self, header: &StringRecord) -> Option<String> {
+        if let Some(content) = content_of(self.text.as_bytes()) {
+            return Some(format!("it is {}", content.name));
+        }
+        if self.text.trim_start().starts_with("[{") || self.text.trim_start().starts_with("[[") {
+            return Some("it is JSON".into());
+        }
+        if is_separated_by_blanks(header) {
+            return Some("blanks separate its values, not commas, semicolons or tabs".into());
+        }
+        let other = SEPARATORS.iter().map(|&sign| char::from(sign)).find(|&sign| {
+            sign != char::from(self.separator) && header.len() > 1 && header.iter().any(|name| name.contains(sign))
+        });
+        if let Some(other) = other {
+            let own = char::from(self.separator);
+            return Some(format!(
+                "two signs separate the names of its columns, `{own}` and `{}`",
+                other.escape_debug()
+            ));
+        }
+        self.columns_of_marks(header).map(|classes| {
+            format!("it has no column of labels, but one of 0 and 1 for each class: {}", listed(&classes))
+        })
+    }
+
+    /// The columns of which every value is 0 or 1, if there are several.
+    fn columns_of_marks(&self, header: &StringRecord) -> Option<Vec<String>> {
+        let is_mark = |value: &str| ["0", "1", "0.0", "1.0"].contains(&value);
+        let records: Vec<StringRecord> = self.reader().records().take(100).filter_map(Result::ok).collect();
+        let all = |at: usize| records.iter().all(|record| record.get(at).is_some_and(is_mark));
+        let classes: Vec<String> =
+            (0..header.len()).filter(|&at| all(at)).filter_map(|at| header.get(at)).map(ToString::to_string).collect();
+        (!records.is_empty() && classes.len() > 1).then_some(classes)
+    }
+
+    /// The column without the name `split` whose values are names of splits, if there is one.
+    fn column_of_splits(
+        &self,
+        columns: &Columns,
+        header: &StringRecord,
+        options: &DatasetOptions,
+    ) -> Result<Option<usize>, DataError> {
+        let (path, names) = (self.path.to_path_buf(), |found: &[usize]| -> Vec<String> {
+            found.iter().filter_map(|&at| header.get(at)).map(ToString::to_string).collect()
+        });
+        let mut values: HashMap<usize, BTreeSet<String>> = HashMap::new();
         for record in self.reader().records() {
             let record = record.map_err(|error| self.broken(&error))?;
-            let value = record.get(column).unwrap_or_default();
-            let is_split = role_of(value).is_some() || asked.iter().any(|name| name.as_deref() == Some(value));
-            if !is_split && record.iter().any(|value| !value.is_empty()) {
-                return Ok(false);
+            for &at in columns.maybe_split.iter().chain(&columns.marks) {
+                let values = values.entry(at).or_default();
+                if values.len() <= MOST_SPLITS && record.iter().any(|value| !value.is_empty()) {
+                    values.insert(record.get(at).unwrap_or_default().to_string());
+                }
             }
         }
-        Ok(true)
+        let of = |at: &usize| values.get(at).cloned().unwrap_or_default();
+        let splits: Vec<usize> =
+            columns.maybe_split.iter().copied().filter(|at| are_splits(&of(at), options)).collect();
+        match splits[..] {
+            [] => {}
+            [only] => return Ok(Some(only)),
+            _ => return Err(DataError::SplitColumns { path, columns: names(&splits) }),
+        }
+        let marked = |at: &&usize| of(at).len() > 1 && of(at).iter().all(|value| is_mark(value));
+        match columns.marks.iter().find(marked) {
+            Some(at) => {
+                let (column, values) = (names(&[*at]).concat(), of(at).into_iter().collect());
+                Err(DataError::SplitMarks { path, column, values })
+            }
+            None => Ok(None),
+        }
     }
 
     fn line(&self, record: &StringRecord) -> u64 {
@@ -218,12 +315,47 @@ impl<'a> Source<'a> {
             csv::ErrorKind::UnequalLengths { pos, expected_len, len } => DataError::Line {
                 path,
                 line: self.skipped + pos.as_ref().map_or(0, csv::Position::line),
-                expected: format!("{expected_len}, as in the header (a value with a separator in it needs quotes)"),
+                expected: format!(
+                    "{expected_len} with `{}` between them, as in the header (a value with that sign in it needs quotes)",
+                    char::from(self.separator).escape_debug()
+                ),
                 found: format!("{len} {}", if *len == 1 { "value" } else { "values" }),
             },
             _ => DataError::malformed(self.path, "rows of CSV in UTF-8", error.to_string()),
         }
     }
+}
+
+/// Whether these values of a column are those of a column of splits: all are names of splits, or `options` name one of
+/// them, or one trains by its name and the others have names that splits have too.
+fn are_splits(values: &BTreeSet<String>, options: &DatasetOptions) -> bool {
+    let asked = [&options.train_split, &options.val_split, &options.test_split];
+    let is_asked = |value: &String| asked.iter().any(|name| name.as_ref() == Some(value));
+    let is_other = |value: &String| value.is_empty() || OTHER_SPLITS.contains(&value.to_lowercase().as_str());
+    let has_train = values.iter().any(|value| role_of(value) == Some(Role::Train));
+    let all = |is_split: &dyn Fn(&String) -> bool| !values.is_empty() && values.iter().all(is_split);
+    values.len() <= MOST_SPLITS
+        && (values.iter().any(is_asked) || all(&|value| role_of(value).is_some() || (has_train && is_other(value))))
+}
+
+/// The number of lines of comments before the header, and the text after them. A header may begin with `#` itself.
+fn without_comments<'a>(text: &'a str, options: &DatasetOptions) -> (u64, &'a str) {
+    let (mut comments, mut rest) = (0, text);
+    while let Some(behind) = rest.strip_prefix('#') {
+        let (line, below) = behind.split_once('\n').unwrap_or((behind, ""));
+        let is_header = |separator: &u8| {
+            let names: StringRecord = line.split(char::from(*separator)).map(str::trim).collect();
+            Columns::found_in(&names, options) == 2
+        };
+        if SEPARATORS.iter().any(is_header) {
+            return (comments, behind);
+        }
+        if below.is_empty() {
+            break;
+        }
+        (comments, rest) = (comments + 1, below);
+    }
+    (comments, rest)
 }
 
 /// The separator that a first line such as `sep=;` declares, and the text after that line.

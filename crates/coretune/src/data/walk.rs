@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use super::file_kind::{FileKind, is_in_the_cloud, is_leftover, kind_of};
+use super::file_kind::{FileKind, is_in_the_cloud, is_leftover, is_recycle_bin, kind_of};
 use super::left_out::{LeftOut, Reason};
 
 /// Device and inode: the same folder or file under every name.
@@ -177,23 +177,22 @@ impl Walk {
             // A link that leads nowhere is a file that cannot be read.
             let is_folder = if is_link { path.is_dir() } else { kind.is_dir() };
             let name = file_name.to_string_lossy();
-            if file_name.to_str().is_none() && (is_folder || kind_of(&path) == FileKind::Image) {
-                return Err(DataError::NotUtf8 { path: escaped(path.as_os_str()) });
-            }
-            if name.contains('\\') && (is_folder || kind_of(&path) == FileKind::Image) {
-                return Err(DataError::Backslash { path });
-            }
             let reason = if is_in_the_cloud(&name) {
                 Some(Reason::NotDownloaded)
             } else if name.starts_with('.') {
                 Some(Reason::Hidden)
-            } else if is_leftover(&name) {
+            } else if is_leftover(&name) || (is_folder && is_recycle_bin(&path)) {
                 Some(Reason::Leftover)
             } else {
                 None
             };
+            let matters = || is_folder || kind_of(&path) == FileKind::Image;
             match reason {
                 Some(reason) => self.leave_out(reason, &path),
+                None if file_name.to_str().is_none() && matters() => {
+                    return Err(DataError::NotUtf8 { path: escaped(path.as_os_str()) });
+                }
+                None if name.contains('\\') && matters() => return Err(DataError::Backslash { path }),
                 None => entries.push(Entry { name: name.into(), path, is_folder, is_link }),
             }
         }

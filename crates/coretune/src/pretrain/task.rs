@@ -53,6 +53,12 @@ pub struct PretrainTask {
     pub(super) start: Option<StartingPoint>,
 }
 
+/// `validation and test`
+fn splits_of(dataset: &Dataset) -> String {
+    let splits = [Role::Validation, Role::Test].into_iter().filter(|&role| dataset.split(role).is_some());
+    splits.map(|role| role.to_string()).collect::<Vec<_>>().join(" and ")
+}
+
 impl PretrainTask {
     /// Opens the images that `config` names, checks them, and refuses what cannot work.
     ///
@@ -68,7 +74,7 @@ impl PretrainTask {
         let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
             path: dataset.root.clone(),
             split: "train".into(),
-            found: "other splits".into(),
+            found: splits_of(&dataset),
         })?;
         let images = all.budget(config.data.budget(), config.train.seed)?;
         let (batch, available) = (config.train.effective_batch(), images.len());

@@ -44,6 +44,9 @@ pub struct DataSection {
     /// Column of a table with the labels; `None`: one with a usual name.
     #[serde(with = "auto")]
     pub label_column: Option<String>,
+    /// Column of a table with the splits; `None`: one with a usual name.
+    #[serde(with = "auto", default)]
+    pub split_column: Option<String>,
     /// How closely the data is checked before it is used.
     pub check: DataCheck,
     /// Whether images that cannot be read are left out.
@@ -150,6 +153,7 @@ impl DataSection {
             masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },
             image_column: self.image_column.clone(),
             label_column: self.label_column.clone(),
+            split_column: self.split_column.clone(),
             bit_depth: self.bit_depth_range.map_or(BitDepth::Measured, BitDepth::Range),
         }
     }
@@ -195,6 +199,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::OF_IMAGES),
     setting("data.label_column", Kind::Text("NAME"), "column of a table with the labels")
         .auto(|_| "label, or another usual name".into())
+        .read_by(RunKind::OF_IMAGES),
+    setting("data.split_column", Kind::Text("NAME"), "column of a table with the splits")
+        .auto(|_| "split, or another usual name over names of splits, if any".into())
         .read_by(RunKind::OF_IMAGES),
     setting("data.check", Kind::Choice(DataCheck::names), "check every image first")
         .default(DataCheck::Full.name())

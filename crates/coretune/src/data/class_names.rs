@@ -1,0 +1,79 @@
+//! Names of classes that say something about how the data was read.
+
+use std::collections::HashSet;
+
+use super::role::role_of;
+
+/// What programs and people write where a label is missing, in lower case.
+const MISSING: [&str; 14] =
+    ["none", "null", "nil", "nan", "n/a", "na", "<na>", "#n/a", "?", "-", "--", "undefined", "missing", "tbd"];
+
+/// Recycle bins of several systems, in lower case; also words for waste.
+const BINS: [&str; 5] = ["recycled", "recycler", "recycle bin", "trash", "trash bin"];
+
+/// Signs between several labels in one cell.
+const BETWEEN_LABELS: [char; 7] = ['|', ';', ',', '/', '+', '&', ' '];
+
+/// A name as a sentence shows it: in quotes if blanks begin or end it, which nobody would see.
+pub fn quoted(name: &str) -> String {
+    if name.trim() == name && !name.is_empty() { name.into() } else { format!("{name:?}") }
+}
+
+/// The classes, if all have names of splits: perhaps splits were read as classes.
+pub(super) fn named_like_splits(classes: &[String]) -> Vec<String> {
+    let all_are_splits = classes.len() > 1 && classes.iter().all(|class| role_of(class).is_some());
+    if all_are_splits { classes.to_vec() } else { Vec::new() }
+}
+
+/// Classes that may be something else by their names, each with what.
+pub(super) fn doubtful(classes: &[String]) -> Vec<String> {
+    let known: HashSet<&str> = classes.iter().map(String::as_str).collect();
+    let doubt = |class: &String| {
+        let lower = class.trim().to_lowercase();
+        if MISSING.contains(&lower.as_str()) {
+            Some("a missing value?")
+        } else if BINS.contains(&lower.as_str()) && *class != lower {
+            Some("a recycle bin?")
+        } else if holds_several(class, &known) {
+            Some("several labels?")
+        } else {
+            None
+        }
+    };
+    classes.iter().filter_map(|class| Some(format!("{} ({})", quoted(class), doubt(class)?))).collect()
+}
+
+/// Whether a name consists of several labels: with `|` between them, or of names of other classes.
+fn holds_several(class: &str, known: &HashSet<&str>) -> bool {
+    let parts = |sign: char| class.split(sign).map(str::trim).collect::<Vec<_>>();
+    BETWEEN_LABELS.into_iter().any(|sign| {
+        let parts = parts(sign);
+        let all_known = || parts.iter().all(|part| known.contains(part));
+        parts.len() > 1 && parts.iter().all(|part| !part.is_empty()) && (sign == '|' || all_known())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_may_be_no_classes_are_told_with_the_reason() {
+        let classes = ["None", "?", "cat", "cat|dog", "dog", "cat, dog", "Recycled", "hot dog", "a|", "Pepper,_bell"];
+        let found = doubtful(&classes.map(String::from));
+        let expected = [
+            "None (a missing value?)",
+            "? (a missing value?)",
+            "cat|dog (several labels?)",
+            "cat, dog (several labels?)",
+            "Recycled (a recycle bin?)",
+        ];
+        assert_eq!(found, expected);
+        assert!(doubtful(&["recycled", "paper", "trash"].map(String::from)).is_empty(), "classes of waste");
+    }
+
+    #[test]
+    fn a_name_with_blanks_at_an_end_is_quoted() {
+        assert_eq!(["dog", "dog ", "\u{a0}dog", ""].map(quoted), ["dog", "\"dog \"", "\"\\u{a0}dog\"", "\"\""]);
+    }
+}
