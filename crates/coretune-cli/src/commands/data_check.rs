@@ -66,21 +66,28 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         printer.result("pixels", format_args!("{}: {pixels}", pixels.split))?;
     }
     report.add_unknown(&unknown);
+    let mut hint = None;
     // With any seed the same labels are there, and the same is refused.
     if let Err(error) = check_usable(&dataset, &data, 0) {
         report.add_refusal(error.to_string());
+        hint = Failure::from(error).hint;
     }
-    let hint = advice(&description, &report);
-    printer.json(&Page { data: Some(&description), report: &report, hint })?;
-    show(&printer, &report, data.check, hint)
+    let hint = advice(&dataset, &description, &report).or(hint);
+    printer.json(&Page { data: Some(&description), report: &report, hint: hint.as_deref() })?;
+    show(&printer, &report, data.check, hint.as_deref())
 }
 
 /// What to do about findings that stop a run, where they do not say it themselves.
-fn advice(description: &Description, report: &Report) -> Option<&'static str> {
+fn advice(dataset: &Dataset, description: &Description, report: &Report) -> Option<String> {
     let images: usize = description.splits.iter().map(|split| split.images).sum();
     let none_is_read = report.unreadable.len() == images;
-    if description.format == Format::Csv && none_is_read {
-        Some("paths in a table count from the folder of the table, with case and ending: move it, or change the paths")
+    let elsewhere = || dataset.first_image_elsewhere();
+    let advice = if description.format == Format::Csv && none_is_read {
+        let rule = "paths in a table count from the folder of the table, with case and ending: ";
+        return Some(match elsewhere() {
+            Some((written, found)) => format!("{rule}write `{found}` for `{written}`, and so for all"),
+            None => format!("{rule}move it, or change the paths"),
+        });
     } else if description.format.lists_images() && none_is_read {
         Some("unpack the archive of the images beside the lists, as its authors distribute it")
     } else if report.unreadable.is_empty() {
@@ -97,7 +104,8 @@ fn advice(description: &Description, report: &Report) -> Option<&'static str> {
         }
     } else {
         Some("fit --skip-broken leaves unreadable images out; fix the other problems")
-    }
+    };
+    advice.map(ToString::to_string)
 }
 
 fn checked(printer: &Printer, dataset: &Dataset, depth: Depth, data: &DataSection) -> Report {

@@ -56,11 +56,14 @@ impl Place {
 pub(super) fn cases(world: &World) -> Vec<Case> {
     [
         splits(world),
+        splits_between(world),
+        doubtful_classes(world),
         left_out(world),
         published(world),
         joined(world),
         tables(world),
         values_of_tables(world),
+        splits_of_tables(world),
         not_tables(world),
         unusable(world),
     ]
@@ -121,6 +124,130 @@ fn splits(world: &World) -> Vec<Case> {
         ),
         case("a split without folders of classes", flat, 2, &["no folder of a class"]),
         case("a folder that is not a split", extra, 0, &["left out     1 image of `old`"]),
+    ]
+}
+
+/// Splits and classes with other folders between or beside them.
+fn splits_between(world: &World) -> Vec<Case> {
+    let of = |name: &str, images: &[&str]| {
+        let mut place = Place::new(world, name);
+        place.images(images);
+        place.check()
+    };
+    let with = |arguments: &[String], more: &[&str]| {
+        [arguments, &more.iter().map(ToString::to_string).collect::<Vec<_>>()].concat()
+    };
+    let intel = of(
+        "intel",
+        &[
+            "seg_train/seg_train/sea/1.ppm",
+            "seg_train/seg_train/sea/2.ppm",
+            "seg_train/seg_train/street/3.ppm",
+            "seg_train/seg_train/street/4.ppm",
+            "seg_test/seg_test/sea/5.ppm",
+            "seg_test/seg_test/street/6.ppm",
+            "seg_pred/seg_pred/7.ppm",
+        ],
+    );
+    let named = with(&intel, &["--train-split", "seg_train/seg_train", "--test-split", "seg_test/seg_test"]);
+    let flat_test =
+        of("flat-test", &["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/3.ppm", "train/dog/4.ppm", "test/5.ppm"]);
+    let beside = {
+        let mut place = Place::new(world, "beside-labels");
+        place.images(&["train/1.ppm", "train/2.ppm"]);
+        place.file("train/metadata.jsonl", b"{}");
+        place.check()
+    };
+    let detection = {
+        let mut place = Place::new(world, "detection");
+        place.images(&["train/images/1.ppm", "train/images/2.ppm"]);
+        place.file("train/labels/1.txt", b"0 0.5 0.5 1 1");
+        place.check()
+    };
+    vec![
+        case("splits in single folders", intel, 2, &["all or most hold `sea`, `street`", "seg_train/seg_train"]),
+        case(
+            "splits that are named with the folders between",
+            named,
+            0,
+            &["train        4 images", "test         2 images", "`seg_pred`"],
+        ),
+        case("test images without classes", flat_test, 0, &["1 image of `test`, which is of no class"]),
+        case(
+            "a list of labels beside images without classes",
+            beside,
+            2,
+            &["beside it lies `metadata.jsonl`", "image_path,label"],
+        ),
+        case("data for detection", detection, 2, &["as data for detection does", "boxes are not read"]),
+    ]
+}
+
+/// Classes that may be something else, or nothing.
+fn doubtful_classes(world: &World) -> Vec<Case> {
+    let of = |name: &str, images: &[&str]| {
+        let mut place = Place::new(world, name);
+        place.images(images);
+        place.check()
+    };
+    let masks = of("masks-beside", &["ill/images/1.ppm", "ill/masks/1.ppm", "well/images/2.ppm", "well/masks/2.ppm"]);
+    let kinds =
+        of("kinds", &["birds/owl/1.ppm", "birds/owl/2.ppm", "birds/jay/3.ppm", "fish/cod/4.ppm", "fish/eel/5.ppm"]);
+    let parts = of("parts", &["images_001/1.ppm", "images_001/2.ppm", "images_002/3.ppm", "images_002/4.ppm"]);
+    let names =
+        of("doubtful", &["None/1.ppm", "None/2.ppm", "Recycled/3.ppm", "Recycled/4.ppm", "dog /5.ppm", "dog /6.ppm"]);
+    let spelt = of(
+        "blank",
+        &[
+            "train/cat/1.ppm",
+            "train/cat/2.ppm",
+            "train/dog /3.ppm",
+            "train/dog /4.ppm",
+            "val/cat/5.ppm",
+            "val/dog/6.ppm",
+        ],
+    );
+    let empty = {
+        let place = Place::sound(world, "empty-class");
+        fs::create_dir(place.root.join("train/cow")).unwrap();
+        place.check()
+    };
+    let no_val = {
+        let place = Place::sound(world, "empty-val");
+        fs::remove_dir_all(place.root.join("val")).unwrap();
+        fs::create_dir_all(place.root.join("val/cat")).unwrap();
+        place.check()
+    };
+    let only_val = of("only-val", &["val/cat/1.ppm", "val/dog/2.ppm"]);
+    vec![
+        case(
+            "masks beside the images of each class",
+            masks,
+            2,
+            &["both hold `images`, `masks`", "move the folders `masks` elsewhere"],
+        ),
+        case("classes that could be groups of classes", kinds, 0, &["notice", "birds (`jay`, `owl`)"]),
+        case("folders over which images were spread", parts, 0, &["warning", "images_001 (a part of the images?)"]),
+        case(
+            "names that no class has",
+            names,
+            0,
+            &["None (a missing value?)", "Recycled (a recycle bin?)", "\"dog \""],
+        ),
+        case(
+            "a class whose name ends in a blank",
+            spelt,
+            2,
+            &["1 image of classes that train lacks", "resembles \"dog \""],
+        ),
+        case(
+            "a class without training images",
+            empty,
+            2,
+            &["1 class without training images: cow", "hint: every class needs"],
+        ),
+        case("a validation split without images", no_val, 2, &["no images", "remove it if it is an empty split"]),
+        case("validation images only", only_val, 2, &["no split named `train`", "--train-split"]),
     ]
 }
 
@@ -303,6 +430,91 @@ fn tables(world: &World) -> Vec<Case> {
     ]
 }
 
+/// Columns that say which rows are of which split, and comments.
+fn splits_of_tables(world: &World) -> Vec<Case> {
+    let of = |name: &str, column: &str, values: [&str; 4], more: &[&str]| {
+        let labels = ["cat", "dog", "cat", "dog"];
+        let rows: Vec<String> =
+            (0..4).map(|row| format!("images/{}.ppm,{},{}", row + 1, labels[row], values[row])).collect();
+        let text = format!("image_path,label,{column}\n{}\n", rows.join("\n"));
+        table(world, &format!("{name}.csv"), text.as_bytes(), more)
+    };
+    let comment = "# labels of 2020\nimage_path,label\nimages/1.ppm,cat\nimages/2.ppm,cat\n# dogs\nimages/3.ppm,dog\n";
+    let marks = ["--split-column", "is_valid", "--train-split", "0", "--val-split", "1"];
+    let beside = {
+        let mut place = Place::new(world, "metadata");
+        place.images(&["train/1.ppm", "train/2.ppm", "train/3.ppm", "train/4.ppm"]);
+        place.file("train/metadata.csv", b"file_name,label\n1.ppm,cat\n2.ppm,cat\n3.ppm,dog\n4.ppm,dog\n");
+        place.check()
+    };
+    let one_hot = {
+        let mut place = Place::new(world, "one-hot");
+        place.images(&["train/1.ppm", "train/2.ppm"]);
+        place.file("train/_classes.csv", b"filename, cat, dog\n1.ppm, 1, 0\n2.ppm, 0, 1\n");
+        place.check()
+    };
+    let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);
+    vec![
+        case(
+            "an unknown split in a column that splits have",
+            of("subset", "subset", ["train", "train", "holdout", "val"], &[]),
+            2,
+            &["line 4: found the split `holdout` in the column `subset`", "--val-split NAME"],
+        ),
+        case(
+            "a column that marks the rows of one split",
+            of("marks", "is_valid", ["0", "0", "1", "1"], &[]),
+            2,
+            &["`is_valid`", "--split-column NAME with NAME is_valid, --train-split 0 --val-split 1"],
+        ),
+        case(
+            "the same with these options",
+            of("marks-read", "is_valid", ["0", "0", "1", "1"], &marks),
+            0,
+            &["train        2 images", "validation   2 images", "splits `is_valid`"],
+        ),
+        case(
+            "two columns of splits",
+            of("two-splits", "set,stage", ["train,val", "val,val", "train,val", "test,val"], &[]),
+            2,
+            &["`set`, `stage`", "--split-column NAME"],
+        ),
+        case("a comment among the rows", bytes("comment.csv", comment.as_bytes()), 2, &["line 5: found a comment"]),
+        case(
+            "a table with a header only",
+            bytes("header.csv", b"image_path,label\n"),
+            2,
+            &["it ends after the names of its columns"],
+        ),
+        case(
+            "two separators in one table",
+            bytes("mixed.csv", b"image_path;label\nimages/1.ppm,cat\n"),
+            2,
+            &["expected 2, as in the header (between `;`"],
+        ),
+        case(
+            "two separators in the header",
+            bytes("mixed-header.csv", b"image_path,label;x\nimages/1.ppm,cat;1\n"),
+            2,
+            &["two signs"],
+        ),
+        case(
+            "JSON with the name of a table",
+            bytes("rows.csv", b"[{\"image_path\": \"images/1.ppm\", \"label\": 0}]"),
+            2,
+            &["it is JSON"],
+        ),
+        case(
+            "a workbook",
+            bytes("book.xlsx", b"PK\x03\x04"),
+            2,
+            &["it holds a single file", "save the workbook as CSV"],
+        ),
+        case("a table beside the images of a split", beside, 0, &["4 images, 2 classes of 2", "train/metadata.csv"]),
+        case("a column for each class", one_hot, 2, &["one of 0 and 1 for each class", "several labels"]),
+    ]
+}
+
 /// Rows and values that no label or path of an image is.
 fn values_of_tables(world: &World) -> Vec<Case> {
     let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
@@ -347,7 +559,11 @@ fn values_of_tables(world: &World) -> Vec<Case> {
             "paths that do not count from the folder of the table",
             bytes("paths.csv", elsewhere.as_bytes()),
             2,
-            &["cannot be read", "paths in a table count from the folder of the table"],
+            &[
+                "cannot be read",
+                "paths in a table count from the folder of the table",
+                "write `images/1.ppm` for `1.ppm`",
+            ],
         ),
     ]
 }

@@ -135,3 +135,22 @@ fn parts_of_one_batch_are_said_to_change_nothing() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stderr(&output).contains("train.accumulation = split changes nothing"), "{}", stderr(&output));
 }
+
+#[test]
+fn data_that_cannot_be_opened_is_a_finding_in_json_too() {
+    let world = World::new();
+    fs::create_dir(world.path("nothing")).unwrap();
+    let output = coretune(&["data", "check", &world.path("nothing"), "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["data"], &report["findings"][0]["severity"]), (&Value::Null, &Value::from("stops")));
+    assert!(report["findings"][0]["examples"][0].as_str().unwrap().contains("not a data set in a known layout"));
+    assert!(report["hint"].as_str().unwrap().starts_with("expected train/<class>/*"));
+
+    fs::rename(world.path("data/test/dark"), world.path("data/test/Dark")).unwrap();
+    let output = coretune(&["data", "check", &world.path("data"), "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let test = report["data"]["splits"].as_array().unwrap().last().unwrap();
+    assert_eq!((&test["role"], &test["of_unknown_classes"]), (&Value::from("test"), &Value::from(4)));
+    assert!(report["hint"].as_str().unwrap().contains("rename the class"));
+}

@@ -1,6 +1,7 @@
 //! What is wrong with images and labels, found before hours are spent on them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 
 use super::assemble::UnknownClass;
 use super::bit_depth::{BitDepthRange, joined};
@@ -9,6 +10,7 @@ use super::decode::Decoded;
 pub use super::finding::{Finding, Problem, Severity};
 use super::finding::{finding, images};
 use super::image_source::size_in_header;
+use super::listed::listed;
 use super::masks::PixelCounts;
 use super::near_duplicates::{Hash, Look, Looks, likenesses};
 use super::on_threads::{on_threads, processors};
@@ -329,6 +331,28 @@ fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>])
     splits.iter().enumerate().flat_map(of_split).flatten().collect()
 }
 
+/// The classes of training with the folders in them, if each holds several and no image directly.
+fn nested(role: Role, split: &Split) -> Vec<String> {
+    let mut folders: Vec<BTreeSet<&OsStr>> = vec![BTreeSet::new(); split.classes().len()];
+    for (image, &label) in split.images().iter().zip(split.labels()) {
+        let ImageSource::File(path) = image else { return Vec::new() };
+        let class = OsStr::new(&split.classes()[label as usize]);
+        let mut below = path.iter().skip_while(|&part| part != class).skip(1);
+        match (below.next(), below.next()) {
+            (Some(folder), Some(_)) => drop(folders[label as usize].insert(folder)),
+            _ => return Vec::new(),
+        }
+    }
+    if role != Role::Train || folders.len() < 2 || folders.iter().any(|folders| folders.len() < 2) {
+        return Vec::new();
+    }
+    let named = |(class, folders): (&String, &BTreeSet<&OsStr>)| {
+        let names: Vec<String> = folders.iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
+        format!("{} ({})", quoted(class), listed(&names))
+    };
+    split.classes().iter().zip(&folders).map(named).collect()
+}
+
 /// `Cat (2 images, resembles cat)`
 fn in_words(class: &UnknownClass) -> String {
     let UnknownClass { class, images: count, resembles, .. } = class;
@@ -393,6 +417,7 @@ fn classes(role: Role, split: &Split, broken: &[usize], trained: Option<&[usize]
     [
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
         finding(Problem::NamesOfSplits, Severity::Warns, role, of_train(named_like_splits), ""),
+        finding(Problem::NestedClasses, Severity::Notice, role, nested(role, split), ""),
         finding(Problem::DoubtfulClasses, Severity::Warns, role, of_train(doubtful), ""),
         finding(problem, severity, role, empty, known),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),

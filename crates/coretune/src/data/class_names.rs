@@ -28,12 +28,17 @@ pub(super) fn named_like_splits(classes: &[String]) -> Vec<String> {
 /// Classes that may be something else by their names, each with what.
 pub(super) fn doubtful(classes: &[String]) -> Vec<String> {
     let known: HashSet<&str> = classes.iter().map(String::as_str).collect();
+    let are_parts = are_parts(classes);
     let doubt = |class: &String| {
         let lower = class.trim().to_lowercase();
-        if MISSING.contains(&lower.as_str()) {
+        if are_parts {
+            Some("a part of the images?")
+        } else if MISSING.contains(&lower.as_str()) {
             Some("a missing value?")
         } else if BINS.contains(&lower.as_str()) && *class != lower {
             Some("a recycle bin?")
+        } else if class.trim() != class {
+            Some("a blank by mistake?")
         } else if holds_several(class, &known) {
             Some("several labels?")
         } else {
@@ -41,6 +46,15 @@ pub(super) fn doubtful(classes: &[String]) -> Vec<String> {
         }
     };
     classes.iter().filter_map(|class| Some(format!("{} ({})", quoted(class), doubt(class)?))).collect()
+}
+
+/// Whether the names are one word for images or parts of them with numbers, as of folders over which files were spread.
+fn are_parts(classes: &[String]) -> bool {
+    const PARTS: [&str; 12] =
+        ["part", "image", "img", "photo", "picture", "batch", "chunk", "shard", "archive", "dcim", "canon", "disk"];
+    let without_digits = |class: &String| class.to_lowercase().replace(|letter: char| letter.is_ascii_digit(), "");
+    let words: HashSet<String> = classes.iter().map(without_digits).collect();
+    classes.len() > 1 && words.len() == 1 && PARTS.iter().any(|part| words.iter().any(|word| word.contains(part)))
 }
 
 /// Whether a name consists of several labels: with `|` between them, or of names of other classes.
@@ -69,6 +83,9 @@ mod tests {
             "Recycled (a recycle bin?)",
         ];
         assert_eq!(found, expected);
+        let parts = ["images_001", "images_002"].map(String::from);
+        assert_eq!(doubtful(&parts)[1], "images_002 (a part of the images?)");
+        assert!(doubtful(&["class_1", "class_2"].map(String::from)).is_empty());
         assert!(doubtful(&["recycled", "paper", "trash"].map(String::from)).is_empty(), "classes of waste");
     }
 

@@ -28,9 +28,6 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
     let mut beside = Beside::default();
     let splits = if path.is_dir() {
         in_folder(path, options, &mut beside)?
-    } else if ["xlsx", "xls", "ods"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
-        let found = "it is the workbook of a spreadsheet, such as Excel";
-        return Err(DataError::NotATable { path: path.into(), found: found.into() });
     } else if ["csv", "tsv", "txt"].iter().any(|ending| has_ending(&path.to_string_lossy(), ending)) {
         Some(in_table(Table::read(path, options)?, options, &mut beside)?)
     } else {
@@ -123,8 +120,10 @@ fn beside_images(folder: &Path, options: &DatasetOptions, beside: &mut Beside) -
     }
     let assigned = split_names::assign(folder, &names, options)?;
     for ((role, name), listing) in Role::ALL.into_iter().zip(assigned).zip(&mut splits) {
-        let table = name.and_then(|name| table_in(&name));
-        *listing = table.map(|table| whole(Table::read(&table, options)?, role, beside)).transpose()?;
+        let Some((split, path)) = name.and_then(|name| Some((name.clone(), table_in(&name)?))) else { continue };
+        let mut table = Table::read(&path, options)?;
+        table.columns.files.iter_mut().for_each(|file| *file = format!("{split}/{file}"));
+        *listing = Some(whole(table, role, beside)?);
     }
     Ok(splits.iter().any(Option::is_some).then_some(splits))
 }

@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::folder::names_in;
 use super::left_out::LeftOut;
 use super::resemblance::resembled;
-use super::{BitDepth, BitDepthRange, DataError, Format, Masks, ReadColumns, Role, Split};
+use super::{BitDepth, BitDepthRange, DataError, Format, ImageSource, Masks, ReadColumns, Role, Split};
 
 /// Images and labels of up to three splits over one list of classes.
 #[derive(Debug, Clone)]
@@ -95,6 +96,26 @@ impl Dataset {
         };
         let with = |split: Option<Split>| split.map(|split| split.with_bit_depth(range));
         Ok(Dataset { train: with(self.train), validation: with(self.validation), test: with(self.test), ..self })
+    }
+
+    /// Where the first image of a table lies instead, if it is not where the table says: in a folder beside, perhaps with an
+    /// ending that the table leaves out. As the table has it, and as it should.
+    pub fn first_image_elsewhere(&self) -> Option<(String, String)> {
+        const ENDINGS: [&str; 6] = ["", ".jpg", ".png", ".jpeg", ".JPG", ".tif"];
+        let split = Role::ALL.into_iter().find_map(|role| self.split(role))?;
+        let ImageSource::File(path) = split.images().first()? else { return None };
+        let folder = if self.root.is_dir() { self.root.as_path() } else { self.root.parent()? };
+        let written = path.strip_prefix(folder).ok().filter(|_| !path.exists())?;
+        let mut folders = vec![folder.to_path_buf()];
+        for beside in names_in(folder).ok()?.into_iter().map(|name| folder.join(name)).filter(|path| path.is_dir()) {
+            let inner = names_in(&beside).ok()?.into_iter().map(|name| beside.join(name)).filter(|path| path.is_dir());
+            folders.extend(inner.take(100));
+            folders.push(beside);
+        }
+        let names = |folder: &PathBuf| ENDINGS.map(|ending| format!("{}{ending}", folder.join(written).display()));
+        let found = folders.iter().flat_map(names).find(|path| Path::new(path).is_file())?;
+        let found = Path::new(&found).strip_prefix(folder).ok()?;
+        Some((written.display().to_string(), found.display().to_string()))
     }
 
     /// The values of 16-bit images that become black and white.

@@ -119,6 +119,9 @@ pub enum DataError {
         /// A file beside them that may name their classes.
         table: Option<String>,
     },
+    /// Images lie in one folder, and what is said of them in another.
+    #[error("{} holds the images in `{images}` and files about them in `{annotations}`, as data for detection does, and no folders of classes", path.display())]
+    Detection { path: PathBuf, images: String, annotations: String },
     /// A name cannot be shown or written down.
     #[error("the name of {path} is not UTF-8")]
     NotUtf8 {

@@ -13,6 +13,9 @@ type Hints = fn(&DataError) -> Option<Hint>;
 
 const KINDS: [Hints; 6] = [of_place, of_layout, of_table, of_class, of_budget, of_image];
 
+/// Endings of workbooks of spreadsheets.
+const WORKBOOKS: [&str; 3] = [".xlsx", ".xls", ".ods"];
+
 /// Endings of archives, as they come in a list of names.
 const ARCHIVES: [&str; 6] = [".zip`", ".tar`", ".tar.gz`", ".tgz`", ".7z`", ".rar`"];
 
@@ -30,8 +33,12 @@ fn of_place(error: &DataError) -> Option<Hint> {
         DataError::Unrecognised { found, .. } if ARCHIVES.iter().any(|ending| found.contains(ending)) => {
             "unpack the archive first, and give the folder that it becomes"
         }
-        DataError::Unrecognised { found, .. } if [".xlsx`", ".xls`", ".ods`"].iter().any(|end| found.contains(end)) => {
-            "save the workbook as CSV in UTF-8, with the columns image_path,label"
+        DataError::Unrecognised { path, found }
+            if WORKBOOKS
+                .iter()
+                .any(|end| found.contains(&format!("{end}`")) || path.to_string_lossy().ends_with(end)) =>
+        {
+            "save the workbook as CSV (in the program: save as, CSV UTF-8), with the columns image_path,label"
         }
         DataError::Unrecognised { .. } => {
             "expected train/<class>/* (and val/, test/), <class>/*, train.csv with the columns image_path,label, \
@@ -84,6 +91,10 @@ fn of_layout(error: &DataError) -> Option<Hint> {
             "if the folders are classes, put the splits above them: train/<class>/*; to train on all images, splits \
              included: {data.layout=classes}"
         }
+        DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| name.to_lowercase() == "masks") => {
+            "if they are classes, move the folders `masks` elsewhere, as a mask does not show a class; then: \
+             {data.layout=classes}"
+        }
         DataError::SplitsOrClasses { deeper, .. } => {
             let such =
                 deeper.as_ref().map(|core| format!(" (NAME with the folders between: {})", literal(core.display())));
@@ -104,6 +115,10 @@ fn of_layout(error: &DataError) -> Option<Hint> {
             )));
         }
         DataError::ClassesDeeper { path, inner, layout, .. } => return Some(classes_deeper(path, inner, *layout)),
+        DataError::Detection { .. } => {
+            "boxes are not read: put each image into a folder of its class, or write a table with the columns \
+             image_path,label"
+        }
         DataError::WithoutClasses { table: Some(_), .. } => {
             "if that file names the classes, write a table of it, train.csv (and val.csv, test.csv) beside the folders, with \
              the columns image_path,label and paths such as train/1.jpg; else put each image into a folder of its class, \
@@ -151,7 +166,7 @@ fn of_table(error: &DataError) -> Option<Hint> {
         DataError::SplitColumns { .. } => "name it: {data.split_column=NAME}",
         DataError::SplitMarks { column, values, .. } => return Some(marks(column, values)),
         DataError::TableEncoding { .. } => "save it as UTF-8 (spreadsheets call this CSV UTF-8)",
-        DataError::NotATable { found, .. } if found.contains("Excel") || found.contains("spreadsheet") => {
+        DataError::NotATable { found, .. } if found.contains("Excel") => {
             "save it as CSV in UTF-8 (in the program: save as, CSV UTF-8), with the columns image_path,label"
         }
         DataError::NotATable { found, .. } if found.contains("JSON") => {
@@ -174,13 +189,13 @@ fn of_table(error: &DataError) -> Option<Hint> {
             return Some(format!("name it: {{{}=NAME}}", column.setting()).into());
         }
         DataError::NoSuchColumn { .. } | DataError::OneColumnForBoth { .. } => {
-            "name the columns with {data.image_column} and {data.label_column}"
+            "name the columns with {data.image_column}, {data.label_column} and {data.split_column}"
         }
         DataError::TableOrFolders { .. } => {
             "to read the table, name the file instead of its folder; to read the folders, move the table elsewhere"
         }
         DataError::ColumnOfNoTable { .. } => {
-            "leave out {data.image_column} and {data.label_column}, or give the value auto to override those of a run"
+            "leave out {data.image_column}, {data.label_column} and {data.split_column}, or give the value auto to override those of a run"
         }
         _ => return None,
     };

@@ -39,6 +39,8 @@ pub enum Problem {
     NamesOfSplits,
     /// Classes whose names are those of missing values, of several labels, or of a recycle bin.
     DoubtfulClasses,
+    /// Classes that hold nothing but several folders each, which could be classes themselves.
+    NestedClasses,
     /// Classes of very different size.
     Imbalance,
     /// Images of 16 bits that use a small part of their range.
@@ -162,9 +164,12 @@ impl fmt::Display for Finding {
                 )?;
             }
             Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,
+            Problem::NestedClasses => {
+                write!(f, "the {classes} of {split} hold their images in folders, which could be the classes")?;
+            }
             Problem::DoubtfulClasses => write!(
                 f,
-                "{classes} of {split} may be none by {}",
+                "{classes} of {split} may not be classes, by {}",
                 if count == 1 { "its name" } else { "their names" }
             )?,
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,

@@ -33,6 +33,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
             return Ok(None);
         }
         if options.layout == Layout::Auto {
+            refuse_detection(&all)?;
             refuse_unclear(root, &below(root, &all.images), Layout::Classes)?;
         }
         [Some(all), None, None]
@@ -65,7 +66,8 @@ fn list_splits(
                 walk.left_out.add_many(Reason::OfNoClass { folder: name.clone() }, images, format!("{name}/"));
                 continue;
             }
-            return Err(DataError::WithoutClasses { table: table_in(&folder)?, path: folder, images });
+            let table = table_in(&folder)?.map_or_else(|| table_in(root), |table| Ok(Some(table)))?;
+            return Err(DataError::WithoutClasses { path: folder, images, table });
         }
         contents.images.iter().for_each(|image| walk.leave_out(Reason::BesideClasses, image));
         *listing = Some(found);
@@ -127,6 +129,7 @@ fn refuse_unclear_splits(splits: &[Option<Listing>; 3]) -> Result<(), DataError>
     let known = splits[0].as_ref().map(classes).unwrap_or_default();
     for (role, split) in Role::ALL.into_iter().zip(splits) {
         let Some(split) = split else { continue };
+        refuse_detection(split)?;
         if role == Role::Train || classes(split).iter().any(|class| !known.contains(class)) {
             refuse_unclear(&split.path, &below(&split.path, &split.images), Layout::Splits)?;
         }
@@ -142,6 +145,26 @@ fn list(walk: &mut Walk, folder: &Path, classes: &[String]) -> Result<Listing, D
         labels.resize(images.len(), class as i64);
     }
     Ok(Listing { path: folder.to_path_buf(), images, labels, names: Some(classes.to_vec()) })
+}
+
+/// Refuses a folder of images beside one of annotations, as data for detection has.
+fn refuse_detection(Listing { path, labels, names, .. }: &Listing) -> Result<(), DataError> {
+    let classes = names.as_deref().unwrap_or_default();
+    let is_one = |names: &[&str], class: &String| names.contains(&class.to_lowercase().as_str());
+    let holds_images = |class: usize| labels.contains(&(class as i64));
+    let at = |names: &[&str], with_images: bool| {
+        (0..classes.len()).find(|&class| is_one(names, &classes[class]) && holds_images(class) == with_images)
+    };
+    let (images, annotations) = (at(&["images", "jpegimages", "imgs"], true), at(&["labels", "annotations"], false));
+    let others = (0..classes.len()).any(|class| Some(class) != images && holds_images(class));
+    match (images, annotations) {
+        (Some(images), Some(annotations)) if !others => Err(DataError::Detection {
+            path: path.clone(),
+            images: classes[images].clone(),
+            annotations: classes[annotations].clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The paths of the images from `root` on.

@@ -133,7 +133,9 @@ fn alike(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
         1 if !several_train && !tops.iter().all(Top::holds_several) => return None,
         _ => common,
     };
-    let deeper = tops.iter().map(|top| &top.core).find(|core| core.iter().count() > 1).cloned();
+    let mut deep: Vec<&Top> = tops.iter().filter(|top| top.core.iter().count() > 1).collect();
+    deep.sort_by_key(|top| !top.name.to_lowercase().contains("train"));
+    let deeper = deep.first().map(|top| top.core.clone());
     Some(DataError::SplitsOrClasses { path: (*path).into(), folders: names(tops), common, deeper, layout: *layout })
 }
 

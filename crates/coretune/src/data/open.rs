@@ -92,8 +92,13 @@ impl Dataset {
         let path = path.as_ref();
         let Some((images, left_out)) = image_folder::without_classes(path, options)? else {
             return match Dataset::open(path, options) {
+                // Labels that are not read are not needed either.
                 Err(DataError::MatlabLists { .. }) => {
                     Dataset::open(path, &DatasetOptions { layout: Layout::Classes, ..options.clone() })
+                }
+                Err(DataError::Detection { path: images, .. }) => {
+                    let layout = if images == path { Layout::Classes } else { Layout::Splits };
+                    Dataset::open(path, &DatasetOptions { layout, ..options.clone() })
                 }
                 opened => opened?.without_masks(),
             };

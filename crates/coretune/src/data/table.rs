@@ -11,7 +11,7 @@ use super::file_kind::has_ending_of_image;
 use super::listed::listed;
 use super::role::role_of;
 use super::table_text::text_of;
-use super::{DataError, DatasetOptions, ImageSource, ReadColumns, Role};
+use super::{Column, DataError, DatasetOptions, ImageSource, ReadColumns, Role};
 use crate::files::content_of;
 
 /// A table that was read.
@@ -60,10 +60,9 @@ impl Table {
         let mut reader = source.reader();
         let header = reader.headers().map_err(|error| source.broken(&error))?.clone();
         let columns = Columns::of(path, &header, options).map_err(|error| {
-            match (&error, source.instead_of_columns(&header)) {
-                (DataError::NoColumn { .. }, Some(found)) => DataError::NotATable { path: path.into(), found },
-                _ => error,
-            }
+            let DataError::NoColumn { column, .. } = error else { return error };
+            let found = source.instead_of_columns(column, &header);
+            found.map_or(error, |found| DataError::NotATable { path: path.into(), found })
         })?;
         let split =
             columns.split.map_or_else(|| source.column_of_splits(&columns, &header, options), |at| Ok(Some(at)))?;
@@ -232,7 +231,7 @@ impl<'a> Source<'a> {
     }
 
     /// What the text is in which no columns were found, if it is known.
-    fn instead_of_columns(&self, header: &StringRecord) -> Option<String> {
+    fn instead_of_columns(&self, missing: Column, header: &StringRecord) -> Option<String> {
         if let Some(content) = content_of(self.text.as_bytes()) {
             return Some(format!("it is {}", content.name));
         }
@@ -252,7 +251,7 @@ impl<'a> Source<'a> {
                 other.escape_debug()
             ));
         }
-        self.columns_of_marks(header).map(|classes| {
+        self.columns_of_marks(header).filter(|_| missing == Column::Label).map(|classes| {
             format!("it has no column of labels, but one of 0 and 1 for each class: {}", listed(&classes))
         })
     }
@@ -316,10 +315,13 @@ impl<'a> Source<'a> {
                 path,
                 line: self.skipped + pos.as_ref().map_or(0, csv::Position::line),
                 expected: format!(
-                    "{expected_len} with `{}` between them, as in the header (a value with that sign in it needs quotes)",
+                    "{expected_len}, as in the header (between `{}`; a value with that sign in it needs quotes)",
                     char::from(self.separator).escape_debug()
                 ),
-                found: format!("{len} {}", if *len == 1 { "value" } else { "values" }),
+                found: match pos.as_ref().and_then(|pos| self.text.get(pos.byte() as usize..)) {
+                    Some(rest) if rest.trim_start().starts_with('#') => "a comment".into(),
+                    _ => format!("{len} {}", if *len == 1 { "value" } else { "values" }),
+                },
             },
             _ => DataError::malformed(self.path, "rows of CSV in UTF-8", error.to_string()),
         }

@@ -76,6 +76,14 @@ fn shards_are_read_as_one_checkpoint_by_their_folder_and_by_their_index() {
 }
 
 #[test]
+fn a_shard_may_be_named_from_the_folder_on() {
+    let (folder, map) = sharded();
+    let map: Map = map.into_iter().map(|(tensor, file)| (tensor, format!("./{file}"))).collect();
+    write_index(folder.path(), &map);
+    assert!(Checkpoint::open(folder.path()).is_ok());
+}
+
+#[test]
 fn a_folder_of_hugging_face_with_one_file_is_read() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("config.json"), "{}").unwrap();

@@ -61,3 +61,14 @@ fn an_assignment_reads_numbers_names_and_lists_without_quotes() {
     assert_eq!(config.checkpoint.allow_missing, ["fc.*", "layer4.*"]);
     assert_eq!(config.train.lr, 1.0);
 }
+
+#[test]
+fn the_precision_of_a_run_is_kept_on_another_machine_and_bf16_only_where_the_hardware_has_it() {
+    for (amp, kept) in [("off", "off"), ("bf16", "auto"), ("auto", "auto")] {
+        let run = smallest().assignment(&format!("run.amp={amp}")).unwrap().assignment("run.threads=3").unwrap();
+        let here = run.clone().on_this_machine();
+        assert_eq!(here.get("run.amp").unwrap().as_str(), Some(kept), "{amp}");
+        assert_eq!(here.get("run.threads"), Layers::defaults().get("run.threads"));
+        assert_eq!(Layers::defaults().in_precision_of(&run).get("run.amp").unwrap().as_str(), Some(kept));
+    }
+}

@@ -76,3 +76,24 @@ fn images_that_use_less_than_half_of_the_range_warn() {
     let problems: Vec<Problem> = outside.iter().map(|finding| finding.problem).collect();
     assert_eq!(problems, [Problem::BitDepth, Problem::OneColour]);
 }
+
+#[test]
+fn one_image_of_the_full_range_does_not_hide_the_others() {
+    let folder = data(0, 4095);
+    let full = ImageBuffer::from_fn(9, 9, |x, y| Luma([((9 * x + y) * 819) as u16]));
+    full.save(folder.path().join("train/a/full.png")).unwrap();
+    let findings = |folder: &Path| {
+        let train = open(folder, BitDepth::default()).train.unwrap();
+        check(&[(Role::Train, &train)], Depth::Full, None, false, &mut |_, _| {}).findings
+    };
+    let found = findings(folder.path());
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(finding.count(), 2);
+    assert!(finding.to_string().contains("only the values 0 to 4095 of 0 to 65535"), "{finding}");
+    // Narrow images that lie far apart use the range together.
+    let apart = data(60_000, 60_500);
+    let dark = ImageBuffer::from_fn(9, 9, |x, y| Luma([(9 * x + y) as u16]));
+    dark.save(apart.path().join("train/a/dark.png")).unwrap();
+    let problems: Vec<Problem> = findings(apart.path()).iter().map(|finding| finding.problem).collect();
+    assert_eq!(problems, [Problem::OneColour]);
+}

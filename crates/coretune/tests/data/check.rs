@@ -187,7 +187,7 @@ fn class_names_that_are_alike_warn_and_are_named_between_splits() {
     assert_eq!((&*class.class, class.resembles.as_deref()), (" a", Some("A")));
     let mut report = Report::default();
     report.add_unknown(&unknown);
-    assert_eq!(only(&report).to_string(), "1 class of test without training images:  a (2 images, resembles A)");
+    assert_eq!(only(&report).to_string(), "1 class of test without training images: \" a\" (2 images, resembles A)");
 }
 
 #[test]
@@ -250,4 +250,40 @@ fn near_duplicates_are_found_on_request_within_and_between_splits() {
         ),
     ];
     assert_eq!(sentences, expected);
+}
+
+#[test]
+fn a_class_without_training_images_is_reported_once() {
+    let folder = sound();
+    fs::create_dir_all(folder.path().join("train/c")).unwrap();
+    let report = report(folder.path(), Depth::Full, None, false);
+    assert_eq!(only(&report).to_string(), "1 class without training images: c");
+    fs::remove_dir_all(folder.path().join("train")).unwrap();
+    write(&folder.path().join("val/c/1.png"), (12, 10), [3; 3]);
+    let without = self::report(folder.path(), Depth::Full, None, false);
+    let sentences: Vec<String> = without.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(sentences, ["2 classes without images in validation: a, b", "1 class without images in test: c"]);
+}
+
+#[test]
+fn classes_that_may_be_none_warn_and_nested_ones_are_a_notice() {
+    let folder = sound();
+    for (class, red) in [("a|b", 77), ("None", 99)] {
+        write(&folder.path().join("train").join(class).join("0.png"), (12, 10), [red, 0, 0]);
+        write(&folder.path().join("test").join(class).join("0.png"), (12, 10), [red, 1, 0]);
+    }
+    let found = report(folder.path(), Depth::Full, None, false);
+    let sentence =
+        "2 classes of train may not be classes, by their names: None (a missing value?), a|b (several labels?)";
+    assert_eq!((only(&found).to_string().as_str(), only(&found).severity), (sentence, Severity::Warns));
+
+    let nested = tempfile::tempdir().unwrap();
+    for (number, path) in ["birds/owl/0.png", "birds/jay/0.png", "fish/cod/0.png", "fish/eel/0.png"].iter().enumerate()
+    {
+        write(&nested.path().join(path), (12, 10), [number as u8, 0, 0]);
+    }
+    let found = report(nested.path(), Depth::Full, None, false);
+    let sentence = "the 2 classes of train hold their images in folders, which could be the classes: \
+        birds (`jay`, `owl`), fish (`cod`, `eel`)";
+    assert_eq!((only(&found).to_string().as_str(), only(&found).severity), (sentence, Severity::Notice));
 }

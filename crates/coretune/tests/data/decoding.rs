@@ -107,6 +107,24 @@ fn an_image_above_the_limit_is_refused_from_its_header() {
     }
 }
 
+#[test]
+fn a_png_whose_rows_are_all_there_needs_no_last_chunk() {
+    let whole = std::fs::read(fixtures().join("alpha.png")).unwrap();
+    let expected = decode(&whole, &"whole").unwrap();
+    for cut in [12, 11, 5, 1] {
+        assert_eq!(decode(&whole[..whole.len() - cut], &"cut").unwrap(), expected, "{cut}");
+    }
+    for cut in [13, 17, 40] {
+        assert!(decode(&whole[..whole.len() - cut], &"cut").is_err(), "{cut}");
+    }
+    let mut damaged = whole.clone();
+    let data = whole.windows(4).position(|kind| kind == b"IDAT").unwrap();
+    let length = u32::from_be_bytes(whole[data - 4..data].try_into().unwrap()) as usize;
+    damaged[data + 4 + length] ^= 1;
+    let error = decode(&damaged, &"damaged").unwrap_err().to_string();
+    assert_eq!(error, "damaged cannot be decoded: it is damaged: a checksum does not fit its data");
+}
+
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _: u8| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))

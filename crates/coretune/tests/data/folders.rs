@@ -416,3 +416,95 @@ fn classes_may_have_any_name() {
     assert_eq!(data.classes.len(), names.len());
     assert!(names.iter().all(|name| data.classes.contains(&name.to_string())));
 }
+
+#[test]
+fn splits_in_single_folders_are_refused_and_can_be_named_with_the_folders_between() {
+    let intel = tree(&[
+        "seg_train/seg_train/forest/1.png",
+        "seg_train/seg_train/sea/2.png",
+        "seg_test/seg_test/forest/3.png",
+        "seg_test/seg_test/sea/4.png",
+        "seg_pred/seg_pred/5.png",
+    ]);
+    let error = open(&intel).unwrap_err();
+    assert!(matches!(&error, DataError::SplitsOrClasses { common, .. } if common == &["forest", "sea"]), "{error}");
+    let hint = error.hint().unwrap().to_string();
+    assert!(hint.contains("data.train_split = NAME") && hint.contains("seg_train/seg_train"), "{hint}");
+    let named = |train: &str, test: Option<&str>| {
+        let (train_split, test_split) = (Some(train.into()), test.map(Into::into));
+        Dataset::open(intel.path(), &DatasetOptions { train_split, test_split, ..DatasetOptions::default() })
+    };
+    let data = named("seg_train/seg_train", Some("seg_test/seg_test/")).unwrap();
+    assert_eq!(data.classes[..], ["forest", "sea"]);
+    assert_eq!(counts(&data), (vec![1, 1], [Some(2), None, Some(2)]));
+    assert_eq!(left_out(&data), [(Reason::OtherSplit { split: "seg_pred".into() }, 1, "seg_pred/".into())]);
+    let alone = named("seg_train/seg_train/", None).unwrap();
+    assert_eq!(left_out(&alone).len(), 2);
+    let deeper = named("seg_train", None).unwrap_err();
+    assert!(deeper.hint().unwrap().to_string().contains("with NAME seg_train/seg_train"), "{:?}", deeper.hint());
+    for outside in ["../elsewhere", "/", "seg_train/none"] {
+        assert!(matches!(named(outside, None), Err(DataError::SplitMissing { .. })), "{outside}");
+    }
+
+    let plants = tree(&[
+        "Plant_Train/Train/a/1.png",
+        "Plant_Train/Train/b/2.png",
+        "Plant_Val/Val/a/3.png",
+        "Plant_Val/Val/b/4.png",
+    ]);
+    assert!(matches!(open(&plants), Err(DataError::SplitsOrClasses { .. })));
+}
+
+#[test]
+fn test_images_without_classes_are_left_out_and_counted() {
+    let data = open(&tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png", "test/4.png"])).unwrap();
+    assert_eq!(counts(&data).1, [Some(2), None, None]);
+    assert_eq!(left_out(&data), [(Reason::OfNoClass { folder: "test".into() }, 2, "test/".into())]);
+    for split in ["val", "train"] {
+        let flat = tree(
+            &["train/cat/1.png", "train/dog/2.png"]
+                .map(|path| path.replace(split, "test"))
+                .each_ref()
+                .map(String::as_str),
+        );
+        write(flat.path(), &format!("{split}/3.png"), &png(9));
+        assert!(matches!(open(&flat), Err(DataError::WithoutClasses { .. })), "{split}");
+    }
+    let beside = tree(&["train/1.png", "val/2.png"]);
+    write(beside.path(), "train/metadata.jsonl", b"{}");
+    let error = open(&beside).unwrap_err().to_string();
+    assert!(error.ends_with("beside it lies `metadata.jsonl`"), "{error}");
+}
+
+#[test]
+fn data_for_detection_has_no_classes_and_pre_trains() {
+    for paths in [&["train/images/1.png", "val/images/2.png"][..], &["images/1.png", "images/2.png"]] {
+        let folder = tree(paths);
+        let labels = if paths[0].starts_with("train") { "train/labels/1.txt" } else { "labels/1.txt" };
+        write(folder.path(), labels, b"0 0.5 0.5 1 1");
+        assert!(matches!(open(&folder), Err(DataError::Detection { .. })), "{paths:?}");
+        let unlabelled = Dataset::open_unlabelled(folder.path(), &DatasetOptions::default()).unwrap();
+        assert!(!unlabelled.train.unwrap().is_empty());
+    }
+}
+
+#[test]
+fn recycle_bins_are_left_out_and_classes_of_waste_are_not() {
+    let folder = tree(&["cat/1.png", "dog/2.png", "Recycled/3.png", "@Trash/4.png", "Recycle Bin/5.png"]);
+    assert_eq!(open(&folder).unwrap().classes[..], ["Recycled", "cat", "dog"]);
+    write(folder.path(), "Recycled/desktop.ini", b"[.ShellClassInfo]");
+    let data = open(&folder).unwrap();
+    assert_eq!(data.classes[..], ["cat", "dog"]);
+    assert_eq!(left_out(&data), [(Reason::Leftover, 3, "@Trash Recycle Bin Recycled".into())]);
+}
+
+#[test]
+fn a_hidden_name_that_is_not_utf_8_is_left_out() {
+    let folder = tree(&["cat/1.png", "dog/2.png"]);
+    fs::write(folder.path().join("cat").join(OsStr::from_bytes(b".caf\xe9.png")), png(3)).unwrap();
+    fs::create_dir(folder.path().join(OsStr::from_bytes(b".\xe9"))).unwrap();
+    let data = open(&folder).unwrap();
+    assert_eq!(counts(&data).0, [1, 1]);
+    let hidden = left_out(&data);
+    assert!(matches!(&hidden[..], [(Reason::Hidden, 2, names)] if names.contains(r".caf\xe9.png")), "{hidden:?}");
+}

@@ -359,3 +359,138 @@ fn what_no_row_names_is_counted_in_the_folder_of_a_table() {
     fs::write(folder.path().join("list.csv"), otherwise + "images/4.heic,cat\n").unwrap();
     assert_eq!(found(folder.path()), expected, "paths of another spelling name the same images");
 }
+
+/// A table of the two images with a third column.
+fn with_column(name: &str, values: [&str; 2]) -> String {
+    let [cat, dog] = values;
+    format!(
+        "image_path,label,{name}\nimages/cat/1.png,cat,{cat}\nimages/dog/2.png,dog,{dog}\nimages/dog/2.png,dog,{cat}\n"
+    )
+}
+
+#[test]
+fn a_column_with_names_of_splits_is_read_and_other_names_among_them_are_refused() {
+    for column in ["set", "Stage", "type", "partition", "fold", "split_type"] {
+        let folder = images();
+        let text = with_column(column, ["train", "val"]);
+        let data = open_table(&folder, "t.csv", text.as_bytes(), &DatasetOptions::default()).unwrap();
+        assert_eq!(data.validation.as_ref().map(Split::len), Some(1), "{column}");
+        assert_eq!(data.columns[0].split.as_deref(), Some(column));
+        let (sentence, hint) = refusal("t.csv", with_column(column, ["train", "holdout"]).as_bytes());
+        assert!(
+            sentence.contains(&format!("line 3: found the split `holdout` in the column `{column}`")),
+            "{sentence}"
+        );
+        assert!(hint.contains("data.val_split"), "{hint}");
+        for values in [["1", "2"], ["train", "bus"], ["a", "b"]] {
+            let data = table("t.csv", with_column(column, values).as_bytes()).unwrap();
+            assert_eq!(data.columns[0].not_read, [column], "{values:?}");
+        }
+    }
+    let options = DatasetOptions { train_split: Some("train".into()), ..DatasetOptions::default() };
+    let folder = images();
+    let data = open_table(&folder, "t.csv", with_column("set", ["train", "holdout"]).as_bytes(), &options).unwrap();
+    assert_eq!(data.train.unwrap().len(), 2);
+    let two = "image_path,label,set,stage\nimages/cat/1.png,cat,train,test\nimages/dog/2.png,dog,train,val\n";
+    let (sentence, hint) = refusal("t.csv", two.as_bytes());
+    assert!(
+        sentence.contains("could be the splits: `set`, `stage`") && hint.contains("data.split_column"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_column_that_marks_one_split_is_refused_with_the_settings_that_read_it() {
+    for (column, values, train) in
+        [("is_train", ["1", "0"], "1"), ("is_valid", ["False", "True"], "False"), ("test", ["no", "yes"], "no")]
+    {
+        let text = with_column(column, values);
+        let (sentence, hint) = refusal("t.csv", text.as_bytes());
+        assert!(sentence.contains(&format!("the column `{column}`")), "{sentence}");
+        assert!(hint.contains(&format!("data.train_split = {train}")), "{hint}");
+        let [train_split, other] = if train == values[0] { values } else { [values[1], values[0]] };
+        let options = DatasetOptions {
+            split_column: Some(column.into()),
+            train_split: Some(train_split.into()),
+            val_split: Some(other.into()),
+            ..DatasetOptions::default()
+        };
+        let folder = images();
+        let data = open_table(&folder, "t.csv", text.as_bytes(), &options).unwrap();
+        assert_eq!(data.train.unwrap().len() + data.validation.unwrap().len(), 3, "{column}");
+    }
+    let all = table("t.csv", with_column("is_train", ["1", "1"]).as_bytes()).unwrap();
+    assert_eq!(all.columns[0].not_read, ["is_train"]);
+    let missing = DatasetOptions { split_column: Some("set".into()), ..DatasetOptions::default() };
+    assert!(matches!(open_table(&images(), "t.csv", PLAIN.as_bytes(), &missing), Err(DataError::NoSuchColumn { .. })));
+}
+
+#[test]
+fn comments_before_the_header_are_passed_over_and_others_are_named() {
+    let after = |comments: &str| format!("{comments}{PLAIN}");
+    for text in [after("# labels of 2020\n# by hand\n"), after("#"), after("sep=,\n# by hand\n")] {
+        assert!(is_cat_and_dog(&table("t.csv", text.as_bytes()).unwrap()), "{text}");
+    }
+    let (sentence, _) = refusal("t.csv", PLAIN.replace("images/dog", "# dogs\nimages/dog").as_bytes());
+    assert!(sentence.contains("line 3: found a comment"), "{sentence}");
+    let (sentence, _) = refusal("t.csv", after("# a\n").replace("2.png,dog", "2.png").as_bytes());
+    assert!(sentence.contains("line 4: found 1 value"), "{sentence}");
+}
+
+#[test]
+fn what_is_not_a_table_is_called_what_it_is() {
+    for (name, text, sentence, hint) in [
+        ("t.csv", "image_path,label\n", "it ends after the names of its columns", "download"),
+        (
+            "t.csv",
+            "image_path,label;x\na,b;c\n",
+            "two signs separate the names of its columns, `,` and `;`",
+            "one sign",
+        ),
+        ("t.csv", "image_path;label\na.png,cat\n", "found 1 value, expected 2, as in the header (between `;`;", ""),
+        ("t.csv", "[{\"image_path\": \"a.png\", \"label\": 1}]", "it is JSON", "write it as CSV"),
+        (
+            "t.csv",
+            "filename, cat, dog\n1.png, 1, 0\n2.png, 0, 1\n",
+            "one of 0 and 1 for each class: `cat`, `dog`",
+            "several labels",
+        ),
+        ("t.csv", "id,label\n1,0\n2,1\n", "no column of t.csv has a usual name for the paths", "image_column"),
+    ] {
+        let found = refusal(name, text.as_bytes());
+        assert!(found.0.contains(sentence) && found.1.contains(hint), "{found:?}");
+    }
+}
+
+#[test]
+fn tables_beside_the_images_of_each_split_are_read() {
+    let folder = tempdir().unwrap();
+    for (split, names) in [("train", &["1", "2"][..]), ("test", &["3"])] {
+        let root = folder.path().join(split);
+        fs::create_dir_all(&root).unwrap();
+        let mut text = String::from("file_name,label\n");
+        for name in names {
+            fs::write(root.join(format!("{name}.png")), png(name.as_bytes()[0])).unwrap();
+            text += [*name, ".png,", if *name == "2" { "dog" } else { "cat" }, "\n"].concat().as_str();
+        }
+        fs::write(root.join("metadata.csv"), text).unwrap();
+    }
+    let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
+    assert_eq!((data.train.as_ref().unwrap().labels(), data.test.as_ref().unwrap().labels()), (&[0, 1][..], &[0][..]));
+    assert!(data.train.unwrap().load(1).is_ok() && data.left_out.is_empty());
+    assert_eq!(data.columns[0].files, ["train/metadata.csv", "test/metadata.csv"]);
+}
+
+#[test]
+fn images_that_lie_in_a_folder_beside_the_table_are_found_for_the_hint() {
+    let folder = images();
+    let elsewhere = |written: &str| {
+        let text = format!("image_path,label\n{written},cat\n");
+        open_table(&folder, "t.csv", text.as_bytes(), &DatasetOptions::default()).unwrap().first_image_elsewhere()
+    };
+    let pair = |written: &str| Some((written.to_string(), "images/cat/1.png".to_string()));
+    assert_eq!(elsewhere("1.png"), pair("1.png"));
+    assert_eq!(elsewhere("cat/1"), pair("cat/1"));
+    assert_eq!(elsewhere("images/cat/1.png"), None);
+    assert_eq!(elsewhere("none.png"), None);
+}
