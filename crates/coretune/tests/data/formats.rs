@@ -184,7 +184,10 @@ fn broken_csv_is_refused_with_the_row() {
             .ends_with("line 2: found nothing, expected a split: train, val or test")
     );
     let unknown = error("image_path,label,split\na.png,x,train\nb.png,x,holdout\n");
-    assert!(unknown.contains("line 3: found the split `holdout` in the column `split`, expected train, val or test"), "{unknown}");
+    assert!(
+        unknown.contains("line 3: found the split `holdout` in the column `split`, expected train, val or test"),
+        "{unknown}"
+    );
     let twice = error("image_path,label,split\na.png,x,train\nb.png,x,val\nb.png,x,dev\n");
     assert!(twice.ends_with("two splits that are validation by their names: `val` and `dev`"), "{twice}");
 }
