@@ -368,7 +368,7 @@ impl Objective for CoreTuningRun {
         Ok(())
     }
 
-    fn repeat(&mut self) {
+    fn drop_pending(&mut self) {
         self.pending.clear();
     }
 

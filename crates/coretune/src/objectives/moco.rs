@@ -6,7 +6,8 @@ use tch::{Tensor, no_grad};
 
 use super::instance_discrimination::{DIM, with_figures};
 use super::{
-    FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Sharing, Start,
+    FileNames, Method, Needs, Objective, ObjectiveLoss, Pass, PretrainingDefaults, Queue, QueueSize, Sharing, Sizes,
+    Start,
 };
 use crate::engine::rows::unit_rows;
 use crate::engine::{World, guard};
@@ -204,17 +205,19 @@ impl Objective for MoCo {
 
     /// The keys have no gradient.
     fn needs(&self) -> Needs {
-        let queue = QueueSize { keys: self.settings.queue_length as usize, width: self.settings.width };
-        let sharing = Sharing::Images;
         Needs {
             gradient_passes: 1,
             forward_passes: 1,
             copies: 1,
-            queue: Some(queue),
             keeps_rows: true,
-            sharing,
+            sharing: Sharing::Images,
             ..Needs::TWO_VIEWS
         }
+    }
+
+    fn kept_rows(&self, _: &Sizes) -> Option<(QueueSize, &'static str)> {
+        let queue = QueueSize { keys: self.settings.queue_length as usize, width: self.settings.width };
+        Some((queue, "pretrain.queue_size"))
     }
 
     /// The key encoder begins as a copy of the query encoder, the queue with random keys.

@@ -19,7 +19,7 @@ pub trait Objective: Send {
     /// The rows that the method keeps of earlier batches beside copies of the network, for a network of these sizes, with the
     /// key of the setting that decides how many: a queue, a bank, a memory.
     fn kept_rows(&self, _sizes: &Sizes) -> Option<(QueueSize, &'static str)> {
-        self.needs().queue.map(|queue| (queue, "pretrain.queue_size"))
+        None
     }
 
     /// Prepares the method before the first step: a frozen copy of the network, a queue, a bank of features.
@@ -74,7 +74,7 @@ pub trait Objective: Send {
 
     /// Called before the loss of the same step is computed once more, at other weights: what the first one set aside for
     /// [`Objective::updated`] is to be forgotten.
-    fn repeat(&mut self) {}
+    fn drop_pending(&mut self) {}
 
     /// Handles of every tensor that the next step depends on beside the network: queues, momentum encoders,
     /// calibration. No gradient trains them.
@@ -118,8 +118,6 @@ pub struct Needs {
     pub forward_passes: usize,
     /// Copies of the network that the method keeps: a frozen source model, a momentum encoder.
     pub copies: usize,
-    /// The queue of earlier rows that the method keeps, if any.
-    pub queue: Option<QueueSize>,
     /// Training images that [`Objective::prepare`] is to see before the first step of fine-tuning.
     pub preparation: usize,
     /// Whether the linear probe of the checkpoint has to be measured ([`Start::probe`]).
@@ -183,7 +181,6 @@ impl Needs {
         gradient_passes: 1,
         forward_passes: 0,
         copies: 0,
-        queue: None,
         preparation: 0,
         probe: false,
         steps: true,

@@ -130,8 +130,8 @@ impl Objective for Regularised {
         Ok(loss)
     }
 
-    fn repeat(&mut self) {
-        self.method.repeat();
+    fn drop_pending(&mut self) {
+        self.method.drop_pending();
     }
 
     fn updated(&mut self) -> Result<(), ModelError> {

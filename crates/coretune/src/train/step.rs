@@ -107,7 +107,7 @@ fn gradients_uphill(
     let held = Held::of(weights, input.network, &*input.objective)?;
     input.world.sum(&mut first)?;
     climb(weights, &first, radius)?;
-    input.objective.repeat();
+    input.objective.drop_pending();
     // Also if the second pass fails, the weights must be those of the last step.
     let second = gradients(input, weights);
     held.restore()?;

@@ -9,7 +9,9 @@ use coretune::models::{
     Architecture, Backbone, Encoder, Family, Linear, Mode, Model, ModelError, Network, Normalisation, ProjectionHead,
     Stem,
 };
-use coretune::objectives::{CrossEntropy, Heads, METHODS, Method, Needs, Objective, ObjectiveLoss, Pass, SimClr};
+use coretune::objectives::{
+    CrossEntropy, Heads, METHODS, Method, Needs, Objective, ObjectiveLoss, Pass, Sharing, SimClr,
+};
 use coretune::settings::RunKind;
 use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, gradients};
 use tch::{Device, Kind, Tensor};
@@ -85,6 +87,15 @@ fn maps_carry_gradient_and_a_method_that_reads_them_refuses_a_batch_in_parts() {
     let input = StepInput::new(&model, &mut objective, &batch, (0, 0));
     let error = gradients(&mut input.accumulated(Accumulation::Exact { part: 4 }), &weights).unwrap_err();
     assert!(error.to_string().starts_with("on-maps cannot compute a batch in parts"), "{error}");
+}
+
+#[test]
+fn a_method_that_reads_maps_is_neither_divided_nor_shared_by_rows_whatever_else_it_says() {
+    let needs = Needs { stage_maps: true, ..Needs::CLASSIFIER };
+    assert!(needs.divisible && !needs.can_be_divided());
+    assert_eq!((needs.sharing, needs.shared_as()), (Sharing::Rows, Sharing::None));
+    assert_eq!(Needs { sharing: Sharing::Images, ..needs }.shared_as(), Sharing::Images);
+    assert!(Needs::CLASSIFIER.can_be_divided() && Needs::CLASSIFIER.shared_as() == Sharing::Rows);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use coretune::checkpoints::safetensors_file;
 use coretune::config::{ConfigError, RunConfig};
 use coretune::models::{Backbone, Mode, ModelError, Parameters, Role};
 use coretune::objectives::{
-    CrossEntropy, FeatureBatch, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Start,
+    CrossEntropy, FeatureBatch, Needs, Objective, ObjectiveLoss, Pass, Queue, QueueSize, Sizes, Start,
 };
 use coretune::runs::{self, Changes, Event, Options, RunError};
 use coretune::train;
@@ -41,8 +41,11 @@ impl Objective for DistanceAndQueue {
     }
 
     fn needs(&self) -> Needs {
-        let queue = Some(QueueSize { keys: QUEUE as usize, width: 64 });
-        Needs { forward_passes: 1, copies: 1, queue, divisible: false, ..Needs::CLASSIFIER }
+        Needs { forward_passes: 1, copies: 1, divisible: false, ..Needs::CLASSIFIER }
+    }
+
+    fn kept_rows(&self, _: &Sizes) -> Option<(QueueSize, &'static str)> {
+        Some((QueueSize { keys: QUEUE as usize, width: 64 }, "the method's own setting"))
     }
 
     fn begin(&mut self, start: &Start<'_>) -> Result<(), ModelError> {

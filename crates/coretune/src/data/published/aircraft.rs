@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::image_list::{ImageList, Line, lines_of, refused};
+use super::image_list::{ImageList, Line, lines_of, refuse_twice, refused};
 use super::place::place;
 use crate::data::found::{Found, Listing};
 use crate::data::left_out::LeftOut;
@@ -65,10 +65,7 @@ fn variants(folder: &Path) -> Result<Option<Vec<String>>, DataError> {
     let lines = lines_of(&path)?;
     let mut seen = HashMap::new();
     for line in &lines {
-        if let Some(first) = seen.insert(&line.text, line.number) {
-            let found = format!("`{}`, which line {first} names already", line.text);
-            return Err(refused(&path, line.number, found, "each variant once"));
-        }
+        refuse_twice(&mut seen, &path, (&line.text, line.number), "each variant once")?;
     }
     Ok(Some(lines.iter().map(|line| line.text.clone()).collect()))
 }

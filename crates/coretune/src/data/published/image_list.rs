@@ -40,6 +40,17 @@ pub(super) fn refused(path: &Path, line: u64, found: impl Into<String>, expected
     DataError::Line { path: path.to_path_buf(), line, expected: expected.into(), found: found.into() }
 }
 
+/// Refuses a name that an earlier line of the list has; `lines` are those so far.
+pub(super) fn refuse_twice(
+    lines: &mut HashMap<String, u64>,
+    path: &Path,
+    (name, line): (&str, u64),
+    expected: &str,
+) -> Result<(), DataError> {
+    let Some(first) = lines.insert(name.to_string(), line) else { return Ok(()) };
+    Err(refused(path, line, format!("`{name}`, which line {first} names already"), expected))
+}
+
 impl<'a> ImageList<'a> {
     pub(super) fn new(path: &'a Path) -> Self {
         ImageList { path, lines: HashMap::new(), images: Vec::new(), labels: Vec::new() }
@@ -51,10 +62,7 @@ impl<'a> ImageList<'a> {
             let expected = format!("the name of a file in {}", folder.display());
             return Err(refused(self.path, line, format!("`{name}`"), expected));
         }
-        if let Some(first) = self.lines.insert(name.to_string(), line) {
-            let found = format!("`{name}`, which line {first} names already");
-            return Err(refused(self.path, line, found, "each image once"));
-        }
+        refuse_twice(&mut self.lines, self.path, (name, line), "each image once")?;
         self.images.push(ImageSource::File(Arc::from(folder.join(name))));
         self.labels.push(label);
         Ok(())
