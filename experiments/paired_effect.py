@@ -23,55 +23,11 @@ def correct(predictions):
         return {row["image"]: int(row["label"] == row["predicted"]) for row in csv.DictReader(file) if row["split"] == "test"}
 
 
-def sections(file):
-    """The settings of a run, by section and key, as text. (Python has a reader of TOML from 3.11 on.)"""
-    found = {}
-    for line in file.read_text().splitlines():
-        if line.startswith("["):
-            section = found.setdefault(line.strip("[]"), {})
-        elif " = " in line:
-            key, value = line.split(" = ", 1)
-            section[key] = value.strip('"')
-    return found
-
-
-def equal(found, wanted):
-    """Whether a value of a configuration is what a command line says."""
-    try:
-        return float(found) == float(wanted)
-    except ValueError:
-        return found == wanted
-
-
-def is_run_of(name, settings, config, named):
-    """Whether a run belongs to the row `method:setting=value:...`. A setting that other rows name has none of their values."""
-    method, *own = name.split(":")
-    own = dict(setting.split("=") for setting in own)
-    chosen = {key.split(".")[-1]: value for key, value in settings.items()}
-    in_method, in_train = config["method"], config["train"]
-    return (in_method["name"] == method
-            and all(equal(in_train.get(key, in_method.get(key)), value) for key, value in chosen.items())
-            and all(equal(in_method[key.replace("-", "_")], own[key]) if key in own
-                    else not any(equal(in_method.get(key.replace("-", "_"), ""), value) for value in values)
-                    for key, values in named.items()))
-
-
 def rows(folder):
     """The runs of each row, by seed."""
     table = json.loads((folder / "table.json").read_text())
-    named = {}
-    for row in table["rows"]:
-        for setting in row["method"].split(":")[1:]:
-            key, value = setting.split("=")
-            named.setdefault(key, set()).add(value)
-    found = {row["method"]: {} for row in table["rows"]}
-    for file in sorted((folder / "runs").glob("*.toml")):
-        config, predictions = sections(file), file.with_suffix("") / "predictions.csv"
-        seed = int(config["train"]["seed"])
-        for row in table["rows"]:
-            if seed in row["seeds"] and predictions.exists() and is_run_of(row["method"], row["settings"], config, named):
-                found[row["method"]].setdefault(seed, correct(predictions))
-    return found
+    return {row["method"]: {seed: correct(folder / "runs" / run / "predictions.csv") for seed, run in zip(row["seeds"], row["runs"])}
+            for row in table["rows"]}
 
 
 def effect(pairs):
