@@ -1,6 +1,7 @@
 //! The ranks that share a run: those of `torchrun` or `srun`, or processes that are started here.
 
 use std::env;
+use std::ffi::OsString;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,12 +61,12 @@ impl Ranks {
                 Ok(Ranks { world: World::Ranks(group), started: Vec::new() })
             }
             None if asked == 1 => Ok(Ranks::default()),
-            None => Ranks::start(asked, timeout),
+            None => Ranks::start(asked, timeout, &arguments_of_ranks(settings)),
         }
     }
 
-    /// Starts the other ranks as processes with the same command line.
-    fn start(ranks: usize, timeout: Duration) -> Result<Self, Failure> {
+    /// Starts the other ranks as processes with these arguments.
+    fn start(ranks: usize, timeout: Duration, arguments: &[OsString]) -> Result<Self, Failure> {
         printer::speak_as_rank(0);
         let mut place = Place::here(0, ranks, 0);
         let store = Group::open_store(&mut place, timeout)?;
@@ -74,8 +75,6 @@ impl Ranks {
         let mut joined = Ranks::default();
         for rank in 1..ranks {
             let mut command = Command::new(&program);
-            // Their standard input is closed from the start, which must not stop them: rank 0 does.
-            let arguments = env::args_os().skip(1).filter(|argument| argument != STOP_WITH_STDIN);
             command.args(arguments).stdin(Stdio::null());
             command.envs(Place::here(rank, ranks, place.port).variables());
             joined.started.push(command.spawn().map_err(failed(rank))?);
@@ -99,6 +98,21 @@ impl Ranks {
         }
         outcome
     }
+}
+
+/// The command line of this process for the ranks that it starts. The learning rate that rank 0 has searched for takes the place of
+/// `auto`. Their standard input is closed from the start, which must not stop them: rank 0 does.
+fn arguments_of_ranks(settings: &Layers) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = env::args_os().skip(1).filter(|argument| argument != STOP_WITH_STDIN).collect();
+    let rate = settings.get("train.lr").map(ToString::to_string).unwrap_or_default();
+    for at in 0..arguments.len() {
+        if arguments[at] == "--lr=auto" {
+            arguments[at] = format!("--lr={rate}").into();
+        } else if at > 0 && arguments[at - 1] == "--lr" && arguments[at] == "auto" {
+            arguments[at] = rate.clone().into();
+        }
+    }
+    arguments
 }
 
 impl Drop for Ranks {

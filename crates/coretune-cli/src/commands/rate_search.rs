@@ -13,7 +13,7 @@ use super::lines;
 use super::processes::in_processes;
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
-use crate::printer::Printer;
+use crate::printer::{Printer, rank};
 
 /// Factors on the default rate that are tried.
 const FACTORS: [f64; 4] = [0.1, 0.3, 1.0, 3.0];
@@ -31,10 +31,9 @@ const LR: &str = "train.lr";
 pub(super) fn with_rate<C: Job>(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
     let Some(others) = flags.without(LR, "auto") else { return Ok(flags.clone()) };
     let given = others.over(arguments.layers.over(Layers::defaults_of(C::KIND))?)?;
-    let is_rank = Place::from_variables(&variable).is_ok_and(|place| place.is_some());
-    if is_rank || number(&given, "train.ranks").is_some_and(|ranks| ranks > 1.0) {
+    if Place::from_variables(&variable).is_ok_and(|place| place.is_some()) {
         // Every rank would start runs of its own before the ranks have met.
-        let text = "--lr auto searches in one process, not on several ranks: search without ranks first, with \
+        let text = "--lr auto does not search on ranks that torchrun or srun has started: search without them first, with \
                     --grad-accum-steps raised by their number, and give that rate";
         return Err(Failure::refused(text));
     }
@@ -110,6 +109,9 @@ fn search_folder(folder: &Path) -> PathBuf {
 
 /// Copies what a search tried into the folder of the run, for its report.
 pub(super) fn keep<C: Job>(arguments: &Training, flags: &Flags) -> Result<(), Failure> {
+    if rank().is_some_and(|rank| rank > 0) {
+        return Ok(());
+    }
     let folder = runs::folder_of::<C>(&flags.over(arguments.layers.over(Layers::defaults_of(C::KIND))?)?)?;
     let (found, kept) = (search_folder(&folder).join(Sweep::FILE), folder.join(report::RATE_SEARCH));
     if folder.is_dir() && found.is_file() && !kept.exists() {

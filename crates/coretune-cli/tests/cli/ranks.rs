@@ -625,3 +625,21 @@ fn batch_norm_keeps_its_running_averages_while_the_projection_head_is_trained_al
         assert!(running.equal(expected), "{}", folder.display());
     }
 }
+
+#[test]
+fn a_rate_is_searched_by_runs_on_ranks_and_all_ranks_train_at_it() {
+    let world = Folder::new();
+    let auto = ["--lr", "auto", "--ranks", "2", "--epochs", "5", "--method", "cross-entropy"];
+    done(&fit(&world, "run", "4", &auto));
+    let search = fs::read_to_string(Path::new(&world.path("run")).join("lr_search.json")).unwrap();
+    let search: Value = serde_json::from_str(&search).unwrap();
+    let best = search["best"]["settings"]["train.lr"].as_str().unwrap_or("0.03").to_string();
+    // Ranks with other settings would have been refused.
+    let config: toml::Table =
+        fs::read_to_string(format!("{}/config.toml", world.path("run"))).unwrap().parse().unwrap();
+    assert_eq!(config["train"]["lr"].as_float(), best.parse().ok());
+    assert_eq!(config["train"]["ranks"].as_integer(), Some(2));
+    // Resumed by the same command line, it does not search.
+    let again = done(&fit(&world, "run", "4", &[&auto[..], &["--resume"]].concat()));
+    assert!(stderr(&again).contains("nothing is searched"), "{}", stderr(&again));
+}
