@@ -34,6 +34,7 @@ fn main() {
         .define("USE_C10D_GLOO", None)
         .file("bridge/bridge.cpp")
         .file("bridge/ranks.cpp")
+        .file("bridge/recomputed.cpp")
         .compile("coretune_bridge");
     // gloo is in libtorch_cuda too, which torch-sys names first: without this the program would need CUDA to start.
     println!("cargo::rustc-link-search=native={libraries}");

@@ -56,7 +56,7 @@ pub(crate) fn checked(text: *mut c_char) -> Result<(), TchError> {
     taken(text).map_or(Ok(()), |text| Err(TchError::Torch(text)))
 }
 
-fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
+pub(crate) fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
     tensors.iter().map(|tensor| tensor.as_ptr()).collect()
 }
 

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod ranks;
+mod recomputed;
 mod slots;
 mod wide;
 
@@ -12,6 +13,7 @@ pub use bridge::{
     peak_gpu_bytes, scale_each,
 };
 pub use ranks::{Group, Membership, Store};
+pub use recomputed::{Work, recomputed};
 pub use slots::Slots;
 pub use wide::{Loop, run_wide};
 

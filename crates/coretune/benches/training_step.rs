@@ -7,7 +7,8 @@
 //!
 //! `--calls true` counts the calls into libtorch's dispatcher of one step instead of timing it: those at the outermost level,
 //! without views and detach. `--small-stem true` makes a network for images of 32 pixels, `--device cuda` computes on a GPU.
-//! `--part` makes the step in parts of so many images, with the gradient of the whole batch.
+//! `--part` makes the step in parts of so many images, with the gradient of the whole batch. `--checkpointing true` computes residual
+//! blocks again in the backward pass.
 //!
 //! Medians over steps, so that a disturbed step does not count. Medians of runs that alternate with the other side's
 //! (`benches/peers/compare.py`) are what may be compared.
@@ -16,7 +17,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use coretune::data::Batch;
-use coretune::engine::{Amp, DeviceChoice, Precision, threads, versions};
+use coretune::engine::{Amp, DeviceChoice, Precision, peak_rss_bytes, threads, versions};
 use coretune::losses::Focus;
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, ProjectionHead, Stem};
 use coretune::objectives::{CoreTuning, CrossEntropy, Objective, PairScheme};
@@ -36,6 +37,7 @@ struct Case {
     device: Device,
     calls: bool,
     part: Option<usize>,
+    checkpointing: bool,
     steps: usize,
     warm_up: usize,
 }
@@ -54,6 +56,7 @@ impl Case {
             device: Device::Cpu,
             calls: false,
             part: None,
+            checkpointing: false,
             steps: 20,
             warm_up: 3,
         }
@@ -125,6 +128,7 @@ fn set(case: &mut Case, name: &str, value: &str) -> Result<(), Box<dyn Error>> {
         "--calls" => case.calls = value.parse()?,
         "--small-stem" if value == "true" => case.architecture.stem = Stem::Small,
         "--small-stem" => case.architecture.stem = Stem::Imagenet,
+        "--checkpointing" => case.checkpointing = value.parse()?,
         "--part" => case.part = Some(value.parse()?),
         "--steps" => case.steps = value.parse()?,
         "--warm-up" => case.warm_up = value.parse()?,
@@ -166,6 +170,8 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
         "objective": case.objective,
         "precision": case.precision,
         "part": case.part,
+        "checkpointing": case.checkpointing,
+        "peak_rss_mb": peak_rss_bytes() / 1_000_000,
         "threads": threads::get(),
         "steps": case.steps,
         "seconds_per_step": (median * 1e6).round() / 1e6,
@@ -189,6 +195,7 @@ impl Training {
         let objective = objective(&case.objective)?;
         let mut backbone = Backbone::new(&case.architecture, 0, case.device)?;
         backbone.set_precision(case.precision);
+        backbone.set_activation_checkpointing(case.checkpointing);
         let width = backbone.feature_width();
         let classifier = Linear::classifier(width, case.classes, 0, case.device)?;
         let projection =

@@ -57,6 +57,7 @@ impl PretrainConfig {
     fn check(&self) -> Result<(), ConfigError> {
         self.data.check()?;
         self.train.check()?;
+        self.run.check(&self.train)?;
         self.train.check_several_images()?;
         let (batch, pretrain) = (self.train.effective_batch(), &self.pretrain);
         let method = pretrain.method();

@@ -55,6 +55,7 @@ impl RunConfig {
         self.model.check()?;
         self.check_sampler()?;
         self.train.check()?;
+        self.run.check(&self.train)?;
         self.train.check_several_images()?;
         self.method.check_requirements(&self.to_table())?;
         self.method.check_regulariser()?;

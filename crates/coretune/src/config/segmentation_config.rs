@@ -62,6 +62,7 @@ impl SegmentationConfig {
         self.data.check()?;
         self.model.check()?;
         self.train.check()?;
+        self.run.check(&self.train)?;
         self.method.check_requirements(&self.to_table())?;
         self.method.check_regulariser()?;
         refuse_if(self.method.regulariser == Regulariser::Delta, || ConfigError::Conflict {

@@ -142,7 +142,9 @@ pub(super) fn prepare_with(
         }
     }
     let (data, skipped) = (dataset.describe(), report.unreadable);
-    Ok(Preparation { task, backbone: start.backbone, objective, data, notes, skipped })
+    let mut backbone = start.backbone;
+    backbone.set_activation_checkpointing(task.config.run.activation_checkpointing);
+    Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }
 
 /// Refuses a batch of the balanced sampler that the ranks cannot share alike.

@@ -35,6 +35,8 @@ pub struct Backbone {
     stages: Vec<Stage>,
     feature_width: i64,
     precision: Precision,
+    /// Whether residual blocks are computed again in the backward pass.
+    recomputes: bool,
     /// What was trained before the backbone came to rest, if it rests.
     rest: Option<Trained>,
 }
@@ -114,8 +116,18 @@ impl Backbone {
                 .expect("every family is a ResNet or a MobileNet");
             let (parameters, stage_of) = builder.finish();
             let architecture = *architecture;
-            let precision = Precision::F32;
-            Backbone { architecture, output_stride, parameters, stage_of, stages, feature_width, precision, rest: None }
+            let (precision, recomputes, rest) = (Precision::F32, false, None);
+            Backbone {
+                architecture,
+                output_stride,
+                parameters,
+                stage_of,
+                stages,
+                feature_width,
+                precision,
+                recomputes,
+                rest,
+            }
         })
         .map_err(ModelError::from)
     }
@@ -225,6 +237,21 @@ impl Backbone {
         self.precision
     }
 
+    /// Activation checkpointing: of each residual block only the input is kept for the backward pass, which computes the block
+    /// again. Values, gradients and running averages are the same, in less memory and more time.
+    pub fn set_activation_checkpointing(&mut self, on: bool) {
+        self.recomputes = on;
+    }
+
+    /// Whether residual blocks are computed again in the backward pass.
+    pub(super) fn recomputes(&self) -> bool {
+        self.recomputes
+    }
+
+    fn run(&self, mode: Mode) -> Run<'static> {
+        Run::new(mode).recomputing(self.recomputes)
+    }
+
     /// Freezes the first `count` stages (the stem is the first): their weights get no gradient, and their batch norms
     /// use running averages in training too, so that nothing in them moves.
     pub fn freeze_stages(&mut self, count: usize) -> Result<(), ModelError> {
@@ -314,7 +341,7 @@ impl Backbone {
     /// # Panics
     /// On an exception of libtorch: call inside [`engine::guard`], as [`super::Model`] does.
     pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
-        self.trace(images.to_kind(self.precision.kind()), &mut Run::new(mode))
+        self.trace(images.to_kind(self.precision.kind()), &mut self.run(mode))
     }
 
     /// The output of every stage, the stem's first.
@@ -324,7 +351,7 @@ impl Backbone {
     pub fn stage_maps(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
         let x = images.to_kind(self.precision.kind());
         let outputs = self.stages.iter().scan(x, |x, stage| {
-            *x = stage.apply(x.shallow_clone(), &mut Run::new(mode));
+            *x = stage.apply(x.shallow_clone(), &mut self.run(mode));
             Some(x.shallow_clone())
         });
         outputs.collect()
@@ -345,7 +372,7 @@ impl Backbone {
     /// As [`Backbone::features`], and for a stage that the network does not have.
     pub fn features_after(&self, stage: usize, map: &Tensor, mode: Mode) -> Tensor {
         let rest = self.stages[stage + 1..].iter();
-        self.pool(&rest.fold(map.shallow_clone(), |x, stage| stage.apply(x, &mut Run::new(mode))))
+        self.pool(&rest.fold(map.shallow_clone(), |x, stage| stage.apply(x, &mut self.run(mode))))
     }
 
     /// Pooled features f32 `[n, D]` of the last stage's map `[n, D, h', w']`.

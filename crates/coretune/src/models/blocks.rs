@@ -1,5 +1,7 @@
 //! What backbones are built of above the layers: residual blocks, and stages of them.
 
+use tch::Tensor;
+
 use super::builder::Builder;
 use super::layers::{BatchNorm, Convolution, Kernel};
 use super::operations::Operations;
@@ -28,6 +30,11 @@ impl ConvNorm {
         if self.relu { operations.relu(y) } else { y }
     }
 
+    /// The same layers: other handles of their tensors.
+    fn handle(&self) -> Self {
+        ConvNorm { convolution: self.convolution.handle(), norm: self.norm.handle(), relu: self.relu }
+    }
+
     pub(super) fn norm(&self) -> &BatchNorm {
         &self.norm
     }
@@ -39,7 +46,7 @@ impl ConvNorm {
 
 /// A residual block: a row of convolutions, what goes around them, and ReLU after the sum if the network has one.
 #[derive(Debug)]
-pub(super) struct Residual {
+pub(crate) struct Residual {
     pub(super) body: Vec<ConvNorm>,
     pub(super) around: Around,
     pub(super) relu: bool,
@@ -57,7 +64,30 @@ pub(super) enum Around {
 }
 
 impl Residual {
-    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+    /// The same block: other handles of its tensors.
+    pub(super) fn handle(&self) -> Self {
+        let around = match &self.around {
+            Around::Nothing => Around::Nothing,
+            Around::Identity => Around::Identity,
+            Around::Projection(projection) => Around::Projection(projection.handle()),
+        };
+        Residual { body: self.body.iter().map(ConvNorm::handle).collect(), around, relu: self.relu }
+    }
+
+    /// Its weights that are trained.
+    pub(super) fn trained(&self) -> Vec<&Tensor> {
+        let around = match &self.around {
+            Around::Projection(projection) => Some(projection),
+            Around::Nothing | Around::Identity => None,
+        };
+        let layers = self.body.iter().chain(around);
+        let weights =
+            layers.flat_map(|ConvNorm { convolution, norm, .. }| [&convolution.weight, &norm.weight, &norm.bias]);
+        weights.filter(|weight| weight.requires_grad()).collect()
+    }
+
+    /// What the block makes of `x`.
+    pub(crate) fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
         let (first, rest) = self.body.split_first().expect("a residual block has layers");
         let first = first.apply(x, operations);
         let y = rest.iter().fold(first, |y, layer| layer.apply(&y, operations));
@@ -113,7 +143,7 @@ impl Stage {
         self.units.iter().fold(x, |x, unit| match unit {
             Unit::ConvNorm(layer) => layer.apply(&x, operations),
             Unit::MaxPool => operations.max_pool(&x),
-            Unit::Residual(block) => block.apply(&x, operations),
+            Unit::Residual(block) => operations.residual(&x, block),
         })
     }
 

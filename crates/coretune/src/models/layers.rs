@@ -10,7 +10,8 @@ use crate::engine::World;
 pub enum Mode {
     /// Statistics of the batch, which also move the running averages.
     Train,
-    /// Statistics of the batch; the running averages stay. For a forward pass that will be made again, or is a trial.
+    /// Statistics of the batch; the running averages stay. For a forward pass that will be made again, or was made before, or
+    /// is a trial.
     TrainUntracked,
     /// Running averages.
     Evaluate,
@@ -59,6 +60,11 @@ impl Convolution {
         let shape = [outputs, inputs / groups, size, size];
         let weight = parameters.convolution(format!("{name}.weight"), shape);
         Convolution { name: name.into(), weight, stride, padding: size / 2 * dilation, dilation, groups }
+    }
+
+    /// The same layer: other handles of its tensors.
+    pub(super) fn handle(&self) -> Self {
+        Convolution { name: self.name.clone(), weight: self.weight.shallow_clone(), ..*self }
     }
 
     /// `x` decides the number format: the weight is cast to it.
@@ -111,6 +117,19 @@ impl BatchNorm {
             batches: parameters.buffer(format!("{name}.num_batches_tracked"), &Tensor::from(0i64)),
             frozen: false,
             world: World::Alone,
+        }
+    }
+
+    /// The same layer: other handles of its tensors.
+    pub(super) fn handle(&self) -> Self {
+        BatchNorm {
+            name: self.name.clone(),
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            running_mean: self.running_mean.shallow_clone(),
+            running_var: self.running_var.shallow_clone(),
+            batches: self.batches.shallow_clone(),
+            ..*self
         }
     }
 

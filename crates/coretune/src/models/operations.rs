@@ -1,7 +1,9 @@
 //! What a backbone computes, apart from what computes it.
 
+use coretune_native::{Work, add_one_to_each, recomputed};
 use tch::{Kind, Tensor};
 
+use super::blocks::Residual;
 use super::dropout::{Dropout, DropoutDraws};
 use super::heads::Linear;
 use super::layers::{BatchNorm, Convolution, Mode};
@@ -17,6 +19,13 @@ pub(crate) trait Operations {
     fn batch_norm(&mut self, x: &Self::Value, layer: &BatchNorm) -> Self::Value;
     fn relu(&mut self, x: Self::Value) -> Self::Value;
     fn add(&mut self, x: Self::Value, y: &Self::Value) -> Self::Value;
+    /// A residual block, by its own layers.
+    fn residual(&mut self, x: &Self::Value, block: &Residual) -> Self::Value
+    where
+        Self: Sized,
+    {
+        block.apply(x, self)
+    }
     /// 3x3 maxima of stride 2, one pixel of padding.
     fn max_pool(&mut self, x: &Self::Value) -> Self::Value;
     /// Mean over height and width, `[n, c, h, w]` to `[n, c]`, in f32.
@@ -41,6 +50,8 @@ pub(crate) trait Operations {
 pub(super) struct Run<'a> {
     mode: Mode,
     drops: Option<DropoutDraws<'a>>,
+    /// Whether residual blocks are computed again in the backward pass.
+    recomputes: bool,
     /// Counters of the batch norms that this pass went through; all are moved at its end, in one call of libtorch.
     counters: Vec<Tensor>,
 }
@@ -49,7 +60,7 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         let counters: Vec<&Tensor> = self.counters.iter().collect();
         if !counters.is_empty()
-            && let Err(error) = coretune_native::add_one_to_each(&counters)
+            && let Err(error) = add_one_to_each(&counters)
             && !std::thread::panicking()
         {
             panic!("{error}");
@@ -59,12 +70,20 @@ impl Drop for Run<'_> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(mode: Mode) -> Self {
-        Run { mode, drops: None, counters: Vec::new() }
+        Run { mode, drops: None, recomputes: false, counters: Vec::new() }
     }
 
     /// With dropout, unless the mode is that of evaluation.
     pub(super) fn with_dropout(mode: Mode, drops: Option<DropoutDraws<'a>>) -> Self {
-        Run { mode, drops: drops.filter(|_| mode != Mode::Evaluate), counters: Vec::new() }
+        let mut run = Run::new(mode);
+        run.drops = drops.filter(|_| mode != Mode::Evaluate);
+        run
+    }
+
+    /// Keeps only the inputs of residual blocks for the backward pass, which computes the blocks again.
+    pub(super) fn recomputing(mut self, recomputes: bool) -> Self {
+        self.recomputes = recomputes;
+        self
     }
 }
 
@@ -78,6 +97,19 @@ impl Operations for Run<'_> {
     fn batch_norm(&mut self, x: &Tensor, layer: &BatchNorm) -> Tensor {
         self.counters.extend(layer.counter(self.mode).map(Tensor::shallow_clone));
         layer.forward(x, self.mode)
+    }
+
+    fn residual(&mut self, x: &Tensor, block: &Residual) -> Tensor {
+        let trained = block.trained();
+        if !self.recomputes || trained.is_empty() {
+            return block.apply(x, self);
+        }
+        let (handle, mode) = (block.handle(), self.mode);
+        // The running averages move in the first pass.
+        let again = if mode == Mode::Train { Mode::TrainUntracked } else { mode };
+        let work: Work =
+            Box::new(move |x, is_again| handle.apply(x, &mut Run::new(if is_again { again } else { mode })));
+        recomputed(work, x, &trained).unwrap_or_else(|error| panic!("{error}"))
     }
 
     // ReLU and sum work in place: what they get is the output of a batch norm, whose gradient needs its input alone.

@@ -154,7 +154,7 @@ impl Segmenter {
             check_draws(count, draws)?;
         }
         Ok(engine::guard("computing logits of pixels", || {
-            let mut run = Run::with_dropout(mode, dropout);
+            let mut run = Run::with_dropout(mode, dropout).recomputing(self.backbone.recomputes());
             self.trace(images.to_kind(self.backbone.precision().kind()), auxiliary, &mut run)
         })?)
     }

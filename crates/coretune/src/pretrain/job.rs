@@ -50,6 +50,10 @@ impl Prepared for PretrainTask {
         self.check_batch_and_queue()
     }
 
+    fn fit_into_memory(&mut self) -> Result<(), RunError> {
+        self.divide_batch()
+    }
+
     fn provenance(&self) -> Result<Provenance, RunError> {
         let data = self.world.by_first(|| -> Result<BTreeMap<_, _>, DataError> {
             self.splits().map(|(role, split)| Ok((role.to_string(), split.content_hash()?))).collect()

@@ -86,7 +86,7 @@ impl Learner for Pretraining {
     }
 
     fn is_divisible(&self) -> bool {
-        false
+        self.objective.needs().divisible
     }
 
     fn parameters(&self) -> Parameters {

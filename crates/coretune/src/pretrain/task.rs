@@ -123,7 +123,7 @@ impl PretrainTask {
     }
 
     /// Refuses parts of a batch for a method that needs all of it, and ranks that cannot share a step.
-    fn check_ranks(&self) -> Result<(), RunError> {
+    pub(super) fn check_ranks(&self) -> Result<(), RunError> {
         let (ranks, pretrain) = (self.world.ranks(), &self.config.pretrain);
         let objective = self.config.build_objective();
         let accumulation = training_plan::accumulation(&self.config.train);
@@ -251,6 +251,7 @@ impl PretrainTask {
         let mut backbone = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;
         backbone.check_trainable()?;
         backbone.set_precision(self.precision);
+        backbone.set_activation_checkpointing(self.config.run.activation_checkpointing);
         if let Some(start) = &self.start {
             backbone.copy_from(&start.backbone)?;
         }

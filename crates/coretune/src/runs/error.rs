@@ -83,6 +83,18 @@ pub enum RunError {
         step: Option<usize>,
         img_size: i64,
     },
+    /// A batch takes more memory than allowed, and the method cannot compute it in parts.
+    #[error(
+        "{batch} images of {img_size} x {img_size} pixels take more than run.memory_limit, and {method} needs all images of a \
+         step at once"
+    )]
+    Undivided {
+        method: &'static str,
+        batch: usize,
+        /// The most images that were estimated to fit.
+        largest: usize,
+        img_size: i64,
+    },
     /// The system does not have the memory for a queue of keys.
     #[error(
         "making a queue of {keys} keys of {width} numbers takes {:.1} GB, and {:.1} GB are free",
@@ -214,6 +226,7 @@ impl RunError {
             }
             Self::NoOwnMethod { .. } => "add the method to the table, or use a method of the table".into(),
             Self::BatchDoesNotFit { largest, step, img_size, .. } => smaller_batch(*largest, *step, *img_size),
+            Self::Undivided { largest, img_size, .. } => smaller_batch(*largest, None, *img_size),
             Self::QueueDoesNotFit { setting: "pretrain.queue_size", .. } => {
                 "give a smaller {pretrain.queue_size} or {pretrain.dim}".into()
             }
@@ -268,5 +281,8 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(whole.contains("train.batch_size = 100") && !whole.contains("accum"), "{whole}");
+        let undivided = RunError::Undivided { method: "moco-v2", batch: 256, largest: 100, img_size: 32 };
+        assert!(undivided.to_string().contains("moco-v2 needs all images of a step at once"), "{undivided}");
+        assert!(undivided.hint().unwrap().to_string().contains("train.batch_size = 100"), "{undivided}");
     }
 }

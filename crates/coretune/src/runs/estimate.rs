@@ -166,7 +166,11 @@ impl MemoryTrial<'_> {
         Ok(memory.most_within(limit).min(batch))
     }
 
-    fn check_queue(&self) -> Result<(), RunError> {
+    /// Refuses a queue for which the system does not have the memory.
+    ///
+    /// # Errors
+    /// [`RunError::QueueDoesNotFit`].
+    pub(crate) fn check_queue(&self) -> Result<(), RunError> {
         // While the first keys are drawn and normalised they are held four times.
         const TIMES: u64 = 4;
         let Some((QueueSize { keys, width }, setting)) = self.kept else { return Ok(()) };

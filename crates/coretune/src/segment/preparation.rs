@@ -195,6 +195,7 @@ impl SegmentationTask {
         let mut backbone = Backbone::dilated(&self.architecture, self.config.output_stride(), seed, self.device)?;
         backbone.check_trainable()?;
         backbone.set_precision(self.precision);
+        backbone.set_activation_checkpointing(self.config.run.activation_checkpointing);
         backbone.copy_from(start)?;
         freeze(&mut backbone, model)?;
         let (classes, dropout) = (self.classes.len() as i64, self.config.segmentation.dropout);

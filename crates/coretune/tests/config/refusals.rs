@@ -109,6 +109,7 @@ fn settings_that_exclude_each_other_are_refused_before_anything_is_loaded() {
         &["train.batch_size=1"],
         &["train.momentum=0"],
         &["train.early_stopping=3", "train.select=last"],
+        &["run.activation_checkpointing=true", "train.sync_bn=true"],
         &["method.head_init=linear-probe", "run.probe=false"],
         &["data.sampler=balanced", "data.images_per_class=33"],
         &["data.sampler=balanced", "data.classes_per_batch=65"],

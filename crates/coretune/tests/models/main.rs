@@ -1,5 +1,6 @@
 //! Backbones and heads: shapes, names, memory layout, determinism, and the same logits as torchvision.
 
+mod activation_checkpointing;
 mod architecture;
 mod determinism;
 mod filled;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Cache, ProbeRows, ProbeViews, automatic};
+use crate::config::error::refuse_if;
+use crate::config::{Cache, ConfigError, ProbeRows, ProbeViews, TrainSection, automatic};
 use crate::data::Split;
 use crate::engine::{Amp, available_memory_bytes, may_be_gpu, threads};
 use crate::settings::OnResume::Free;
@@ -35,6 +36,9 @@ pub struct RunSection {
     /// Memory that the step may take; a batch that needs more is computed in parts.
     #[serde(with = "off", default)]
     pub memory_limit: Option<String>,
+    /// Whether the backward pass computes residual blocks again instead of keeping their activations.
+    #[serde(default)]
+    pub activation_checkpointing: bool,
     /// Steps between saved states within an epoch.
     #[serde(with = "off")]
     pub save_steps: Option<usize>,
@@ -66,6 +70,17 @@ impl RunSection {
     /// Bytes that training may take, if limited.
     pub fn memory_limit_bytes(&self) -> Option<u64> {
         self.memory_limit.as_deref().and_then(bytes_of)
+    }
+
+    /// Refuses settings that are each in range and do not go together.
+    pub(in crate::config) fn check(&self, train: &TrainSection) -> Result<(), ConfigError> {
+        refuse_if(self.activation_checkpointing && train.sync_bn, || ConfigError::Conflict {
+            first: "run.activation_checkpointing".into(),
+            second: "train.sync_bn".into(),
+            expected: "batch norm over the batch of a rank".into(),
+            found: "batch norm over all ranks".into(),
+            hint: "leave out {run.activation_checkpointing} or {train.sync_bn}".into(),
+        })
     }
 
     /// Whether the computation is on a GPU, or may be.
@@ -132,6 +147,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         .off()
         .on_resume(Free)
         .read_by(RunKind::ALL),
+    setting(
+        "run.activation_checkpointing",
+        Kind::Switch,
+        "less memory: the backward pass computes residual blocks again; same result",
+    )
+    .default("false")
+    .on_resume(Free)
+    .read_by(RunKind::ALL)
+    .also_called(&["gradient_checkpointing", "grad_checkpointing"]),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
         .off()
         .on_resume(Free)
