@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::builder::Builder;
 use super::layers::{BatchNorm, Convolution, Kernel};
-use super::operations::Operations;
+use super::operations::{Block, Operations};
 
 /// Convolution, batch norm and, if asked for, ReLU.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl ConvNorm {
 
 /// A residual block: a row of convolutions, what goes around them, and ReLU after the sum if the network has one.
 #[derive(Debug)]
-pub(crate) struct Residual {
+pub(super) struct Residual {
     pub(super) body: Vec<ConvNorm>,
     pub(super) around: Around,
     pub(super) relu: bool,
@@ -63,9 +63,8 @@ pub(super) enum Around {
     Projection(ConvNorm),
 }
 
-impl Residual {
-    /// The same block: other handles of its tensors.
-    pub(super) fn handle(&self) -> Self {
+impl Block for Residual {
+    fn handle(&self) -> Self {
         let around = match &self.around {
             Around::Nothing => Around::Nothing,
             Around::Identity => Around::Identity,
@@ -74,8 +73,7 @@ impl Residual {
         Residual { body: self.body.iter().map(ConvNorm::handle).collect(), around, relu: self.relu }
     }
 
-    /// Its weights that are trained.
-    pub(super) fn trained(&self) -> Vec<&Tensor> {
+    fn trained(&self) -> Vec<&Tensor> {
         let around = match &self.around {
             Around::Projection(projection) => Some(projection),
             Around::Nothing | Around::Identity => None,
@@ -86,8 +84,7 @@ impl Residual {
         weights.filter(|weight| weight.requires_grad()).collect()
     }
 
-    /// What the block makes of `x`.
-    pub(crate) fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value {
         let (first, rest) = self.body.split_first().expect("a residual block has layers");
         let first = first.apply(x, operations);
         let y = rest.iter().fold(first, |y, layer| layer.apply(&y, operations));
@@ -101,7 +98,9 @@ impl Residual {
         };
         if self.relu { operations.relu(y) } else { y }
     }
+}
 
+impl Residual {
     fn norms(&self) -> impl Iterator<Item = &BatchNorm> {
         let around = match &self.around {
             Around::Projection(projection) => Some(projection),

@@ -3,7 +3,6 @@
 use coretune_native::{Work, add_one_to_each, recomputed};
 use tch::{Kind, Tensor};
 
-use super::blocks::Residual;
 use super::dropout::{Dropout, DropoutDraws};
 use super::heads::Linear;
 use super::layers::{BatchNorm, Convolution, Mode};
@@ -20,7 +19,7 @@ pub(crate) trait Operations {
     fn relu(&mut self, x: Self::Value) -> Self::Value;
     fn add(&mut self, x: Self::Value, y: &Self::Value) -> Self::Value;
     /// A residual block, by its own layers.
-    fn residual(&mut self, x: &Self::Value, block: &Residual) -> Self::Value
+    fn residual<B: Block>(&mut self, x: &Self::Value, block: &B) -> Self::Value
     where
         Self: Sized,
     {
@@ -44,6 +43,16 @@ pub(crate) trait Operations {
     fn to_float(&mut self, x: Self::Value) -> Self::Value;
     /// A linear layer at each position of an f32 map.
     fn pointwise(&mut self, x: &Self::Value, layer: &Linear) -> Self::Value;
+}
+
+/// A part of a network that a backward pass can compute again.
+pub(crate) trait Block: Sized + Send + 'static {
+    /// What the block makes of `x`.
+    fn apply<O: Operations>(&self, x: &O::Value, operations: &mut O) -> O::Value;
+    /// The same block: other handles of its tensors.
+    fn handle(&self) -> Self;
+    /// Its weights that are trained.
+    fn trained(&self) -> Vec<&Tensor>;
 }
 
 /// Computes with tch.
@@ -99,7 +108,7 @@ impl Operations for Run<'_> {
         layer.forward(x, self.mode)
     }
 
-    fn residual(&mut self, x: &Tensor, block: &Residual) -> Tensor {
+    fn residual<B: Block>(&mut self, x: &Tensor, block: &B) -> Tensor {
         let trained = block.trained();
         if !self.recomputes || trained.is_empty() {
             return block.apply(x, self);

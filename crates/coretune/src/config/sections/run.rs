@@ -154,8 +154,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .default("false")
     .on_resume(Free)
-    .read_by(RunKind::ALL)
-    .also_called(&["gradient_checkpointing", "grad_checkpointing"]),
+    .read_by(RunKind::ALL),
     setting("run.save_steps", Kind::Whole(1, ANY), "steps between saved states within an epoch")
         .off()
         .on_resume(Free)
