@@ -66,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments, flags: &Flags) -> Result<(), Failure> {
         printer.result("pixels", format_args!("{}: {pixels}", pixels.split))?;
     }
     report.add_unknown(&unknown);
+    report.add_left_out(&dataset.left_out);
     let mut hint = None;
     // With any seed the same labels are there, and the same is refused.
     if let Err(error) = check_usable(&dataset, &data, 0) {

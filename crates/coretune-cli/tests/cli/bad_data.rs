@@ -294,6 +294,21 @@ fn left_out(world: &World) -> Vec<Case> {
     }
     let outside = place.check();
 
+    let place = Place::sound(world, "zipped");
+    place.file("train/cow.zip", b"x");
+    let zipped = place.check();
+
+    let mut place = Place::new(world, "flat-splits");
+    place.images(&["train_images/1.ppm", "train_images/2.ppm", "test_images/3.ppm"]);
+    let flat_splits = place.check();
+
+    let mut place = Place::new(world, "tables-of-splits");
+    place.images(&["train_images/1.ppm", "train_images/2.ppm"]);
+    for table in ["train_labels.csv", "test_labels.csv"] {
+        place.file(table, b"filename,class\ntrain_images/1.ppm,cat\ntrain_images/2.ppm,dog\n");
+    }
+    let several_tables = place.check();
+
     let mut place = Place::sound(world, "beside");
     place.images(&["cover.ppm", "train/beside.ppm"]);
     let beside = place.check();
@@ -305,7 +320,15 @@ fn left_out(world: &World) -> Vec<Case> {
             &["6 images, 2 classes of 3", "1 link to a folder above (train/cat/loop)"],
         ),
         case("an image that a link reaches again", again, 0, &["6 images, 2 classes of 3", "train/cat/again.ppm"]),
-        case("a link that leads nowhere", nowhere, 0, &["1 link that leads nowhere (train/bird)"]),
+        case("a link that leads nowhere", nowhere, 0, &["may hold images: 1 link that leads nowhere (train/bird)"]),
+        case("an archive among the classes", zipped, 0, &["may hold images: 1 file .zip (train/cow.zip)"]),
+        case(
+            "folders named like splits, without classes",
+            flat_splits,
+            2,
+            &["named like splits", "--train-split NAME"],
+        ),
+        case("several tables of labels", several_tables, 2, &["`test_labels.csv`, `train_labels.csv`"]),
         case(
             "a zip file of Windows, unpacked without its folders",
             backslashes,

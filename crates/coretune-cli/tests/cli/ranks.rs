@@ -573,9 +573,11 @@ fn rank_0_checks_the_images_and_all_end_with_its_verdict() {
     assert_eq!((first, second), (Some(2), Some(2)), "{text}");
     assert!(text.contains("cannot be trained on: 1 image of train cannot be read"), "{text}");
     assert!(text.contains("broken.ppm"), "{text}");
-    // What rank 0 leaves out, the others leave out as well.
+    // What rank 0 leaves out, the others leave out as well, also where they name the folder otherwise.
     let skipping = fit(&world, "skipping", "4", &["--skip-broken"]);
-    for (status, text) in launched([&skipping, &skipping]) {
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
+    let relative = with_images(&skipping, &format!("{up}{}", world.path("data").trim_start_matches('/')));
+    for (status, text) in launched([&relative, &relative]).into_iter().chain(launched([&skipping, &relative])) {
         assert_eq!(status, Some(0), "{text}");
     }
 }

@@ -368,7 +368,7 @@ fn a_list_with_a_column_of_splits_gives_all_three() {
     let output = coretune(&["data", "check", &list]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("list.csv line 19: found the split `tets`, expected train"),
+        stderr(&output).contains("list.csv line 19: found the split `tets` in the column `split`, expected train"),
         "{}",
         stderr(&output)
     );

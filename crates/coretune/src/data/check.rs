@@ -10,6 +10,7 @@ use super::decode::Decoded;
 pub use super::finding::{Finding, Problem, Severity};
 use super::finding::{finding, images};
 use super::image_source::size_in_header;
+use super::left_out::LeftOut;
 use super::listed::listed;
 use super::masks::PixelCounts;
 use super::near_duplicates::{Hash, Look, Looks, likenesses};
@@ -91,6 +92,13 @@ impl Report {
             let named = classes.map(in_words).collect();
             self.findings.extend(finding(Problem::UnknownClass, Severity::Stops, role, named, ""));
         }
+        self.sort();
+    }
+
+    /// Adds what was left out of the data and could hold images.
+    pub fn add_left_out(&mut self, left_out: &LeftOut) {
+        let may = left_out.may_hold_images();
+        self.findings.extend(finding(Problem::MayHoldImages, Severity::Warns, Role::Train, may, ""));
         self.sort();
     }
 

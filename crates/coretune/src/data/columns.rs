@@ -131,6 +131,8 @@ pub(super) struct Columns {
     pub(super) split: Option<usize>,
     /// Other columns that hold the splits if their values are names of splits.
     pub(super) maybe_split: Vec<usize>,
+    /// All others, which hold the splits if their values are names of splits, with one that trains.
+    pub(super) others: Vec<usize>,
     /// Columns that mark the rows of a split if their values say yes or no.
     pub(super) marks: Vec<usize>,
     /// Whether both have the names that the documentation asks for, or were named.
@@ -163,10 +165,15 @@ impl Columns {
             found.filter(|_| split.is_none()).collect()
         };
         let (maybe_split, marks) = (others(MAYBE_SPLIT), others(MARKS));
+        let others = (0..header.names.len())
+            .filter(|at| {
+                split.is_none() && ![image, label].contains(at) && !maybe_split.contains(at) && !marks.contains(at)
+            })
+            .collect();
         let is_certain =
             |column: Column| column.named_in(options).is_some() || !header.called(column.names()[0]).is_empty();
         let certain = is_certain(Column::Image) && is_certain(Column::Label);
-        Ok(Columns { image, label, split, maybe_split, marks, certain })
+        Ok(Columns { image, label, split, maybe_split, others, marks, certain })
     }
 
     /// How many of the two columns the header has, even if one of them is not clear.

@@ -168,7 +168,7 @@ fn by_file_name(
     let stems: Vec<String> = files.iter().map(|name| stem(name).to_string()).collect();
     let names = split_names::assign(folder, &stems, options)?;
     if names.iter().all(Option::is_none) {
-        return Ok(None);
+        return among_others(folder, files, options, beside);
     }
     for (stem, file) in stems.iter().zip(files).filter(|(stem, _)| !names.contains(&Some((*stem).clone()))) {
         beside.left_out.add(Reason::OtherTable { split: stem.clone() }, file.clone());
@@ -180,6 +180,31 @@ fn by_file_name(
         *listing = file.map(|file| whole(Table::read(&file, options)?, role, beside)).transpose()?;
     }
     Ok(Some(splits))
+}
+
+/// The one file among several that is a table of images and labels; the others are left out. Beside folders of a training split
+/// they are all notes.
+fn among_others(
+    folder: &Path,
+    files: &[String],
+    options: &DatasetOptions,
+    beside: &mut Beside,
+) -> Result<Option<Splits>, DataError> {
+    if has_training_folders(folder)? {
+        return Ok(None);
+    }
+    let read = |name: &String| Some((name.clone(), Table::read(&folder.join(name), options).ok()?));
+    let mut tables: Vec<(String, Table)> = files.iter().filter_map(read).collect();
+    if tables.len() > 1 {
+        let tables = tables.into_iter().map(|(name, _)| name).collect();
+        return Err(DataError::SeveralTables { path: folder.into(), tables });
+    }
+    let Some((name, table)) = tables.pop() else { return Ok(None) };
+    for other in files.iter().filter(|file| **file != name) {
+        beside.left_out.add(Reason::OtherTable { split: stem(other).to_string() }, other.clone());
+        beside.tables.push(folder.join(other));
+    }
+    in_table(table, options, beside).map(Some)
 }
 
 /// Refuses `train.csv` beside `train.tsv`.

@@ -68,6 +68,12 @@ pub enum DataError {
         /// With this value they are classes.
         layout: Layout,
     },
+    /// Folders of classes whose names have names of splits among their words.
+    #[error("the folders {} of {} are named like splits, but they would be classes", listed(folders), path.display())]
+    NamedLikeSplits { path: PathBuf, folders: Vec<String> },
+    /// Several tables name images and labels, and no name says which is for what.
+    #[error("{} holds several tables of images and labels: {}", path.display(), listed(tables))]
+    SeveralTables { path: PathBuf, tables: Vec<String> },
     /// One folder holds folders with images, others hold images, or there are no others.
     #[error(
         "the classes of {} seem to lie one folder deeper: `{}` holds the folders {}{}",

@@ -104,6 +104,14 @@ fn of_layout(error: &DataError) -> Option<Hint> {
                 such.unwrap_or_default()
             )));
         }
+        DataError::NamedLikeSplits { .. } => {
+            "if they are splits with folders of classes in them: {data.train_split=NAME}, and {data.val_split=NAME} if one \
+             validates; if a table has the labels, name its file as the data; if they are classes: {data.layout=classes}"
+        }
+        DataError::SeveralTables { .. } => {
+            "name the file of one table as the data, or call the tables train.csv, val.csv and test.csv; to read the folders \
+             as classes, move the tables elsewhere"
+        }
         DataError::SplitAmongClasses { .. } => {
             "if they are splits: {data.train_split=NAME} names the training images; if they are classes: \
              {data.layout=classes}"

@@ -35,6 +35,8 @@ pub enum Problem {
     NearDuplicates,
     /// Classes whose names differ only by case, blanks, leading zeros, `.0` or Unicode form.
     AlikeClasses,
+    /// What was left out and could hold images: archives, and links that lead nowhere.
+    MayHoldImages,
     /// Classes that all have names of splits.
     NamesOfSplits,
     /// Classes whose names are those of missing values, of several labels, or of a recycle bin.
@@ -163,6 +165,7 @@ impl fmt::Display for Finding {
                     "{classes} of {split} {differ} from another only by case, blanks, leading zeros, `.0` or Unicode form"
                 )?;
             }
+            Problem::MayHoldImages => write!(f, "what was left out may hold images")?,
             Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,
             Problem::NestedClasses => {
                 write!(f, "the {classes} of {split} hold their images in folders, which could be the classes")?;

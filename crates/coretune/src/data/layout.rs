@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::resemblance::plain;
-use super::role::{Role, role_of};
+use super::role::{Role, role_in, role_of};
 use super::{DataError, DatasetOptions, Layout};
 
 /// Names of folders that hold a data set, not a class of one.
@@ -28,7 +28,7 @@ pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
 type Reading = fn(&Folders) -> Option<DataError>;
 
 /// For the folders of a data set, in the order in which they are tried.
-const OF_DATA: [Reading; 4] = [alike, above_splits, split_among, deeper];
+const OF_DATA: [Reading; 5] = [alike, above_splits, split_among, deeper, named_like_splits];
 
 /// For the folders of a split.
 const OF_A_SPLIT: [Reading; 2] = [alike, deeper];
@@ -174,6 +174,14 @@ fn deeper(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
     Some(DataError::ClassesDeeper { path: (*path).into(), inner: inner.clone(), folders, others, layout: *layout })
 }
 
+/// Folders that all have the name of a split among their words (`train_images`, `test_images`), not all of one split.
+fn named_like_splits(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
+    let roles: Vec<Role> = tops.iter().map(|top| role_in(&top.name)).collect::<Option<_>>()?;
+    let exactly = tops.iter().all(|top| role_of(&top.name).is_some());
+    let several = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);
+    (several && !exactly).then(|| DataError::NamedLikeSplits { path: (*path).into(), folders: names(tops) })
+}
+
 /// The names that more than half of these folders hold: domains and splits rarely agree in all of their classes, nor
 /// always in how they spell them.
 fn held_by_most(tops: &[Top]) -> Vec<String> {
@@ -238,6 +246,19 @@ mod tests {
         assert!(trains.contains("both hold `train`"), "{trains}");
         let among = refused(&["test/cat/1.jpg", "test/dog/1.jpg", "more/2.jpg"]);
         assert!(among.contains("`test`") && among.contains("`more`"), "{among}");
+    }
+
+    #[test]
+    fn folders_named_like_splits_are_refused() {
+        for images in [
+            &["train_images/1.jpg", "test_images/2.jpg"][..],
+            &["images_train/1.jpg", "images_val/2.jpg", "images_test/3.jpg"],
+            &["my_train/cat/1.jpg", "my_train/dog/1.jpg", "my_val/felines/1.jpg", "my_val/canines/1.jpg"],
+        ] {
+            assert!(refused(images).contains("named like splits"), "{}", refused(images));
+        }
+        assert_eq!(refused(&["steam_train/1.jpg", "bullet train/2.jpg"]), "classes");
+        assert_eq!(refused(&["test_tube/1.jpg", "train/2.jpg", "bus/3.jpg"]), "classes");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Reason {
     Crowd,
     /// Objects with a box and no outline; the pixels of the box are ignored.
     WithoutOutline,
+    /// Objects whose outlines lie outside of their image.
+    OutsideImage,
     /// Images in the folder of a table that no row names.
     WithoutRow,
     /// Files that are not images.
@@ -82,6 +84,9 @@ pub struct LeftOut {
     by_reason: BTreeMap<Reason, (usize, Vec<String>)>,
 }
 
+/// Endings of archives.
+const ARCHIVES: [&str; 7] = [".zip", ".tar", ".gz", ".tgz", ".bz2", ".7z", ".rar"];
+
 /// Names that an omission gives.
 const EXAMPLES: usize = 3;
 
@@ -116,6 +121,16 @@ impl LeftOut {
     /// Whether images that cannot be decoded are among them.
     pub(super) fn has_images_not_decoded(&self) -> bool {
         self.by_reason.keys().any(|reason| matches!(reason, Reason::NotDecoded { .. }))
+    }
+
+    /// What could hold images: archives, and links that lead nowhere.
+    pub(super) fn may_hold_images(&self) -> Vec<String> {
+        let is_archive = |ending: &str| ARCHIVES.contains(&ending.to_lowercase().as_str());
+        let may = |reason: &Reason| match reason {
+            Reason::NotAnImage { ending } => is_archive(ending),
+            reason => *reason == Reason::BrokenLink,
+        };
+        self.omissions().iter().filter(|omission| may(&omission.reason)).map(ToString::to_string).collect()
     }
 
     /// Whether nothing was left out.
@@ -175,6 +190,14 @@ impl fmt::Display for Omission {
                     "{count} {} without an outline, {} ignored",
                     one_or("object", "objects"),
                     one_or("its box", "their boxes")
+                )?;
+            }
+            Reason::OutsideImage => {
+                write!(
+                    f,
+                    "{count} {} outside of {}",
+                    one_or("object", "objects"),
+                    one_or("its image", "their images")
                 )?;
             }
             Reason::WithoutRow => write!(f, "{count} {images} without a row in the table")?,

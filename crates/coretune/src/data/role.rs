@@ -43,6 +43,11 @@ pub(super) fn role_of(name: &str) -> Option<Role> {
     Role::ALL.into_iter().find(|role| role.names().contains(&name.as_str()))
 }
 
+/// The role that a word of this name says: `train_images`, `val-2017`.
+pub(super) fn role_in(name: &str) -> Option<Role> {
+    name.split(|character: char| !character.is_alphabetic()).find_map(role_of)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +60,14 @@ mod tests {
             assert_eq!(role_of(name), Some(role), "{name}");
         }
         assert_eq!(role_of("trainer"), None);
+    }
+
+    #[test]
+    fn a_role_is_found_among_the_words_of_a_name() {
+        for (name, role) in [("train_images", Role::Train), ("images-VAL", Role::Validation), ("test2017", Role::Test)]
+        {
+            assert_eq!(role_in(name), Some(role), "{name}");
+        }
+        assert_eq!(role_in("trainer_tested"), None);
     }
 }

@@ -291,9 +291,11 @@ fn name_and_size(image: &ImageSource, root: &Path) -> String {
         ImageSource::Encoded { bytes, .. } => bytes.len() as u64,
         ImageSource::Raw(_) => 0,
     };
-    let name = image.to_string();
-    let name = Path::new(&name).strip_prefix(root).map_or(name.clone(), |path| path.display().to_string());
-    format!("{name}\t{size}\n")
+    // Ranks may name one folder in different ways.
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let [name, root] = [Path::new(&image.to_string()), root].map(absolute);
+    let name = name.strip_prefix(root).unwrap_or(&name);
+    format!("{}\t{size}\n", name.display())
 }
 
 /// BLAKE3 of each mask as it is stored.

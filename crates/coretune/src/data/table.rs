@@ -279,7 +279,7 @@ impl<'a> Source<'a> {
         let mut values: HashMap<usize, BTreeSet<String>> = HashMap::new();
         for record in self.reader().records() {
             let record = record.map_err(|error| self.broken(&error))?;
-            for &at in columns.maybe_split.iter().chain(&columns.marks) {
+            for &at in columns.maybe_split.iter().chain(&columns.others).chain(&columns.marks) {
                 let values = values.entry(at).or_default();
                 if values.len() <= MOST_SPLITS && record.iter().any(|value| !value.is_empty()) {
                     values.insert(record.get(at).unwrap_or_default().to_string());
@@ -287,8 +287,9 @@ impl<'a> Source<'a> {
             }
         }
         let of = |at: &usize| values.get(at).cloned().unwrap_or_default();
-        let splits: Vec<usize> =
-            columns.maybe_split.iter().copied().filter(|at| are_splits(&of(at), options)).collect();
+        let named = columns.maybe_split.iter().filter(|at| are_splits(&of(at), options));
+        let otherwise = columns.others.iter().filter(|at| are_names_of_splits(&of(at)));
+        let splits: Vec<usize> = named.chain(otherwise).copied().collect();
         match splits[..] {
             [] => {}
             [only] => return Ok(Some(only)),
@@ -338,6 +339,12 @@ fn are_splits(values: &BTreeSet<String>, options: &DatasetOptions) -> bool {
     let all = |is_split: &dyn Fn(&String) -> bool| !values.is_empty() && values.iter().all(is_split);
     values.len() <= MOST_SPLITS
         && (values.iter().any(is_asked) || all(&|value| role_of(value).is_some() || (has_train && is_other(value))))
+}
+
+/// Whether these values of a column with any name are those of a column of splits.
+fn are_names_of_splits(values: &BTreeSet<String>) -> bool {
+    let roles: Option<Vec<Role>> = values.iter().map(|value| role_of(value)).collect();
+    roles.is_some_and(|roles| roles.len() > 1 && roles.contains(&Role::Train))
 }
 
 /// The number of lines of comments before the header, and the text after them. A header may begin with `#` itself.

@@ -33,6 +33,7 @@ pub(crate) fn check_images(
         let (splits, mut report, broken) =
             Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
         report.add_unknown(unknown);
+        report.add_left_out(&dataset.left_out);
         Splits::refuse_unfit(&report, data)?;
         checked = Some((splits, report));
         Ok::<_, RunError>(broken.iter().map(|name| below(&data.dir, name)).collect())

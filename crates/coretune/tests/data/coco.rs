@@ -305,6 +305,41 @@ fn distance((x, y): (f64, f64), polygon: &[Value]) -> f64 {
     (0..points.len()).map(side).fold(f64::INFINITY, f64::min)
 }
 
+/// What a file with these outlines is refused with, or what is left out.
+fn refused_or_left_out(outlines: &[Value]) -> String {
+    let objects: Vec<Value> = outlines.iter().map(|outline| object(3, outline)).collect();
+    let folder = folder(&["a.png"], &[("_annotations.coco.json", annotations("a.png", &objects))]);
+    open(&folder).map_or_else(|error| error.to_string(), |data| data.left_out.to_string())
+}
+
+#[test]
+fn outlines_in_other_units_are_refused_and_objects_outside_of_their_image_are_counted() {
+    let fractions = refused_or_left_out(&[rectangle(0.1, 0.2, 0.5, 0.5), rectangle(0.0, 0.0, 1.0, 1.0)]);
+    assert!(fractions.contains("expected outlines in pixels") && fractions.contains("fractions"), "{fractions}");
+    let mut outlines = vec![rectangle(4.0, 4.0, 16.0, 10.0); 3];
+    outlines.extend(vec![rectangle(2.0, 2.0, 2.0, 2.0); 3]);
+    let doubled = refused_or_left_out(&outlines);
+    assert!(doubled.contains("3 of 6 that reach beyond them, such as a.png"), "{doubled}");
+    let mut outlines = vec![rectangle(1.0, 1.0, 4.0, 4.0); 6];
+    outlines.push(rectangle(30.0, 1.0, 4.0, 4.0));
+    let counted = refused_or_left_out(&outlines);
+    assert!(counted.contains("1 object outside of its image"), "{counted}");
+    assert_eq!(refused_or_left_out(&[rectangle(0.0, 0.0, 12.4, 8.4)]), "", "a border within a pixel");
+}
+
+#[test]
+fn two_images_that_lead_to_one_file_are_refused() {
+    let mut file = annotations("x/a.png", &[object(3, &rectangle(1.0, 1.0, 4.0, 4.0))]);
+    let second = json!({"id": 2, "file_name": "y/a.png", "width": SIZE.0, "height": SIZE.1});
+    file["images"].as_array_mut().unwrap().push(second);
+    let folder = folder(&["a.png"], &[("_annotations.coco.json", file)]);
+    let error = open(&folder).unwrap_err().to_string();
+    assert!(
+        error.contains("expected a file for each image") && error.contains("`x/a.png` and for `y/a.png`"),
+        "{error}"
+    );
+}
+
 #[test]
 fn run_lengths_are_those_of_pycocotools_and_polygons_differ_at_their_border_alone() {
     let text =

@@ -400,6 +400,39 @@ fn a_column_with_names_of_splits_is_read_and_other_names_among_them_are_refused(
 }
 
 #[test]
+fn a_column_of_any_name_holds_the_splits_if_all_its_values_are_names_of_splits_and_one_trains() {
+    for column in ["splits", "image_set", "train_or_test", "role"] {
+        let folder = images();
+        let text = with_column(column, ["train", "test"]);
+        let data = open_table(&folder, "t.csv", text.as_bytes(), &DatasetOptions::default()).unwrap();
+        assert_eq!(data.test.as_ref().map(Split::len), Some(1), "{column}");
+        for values in [["test", "test"], ["test", "val"], ["train", "plane"]] {
+            let data = table("t.csv", with_column(column, values).as_bytes());
+            assert!(data.unwrap().test.is_none(), "{column} {values:?}");
+        }
+    }
+}
+
+#[test]
+fn one_table_among_others_is_read_and_several_are_refused() {
+    let folder = images();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let open = || Dataset::open(folder.path(), &DatasetOptions::default());
+    write("labels.csv", PLAIN);
+    write("notes.csv", "id,name\n0,a\n");
+    let data = open().unwrap();
+    assert!(is_cat_and_dog(&data), "{:?}", data.classes);
+    assert!(data.left_out.to_string().contains("the table `notes`"), "{}", data.left_out);
+    write("more.csv", PLAIN);
+    let error = open().unwrap_err();
+    assert!(
+        error.to_string().ends_with("holds several tables of images and labels: `labels.csv`, `more.csv`"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().to_string().contains("name the file"), "{:?}", error.hint());
+}
+
+#[test]
 fn a_column_that_marks_one_split_is_refused_with_the_settings_that_read_it() {
     for (column, values, train) in
         [("is_train", ["1", "0"], "1"), ("is_valid", ["False", "True"], "False"), ("test", ["no", "yes"], "no")]

@@ -1,6 +1,7 @@
 //! COCO's annotations: `annotations/instances_<split>.json`, or a JSON file in the folder of each split, with the images in one of
 //! several usual folders.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -174,12 +175,18 @@ fn pairs(
     }
     let drawn = annotations.drawings(classes)?;
     drawn.crowds.into_iter().for_each(|crowd| left_out.add(Reason::Crowd, crowd));
+    drawn.outside.into_iter().for_each(|object| left_out.add(Reason::OutsideImage, object));
     drawn.boxes.into_iter().for_each(|object| left_out.add(Reason::WithoutOutline, object));
     let mut search = Search::new(root, file);
     let mut pairs = Pairs::default();
+    let mut names: HashMap<PathBuf, String> = HashMap::new();
     for drawing in drawn.masks {
         match search.find(&drawing.image) {
             Some(image) => {
+                if let Some(other) = names.insert(image.clone(), drawing.image.clone()) {
+                    let found = format!("{} for `{other}` and for `{}`", image.display(), drawing.image);
+                    return Err(DataError::malformed(&file.path, "a file for each image", found));
+                }
                 pairs.images.push(image);
                 pairs.masks.push(MaskSource::Drawing(Arc::new(drawing)));
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::drawing::{Drawing, Object, Shape, runs_of_text};
+use super::drawing::{Drawing, Object, Place, Shape, runs_of_text};
 use crate::data::DataError;
 use crate::transforms::IGNORED;
 
@@ -96,13 +96,19 @@ pub(super) struct Classes {
 }
 
 /// The masks of the images of a file, in its order.
+#[derive(Default)]
 pub(super) struct Drawings {
     pub(super) masks: Vec<Drawing>,
     /// Regions of many objects, whose pixels are ignored.
     pub(super) crowds: Vec<String>,
     /// Objects with a box and no outline; the pixels of the box are ignored.
     pub(super) boxes: Vec<String>,
+    /// Objects whose outlines lie outside of their image.
+    pub(super) outside: Vec<String>,
 }
+
+/// One outline in so many may reach beyond its image; fewer outlines are not judged.
+const MOST_BEYOND: usize = 5;
 
 /// The class of pixels outside of all objects.
 const BACKGROUND: &str = "background";
@@ -180,8 +186,8 @@ impl Annotations {
         };
         let values = self.values(classes)?;
         let places: HashMap<&Id, usize> = self.images.iter().map(|image| &image.id).zip(0..).collect();
-        let mut found =
-            Drawings { masks: self.images.iter().map(drawing).collect(), crowds: Vec::new(), boxes: Vec::new() };
+        let mut found = Drawings { masks: self.images.iter().map(drawing).collect(), ..Drawings::default() };
+        let mut beyond = Vec::new();
         // What is ignored lies below all objects.
         let mut ignored: Vec<Vec<Object>> = vec![Vec::new(); self.images.len()];
         for object in &self.objects {
@@ -201,18 +207,48 @@ impl Annotations {
                     found.crowds.push(text());
                     ignored[place].push(Object { value: IGNORED, shape });
                 }
-                Some(shape) => drawing.objects.push(Object { value, shape }),
+                Some(shape) => {
+                    match shape.place((drawing.width, drawing.height)) {
+                        Place::Inside => {}
+                        Place::Beyond => beyond.push(text()),
+                        Place::Outside => {
+                            beyond.push(text());
+                            found.outside.push(text());
+                        }
+                    }
+                    drawing.objects.push(Object { value, shape });
+                }
                 None => {
                     found.boxes.push(text());
                     ignored[place].extend(object.box_shape().map(|shape| Object { value: IGNORED, shape }));
                 }
             }
         }
+        self.refuse_other_coordinates(&beyond)?;
         for (drawing, mut objects) in found.masks.iter_mut().zip(ignored) {
             objects.append(&mut drawing.objects);
             drawing.objects = objects;
         }
         Ok(found)
+    }
+
+    /// Refuses outlines that are not in pixels of the images: fractions of them, or in pixels of larger ones.
+    fn refuse_other_coordinates(&self, beyond: &[String]) -> Result<(), DataError> {
+        let outlines = || self.objects.iter().filter_map(Annotation::polygons);
+        let numbers = || outlines().flatten().flatten();
+        if numbers().next().is_some() && numbers().all(|number| (0.0..=1.0).contains(number)) {
+            let found = "numbers from 0 to 1, as fractions of the image";
+            return Err(DataError::malformed(&self.path, "outlines in pixels", found));
+        }
+        let count = outlines().count();
+        match beyond.first() {
+            Some(first) if count >= MOST_BEYOND && beyond.len() * MOST_BEYOND > count => {
+                let expected = "outlines in pixels of images of the width and height that it gives";
+                let found = format!("{} of {count} that reach beyond them, such as {first}", beyond.len());
+                Err(DataError::malformed(&self.path, expected, found))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The value of the pixels of each category that has objects.
@@ -297,6 +333,13 @@ impl Annotation {
                 }
                 Ok(Some(Shape::Runs(runs)))
             }
+        }
+    }
+
+    fn polygons(&self) -> Option<&Vec<Vec<f32>>> {
+        match &self.segmentation {
+            Some(Segmentation::Polygons(polygons)) if !polygons.is_empty() => Some(polygons),
+            _ => None,
         }
     }
 

@@ -40,6 +40,41 @@ pub(super) enum Shape {
     Runs(Vec<u32>),
 }
 
+/// Where a shape lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the image, but for a pixel or a hundredth of its size.
+    Inside,
+    /// Partly in the image.
+    Beyond,
+    /// Not in the image.
+    Outside,
+}
+
+impl Shape {
+    /// Where it lies in an image of this width and height.
+    pub(super) fn place(&self, (width, height): (u32, u32)) -> Place {
+        let Shape::Polygons(polygons) = self else { return Place::Inside };
+        let reach = |axis: usize, length: u32| {
+            let numbers = || polygons.iter().flatten().map(|point| point[axis]);
+            let (least, most) = (numbers().fold(f32::INFINITY, f32::min), numbers().fold(f32::NEG_INFINITY, f32::max));
+            let (length, slack) = (length as f32, 1.0 + 0.01 * length as f32);
+            if most <= 0.0 || least >= length {
+                Place::Outside
+            } else if least < -slack || most > length + slack {
+                Place::Beyond
+            } else {
+                Place::Inside
+            }
+        };
+        match (reach(0, width), reach(1, height)) {
+            (Place::Outside, _) | (_, Place::Outside) => Place::Outside,
+            (Place::Inside, Place::Inside) => Place::Inside,
+            _ => Place::Beyond,
+        }
+    }
+}
+
 impl Drawing {
     /// The value of every pixel; 0 where no object is.
     pub(super) fn filled(&self) -> Result<StoredMask, DataError> {
@@ -166,6 +201,22 @@ pub(super) fn runs_of_text(text: &str) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shapes_beyond_their_image_are_known() {
+        let square = |from: f32, to: f32| Shape::Polygons(vec![vec![[from, 2.0], [to, 2.0], [to, 8.0], [from, 8.0]]]);
+        for (from, to, place) in [
+            (0.0, 100.0, Place::Inside),
+            (-1.5, 101.5, Place::Inside),
+            (50.0, 150.0, Place::Beyond),
+            (-20.0, 5.0, Place::Beyond),
+            (100.0, 120.0, Place::Outside),
+            (-9.0, 0.0, Place::Outside),
+        ] {
+            assert_eq!(square(from, to).place((100, 50)), place, "{from} to {to}");
+        }
+        assert_eq!(Shape::Runs(vec![5000]).place((100, 50)), Place::Inside);
+    }
 
     #[test]
     fn compressed_run_lengths_are_read() {
