@@ -576,8 +576,11 @@ fn rank_0_checks_the_images_and_all_end_with_its_verdict() {
     // What rank 0 leaves out, the others leave out as well, also where they name the folder otherwise.
     let skipping = fit(&world, "skipping", "4", &["--skip-broken"]);
     let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
-    let relative = with_images(&skipping, &format!("{up}{}", world.path("data").trim_start_matches('/')));
-    for (status, text) in launched([&relative, &relative]).into_iter().chain(launched([&skipping, &relative])) {
+    let folder = format!("{up}{}", world.path("data").trim_start_matches('/'));
+    let relative = with_images(&skipping, &folder);
+    let other = fit(&world, "other-names", "4", &["--skip-broken"]);
+    let mixed = launched([&other, &with_images(&other, &folder)]);
+    for (status, text) in launched([&relative, &relative]).into_iter().chain(mixed) {
         assert_eq!(status, Some(0), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Chooses the images of a run, and checks them.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::splits::Splits;
@@ -29,7 +30,7 @@ pub(crate) fn check_images(
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
     let mut checked = None;
-    let left_out: Vec<String> = world.by_first(|| {
+    let left_out: HashSet<String> = world.by_first(|| {
         let (splits, mut report, broken) =
             Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
         report.add_unknown(unknown);
@@ -41,16 +42,15 @@ pub(crate) fn check_images(
     if let Some(checked) = checked {
         return Ok(checked);
     }
-    let broken = left_out.iter().map(|name| at(&data.dir, name)).collect();
+    let splits = [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten();
+    let names = splits.flat_map(|split| split.images().iter().map(ToString::to_string));
+    let broken = names.filter(|name| left_out.contains(&below(&data.dir, name))).collect();
     Ok((Splits::without(dataset, data, seed, &broken)?, Report::default()))
 }
 
-/// The name of a file as another machine knows it, whose folder of images is another one.
+/// The name of a file as another process knows it, which may name the folder of images differently.
 fn below(root: &Path, name: &str) -> String {
-    Path::new(name).strip_prefix(root).map_or_else(|_| name.to_string(), |path| path.display().to_string())
-}
-
-/// The name here of a file that another machine has named.
-fn at(root: &Path, name: &str) -> String {
-    if root.is_dir() { root.join(name).display().to_string() } else { name.to_string() }
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let [file, root] = [Path::new(name), root].map(absolute);
+    file.strip_prefix(root).unwrap_or(&file).display().to_string()
 }
