@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use coretune::engine::{PairTable, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak, threads};
 use coretune::losses::{Focus, supervised_contrastive_by};
+use coretune_testing::processor_seconds;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -89,14 +90,4 @@ fn median(steps: usize, work: impl Fn() -> Result<(), Box<dyn Error>>) -> Result
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     }))
-}
-
-/// Time that the processor worked for the threads of this process (Linux).
-fn processor_seconds() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let of_thread = |thread: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        text.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or_default()
-    };
-    threads.map(of_thread).sum::<f64>() / 1e9
 }

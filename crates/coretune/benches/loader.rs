@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use coretune::data::{Dataset, DatasetOptions, Loader, LoaderOptions, Split, sampler};
 use coretune::transforms::{Augmentation, Interpolation, Transform};
+use coretune_testing::processor_seconds;
 use serde_json::json;
 
 const BATCH: usize = 64;
@@ -80,14 +81,4 @@ impl Case {
         }
         Ok((f64::from(images as u32), started.elapsed().as_secs_f64(), processor_seconds() - before))
     }
-}
-
-/// Time that the processor worked for this process, in user and kernel mode (Linux).
-fn processor_seconds() -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold blanks; user and kernel time are fields 14 and 15.
-    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
-        / TICKS_PER_SECOND
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use coretune::data::{Dataset, DatasetOptions};
 use coretune::random::{Purpose, stream};
 use coretune::transforms::{Augmentation, Interpolation, Transform};
+use coretune_testing::processor_seconds;
 use image::RgbImage;
 use serde_json::json;
 
@@ -64,14 +65,4 @@ fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
     (middle * 10.0).round() / 10.0
-}
-
-/// Time that the processor worked for this process, in user and kernel mode (Linux).
-fn processor_seconds() -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold blanks; user and kernel time are fields 14 and 15.
-    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
-        / TICKS_PER_SECOND
 }

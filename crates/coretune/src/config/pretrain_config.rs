@@ -10,11 +10,11 @@ use super::choices::Optimizer;
 use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
-use super::run_config::absolute;
 use super::sections::{
     DataSection, ModelSection, PretrainCheckpointSection, PretrainSection, RunSection, TrainSection,
 };
 use crate::data::absolute_roots;
+use crate::files::absolute;
 use crate::models::Architecture;
 use crate::objectives::{Objective, PretrainingDefaults, Values, moco};
 use crate::settings::RunKind;

@@ -1,6 +1,6 @@
 //! A configuration whose values are all present, typed, in range and consistent.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
 use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
 use crate::data::absolute_roots;
+use crate::files::absolute;
 use crate::models::Architecture;
 use crate::objectives::Regulariser;
 use crate::settings::RunKind;
@@ -199,9 +200,4 @@ impl Configuration for RunConfig {
     fn run_mut(&mut self) -> &mut RunSection {
         &mut self.run
     }
-}
-
-/// The path from the root; as given if the current folder is unknown.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

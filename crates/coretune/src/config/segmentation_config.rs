@@ -9,11 +9,11 @@ use super::choices::{Accumulation, HeadInit};
 use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
-use super::run_config::absolute;
 use super::sections::{
     CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, SegmentationSection, TrainSection,
 };
 use crate::data::absolute_roots;
+use crate::files::absolute;
 use crate::models::{Architecture, DenseHeadKind, OutputStride, PixelViews};
 use crate::objectives::Regulariser;
 use crate::settings::RunKind;

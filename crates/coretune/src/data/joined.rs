@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::found::{Found, Listing};
 use super::{DataError, Role};
+use crate::files::absolute;
 
 /// The roots that a path of the form `A,B` joins; `None` for the path of one root.
 pub(super) fn roots_of(path: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
@@ -44,13 +45,12 @@ fn split(text: &str) -> Result<Vec<PathBuf>, DataError> {
 
 /// The path from the root of the file system, or those of several roots; as given if the current folder is unknown.
 pub(crate) fn absolute_roots(path: &Path) -> PathBuf {
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     match roots_of(path) {
         Ok(Some(roots)) => {
-            let roots: Vec<String> = roots.iter().map(|root| whole(root).display().to_string()).collect();
+            let roots: Vec<String> = roots.iter().map(|root| absolute(root).display().to_string()).collect();
             PathBuf::from(roots.join(","))
         }
-        _ => whole(path),
+        _ => absolute(path),
     }
 }
 

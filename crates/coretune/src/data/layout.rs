@@ -28,7 +28,7 @@ pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
 type Reading = fn(&Folders) -> Option<DataError>;
 
 /// For the folders of a data set, in the order in which they are tried.
-const OF_DATA: [Reading; 5] = [alike, above_splits, split_among, deeper, named_like_splits];
+const OF_DATA: [Reading; 5] = [alike, above_splits, split_among, deeper, splits_by_word];
 
 /// For the folders of a split.
 const OF_A_SPLIT: [Reading; 2] = [alike, deeper];
@@ -175,7 +175,7 @@ fn deeper(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
 }
 
 /// Folders that all have the name of a split among their words (`train_images`, `test_images`), not all of one split.
-fn named_like_splits(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
+fn splits_by_word(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
     let roles: Vec<Role> = tops.iter().map(|top| role_in(&top.name)).collect::<Option<_>>()?;
     let exactly = tops.iter().all(|top| role_of(&top.name).is_some());
     let several = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);

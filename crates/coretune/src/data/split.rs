@@ -10,6 +10,7 @@ use super::image_source::size_in_header;
 use super::left_out::LeftOut;
 use super::on_threads::{on_threads, processors};
 use super::{DataError, ImageSource, MaskSource, Masks};
+use crate::files::below;
 
 /// Images, not yet decoded, and the target of each: a class, or a mask. Clones share everything; a subset shares the encoded bytes.
 #[derive(Debug, Clone)]
@@ -292,9 +293,7 @@ fn name_and_size(image: &ImageSource, root: &Path) -> String {
         ImageSource::Raw(_) => 0,
     };
     // Ranks may name one folder in different ways.
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let [name, root] = [Path::new(&image.to_string()), root].map(absolute);
-    let name = name.strip_prefix(root).unwrap_or(&name);
+    let name = below(root, Path::new(&image.to_string()));
     format!("{}\t{size}\n", name.display())
 }
 

@@ -281,8 +281,12 @@ impl<'a> Source<'a> {
             let record = record.map_err(|error| self.broken(&error))?;
             for &at in columns.maybe_split.iter().chain(&columns.others).chain(&columns.marks) {
                 let values = values.entry(at).or_default();
-                if values.len() <= MOST_SPLITS && record.iter().any(|value| !value.is_empty()) {
-                    values.insert(record.get(at).unwrap_or_default().to_string());
+                let value = record.get(at).unwrap_or_default();
+                if values.len() <= MOST_SPLITS
+                    && !values.contains(value)
+                    && record.iter().any(|value| !value.is_empty())
+                {
+                    values.insert(value.to_string());
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod content;
 mod partial_file;
+mod place;
 pub(crate) mod regular_file;
 mod storage_hint;
 pub(crate) mod user_cache;
@@ -9,4 +10,5 @@ pub(crate) mod user_cache;
 pub(crate) use content::{Content, content_of};
 pub(crate) use partial_file::{PARTIAL, beside, move_into_place, write_shared};
 pub use partial_file::{PartialFile, write_whole};
+pub(crate) use place::{absolute, below};
 pub(crate) use storage_hint::storage_hint;

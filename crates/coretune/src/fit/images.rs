@@ -1,7 +1,7 @@
 //! Chooses the images of a run, and checks them.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::splits::Splits;
 use crate::config::DataSection;
@@ -9,6 +9,7 @@ use crate::data::Dataset;
 use crate::data::UnknownClass;
 use crate::data::check::Report;
 use crate::engine::World;
+use crate::files::below;
 use crate::runs::RunError;
 use crate::train::{Event, Observer};
 
@@ -30,27 +31,21 @@ pub(crate) fn check_images(
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
     let mut checked = None;
-    let left_out: HashSet<String> = world.by_first(|| {
+    // Other processes may name the folder of images differently.
+    let left_out: HashSet<PathBuf> = world.by_first(|| {
         let (splits, mut report, broken) =
             Splits::choose_and_check(dataset, data, seed, img_size.map(|size| size as u32), &mut progress)?;
         report.add_unknown(unknown);
         report.add_left_out(&dataset.left_out);
         Splits::refuse_unfit(&report, data)?;
         checked = Some((splits, report));
-        Ok::<_, RunError>(broken.iter().map(|name| below(&data.dir, name)).collect())
+        Ok::<_, RunError>(broken.iter().map(|name| below(&data.dir, Path::new(name))).collect())
     })?;
     if let Some(checked) = checked {
         return Ok(checked);
     }
     let splits = [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten();
     let names = splits.flat_map(|split| split.images().iter().map(ToString::to_string));
-    let broken = names.filter(|name| left_out.contains(&below(&data.dir, name))).collect();
+    let broken = names.filter(|name| left_out.contains(&below(&data.dir, Path::new(name)))).collect();
     Ok((Splits::without(dataset, data, seed, &broken)?, Report::default()))
-}
-
-/// The name of a file as another process knows it, which may name the folder of images differently.
-fn below(root: &Path, name: &str) -> String {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let [file, root] = [Path::new(name), root].map(absolute);
-    file.strip_prefix(root).unwrap_or(&file).display().to_string()
 }
