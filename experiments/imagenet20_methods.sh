@@ -11,4 +11,4 @@ rows=linear-probe,cross-entropy,lp-ft,scl,core-tuning,core-tuning:mixed-weight=0
 rows+=,l2-sp,delta,bss,rifle,mix-and-match,bi-tuning,coin,dr-tune
 "$coretune" compare --pretrained-path "$encoder" --data-dir "$data" --train-split train --test-split val \
     --val-per-class 20 --img-size 64 --epochs "${EPOCHS:-30}" --batch-size 64 --methods "${ROWS:-$rows}" --baseline cross-entropy \
-    --tune "lr=${LR:-0.03,0.1,0.3}" --trials "${TRIALS:-3}" --seeds "${SEEDS:-3}" --jobs "${JOBS:-2}" --output "$output" "${@:5}"
+    --tune "lr=${LR:-0.03,0.1}" --trials "${TRIALS:-2}" --seeds "${SEEDS:-3}" --jobs "${JOBS:-2}" --output "$output" "${@:5}"
