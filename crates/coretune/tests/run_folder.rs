@@ -80,12 +80,16 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
     let error = RunFolder::resume(folder.root()).unwrap_err();
     assert!(matches!(error, RunFolderError::InUse { .. }) && error.hint().is_some(), "{error}");
     let root = folder.root().to_path_buf();
+    assert!(RunFolder::is_in_use(&root));
     drop(folder);
+    assert!(!RunFolder::is_in_use(&root));
     fs::write(root.join("checkpoints/last.safetensors.partial"), "half").unwrap();
     let folder = RunFolder::resume(&root).unwrap();
     assert!(!root.join("checkpoints/last.safetensors.partial").exists());
     drop(folder);
     fs::remove_file(root.join("config.toml")).unwrap();
+    let error = RunFolder::open(&root).unwrap().kind().unwrap_err();
+    assert!(matches!(error, RunFolderError::NoRun { .. }), "without its configuration a run is of no kind: {error}");
     let error = RunFolder::resume(&root).unwrap_err();
     assert!(
         matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().to_string().contains("resume"),
