@@ -165,6 +165,7 @@ fn a_figure_that_is_no_number_is_left_out_and_the_line_still_reads() {
 #[test]
 fn records_and_summaries_of_older_versions_are_read() {
     let (_parent, folder) = new_folder();
+    folder.write_config("").unwrap();
     let lines = [
         r#"{"kind":"step","step":10,"epoch":1,"lr":0.03,"loss":2.5,"contrastive":1.5,"images_per_second":98.0,"data_wait_share":0.0}"#,
         r#"{"kind":"evaluation","step":10,"epoch":1,"split":"validation","top1":0.75,"loss":0.5}"#,
@@ -273,6 +274,7 @@ fn summary(test: bool) -> Summary {
 #[test]
 fn the_summary_nests_as_its_readers_expect_and_comes_back() {
     let (_parent, folder) = new_folder();
+    folder.write_config("").unwrap();
     assert_eq!(folder.read_summary::<Summary>().unwrap(), None);
     for test in [true, false] {
         folder.write_summary(&summary(test)).unwrap();
