@@ -13,7 +13,7 @@ use coretune::figures::validation_name;
 use coretune::fit::{Preparation, Task, ValidationSource};
 use coretune::models::Stem;
 use coretune::objectives::Method;
-use coretune::run_folder::Summary;
+use coretune::run_folder::{PseudoLabelSummary, Summary};
 use coretune::runs::Estimate;
 use toml::Value;
 
@@ -25,6 +25,9 @@ use crate::progress::clock;
 pub(crate) fn found(printer: &Printer, preparation: &Preparation) {
     let task = &preparation.task;
     printer.say("data", data(task));
+    if let Some(unlabelled) = &task.unlabelled {
+        pseudo_labels(printer, &unlabelled.summary());
+    }
     columns(printer, &preparation.data.columns);
     left_out(printer, &preparation.data.left_out);
     printer.say("checkpoint", format_args!("{}, {}", task.report.method, coverage(&task.report)));
@@ -68,6 +71,34 @@ fn data(task: &Task) -> String {
     let (train, validation, classes) = (splits.train.len(), splits.validation.len(), task.classes.len());
     let pixels = task.input.img_size;
     format!("{name}: {train} train, {validation} validation{source}, {test}, {classes} classes; {pixels} pixels")
+}
+
+/// The unlabelled images, and the labels that were propagated to them.
+fn pseudo_labels(printer: &Printer, summary: &PseudoLabelSummary) {
+    let PseudoLabelSummary { runs, unlabelled, left_out, without_label, kept, least_certainty, classes, .. } = summary;
+    let left_out: Vec<String> = left_out.iter().map(|(reason, images)| format!("{images} {reason}")).collect();
+    let left_out =
+        if left_out.is_empty() { String::new() } else { format!("; left out by content: {}", left_out.join(", ")) };
+    let by = if runs.is_empty() { String::new() } else { format!(", labelled by {}", runs.join(" and ")) };
+    printer.say("unlabelled", format_args!("{}{by}{left_out}", count(*unlabelled, "image")));
+    let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
+    let of_each =
+        if least == most { format!("{least} of each class") } else { format!("{least} to {most} of a class") };
+    let unreached = if *without_label == 0 {
+        String::new()
+    } else {
+        format!("; {without_label} without a path to a labelled image")
+    };
+    printer.say(
+        "pseudo-labels",
+        format_args!(" {kept} trained on, {of_each}, certainty {least_certainty:.2} or more{unreached}"),
+    );
+    if let (Some(all), Some(kept)) = (summary.accuracy, summary.kept_accuracy) {
+        printer.say(
+            "",
+            format_args!("{} of these are right, {} of all (by the labels not used)", percent(kept), percent(all)),
+        );
+    }
 }
 
 /// The most memory that tensors took on the GPU, if the run used one.
@@ -157,7 +188,7 @@ fn objective_line(method: &Method, values: &toml::Table) -> String {
 
 /// The training images, or the part of the batch size given, that are not used, if any.
 pub(crate) fn unused(task: &Task, steps: u64) -> Option<String> {
-    let (config, images) = (&task.config, task.splits.train.len());
+    let (config, images) = (&task.config, task.training_split().len());
     let asked = config.train.effective_batch();
     match config.data.sampler {
         Sampler::Shuffle => left_out_of_epoch(images, asked, steps),

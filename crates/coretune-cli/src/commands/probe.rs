@@ -1,6 +1,7 @@
 //! `coretune probe CKPT`: what the frozen checkpoint is worth, beside the same network with random weights (E7).
 
 use coretune::config::{Layers, find_setting};
+use coretune::fit::Unlabelled;
 use coretune::runs::{Job, Options};
 
 use super::lines;
@@ -26,6 +27,7 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
     let frozen = task.probe(&preparation.backbone, &mut |event| progress.see(event))?;
     progress.clear();
     printer.result("frozen", progress::measured(&frozen.measurement()))?;
+    let pseudo_labels = task.unlabelled.as_ref().map(Unlabelled::summary);
     let random = task.probe_random(&mut |event| progress.see(event))?;
     progress.clear();
     let (knn, linear) = (lines::percent(random.knn_top1), lines::percent(random.linear_top1));
@@ -37,6 +39,8 @@ pub(crate) fn run(arguments: &Probe, flags: &Flags) -> Result<(), Failure> {
         "images": frozen.linear_correct.len(),
         "knn_top1": frozen.knn_top1,
         "linear_top1": frozen.linear_top1,
+        "propagation_top1": frozen.propagation_top1,
+        "pseudo_labels": pseudo_labels,
         "seconds": frozen.took.as_secs_f64(),
         "random": random,
     }))

@@ -325,6 +325,52 @@ fn data(world: &World) -> Vec<Case> {
     ]
 }
 
+/// Images without labels that a run cannot train on.
+fn unlabelled(world: &World) -> Vec<Case> {
+    let fit = |run: &str, more: &[&str]| world.fit(run, more);
+    let (nowhere, empty, test) = (world.path("none"), world.path("nothing"), world.path("data/test"));
+    vec![
+        case(
+            "the rest of training without a labelled budget",
+            fit("unlabelled-a", &["--unlabelled", "rest"]),
+            2,
+            &["do not go together", "all labels are used", "hint"],
+        ),
+        case("no such unlabelled images", fit("unlabelled-b", &["--unlabelled", &nowhere]), 2, &["none"]),
+        case("an empty folder of unlabelled images", fit("unlabelled-c", &["--unlabelled", &empty]), 2, &["nothing"]),
+        case(
+            "the test images as unlabelled ones",
+            fit("unlabelled-d", &["--unlabelled", &test]),
+            2,
+            &["no unlabelled image to use", "8 with the bytes of a test image", "hint"],
+        ),
+        case(
+            "a budget that leaves no training image over",
+            fit("unlabelled-e", &["--unlabelled", "rest", "--per-class", "10"]),
+            2,
+            &["no unlabelled image to use", "hint"],
+        ),
+        case(
+            "no fraction of the unlabelled images",
+            fit("unlabelled-f", &["--unlabelled", &test, "--pseudo-label-fraction", "0"]),
+            2,
+            &["data.pseudo_label_fraction", "expected", "found"],
+        ),
+        case(
+            "a run that labels no images",
+            fit("unlabelled-h", &["--pseudo-labels-from", &nowhere]),
+            2,
+            &["do not go together", "hint: give --unlabelled DIR too"],
+        ),
+        case(
+            "unlabelled images in segmentation",
+            fit("unlabelled-g", &["--task", "segmentation", "--unlabelled", &test]),
+            2,
+            &["data.unlabelled", "hint"],
+        ),
+    ]
+}
+
 fn folders_and_settings(world: &World) -> Vec<Case> {
     let own = world.path("data");
     fs::create_dir(world.path("taken")).unwrap();
@@ -415,6 +461,7 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
         checkpoints(&world),
         parts_of_checkpoints(&world),
         data(&world),
+        unlabelled(&world),
         folders_and_settings(&world),
         comparisons(&world),
     ];

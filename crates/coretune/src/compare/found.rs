@@ -74,7 +74,7 @@ impl Found {
             smaller_side: 0,
             inputs: Inputs::of(&task.config.data, task.checkpoint_hash.clone())?,
             run: task.config.run.clone(),
-            image_bytes: task.splits.train.decoded_bytes(),
+            image_bytes: task.training_split().decoded_bytes(),
             has_test: task.splits.test.is_some(),
             notes: prepared.notes.clone(),
         })

@@ -5,15 +5,15 @@ use std::path::Path;
 use toml::Value;
 
 use super::{CompareError, ComparedConfig};
-use crate::config::{DataSection, OnResume, find_setting};
-use crate::data::{DataError, Dataset, Split};
+use crate::config::{DataSection, OnResume, UnlabelledFrom, find_setting};
+use crate::data::{DataError, Dataset, Split, unlabelled_images};
 use crate::runs::RunError;
 
 /// Hashes of what every run of a comparison reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inputs {
     pub(super) checkpoint: String,
-    /// Of the splits as they are found; a run's choice of them follows from its settings.
+    /// Of the splits as they are found, and of a folder of unlabelled images; a run's choice of them follows from its settings.
     data: Vec<Option<String>>,
 }
 
@@ -23,7 +23,12 @@ impl Inputs {
         let hash = || -> Result<Vec<Option<String>>, DataError> {
             let dataset = Dataset::open(&section.dir, &section.options())?;
             let hash = |split: &Option<Split>| split.as_ref().map(Split::content_hash).transpose();
-            [&dataset.train, &dataset.validation, &dataset.test].into_iter().map(hash).collect()
+            let splits = [&dataset.train, &dataset.validation, &dataset.test].into_iter().map(hash);
+            let Some(UnlabelledFrom::Path(path)) = section.unlabelled_from() else { return splits.collect() };
+            let (images, _) = unlabelled_images(path, dataset.bit_depth())?;
+            let labels = vec![0; images.len()];
+            let unlabelled = Split::new(images, labels, dataset.classes.clone())?.content_hash();
+            splits.chain([unlabelled.map(Some)]).collect()
         };
         Ok(Inputs { checkpoint, data: hash().map_err(RunError::from)? })
     }
@@ -35,11 +40,14 @@ impl Inputs {
 /// threads, on which only the last bits of a result depend.
 pub(super) fn identity(config: &ComparedConfig, inputs: &Inputs) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (section, keys) in config.to_table() {
+    let table = config.to_table();
+    let unlabelled = table.get("data").and_then(|data| data.get("unlabelled")).and_then(Value::as_str);
+    let uses_unlabelled = unlabelled.is_some_and(|text| text != "off");
+    for (section, keys) in table {
         let Value::Table(keys) = keys else { continue };
         for (name, value) in keys {
             let key = format!("{section}.{name}");
-            if counts(&key) {
+            if counts(&key) && (uses_unlabelled || !is_of_unlabelled(&key)) {
                 hasher.update(format!("{key} = {value}\n").as_bytes());
             }
         }
@@ -57,6 +65,11 @@ const DIVIDING: [&str; 2] = ["run.memory_limit", "train.ranks"];
 fn counts(key: &str) -> bool {
     DIVIDING.contains(&key)
         || key != "run.threads" && find_setting(key).is_none_or(|setting| setting.on_resume != OnResume::Free)
+}
+
+/// Whether a setting matters only with unlabelled images.
+fn is_of_unlabelled(key: &str) -> bool {
+    key == "data.unlabelled" || key.starts_with("data.pseudo_label") || key.starts_with("data.propagation_")
 }
 
 /// The folder of the runs in that of a comparison.

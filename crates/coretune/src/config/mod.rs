@@ -30,8 +30,8 @@ pub use pretrain_config::PretrainConfig;
 pub use recipes::{RECIPES, Recipe};
 pub use run_config::RunConfig;
 pub use sections::{
-    CheckpointSection, DataSection, MethodSection, ModelSection, PretrainCheckpointSection, PretrainSection,
-    RunSection, SegmentationSection, TrainSection, find_setting, settings,
+    CheckpointSection, DataSection, MethodSection, ModelSection, PretrainCheckpointSection, PretrainSection, REST,
+    RunSection, SegmentationSection, TrainSection, UnlabelledFrom, find_setting, settings,
 };
 pub use segmentation_config::SegmentationConfig;
 

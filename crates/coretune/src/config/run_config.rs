@@ -9,7 +9,9 @@ use super::choices::{HeadInit, ProbeRows, Sampler};
 use super::configuration::{Configuration, Regrouping};
 use super::error::{ConfigError, refuse_if};
 use super::layers::Layers;
-use super::sections::{CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection};
+use super::sections::{
+    CheckpointSection, DataSection, MethodSection, ModelSection, RunSection, TrainSection, UnlabelledFrom,
+};
 use crate::data::absolute_roots;
 use crate::files::absolute;
 use crate::models::Architecture;
@@ -137,6 +139,11 @@ impl RunConfig {
         resolved.run.output = Some(self.output());
         // A run is evaluated and repeated from other folders than the one it was started in.
         resolved.data.dir = absolute_roots(&self.data.dir);
+        resolved.data.unlabelled = match self.data.unlabelled_from() {
+            Some(UnlabelledFrom::Path(path)) => Some(absolute_roots(path)),
+            Some(UnlabelledFrom::Rest) | None => self.data.unlabelled.clone(),
+        };
+        resolved.data.pseudo_labels_from = self.data.pseudo_labels_from.iter().map(|run| absolute(run)).collect();
         resolved.checkpoint.path = absolute(&self.checkpoint.path);
         (resolved, input)
     }

@@ -58,6 +58,7 @@ mod split;
 mod split_names;
 mod table;
 mod table_text;
+mod unlabelled;
 mod walk;
 
 pub use assemble::UnknownClass;
@@ -87,3 +88,4 @@ pub use options::{BitDepth, DatasetOptions, Layout, MaskOptions};
 pub use read_columns::ReadColumns;
 pub use role::Role;
 pub use split::Split;
+pub use unlabelled::{Known, Separated, separate, unlabelled_images};

@@ -234,6 +234,32 @@ impl Split {
         members
     }
 
+    /// The same images with other labels, positions in the same classes.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] when there is not one label for each image, or one is no position in the classes.
+    pub fn with_labels(&self, labels: Vec<i64>) -> Result<Self, DataError> {
+        Ok(Split::new(self.images().to_vec(), labels, self.classes.clone())?.with_bit_depth(self.bit_depth))
+    }
+
+    /// The images of this split, then those of `more`, whose labels are of the same classes.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] when one of the two has masks or a label is no position in the classes of this split.
+    pub fn followed_by(&self, more: &Split) -> Result<Self, DataError> {
+        let images = [self.images(), more.images()].concat();
+        let labels = [self.labels(), more.labels()].concat();
+        Ok(Split::new(images, labels, self.classes.clone())?.with_bit_depth(self.bit_depth))
+    }
+
+    /// BLAKE3 of the stored bytes of each image, without its label.
+    ///
+    /// # Errors
+    /// Those of [`Self::content_hash`].
+    pub(super) fn content_hashes(&self) -> Result<Vec<blake3::Hash>, DataError> {
+        hashes(&self.images)
+    }
+
     /// BLAKE3 of the stored bytes and the labels (or the masks and what their values mean) in order, in hexadecimal: equal for equal content wherever it lies. [`Self::bit_depth`] counts too, if it is not the full range.
     ///
     /// Reads every file once, on as many threads as there are processors.

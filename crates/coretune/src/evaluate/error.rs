@@ -41,6 +41,9 @@ pub enum EvaluateError {
     /// The optimizer of the linear probe gave up.
     #[error("the linear probe with penalty {penalty} could not be fitted: {message}")]
     Probe { penalty: f64, message: String },
+    /// A thread ended without a result.
+    #[error("a thread ended without a result while {doing}")]
+    Thread { doing: &'static str },
     /// The features cache could not be written.
     #[error("the features cache {path} could not be written")]
     Cache { path: PathBuf, source: std::io::Error },

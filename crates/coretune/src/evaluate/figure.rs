@@ -61,6 +61,14 @@ pub const LINEAR_TOP1: FigureSpec = FigureSpec::fraction(
     "Accuracy of a linear classifier that was fitted to frozen features (B10).",
 );
 
+/// Accuracy of labels spread over the neighbours of frozen features (B13).
+pub const PROPAGATION_TOP1: FigureSpec = FigureSpec::fraction(
+    "propagation_top1",
+    "label propagation",
+    "label propagation",
+    "Accuracy of the labels that the nearest labelled and unlabelled images give, after propagation among those (B13).",
+);
+
 /// Dimensions that features use.
 pub const RANK: FigureSpec = FigureSpec::number(
     "rank",

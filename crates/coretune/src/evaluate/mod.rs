@@ -7,6 +7,7 @@
 //! | does the confidence mean what it says | [`calibration`] |
 //! | how do the features lie: gathered by class, spread as a whole | [`geometry`] |
 //! | what are the frozen features worth | [`nearest_neighbours`], [`linear_probe`] |
+//! | which labels do unlabelled images have by their neighbours | [`label_propagation`] |
 //! | how good is a model on a split, batch by batch | [`Measure`], [`ClassificationMeasure`] |
 //! | what is a figure called, and which values are better | [`figure`] |
 //! | features and logits of a split | [`features`] |
@@ -22,6 +23,7 @@ pub mod feature_cache;
 pub mod features;
 pub mod figure;
 pub mod geometry;
+pub mod label_propagation;
 pub mod linear_probe;
 mod measure;
 pub mod nearest_neighbours;

@@ -222,7 +222,7 @@ pub(super) fn images_of(
     Ok((role, images))
 }
 
-fn outputs_on(
+pub(super) fn outputs_on(
     model: &Model,
     description: &ModelDescription,
     config: &RunConfig,

@@ -12,6 +12,7 @@ use crate::engine::{guard, versions};
 use crate::evaluate::classification::{accuracy, correct};
 use crate::evaluate::feature_cache::{FeatureCache, Features, Origin};
 use crate::evaluate::figure;
+use crate::evaluate::label_propagation::Watch;
 use crate::evaluate::linear_probe::{LinearProbe, Settings, Training, linear_probe};
 use crate::evaluate::nearest_neighbours::nearest_neighbours;
 use crate::figures::Figures;
@@ -28,6 +29,8 @@ pub struct FrozenFigures {
     pub knn_top1: f64,
     /// Top-1 of the linear probe, a fraction.
     pub linear_top1: f64,
+    /// Top-1 of label propagation, a fraction; with unlabelled images only.
+    pub propagation_top1: Option<f64>,
     /// The probe itself; a classifier can start from it (B11).
     pub probe: LinearProbe,
     /// Image by image, whether the linear probe was right.
@@ -39,18 +42,24 @@ pub struct FrozenFigures {
 impl FrozenFigures {
     /// The accuracies, for an observer.
     pub fn measurement(&self) -> Measurement {
+        let propagation = self.propagation_top1.map(|_| figure::PROPAGATION_TOP1);
         Measurement {
             what: "frozen",
             split: self.split.into(),
             figures: self.accuracies(),
-            shown: vec![figure::KNN_TOP1, figure::LINEAR_TOP1],
+            shown: [figure::KNN_TOP1, figure::LINEAR_TOP1].into_iter().chain(propagation).collect(),
             took: self.took,
         }
     }
 
     /// The accuracies by name, as `summary.json` has them.
     pub(super) fn accuracies(&self) -> Figures {
-        Figures::new().with(figure::KNN_TOP1.name, self.knn_top1).with(figure::LINEAR_TOP1.name, self.linear_top1)
+        let figures =
+            Figures::new().with(figure::KNN_TOP1.name, self.knn_top1).with(figure::LINEAR_TOP1.name, self.linear_top1);
+        match self.propagation_top1 {
+            Some(top1) => figures.with(figure::PROPAGATION_TOP1.name, top1),
+            None => figures,
+        }
     }
 }
 
@@ -89,10 +98,12 @@ impl Task {
         let (split, images) = self.splits.evaluation_split();
         let (probe, knn) = self.measure(&features)?;
         let linear_correct = correct(&probe.logits(&features.evaluation)?, images.labels())?;
+        let propagation_top1 = self.propagation_top1(&features.evaluation, observer)?;
         Ok(FrozenFigures {
             split,
             knn_top1: knn,
             linear_top1: accuracy(&linear_correct),
+            propagation_top1,
             probe,
             linear_correct,
             took: started.elapsed(),
@@ -106,6 +117,26 @@ impl Task {
         let probed = Probed { rows: ProbeRows::Features, ..self.probed(backbone, Keep::InCache) };
         let [features] = self.split_features(probed, images, [View::AsItIs], observer)?;
         Ok(features)
+    }
+
+    /// Top-1 of label propagation on the evaluation split, whose features these are; `None` without unlabelled images.
+    fn propagation_top1(&self, evaluation: &Tensor, observer: &mut Observer<'_>) -> Result<Option<f64>, RunError> {
+        let Some(unlabelled) = &self.unlabelled else { return Ok(None) };
+        let (_, images) = self.splits.evaluation_split();
+        let mut progress = |done, total| observer(&Event::Progress { done, total });
+        let mut watch = Watch { stop: &self.stop, progress: &mut progress };
+        self.world.by_first(|| unlabelled.top1(evaluation, images.labels(), &mut watch))
+    }
+
+    /// Features f32 `[n, D]` of the frozen checkpoint as the probe sees an image that is evaluated, from the cache if it has
+    /// them.
+    pub(super) fn frozen_features(
+        &self,
+        backbone: &Backbone,
+        split: &Split,
+        observer: &mut Observer<'_>,
+    ) -> Result<Tensor, RunError> {
+        self.features_of_views(self.probed(backbone, Keep::InCache), split, observer)
     }
 
     /// The network that is probed.

@@ -59,7 +59,10 @@ impl Prepared for Preparation {
 
     fn provenance(&self) -> Result<Provenance, RunError> {
         let task = &self.task;
-        let data = task.world.by_first(|| task.splits.content_hashes())?;
+        let mut data = task.world.by_first(|| task.splits.content_hashes())?;
+        if let Some(unlabelled) = &task.unlabelled {
+            data.extend(task.world.by_first(|| unlabelled.content_hashes())?);
+        }
         let checkpoint = Some(task.checkpoint_hash.clone());
         let provenance = provenance(data, checkpoint, task.config.train.seed, task.device, task.precision);
         let own = self.objective.as_ref().filter(|_| task.config.has_own_method());

@@ -14,10 +14,13 @@ mod job;
 mod predictions;
 mod preparation;
 mod projection_start;
+mod pseudo_labels;
 mod run;
+mod self_training;
 mod splits;
 mod statistics;
 mod summary;
+mod unlabelled;
 
 pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate_run, run_outputs};
 pub(crate) use evaluation::{evaluate_outputs, model_outputs, split_of};
@@ -27,3 +30,4 @@ pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
 pub use splits::{Splits, ValidationSource};
 pub(crate) use statistics::measure_statistics;
+pub use unlabelled::Unlabelled;

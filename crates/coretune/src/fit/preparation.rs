@@ -6,6 +6,7 @@ use tch::Device;
 
 use super::images::check_images;
 use super::splits::{Splits, ValidationSource};
+use super::unlabelled::{Candidates, Unlabelled};
 use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{Accumulation, ClassWeights, DataSection, Input, ProbeRows, ProjectionInit, RunConfig, Sampler};
 use crate::data::{Dataset, Description};
@@ -26,8 +27,10 @@ pub struct Task {
     pub input: Input,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// The images.
+    /// The labelled images.
     pub splits: Splits,
+    /// Images without labels that are trained on too, if any.
+    pub unlabelled: Option<Unlabelled>,
     /// The network.
     pub architecture: Architecture,
     /// What was loaded, left out, missing.
@@ -93,7 +96,8 @@ pub(super) fn prepare_with(
     let has_projection = needs.projection;
     let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
     let starts_from_head = has_projection && from_checkpoint;
-    let probes_head = config.run.probe && config.run.probe_rows == ProbeRows::Projector;
+    let reads_frozen = config.run.probe || config.data.unlabelled.is_some();
+    let probes_head = reads_frozen && config.run.probe_rows == ProbeRows::Projector;
     let head = if starts_from_head || probes_head { ReadHead::Required } else { ReadHead::No };
     let network = (&config.model, config.train.seed);
     let start = StartingPoint::load(&config.checkpoint, network, head, &machine)?;
@@ -114,11 +118,13 @@ pub(super) fn prepare_with(
         .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
     let notes =
         [machine.notes, start.notes, findings, without_effect(&config, &splits), Vec::from_iter(unused)].concat();
-    let task = Task {
+    let candidates = Candidates::find(&dataset, &splits, &config.data, world, observer)?;
+    let mut task = Task {
         config,
         input,
         classes: dataset.classes.to_vec(),
         splits,
+        unlabelled: None,
         architecture: start.architecture,
         report: start.report,
         checkpoint_hash: start.hash,
@@ -143,6 +149,9 @@ pub(super) fn prepare_with(
     }
     let (data, skipped) = (dataset.describe(), report.unreadable);
     let mut backbone = start.backbone;
+    if let Some(candidates) = candidates {
+        task.unlabelled = Some(task.label_candidates(&backbone, candidates, observer)?);
+    }
     backbone.set_activation_checkpointing(task.config.run.activation_checkpointing);
     Ok(Preparation { task, backbone, objective, data, notes, skipped })
 }

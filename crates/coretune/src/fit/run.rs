@@ -56,8 +56,12 @@ impl Preparation {
         frozen: Option<&FrozenFigures>,
         observer: &mut Observer<'_>,
     ) -> Result<Finished, RunError> {
-        let Preparation { task, mut backbone, objective, .. } = self;
+        let Preparation { mut task, mut backbone, objective, .. } = self;
         let objective = objective.ok_or(RunError::NoObjective)?;
+        if let Some(unlabelled) = &mut task.unlabelled {
+            unlabelled.drop_graph();
+            folder.write_pseudo_labels(&unlabelled.records())?;
+        }
         // Not earlier: in the trial of memory every rank makes passes of its own.
         if task.config.train.sync_bn {
             backbone.synchronise_batch_norm(task.world);
@@ -218,7 +222,7 @@ impl Task {
         let transform = self.input.framing().train(self.input.augment)?;
         let transform = transform.followed_by(self.more_steps())?;
         Ok(TrainingImages {
-            split: self.config.run.cached(&self.splits.train, self.world.local_ranks()),
+            split: self.config.run.cached(self.training_split(), self.world.local_ranks()),
             sampling: training_plan::sampling(&self.config),
             transform: Arc::new(transform),
             views: 1,

@@ -79,6 +79,15 @@ impl Splits {
         Ok(Splits { train, validation, validation_source, test })
     }
 
+    /// The images of the training split that are neither trained on nor validated with.
+    pub(super) fn rest_of_train(&self, dataset: &Dataset) -> Result<Split, DataError> {
+        let all = dataset.train.as_ref().ok_or_else(|| no_training_split(dataset))?;
+        let used: HashSet<String> =
+            [&self.train, &self.validation].iter().flat_map(|split| split.images()).map(ToString::to_string).collect();
+        let is_left = |&index: &usize| !used.contains(&all.images()[index].to_string());
+        all.subset(&(0..all.len()).filter(is_left).collect::<Vec<_>>())
+    }
+
     /// Content hashes of the splits, by their names in `provenance.json`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::Task;
 use super::evaluation::Evaluation;
 use super::frozen::FrozenFigures;
+use super::unlabelled::Unlabelled;
 use crate::engine::{peak_device_bytes, peak_rss_bytes};
 use crate::figures::EpochFigures;
 use crate::run_folder::Summary;
@@ -39,6 +40,7 @@ pub(super) fn summary(task: &Task, measured: &Measured<'_>) -> Summary {
         exchange: task.world.traffic(),
         coverage: task.report.coverage,
         class_weights: task.class_weights().map(|weights| task.classes.iter().cloned().zip(weights).collect()),
+        pseudo_labels: task.unlabelled.as_ref().map(Unlabelled::summary),
         versions: versions(),
     }
 }

@@ -72,7 +72,10 @@ impl Frozen {
         with_probe: bool,
         observer: &mut Observer<'_>,
     ) -> Result<Self, String> {
-        let preparation = prepare(&source.config).map_err(|error| in_words(&error))?;
+        // What was trained on does not matter here.
+        let mut config = source.config.clone();
+        config.data.unlabelled = None;
+        let preparation = prepare(&config).map_err(|error| in_words(&error))?;
         let (_, now) = preparation.task.splits.evaluation_split();
         if now.labels() != images.labels() || now.classes() != images.classes() {
             return Err("the classes of the data are not those of the run".into());

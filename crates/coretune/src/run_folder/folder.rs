@@ -1,19 +1,18 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{NO_CONFIG, RunFolderError};
 use super::names::{
-    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PIXELS, PREDICTIONS, PROVENANCE, SKIPPED, SUMMARY, TABLE,
-    holds_run,
+    CHANGES, CHECKPOINTS, CONFIG, EVENTS, LOCK, LOG, METRICS, PIXELS, PREDICTIONS, PROVENANCE, PSEUDO_LABELS, SKIPPED,
+    SUMMARY, TABLE, holds_run,
 };
 use super::{
-    ChangeRecord, MetricsRecord, PixelRecord, PredictionRecord, Provenance, Recording, RunSummary, derived, metrics,
-    predictions, tensorboard,
+    ChangeRecord, MetricsRecord, PixelRecord, PredictionRecord, Provenance, PseudoLabelRecord, Recording, RunSummary,
+    derived, metrics, predictions, tensorboard,
 };
 use crate::files::{self, PARTIAL};
 use crate::settings::RunKind;
@@ -74,10 +73,10 @@ impl RunFolder {
         }
     }
 
-    /// Opens the folder of a run to resume it; half-written files of a process that was killed are removed.
+    /// Opens the folder of a run to go on with it; half-written files of a process that was killed are removed.
     ///
     /// # Errors
-    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when a process is still writing into it.
+    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when it is still going on.
     pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
         if !RunFolder::holds_run(root) {
@@ -100,9 +99,7 @@ impl RunFolder {
 
     /// Whether a process is writing into this folder.
     pub fn is_in_use(root: &Path) -> bool {
-        // A shared lock: asking takes the folder from nobody who begins a run in it at this moment.
-        let lock = File::open(root.join(LOCK)).map(|file| file.try_lock_shared());
-        matches!(lock, Ok(Err(TryLockError::WouldBlock)))
+        root.join(LOCK).is_file() && matches!(lock(root), Err(RunFolderError::InUse { .. }))
     }
 
     /// Whether a new run can be made here: nothing is there, or nothing that counts.
@@ -183,9 +180,7 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::Io`] when it cannot be read.
     pub fn kind(&self) -> Result<RunKind, RunFolderError> {
-        let text = self.read(CONFIG)?;
-        let config = text.ok_or_else(|| RunFolderError::NoRun { path: self.root.clone(), found: NO_CONFIG })?;
-        // A file that cannot be parsed is refused by whoever reads its settings, with the line.
+        let config = self.read_config()?;
         let has = |section: &str| config.lines().any(|line| line.trim() == section);
         Ok(match (has("[pretrain]"), has("[segmentation]")) {
             (true, _) => RunKind::Pretraining,
@@ -205,7 +200,7 @@ impl RunFolder {
         }
     }
 
-    /// The file whose encoder others start from: the best model, or the last saved encoder of pre-training.
+    /// The file whose encoder others start from: the best model, or the encoder of pre-training as it stands.
     ///
     /// # Errors
     /// [`RunFolderError::NoModel`] when there is none yet.
@@ -346,6 +341,11 @@ impl RunFolder {
         Ok(records.pop())
     }
 
+    /// Saves the label of each unlabelled image.
+    pub fn write_pseudo_labels(&self, records: &[PseudoLabelRecord]) -> Result<(), RunFolderError> {
+        self.write(PSEUDO_LABELS, &predictions::to_csv(records))
+    }
+
     /// Saves what the model says of every image that it was chosen with or tested on.
     pub fn write_predictions(&self, records: &[PredictionRecord]) -> Result<(), RunFolderError> {
         self.write(PREDICTIONS, &predictions::to_csv(records))
@@ -478,24 +478,16 @@ fn is_as_good_as_empty(root: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// How often the folder is asked for before it counts as in use, and the pause between.
-const ATTEMPTS: usize = 5;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
-
 /// Takes the folder for this process.
 fn lock(root: &Path) -> Result<File, RunFolderError> {
     let path = root.join(LOCK);
     let io = |source| RunFolderError::Io { path: path.clone(), action: "written", source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-    // A process that asks whether the folder is in use holds it for an instant.
-    for _ in 0..ATTEMPTS {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_ATTEMPTS),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse { path: root.into() }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
     }
-    Err(RunFolderError::InUse { path: root.into() })
 }
 
 fn remove_partial_files(folder: &Path) -> std::io::Result<()> {

@@ -6,6 +6,7 @@
 //! | `provenance.json` | the [`Provenance`]: hashes of the inputs, machine, versions | before the first step |
 //! | `changes.jsonl` | a [`ChangeRecord`] per line | when a resumed run takes other settings |
 //! | `skipped.txt` | images that were left out, a line each | before the first step |
+//! | `pseudo_labels.csv` | a [`PseudoLabelRecord`] per unlabelled image, if any | before the first step |
 //! | `metrics.jsonl` | a [`MetricsRecord`] per line | appended to, a line at a time |
 //! | `log.txt` | what was said to the user | appended to, a line at a time |
 //! | `checkpoints/{last,best}.safetensors` | weights and state | by the trainer |
@@ -26,6 +27,7 @@ mod names;
 mod pixels;
 mod predictions;
 mod provenance;
+mod pseudo_labels;
 mod summary;
 mod tensorboard;
 
@@ -37,6 +39,7 @@ pub use metrics::{EvaluationRecord, MetricsRecord, Recording, StepRecord};
 pub use pixels::PixelRecord;
 pub use predictions::PredictionRecord;
 pub use provenance::{MachineRecord, Provenance};
+pub use pseudo_labels::{PseudoLabelRecord, PseudoLabelSummary};
 pub use summary::{PairedDifference, PretrainSummary, RunSummary, SegmentationSummary, Summary};
 
 pub use crate::settings::RunKind;

@@ -10,6 +10,7 @@ pub(super) const LOG: &str = "log.txt";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PIXELS: &str = "pixels.csv";
 pub(super) const PREDICTIONS: &str = "predictions.csv";
+pub(super) const PSEUDO_LABELS: &str = "pseudo_labels.csv";
 pub(super) const PROVENANCE: &str = "provenance.json";
 pub(super) const SKIPPED: &str = "skipped.txt";
 pub(super) const SUMMARY: &str = "summary.json";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::EvaluationRecord;
+use super::{EvaluationRecord, PseudoLabelSummary};
 use crate::engine::ranks::Traffic;
 use crate::figures::{EpochFigures, Figures};
 use crate::settings::RunKind;
@@ -59,6 +59,9 @@ pub struct Summary {
     /// The weights of the classes in the cross-entropy, by the class's name; left out when all are alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<BTreeMap<String, f64>>,
+    /// What became of the unlabelled images; left out without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudo_labels: Option<PseudoLabelSummary>,
     /// Versions of coretune and of the libraries that the figures depend on.
     pub versions: BTreeMap<String, String>,
 }

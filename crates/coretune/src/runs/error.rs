@@ -33,6 +33,22 @@ pub enum RunError {
     /// The data has no test split to evaluate.
     #[error("{path} has no test split")]
     NoTestSplit { path: PathBuf },
+    /// None of the unlabelled images may be used.
+    #[error("{} holds no unlabelled image to use: {found}", path.display())]
+    NothingUnlabelled {
+        path: PathBuf,
+        /// How many images are there, and why they are left out.
+        found: String,
+    },
+    /// Label propagation has reached none of the unlabelled images.
+    #[error("none of the {images} unlabelled images has a labelled one among its neighbours, or their neighbours")]
+    NothingPropagated { images: usize },
+    /// A run that is to label images has other validation or test images.
+    #[error("{} has other {split} images than this run, which it may have trained on", run.display())]
+    OtherSplit { run: PathBuf, split: String },
+    /// A run that is to label images knows other classes.
+    #[error("{} does not have the {expected} classes of this run", run.display())]
+    OtherClassesThan { run: PathBuf, expected: usize },
     /// A checkpoint cannot be read to its end.
     #[error("{path} cannot be read")]
     Read { path: PathBuf, source: std::io::Error },
@@ -207,6 +223,17 @@ impl RunError {
                     .into()
             }
             Self::NoTestSplit { .. } => "{@split=val} evaluates on the validation images".into(),
+            Self::NothingUnlabelled { .. } => {
+                "name a folder with further images, or a smaller labelled budget with {data.unlabelled=rest}".into()
+            }
+            Self::OtherSplit { .. } => {
+                "labels come from runs with the same data, {data.per_class}, {data.val_per_class} and {train.seed}"
+                    .into()
+            }
+            Self::OtherClassesThan { .. } => "labels come from runs on the same data".into(),
+            Self::NothingPropagated { .. } => {
+                "give more {data.propagation_neighbours}, or leave out {data.unlabelled}".into()
+            }
             Self::NothingToProbe { .. } => {
                 "{pretrain.probe_epochs=off} trains without evaluating the features; or add a test split".into()
             }

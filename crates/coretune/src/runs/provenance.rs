@@ -55,6 +55,15 @@ pub(super) fn check_inputs(
     Ok(differences.iter().map(|what| format!("{what}; the weights will not be bit-identical")).collect())
 }
 
+/// Hashed inputs by their names in `provenance.json`, and what a message calls them.
+const INPUTS: [(&str, &str); 5] = [
+    ("train", "training data"),
+    ("validation", "validation data"),
+    ("test", "test data"),
+    ("unlabelled", "set of unlabelled images used with"),
+    ("pseudo_labels", "set of pseudo-labels used with"),
+];
+
 /// Compares the inputs and the machine with those that a run recorded; gives what differs and keeps the results from
 /// being bit-identical, as text. `data` and `checkpoint` are the paths of the inputs, for messages.
 ///
@@ -79,7 +88,7 @@ pub fn compare_provenance(
     if expected != found {
         return changed("checkpoint", checkpoint.unwrap_or(Path::new("")), expected, found);
     }
-    for (split, what) in [("train", "training data"), ("validation", "validation data"), ("test", "test data")] {
+    for (split, what) in INPUTS {
         let [expected, found] = [recorded, now].map(|origin| origin.data.get(split).map_or("none", String::as_str));
         if expected != found {
             return changed(what, data, expected, found);

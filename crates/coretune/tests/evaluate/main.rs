@@ -6,6 +6,7 @@ mod calibration;
 mod classification;
 mod feature_cache;
 mod geometry;
+mod label_propagation;
 mod linear_probe;
 mod measure;
 mod nearest_neighbours;

@@ -7,3 +7,4 @@ mod resize_mode;
 mod resume;
 mod session;
 mod trainable;
+mod unlabelled;

@@ -1,6 +1,6 @@
 //! `[data]`: the images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,20 @@ pub struct DataSection {
     /// Validation images of each class, taken from what the labelled budget leaves.
     #[serde(with = "off")]
     pub val_per_class: Option<usize>,
+    /// Images without labels: a folder, or [`REST`]; `None`: none.
+    #[serde(with = "off")]
+    pub unlabelled: Option<PathBuf>,
+    /// Folders of finished runs whose models label these images together; empty: label propagation does.
+    #[serde(default)]
+    pub pseudo_labels_from: Vec<PathBuf>,
+    /// Fraction of the unlabelled images with the same pseudo-label that are trained on, the most certain ones.
+    pub pseudo_label_fraction: f64,
+    /// Neighbours of an image over which labels are propagated.
+    pub propagation_neighbours: usize,
+    /// alpha of label propagation.
+    pub propagation_alpha: f64,
+    /// gamma of label propagation.
+    pub propagation_power: f64,
     /// Height and width of the input, pixels.
     #[serde(with = "auto")]
     pub img_size: Option<i64>,
@@ -105,7 +119,25 @@ pub struct DataSection {
     pub images_per_class: Option<usize>,
 }
 
+/// In place of a folder of unlabelled images: the images of the training split outside the labelled budget.
+pub const REST: &str = "rest";
+
+/// Where images without labels come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnlabelledFrom<'a> {
+    /// The images of the training split outside the labelled budget.
+    Rest,
+    /// A folder or file.
+    Path(&'a Path),
+}
+
 impl DataSection {
+    /// Where images without labels come from, if any are used.
+    pub fn unlabelled_from(&self) -> Option<UnlabelledFrom<'_>> {
+        let path = self.unlabelled.as_deref()?;
+        Some(if path == Path::new(REST) { UnlabelledFrom::Rest } else { UnlabelledFrom::Path(path) })
+    }
+
     /// The labelled budget.
     pub fn budget(&self) -> Budget {
         match self.per_class {
@@ -123,6 +155,21 @@ impl DataSection {
             expected: "one of the two".into(),
             found: format!("per_class {}, label_fraction {}", self.per_class.unwrap_or(0), self.label_fraction),
             hint: "give {data.per_class} or {data.label_fraction}, not both".into(),
+        })?;
+        let is_rest = self.unlabelled_from() == Some(UnlabelledFrom::Rest);
+        refuse_if(is_rest && self.budget() == Budget::Everything, || ConfigError::Conflict {
+            first: "data.unlabelled".into(),
+            second: "the labelled budget".into(),
+            expected: "a budget that leaves training images over".into(),
+            found: "rest, and all labels are used".into(),
+            hint: "give {data.per_class=N} or {data.label_fraction=X}, or name a folder: {data.unlabelled=DIR}".into(),
+        })?;
+        refuse_if(self.unlabelled.is_none() && !self.pseudo_labels_from.is_empty(), || ConfigError::Conflict {
+            first: "data.pseudo_labels_from".into(),
+            second: "data.unlabelled".into(),
+            expected: "images that the runs are to label".into(),
+            found: "off".into(),
+            hint: "give {data.unlabelled=DIR} too, or leave out {data.pseudo_labels_from}".into(),
         })?;
         let splits = [&self.train_split, &self.val_split, &self.test_split];
         let named = splits.into_iter().flatten().next();
@@ -220,6 +267,36 @@ pub(super) const SETTINGS: &[Setting] = &[
         .read_by(RunKind::OF_IMAGES),
     setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation")
         .off()
+        .read_by(IMAGES),
+    setting("data.unlabelled", Kind::Path("DIR"), "images without labels; rest: training images outside the budget")
+        .off()
+        .read_by(IMAGES),
+    setting(
+        "data.pseudo_labels_from",
+        Kind::Texts("RUN[,RUN]"),
+        "finished runs that label these images (self-training)",
+    )
+    .default("[]")
+    .read_by(IMAGES),
+    setting(
+        "data.pseudo_label_fraction",
+        Kind::Number(Range::AboveUpTo(0.0, 1.0)),
+        "fraction of the unlabelled images to train on, the most certain of each pseudo-label",
+    )
+    .default("0.5")
+    .on_resume(Fixed)
+    .read_by(IMAGES),
+    setting("data.propagation_neighbours", Kind::Whole(1, 10_000), "neighbours of an image in label propagation")
+        .default("50")
+        .on_resume(Fixed)
+        .read_by(IMAGES),
+    setting("data.propagation_alpha", Kind::Number(Range::Between(0.0, 0.999)), "how far labels are propagated")
+        .default("0.99")
+        .on_resume(Fixed)
+        .read_by(IMAGES),
+    setting("data.propagation_power", Kind::Number(Range::AboveUpTo(0.0, 100.0)), "power of the cosine of neighbours")
+        .default("3.0")
+        .on_resume(Fixed)
         .read_by(IMAGES),
     setting("data.img_size", Kind::Whole(8, 4096), "height and width of the input, pixels")
         .auto(automatic::img_size_text)

@@ -12,7 +12,7 @@ mod train;
 use std::sync::LazyLock;
 
 pub use checkpoint::{CheckpointSection, PretrainCheckpointSection};
-pub use data::DataSection;
+pub use data::{DataSection, REST, UnlabelledFrom};
 pub use method::MethodSection;
 pub use model::ModelSection;
 pub use pretrain::PretrainSection;

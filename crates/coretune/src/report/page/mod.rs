@@ -12,6 +12,7 @@ mod rate_search;
 mod section;
 mod segmentation;
 mod settings;
+mod unlabelled;
 mod words;
 
 use std::path::Path;
@@ -121,5 +122,6 @@ fn sections(run: &Run) -> Result<Vec<Section>, ReportError> {
         settings::configuration(&run.records),
         settings::provenance(&run.records),
     ];
-    Ok(search.into_iter().chain(others).collect())
+    let unlabelled = unlabelled::unlabelled(&run.records);
+    Ok(search.into_iter().chain(unlabelled).chain(others).collect())
 }
