@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "guarded.h"
@@ -31,21 +32,28 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   return result;
 }
 
-// Calls into the dispatcher at the outermost level of their thread, by name.
+// Calls of operators at the outermost level of their thread, by name.
 std::mutex calls_lock;
 std::map<std::string, uint64_t> calls;
 thread_local int depth = 0;
 
+// Nodes of the backward pass have the same scope as operators; they count through the operators that they call.
+bool is_operator(const at::RecordFunction& call) {
+  return std::string_view(call.name()).substr(0, 6) == "aten::";
+}
+
 std::unique_ptr<at::ObserverContext> begin_call(const at::RecordFunction& call) {
-  if (depth++ == 0) {
+  if (is_operator(call) && depth++ == 0) {
     std::lock_guard<std::mutex> held(calls_lock);
     ++calls[call.name()];
   }
   return nullptr;
 }
 
-void end_call(const at::RecordFunction&, at::ObserverContext*) {
-  --depth;
+void end_call(const at::RecordFunction& call, at::ObserverContext*) {
+  if (is_operator(call)) {
+    --depth;
+  }
 }
 
 }  // namespace

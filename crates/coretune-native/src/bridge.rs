@@ -249,8 +249,8 @@ impl Drop for CopyToHost {
     }
 }
 
-/// The calls into libtorch's dispatcher that `work` makes on any thread, by name, and what it returns. An operator that
-/// another one calls does not count.
+/// The operators of libtorch that `work` calls on any thread, by name, and what it returns. An operator that another one
+/// calls does not count; one that a node of the backward pass calls does.
 ///
 /// # Errors
 /// Exceptions of libtorch.

@@ -77,6 +77,22 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Seconds that the processor has worked for all threads of this process, ended ones too, in user and kernel mode; 0
+/// where the system does not say.
+pub fn processor_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        #[expect(unsafe_code, reason = "clock_gettime is a C function")]
+        // SAFETY: `time` is a timespec that outlives the call, which writes it or nothing.
+        let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+        if result == 0 {
+            return time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64;
+        }
+    }
+    0.0
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

@@ -2,9 +2,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test that cannot make its files fails")]
 
 mod mutation;
-mod processor_time;
 mod small_world;
 
 pub use mutation::alter;
-pub use processor_time::processor_seconds;
 pub use small_world::SmallWorld;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use coretune::engine::{PairTable, peak_rss_bytes, recent_peak_rss_bytes, reset_recent_peak, threads};
 use coretune::losses::{Focus, supervised_contrastive_by};
-use coretune_testing::processor_seconds;
+use coretune_native::processor_seconds;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 

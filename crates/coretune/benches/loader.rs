@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use coretune::data::{Dataset, DatasetOptions, Loader, LoaderOptions, Split, sampler};
 use coretune::transforms::{Augmentation, Interpolation, Transform};
-use coretune_testing::processor_seconds;
+use coretune_native::processor_seconds;
 use serde_json::json;
 
 const BATCH: usize = 64;

@@ -6,11 +6,11 @@
 //!
 //! A case is network:size:batch; without one they are ResNet-18 at 64 pixels with 64 images and ResNet-50 at 224 with 8. The rows
 //! take turns, step by step, so that a disturbance meets all of them; a factor is the median over the turns of a row's time
-//! divided by that of cross-entropy in the same turn. Two rows of cross-entropy show how far factors can be trusted. The classifier
+//! divided by that of cross-entropy in the same turn. Time is that of the processor, which a busy machine disturbs least; with more
+//! threads than one it counts those that wait as well. Two rows of cross-entropy show how far factors can be trusted. The classifier
 //! has 10 outputs, the images are noise.
 
 use std::error::Error;
-use std::time::Instant;
 
 use coretune::config::{Layers, RunConfig, RunKind};
 use coretune::data::Batch;
@@ -190,9 +190,9 @@ fn of_case(case: &Case, rows: &[Row], plan: &Plan) -> Result<(f64, Vec<Factors>)
         let mut first = None;
         for (training, factors) in trained.iter_mut().zip(&mut factors) {
             let is_rare = training.every.is_some_and(|every| training.optimizer.updates().is_multiple_of(every));
-            let start = Instant::now();
+            let before = coretune_native::processor_seconds();
             training.step()?;
-            let taken = start.elapsed().as_secs_f64();
+            let taken = coretune_native::processor_seconds() - before;
             let factor = taken / *first.get_or_insert(taken);
             if turn >= plan.warm_up {
                 if is_rare { factors.rare.push(factor) } else { factors.usual.push(factor) }

@@ -12,7 +12,7 @@ use std::path::Path;
 use coretune::data::{Dataset, DatasetOptions};
 use coretune::random::{Purpose, stream};
 use coretune::transforms::{Augmentation, Interpolation, Transform};
-use coretune_testing::processor_seconds;
+use coretune_native::processor_seconds;
 use image::RgbImage;
 use serde_json::json;
 

@@ -80,12 +80,16 @@ fn a_folder_belongs_to_one_process_until_it_ends() {
     let error = RunFolder::resume(folder.root()).unwrap_err();
     assert!(matches!(error, RunFolderError::InUse { .. }) && error.hint().is_some(), "{error}");
     let root = folder.root().to_path_buf();
+    assert!(RunFolder::is_in_use(&root));
     drop(folder);
+    assert!(!RunFolder::is_in_use(&root));
     fs::write(root.join("checkpoints/last.safetensors.partial"), "half").unwrap();
     let folder = RunFolder::resume(&root).unwrap();
     assert!(!root.join("checkpoints/last.safetensors.partial").exists());
     drop(folder);
     fs::remove_file(root.join("config.toml")).unwrap();
+    let error = RunFolder::open(&root).unwrap().kind().unwrap_err();
+    assert!(matches!(error, RunFolderError::NoRun { .. }), "without its configuration a run is of no kind: {error}");
     let error = RunFolder::resume(&root).unwrap_err();
     assert!(
         matches!(error, RunFolderError::NoRun { .. }) && !error.hint().unwrap().to_string().contains("resume"),
@@ -161,6 +165,7 @@ fn a_figure_that_is_no_number_is_left_out_and_the_line_still_reads() {
 #[test]
 fn records_and_summaries_of_older_versions_are_read() {
     let (_parent, folder) = new_folder();
+    folder.write_config("").unwrap();
     let lines = [
         r#"{"kind":"step","step":10,"epoch":1,"lr":0.03,"loss":2.5,"contrastive":1.5,"images_per_second":98.0,"data_wait_share":0.0}"#,
         r#"{"kind":"evaluation","step":10,"epoch":1,"split":"validation","top1":0.75,"loss":0.5}"#,
@@ -270,6 +275,7 @@ fn summary(test: bool) -> Summary {
 #[test]
 fn the_summary_nests_as_its_readers_expect_and_comes_back() {
     let (_parent, folder) = new_folder();
+    folder.write_config("").unwrap();
     assert_eq!(folder.read_summary::<Summary>().unwrap(), None);
     for test in [true, false] {
         folder.write_summary(&summary(test)).unwrap();

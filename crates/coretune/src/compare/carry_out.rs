@@ -1,7 +1,9 @@
 //! Carries the runs of a comparison out, several at a time, until nothing is left to run.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -165,7 +167,11 @@ impl Queue<'_> {
                     let (folder, stop, sender) = (self.plan.folder(&run.identity), self.stop, sender.clone());
                     scope.spawn(move || {
                         let started = Instant::now();
-                        let failure = carry_out_in(&run, &folder, stop, carry_out).err();
+                        let carried_out = || carry_out_in(&run, &folder, stop, carry_out);
+                        // A run that panics must be reported like any other: the comparison waits for every run.
+                        let failure = panic::catch_unwind(AssertUnwindSafe(carried_out))
+                            .unwrap_or_else(|payload| Err(panicked(&*payload)))
+                            .err();
                         // The receiver lives until every run has ended.
                         let _ = sender.send((run, started.elapsed(), failure));
                     });
@@ -229,6 +235,12 @@ fn carry_out_in(run: &PlannedRun, folder: &Path, stop: &Stop, carry_out: &CarryO
     let config = config_file(folder);
     write_whole(&config, run.config.to_toml().as_bytes()).map_err(|error| text(&error))?;
     carry_out(&Order { run, config: &config, folder, begun, stop })
+}
+
+/// The sentence of a run that panicked.
+fn panicked(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    format!("an error in coretune itself: {}", text.unwrap_or("a panic without a text"))
 }
 
 /// The file with the configuration of a run, beside its folder.

@@ -217,7 +217,7 @@ fn compare_with_baseline(rows: &mut [Gathered], baseline: usize) {
         if index == baseline || pairs.is_empty() {
             continue;
         }
-        if pairs.iter().any(|(run, other)| run.count() != other.count()) {
+        if pairs.iter().any(|(run, other)| run.images != other.images || run.count() != other.count()) {
             row.remarks.push("it cannot be compared: it was measured on other images than the baseline".into());
             continue;
         }

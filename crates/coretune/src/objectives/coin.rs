@@ -5,7 +5,7 @@ use super::{
     CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, Requirement, Start, figure,
 };
 use crate::engine::EngineError;
-use crate::losses::{Focus, supervised_contrastive};
+use crate::losses::{Focus, supervised_contrastive_by};
 use crate::models::ModelError;
 use crate::settings::{Kind, Range, RunKind, Setting, setting};
 
@@ -79,7 +79,9 @@ impl Coin {
     ) -> Result<ObjectiveLoss, EngineError> {
         let CoinSettings { eta, temperature, label_smoothing, .. } = self.settings;
         let projections = heads.project(batch.features);
-        let contrastive = supervised_contrastive(&projections, batch.labels, temperature, Focus::NONE)?;
+        let n = batch.labels.len() as i64;
+        let table = batch.table(n, n);
+        let contrastive = supervised_contrastive_by(table, &projections, batch.labels, temperature, Focus::NONE)?;
         let figure = (figure::CONTRASTIVE, contrastive.detach());
         if step < self.switch {
             return Ok(ObjectiveLoss { total: contrastive, figures: vec![figure] });

@@ -4,8 +4,8 @@ use super::{Dense, FeatureBatch, Heads, Needs, Objective, ObjectiveLoss, Pass, P
 use crate::engine::rows::{one_hot, others_of_class};
 use crate::engine::{EngineError, guard, shape, transfer};
 use crate::losses::{
-    Focus, focal_contrastive, own_contrastive_by, own_pairs, reference_contrastive, soft_label_contrastive_by,
-    soft_label_pairs,
+    Contrast, Focus, focal_contrastive, own_contrastive_by, own_pairs, reference_contrastive, row_weights,
+    soft_label_contrastive_by, soft_label_pairs,
 };
 use crate::mining::{Coefficients, HardestPairs, MinedPairs, MiningRule, MixDraws, mix_with_partner};
 use crate::models::ModelError;
@@ -180,28 +180,20 @@ impl CoreTuning {
     ) -> Result<Tensor, EngineError> {
         let (labels, temperature, focus) = (batch.labels, self.temperature, self.focus);
         let n = labels.len() as i64;
-        let contrast = match (self.pairs, memory) {
-            (PairScheme::Reference, _) => {
-                return reference_contrastive(projections, &mixed.soft_targets, temperature);
-            }
-            (PairScheme::Own, None) => {
-                return own_contrastive_by(batch.table(n, n), projections, labels, temperature, focus);
-            }
+        let targets = &mixed.soft_targets;
+        let with_earlier = |contrast: Contrast, memory: &ProjectionMemory| {
+            let anchors = projections.narrow(0, 0, n);
+            focal_contrastive(&contrast.with_earlier(&anchors, labels, memory.rows())?, temperature, focus)
+        };
+        match (self.pairs, memory) {
+            (PairScheme::Own, None) => own_contrastive_by(batch.table(n, n), projections, labels, temperature, focus),
+            (PairScheme::Own, Some(memory)) => with_earlier(own_pairs(projections, labels)?, memory),
             (PairScheme::Soft, None) => {
-                let (table, targets) = (batch.table(n, 3 * n), &mixed.soft_targets);
-                return soft_label_contrastive_by(table, projections, targets, temperature, focus);
+                soft_label_contrastive_by(batch.table(n, 3 * n), projections, targets, temperature, focus)
             }
-            (PairScheme::Own, Some(_)) => own_pairs(projections, labels)?,
-            (PairScheme::Soft, Some(_)) => soft_label_pairs(projections, &mixed.soft_targets)?,
-        };
-        let contrast = match memory {
-            None => contrast,
-            Some(memory) => {
-                let anchors = projections.narrow(0, 0, labels.len() as i64);
-                contrast.with_earlier(&anchors, labels, memory.rows())?
-            }
-        };
-        focal_contrastive(&contrast, temperature, focus)
+            (PairScheme::Soft, Some(memory)) => with_earlier(soft_label_pairs(projections, targets)?, memory),
+            (PairScheme::Reference, _) => reference_contrastive(projections, targets, temperature),
+        }
     }
 
     /// M7 with the random numbers given.
@@ -262,7 +254,18 @@ impl CoreTuning {
             part(0, n)?
         } else {
             let (clean, generated) = (self.clean_weight, 2.0 * self.mixed_weight);
-            (clean * part(0, n)? + generated * part(n, 2 * n)?) / (clean + generated)
+            let (of_clean, of_generated) = (part(0, n)?, part(n, 2 * n)?);
+            match batch.class_weights {
+                None => (clean * of_clean + generated * of_generated) / (clean + generated),
+                Some(weights) => {
+                    // Rows of heavier classes count more, whichever group they are in.
+                    let weights_of = |first, count| row_weights(&mixed.soft_targets.narrow(0, first, count), weights);
+                    let (of_originals, of_mixed) = (weights_of(0, n)?, weights_of(n, 2 * n)?);
+                    let clean = clean * of_originals.mean(of_originals.kind());
+                    let generated = generated * of_mixed.mean(of_mixed.kind());
+                    (of_clean * &clean + of_generated * &generated) / (clean + generated)
+                }
+            }
         };
         let figures = vec![(figure::CLASSIFICATION, total.detach())];
         Ok(ObjectiveLoss { total, figures })

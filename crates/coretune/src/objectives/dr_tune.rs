@@ -68,8 +68,8 @@ struct Memory {
     bank: FeatureBank,
     /// R, `[D, D]`; computed in every so many steps.
     rotation: Tensor,
-    /// Features of the batch whose gradient is being computed; they enter the bank afterwards.
-    pending: Option<Pending>,
+    /// Features of the parts of the batch whose gradient is being computed; they enter the bank afterwards.
+    pending: Vec<Pending>,
 }
 
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl Objective for DrTune {
         let (width, device) = (source.feature_width(), source.device());
         let bank = FeatureBank::new(self.settings.bank, width, device)?;
         let rotation = guard("building the rotation", || Tensor::eye(width, (Type::Float, device)))?;
-        self.memory = Some(Memory { source, bank, rotation, pending: None });
+        self.memory = Some(Memory { source, bank, rotation, pending: Vec::new() });
         Ok(())
     }
 
@@ -205,17 +205,23 @@ impl Objective for DrTune {
         let rotate = pass.step.is_multiple_of(self.settings.rotate_every);
         let bank = no_grad(|| memory.calibrated(rotate, &classifier.weight, &length))?;
         let finetuned = batch.features.detach();
-        memory.pending = Some(Pending { pretrained, finetuned, labels: pass.labels.to_vec() });
+        memory.pending.push(Pending { pretrained, finetuned, labels: pass.labels.to_vec() });
         Ok(self.loss_of(&batch, &pass.heads, &bank)?)
     }
 
     fn updated(&mut self) -> Result<(), ModelError> {
-        if let Some(Memory { bank, pending, .. }) = &mut self.memory
-            && let Some(Pending { pretrained, finetuned, labels }) = pending.take()
-        {
-            bank.push(&pretrained, &finetuned, &labels)?;
+        if let Some(Memory { bank, pending, .. }) = &mut self.memory {
+            for Pending { pretrained, finetuned, labels } in pending.drain(..) {
+                bank.push(&pretrained, &finetuned, &labels)?;
+            }
         }
         Ok(())
+    }
+
+    fn drop_pending(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.pending.clear();
+        }
     }
 
     fn state(&self) -> Parameters {

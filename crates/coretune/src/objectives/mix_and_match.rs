@@ -2,7 +2,7 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::{CrossEntropy, FeatureBatch, Heads, Method, Needs, Objective, ObjectiveLoss, Pass, figure};
-use crate::engine::rows::unit_rows;
+use crate::engine::rows::{others_of_class, unit_rows};
 use crate::engine::{EngineError, guard};
 use crate::losses::triplet;
 use crate::mining::{MinedPairs, MiningRule};
@@ -71,10 +71,8 @@ fn hardest_triplets(batch: &FeatureBatch<'_>) -> [Tensor; 3] {
     let (rows, labels) = (&unit_rows(batch.features), batch.labels);
     let n = labels.len() as i64;
     let pairs = MinedPairs::of(batch.table(n, n), rows, labels, MiningRule::Published).pairs;
-    let has_positive =
-        |row: usize| labels.iter().enumerate().any(|(other, label)| other != row && *label == labels[row]);
-    let anchors: Vec<i64> =
-        (0..labels.len()).filter(|&row| pairs.have_negatives && has_positive(row)).map(|row| row as i64).collect();
+    let others = others_of_class(labels);
+    let anchors: Vec<i64> = (0..n).filter(|&row| pairs.have_negatives && others[row as usize] > 0.0).collect();
     let anchors = Tensor::from_slice(&anchors).to_device(rows.device());
     let picked = |partners: &Tensor| rows.index_select(0, &partners.index_select(0, &anchors));
     [rows.index_select(0, &anchors), picked(&pairs.positive), picked(&pairs.negative)]

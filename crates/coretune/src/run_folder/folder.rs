@@ -1,6 +1,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,10 +74,10 @@ impl RunFolder {
         }
     }
 
-    /// Opens the folder of a run to go on with it; half-written files of a process that was killed are removed.
+    /// Opens the folder of a run to resume it; half-written files of a process that was killed are removed.
     ///
     /// # Errors
-    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when it is still going on.
+    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when a process is still writing into it.
     pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
         if !RunFolder::holds_run(root) {
@@ -99,7 +100,9 @@ impl RunFolder {
 
     /// Whether a process is writing into this folder.
     pub fn is_in_use(root: &Path) -> bool {
-        root.join(LOCK).is_file() && matches!(lock(root), Err(RunFolderError::InUse { .. }))
+        // A shared lock: asking takes the folder from nobody who begins a run in it at this moment.
+        let lock = File::open(root.join(LOCK)).map(|file| file.try_lock_shared());
+        matches!(lock, Ok(Err(TryLockError::WouldBlock)))
     }
 
     /// Whether a new run can be made here: nothing is there, or nothing that counts.
@@ -180,7 +183,9 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::Io`] when it cannot be read.
     pub fn kind(&self) -> Result<RunKind, RunFolderError> {
-        let config = self.read_config()?;
+        let text = self.read(CONFIG)?;
+        let config = text.ok_or_else(|| RunFolderError::NoRun { path: self.root.clone(), found: NO_CONFIG })?;
+        // A file that cannot be parsed is refused by whoever reads its settings, with the line.
         let has = |section: &str| config.lines().any(|line| line.trim() == section);
         Ok(match (has("[pretrain]"), has("[segmentation]")) {
             (true, _) => RunKind::Pretraining,
@@ -200,7 +205,7 @@ impl RunFolder {
         }
     }
 
-    /// The file whose encoder others start from: the best model, or the encoder of pre-training as it stands.
+    /// The file whose encoder others start from: the best model, or the last saved encoder of pre-training.
     ///
     /// # Errors
     /// [`RunFolderError::NoModel`] when there is none yet.
@@ -478,16 +483,24 @@ fn is_as_good_as_empty(root: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
+/// How often the folder is asked for before it counts as in use, and the pause between.
+const ATTEMPTS: usize = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
 /// Takes the folder for this process.
 fn lock(root: &Path) -> Result<File, RunFolderError> {
     let path = root.join(LOCK);
     let io = |source| RunFolderError::Io { path: path.clone(), action: "written", source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse { path: root.into() }),
-        Err(TryLockError::Error(source)) => Err(io(source)),
+    // A process that asks whether the folder is in use holds it for an instant.
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_ATTEMPTS),
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
     }
+    Err(RunFolderError::InUse { path: root.into() })
 }
 
 fn remove_partial_files(folder: &Path) -> std::io::Result<()> {

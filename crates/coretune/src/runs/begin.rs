@@ -3,6 +3,7 @@
 use super::{Event, Job, Observer, Options, Prepared, RunError, ranks};
 use crate::engine::World;
 use crate::run_folder::RunFolder;
+use crate::train::{Saved, TrainError, saved_progress};
 
 /// Begins a run in the folder that its configuration names, and carries it out to its end.
 ///
@@ -93,5 +94,17 @@ pub(super) fn carry_out<P: Prepared>(
 ) -> Result<Finished<P>, RunError> {
     observer(&Event::Prepared(&prepared));
     let finished = prepared.run(folder, &mut |event| observer(&Event::Work(event)));
-    finished.map_err(|error| RunError::UnderWay(Box::new(error)))
+    finished.map_err(|error| RunError::UnderWay(Box::new(naming_saved_state(error, folder))))
+}
+
+/// An evaluation that was interrupted does not know what training has saved; the folder does.
+fn naming_saved_state(error: RunError, folder: &RunFolder) -> RunError {
+    match error {
+        RunError::Train(TrainError::Interrupted { saved: None }) => {
+            let path = folder.last_checkpoint();
+            let saved = saved_progress(&path).ok().map(|progress| Saved { path, step: progress.step });
+            RunError::Train(TrainError::Interrupted { saved })
+        }
+        error => error,
+    }
 }

@@ -16,8 +16,9 @@
 //! | what do several ranks agree on? | `ranks.rs` |
 //! | optimizer, schedule and sampling of a configuration | `training_plan.rs` |
 //!
-//! Fine-tuning ([`crate::fit`]) and pre-training ([`crate::pretrain`]) are the two jobs; their configurations,
-//! [`crate::config::RunConfig`] and [`crate::config::PretrainConfig`], implement [`Job`].
+//! Fine-tuning ([`crate::fit`]), segmentation ([`crate::segment`]) and pre-training ([`crate::pretrain`]) are the jobs; their
+//! configurations, [`crate::config::RunConfig`], [`crate::config::SegmentationConfig`] and [`crate::config::PretrainConfig`],
+//! implement [`Job`].
 
 mod begin;
 mod changed_settings;

@@ -12,11 +12,11 @@ use crate::engine::{EngineError, World};
 use crate::evaluate::{Measure, figure, finite_figures};
 use crate::figures::{EpochFigures, Figures, Selection};
 use crate::losses::labelled_pixels;
-use crate::models::{ModelError, Parameters, Role, Segmenter};
+use crate::models::{Parameters, Role, Segmenter};
 use crate::objectives::Objective;
 use crate::run_folder::RunFolder;
 use crate::train::{
-    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Frozen, Learner, Observer, Optimizer, PositiveCounts, Progress,
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Frozen, Learner, Observer, Optimizer, Progress,
     SegmenterDescription, StepInput, StepReport, TrainError, WeightAverage, is_method_state, run_parameters,
     save_segmenter, step,
 };
@@ -69,7 +69,7 @@ impl Learner for Segmentation {
         if self.head_alone > 0 {
             self.network.backbone.set_resting(number < self.head_alone);
         }
-        let masks = batch.masks.as_ref().ok_or(ModelError::MissingHead { layer: "masks" })?;
+        let masks = batch.masks.as_ref().expect("the loader of images with masks makes the batches");
         // Of all processes: the parts of the cross-entropy add up to the mean over all labelled pixels.
         let labelled = self.world.total(labelled_pixels(masks)? as f64)? as usize;
         let pixels = self.world.ranks() * masks.numel();
@@ -89,29 +89,18 @@ impl Learner for Segmentation {
             weights,
             sampled: RefCell::default(),
         };
-        let input = StepInput {
-            network: &self.network,
-            objective: &mut *self.objective,
-            batch,
-            rows: Some(&rows),
-            draw,
-            accumulation: self.accumulation,
-            class_weights: None,
-            soft_targets: None,
-            sharpness: self.sharpness,
-            world: self.world,
-        };
+        let input = StepInput::new(&self.network, &mut *self.objective, batch, draw)
+            .with_rows(&rows)
+            .accumulated(self.accumulation)
+            .sharpness_aware(self.sharpness)
+            .shared_by(self.world);
         let figures = step(input, &mut self.optimizer, rate)?;
         if let Some(average) = &mut self.average {
             average.follow();
         }
-        let sampled = self.world.gather_uneven_numbers(&rows.sampled_labels())?;
-        let positives = PositiveCounts::of(&sampled);
-        Ok(figures
-            .with(LABELLED, labelled as f64 / pixels.max(1) as f64)
-            .with("rows", sampled.len() as f64)
-            .with("positives_per_anchor", positives.per_anchor)
-            .with("anchors_without_positives", positives.anchors_without as f64))
+        // After the update no process may wait for another one: if that one is gone, the state of the last finished step is
+        // saved, and the weights are those of the next.
+        Ok(figures.with(LABELLED, labelled as f64 / pixels.max(1) as f64))
     }
 
     fn is_divisible(&self) -> bool {

@@ -74,7 +74,7 @@ impl RowSource for PixelRows<'_> {
 
     fn again(&self, part: Range<usize>, earlier: &Rows) -> Result<Rows, ModelError> {
         let output = self.forward(&part, Mode::Train)?;
-        let dense = earlier.dense.as_ref().ok_or(ModelError::MissingHead { layer: "map" })?;
+        let dense = earlier.dense.as_ref().expect("this source made these rows, from positions of maps");
         let sampled = SampledPixels {
             positions: dense.positions.shallow_clone(),
             labels: earlier.labels.clone(),
@@ -85,11 +85,6 @@ impl RowSource for PixelRows<'_> {
 }
 
 impl PixelRows<'_> {
-    /// The classes of the rows that were sampled.
-    pub fn sampled_labels(&self) -> Vec<i64> {
-        self.sampled.borrow().values().flat_map(|sampled| sampled.labels.clone()).collect()
-    }
-
     fn forward(&self, part: &Range<usize>, mode: Mode) -> Result<DenseOutput, ModelError> {
         let images: Vec<u64> = self.batch.indices[part.clone()].iter().map(|&index| index as u64).collect();
         let (seed, step) = self.draw;

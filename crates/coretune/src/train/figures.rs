@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use coretune_native::CopyToHost;
 use tch::{Kind, Tensor};
 
+use super::Rows;
 use crate::engine::{EngineError, World, guard};
-use crate::objectives::ObjectiveLoss;
+use crate::objectives::{ObjectiveLoss, figure};
 
 /// Figures of one step, still on the device. They are read one step later, so that the device never waits for the host.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl DeviceFigures {
     }
 
     /// The mean of these figures over all processes, each of which has its own; a figure that some process lacks is the mean
-    /// of the others.
+    /// of the others. One of a caller's own method is known only to the processes that have measured it.
     ///
     /// # Errors
     /// [`EngineError::Ranks`] for a process that is gone.
@@ -74,8 +75,8 @@ impl DeviceFigures {
             let mut names = Vec::new();
             let mut values = vec![sums[0].get(0) / world.ranks() as f64];
             for (at, (&number, &count)) in (1..).zip(&counts) {
-                if let Some(own) = place(number) {
-                    names.push(self.names[own]);
+                if let Some(name) = name_of(number, &self.names) {
+                    names.push(name);
                     values.push(sums[0].get(at) / count as f64);
                 }
             }
@@ -90,6 +91,18 @@ impl DeviceFigures {
     pub fn with(mut self, name: &'static str, value: f64) -> Self {
         self.known.push((name, value));
         self
+    }
+
+    /// Adds what the labels of sampled rows say about contrast. Rows that are images are counted before they are mixed, by
+    /// [`FineTuning`](super::FineTuning).
+    pub(super) fn counting(self, rows: &Rows) -> Self {
+        if rows.dense.is_none() {
+            return self;
+        }
+        let positives = PositiveCounts::of(&rows.labels);
+        self.with("rows", rows.labels.len() as f64)
+            .with("positives_per_anchor", positives.per_anchor)
+            .with("anchors_without_positives", positives.anchors_without as f64)
     }
 
     fn of(&self, name: &str) -> Option<Tensor> {
@@ -114,6 +127,11 @@ fn number_of(name: &str) -> i64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish().cast_signed()
+}
+
+/// The name that a number stands for: one of the process's own, or one that only methods of other processes have measured.
+fn name_of(number: i64, own: &[&'static str]) -> Option<&'static str> {
+    own.iter().chain(figure::ALL).copied().find(|name| number_of(name) == number)
 }
 
 /// Waits for a copy; an exception of libtorch panics, so call it inside [`guard`].

@@ -74,18 +74,12 @@ impl Learner for FineTuning {
             Some((batch, targets)) => (batch, Some(targets.shallow_clone())),
             None => (batch, None),
         };
-        let input = StepInput {
-            network: &self.model,
-            objective: &mut *self.objective,
-            batch,
-            rows: None,
-            draw: (self.seed, number),
-            accumulation: self.accumulation,
-            class_weights: self.class_weights.as_ref(),
-            soft_targets,
-            sharpness: self.sharpness,
-            world: self.world,
-        };
+        let input = StepInput::new(&self.model, &mut *self.objective, batch, (self.seed, number))
+            .accumulated(self.accumulation)
+            .weighted(self.class_weights.as_ref())
+            .mixed(soft_targets)
+            .sharpness_aware(self.sharpness)
+            .shared_by(self.world);
         let figures = step(input, &mut self.optimizer, rate)?;
         if let Some(average) = &mut self.average {
             average.follow();

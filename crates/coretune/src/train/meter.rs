@@ -84,8 +84,8 @@ impl Meter {
         self.lap = Lap::start(self.waited);
     }
 
-    /// Images per second over all steps of this process; 0 before the first.
-    pub(super) fn overall_rate(&self) -> f64 {
-        self.images as f64 / self.training.as_secs_f64().max(1e-9)
+    /// Images per second over all steps of this process; none before the first.
+    pub(super) fn overall_rate(&self) -> Option<f64> {
+        (self.images > 0).then(|| self.images as f64 / self.training.as_secs_f64().max(1e-9))
     }
 }

@@ -238,10 +238,17 @@ fn whole(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tensor>,
         None => input.loss(images, labels, None, input.draw)?,
         Some(rows) => input.loss(images, &rows.labels, Some(rows), input.draw)?,
     };
-    Ok(guard("computing gradients", || {
+    let (gradients, figures) = guard("computing gradients", || {
         let gradients = Tensor::run_backward(&[&loss.total], weights, false, false);
         (gradients, DeviceFigures::gather(&loss))
-    })?)
+    })?;
+    Ok((
+        gradients,
+        match &rows {
+            Some(rows) => figures.counting(rows),
+            None => figures,
+        },
+    ))
 }
 
 /// Rows first, without graph; then the gradient of the loss with respect to them; then the network again, part by part,
@@ -270,7 +277,7 @@ fn exact(
     // Of the weights, only the heads' lie between the rows and the loss.
     let (mut gradients, figures) = guard("computing the gradient of the rows", || {
         let gradients = Tensor::run_backward(&[&loss.total], &inputs, false, false);
-        (gradients, DeviceFigures::gather(&loss))
+        (gradients, DeviceFigures::gather(&loss).counting(&rows))
     })?;
     let of_leaves = gradients.split_off(weights.len());
     if !world.is_first() {
@@ -409,6 +416,13 @@ impl<'a> StepInput<'a> {
     #[must_use]
     pub fn accumulated(mut self, accumulation: Accumulation) -> Self {
         self.accumulation = accumulation;
+        self
+    }
+
+    /// The same step, shared by these processes, each of which has a batch of its own.
+    #[must_use]
+    pub fn shared_by(mut self, world: World) -> Self {
+        self.world = world;
         self
     }
 

@@ -283,7 +283,18 @@ impl<'a, L: Learner> Trainer<'a, L> {
         self.images.world.meet()?;
         let early = self.progress.epochs < self.plan.epochs;
         observer(&Event::Trained { took: started.elapsed(), early });
-        Ok(Outcome { progress: self.progress.clone(), images_per_second: meter.overall_rate(), early })
+        let images_per_second = meter.overall_rate().map_or_else(|| self.logged_rate(), Ok)?;
+        Ok(Outcome { progress: self.progress.clone(), images_per_second, early })
+    }
+
+    /// Images per second as logged last, for a process that resumes after the last step; 0 if no step was logged.
+    fn logged_rate(&self) -> Result<f64, TrainError> {
+        let records = self.folder.metrics()?;
+        let of_step = |record: &MetricsRecord| match record {
+            MetricsRecord::Step(step) => Some(step.images_per_second),
+            MetricsRecord::Evaluation(_) | MetricsRecord::Probe(_) => None,
+        };
+        Ok(records.iter().rev().find_map(of_step).unwrap_or(0.0))
     }
 
     /// Runs the first epoch, or what is left of it, then checks which tensors changed.

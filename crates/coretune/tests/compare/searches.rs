@@ -151,6 +151,21 @@ fn a_method_whose_every_trial_fails_is_a_row_that_says_so_and_the_rest_goes_on()
 }
 
 #[test]
+fn a_run_that_panics_is_a_row_that_says_so_and_the_rest_goes_on() {
+    let world = SmallWorld::new(4, 2);
+    let request = request(&world, &["cross-entropy", "bss"], &["lr=0.01"], 1);
+    let carry_out = |order: &Order<'_>| {
+        assert!(order.run.entry.name != "bss", "a broken invariant");
+        make_up(order, &|_, lr, _| (lr, 50));
+        Ok(())
+    };
+    let comparison = compare(&request, &carry_out, &Stop::default(), &mut |_| {}).unwrap();
+    assert!(comparison.rows[0].top1.is_some());
+    let remarks = comparison.rows[1].remarks.join("; ");
+    assert!(remarks.contains("an error in coretune itself: a broken invariant"), "{remarks}");
+}
+
+#[test]
 fn what_has_finished_is_not_repeated_whatever_is_compared_next() {
     let world = SmallWorld::new(4, 2);
     let figure: &Figure = &|_, lr, eta| (distance(lr, eta), 50);

@@ -110,6 +110,21 @@ fn core_tuning_weighs_mixed_rows_by_their_labels_and_leaves_the_contrast_alone()
     }
 }
 
+/// The weight of the mixed rows goes through 1 without a jump: at 1 the loss is one mean over all rows.
+#[test]
+fn weights_of_rows_and_weights_of_classes_go_together() {
+    let weights = Tensor::from_slice(&WEIGHTS);
+    let classification = |mixed_weight| {
+        let method = CoreTuning { mixed_weight, ..CoreTuning::PUBLISHED };
+        with_batch(Some(&weights), |batch, heads| {
+            let draws = method.draws(&LABELS, batch.draw).unwrap();
+            figure(&method.loss_with(batch, heads, &draws).unwrap().figures, "classification")
+        })
+    };
+    let (at, near, far) = (classification(1.0), classification(1.0 + 1e-9), classification(0.5));
+    assert!((at - near).abs() < 1e-7 && (at - far).abs() > 1e-3, "{at}, {near}, {far}");
+}
+
 #[test]
 fn weights_that_are_all_alike_change_nothing() {
     let loss = |weights: Option<&Tensor>| {

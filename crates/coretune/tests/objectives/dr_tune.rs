@@ -3,7 +3,7 @@
 use coretune::data::Batch;
 use coretune::models::{Mode, Network};
 use coretune::objectives::{DrTune, DrTuneSettings, Objective, Start, figure, rotation, shift};
-use coretune::train::{LayerRates, Optimizer, Rule, StepInput, step};
+use coretune::train::{Accumulation, LayerRates, Optimizer, Rule, StepInput, step};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::model;
@@ -116,6 +116,20 @@ fn the_loss_is_the_mean_over_the_batch_and_the_calibrated_bank() {
     }
     let labels = Tensor::from_slice(&first.labels).index_select(0, &order.narrow(0, 0, 4));
     assert!(state("bank.labels").narrow(0, 0, 4).equal(&labels));
+}
+
+#[test]
+fn the_bank_takes_every_part_of_a_divided_step() {
+    let model = model(4);
+    let mut method = DrTune::new(SETTINGS);
+    method.begin(&Start { network: &model, seed: 0, steps: 9, probe: None }).unwrap();
+    let rates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
+    let mut optimizer = Optimizer::new(&model, Rule::Sgd { momentum: 0.0, nesterov: false }, rates, 0.0, None);
+    let batch = batch(0);
+    let input = StepInput::new(&model, &mut method, &batch, (0, 0)).accumulated(Accumulation::Split { part: 2 });
+    step(input, &mut optimizer, 0.1).unwrap();
+    let labels = method.state().get("bank.labels").unwrap().tensor.narrow(0, 0, 6);
+    assert!(labels.equal(&Tensor::from_slice(&batch.labels)), "{labels}");
 }
 
 #[test]

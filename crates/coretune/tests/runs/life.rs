@@ -59,10 +59,17 @@ fn a_dry_run_gives_the_resolved_configuration_and_writes_nothing() {
 
 /// Begins a run, and asks it to stop after its first step.
 fn begin_and_stop<J: Job>(config: &J) -> RunError {
+    begin_and_stop_at(config, |event| matches!(event, train::Event::Step(_)))
+}
+
+/// Begins a run, and asks it to stop when something happens.
+fn begin_and_stop_at<J: Job>(config: &J, is_time: impl Fn(&train::Event) -> bool) -> RunError {
     let stop = Stop::default();
     let options = Options { stop: stop.clone(), ..Options::default() };
     let mut observer = |event: &Event<'_, J>| {
-        if let Event::Work(train::Event::Step(_)) = event {
+        if let Event::Work(event) = event
+            && is_time(event)
+        {
             stop.request();
         }
     };
@@ -96,6 +103,20 @@ fn a_stopped_run_of_either_kind_is_resumed_and_repeated_bit_for_bit() {
     let (run, copy) = repeat("pretrain", "pretrain again");
     assert!(runs::repeat::<PretrainConfig>(&run, &copy, Options::default(), &mut |_| {}).unwrap().equal);
     assert!(last(&world, "fit") == last(&world, "fit again"));
+}
+
+#[test]
+fn a_run_that_is_stopped_in_its_last_evaluation_says_what_is_saved_and_keeps_its_speed() {
+    let world = SmallWorld::new(12, 4);
+    let fit = world.config(&[&output(&world, "fit"), "run.probe=false", "train.epochs=1"]);
+    let error = begin_and_stop_at(&fit, |event| matches!(event, train::Event::Trained { .. }));
+    assert!(error.is_interrupted(), "{error}");
+    let sentence = error.to_string();
+    assert!(sentence.starts_with("stopped after step ") && sentence.contains("last.safetensors"), "{sentence}");
+    let Resumed::Finished(finished) = resume::<RunConfig>(&world.path("fit"), &Changes::none()).unwrap() else {
+        panic!("the run had not finished")
+    };
+    assert!(finished.summary.images_per_second > 0.0);
 }
 
 #[test]

@@ -162,6 +162,5 @@ fn the_positions_of_a_step_stay_when_the_weights_move() {
     let first = positions(&of_step);
     let _ = no_grad(|| network.head.classifier().weight.shallow_clone().neg_());
     assert_eq!(positions(&of_step), first);
-    assert_eq!(of_step.sampled_labels(), first.1);
     assert_ne!(positions(&rows_of(&network, &batch, None)), first, "the network errs elsewhere now");
 }

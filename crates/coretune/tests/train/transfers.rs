@@ -66,3 +66,12 @@ fn calls_into_the_dispatcher_are_counted_once_however_deep_they_go() {
     let ((), calls) = coretune_native::dispatcher_calls(|| ()).unwrap();
     assert!(calls.is_empty(), "{calls:?}");
 }
+
+#[test]
+fn the_backward_pass_counts_by_its_operators() {
+    let rows = Tensor::ones([3, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let loss = rows.relu().sum(Kind::Float);
+    let ((), calls) = coretune_native::dispatcher_calls(|| loss.backward()).unwrap();
+    assert_eq!(calls.get("aten::threshold_backward"), Some(&1), "{calls:?}");
+    assert!(calls.keys().all(|name| name.starts_with("aten::")), "{calls:?}");
+}

@@ -151,7 +151,11 @@ impl Place {
     fn check(&self) -> Result<(), RanksError> {
         let (of_rank, of_ranks) =
             if self.launcher == "srun" { ("SLURM_PROCID", TASKS) } else { ("RANK", "WORLD_SIZE") };
-        let of_local = if self.launcher == "srun" { "SLURM_LOCALID" } else { "LOCAL_RANK" };
+        let (of_local, of_locals) = if self.launcher == "srun" {
+            ("SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")
+        } else {
+            ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        };
         let refuse = |variable, found: usize, expected: String| {
             Err(RanksError::Variable { variable, found: found.to_string(), expected })
         };
@@ -163,7 +167,7 @@ impl Place {
             return refuse(of_rank, self.rank, expected);
         }
         if self.local_ranks == 0 || self.local_ranks > self.ranks {
-            return refuse("LOCAL_WORLD_SIZE", self.local_ranks, format!("1 to {}", self.ranks));
+            return refuse(of_locals, self.local_ranks, format!("1 to {}", self.ranks));
         }
         if self.local_rank >= self.local_ranks {
             let expected =
