@@ -129,9 +129,12 @@ impl Printer {
         self.words(YELLOW, "warning: ", &text.to_string());
     }
 
-    /// A labelled line of the result as text, on stdout.
+    /// A labelled line of the result as text, on stdout and in the log; with JSON, in the log alone.
     pub(crate) fn result(&self, label: &str, text: impl Display) -> Result<(), Failure> {
         let text = shown(&text.to_string()).replace('\n', "\\n");
+        if self.results != Results::LeftOut {
+            self.log(label, &text);
+        }
         self.line(&format!("{}{text}", paint(self.colour_on_stdout, BOLD, &padded(label))))
     }
 

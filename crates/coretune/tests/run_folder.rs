@@ -259,6 +259,8 @@ fn summary(test: bool) -> Summary {
         best: EpochFigures { epoch: 21, figures: Figures::new().with("val_top1", 0.76) },
         test: test.then(|| figures_of_test.into_iter().collect()),
         probe: test.then(|| figures_of_probe.into_iter().collect()),
+        top1_interval: test.then_some([0.74, 0.83]),
+        above_probe: None,
         temperature: Some(1.4),
         images_per_second: 98.0,
         wall_seconds: 120.5,

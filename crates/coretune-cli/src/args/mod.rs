@@ -536,6 +536,11 @@ impl Flags {
 /// Reads the command line. `Err` is what ends the program here: help that was asked for, or a usage error.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Flags), Ended> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // `coretune help fit` is `coretune fit --help`.
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
     let all = arguments.iter().any(|argument| argument == "--help-all");
     for argument in arguments.iter_mut().filter(|argument| *argument == "--help-all") {
         *argument = "--help".into();
@@ -555,11 +560,16 @@ fn innermost(matches: &clap::ArgMatches) -> &clap::ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
-/// `coretune`, with the subcommand if one was given.
+/// `coretune`, with the subcommand if one was given, and the one below it.
 fn called(command: &clap::Command, arguments: &[OsString]) -> String {
-    let words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
-    let subcommand = words.into_iter().find(|word| command.find_subcommand(word).is_some());
-    subcommand.map_or_else(|| "coretune".into(), |name| format!("coretune {name}"))
+    let (mut command, mut called) = (command, "coretune".to_string());
+    for word in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        if let Some(subcommand) = command.find_subcommand(word) {
+            called = format!("{called} {word}");
+            command = subcommand;
+        }
+    }
+    called
 }
 
 /// Why parsing ended the program.

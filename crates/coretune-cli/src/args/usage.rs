@@ -82,6 +82,7 @@ fn hint(error: &Error, called: &str) -> String {
     });
     match near {
         Some(near) => format!("did you mean {near}?"),
+        None if called == "coretune" => "coretune --help lists the commands".into(),
         None => format!("{called} --help lists the arguments"),
     }
 }

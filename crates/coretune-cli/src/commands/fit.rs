@@ -122,6 +122,11 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
     });
     printer.result("result", accuracy + &against)?;
     let path = lines::quoted(root);
+    if trained.is_some_and(|comparison| comparison.interval.high < 0.0) {
+        let advice = "fine-tuning did worse than the frozen features: --method linear-probe saves the probe as a model, and \
+                      --head-init linear-probe starts from it";
+        printer.result("advice", advice)?;
+    }
     printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
     lines::device_memory(printer, summary.peak_device_bytes)?;
     printer

@@ -15,6 +15,7 @@ use coretune::models::Stem;
 use coretune::objectives::Method;
 use coretune::run_folder::{PseudoLabelSummary, Summary};
 use coretune::runs::Estimate;
+use coretune::settings::RunKind;
 use toml::Value;
 
 use crate::failure::Failure;
@@ -173,9 +174,21 @@ pub(crate) fn training((method, head): (&MethodSection, &str), train: &TrainSect
     format!("{objective}{head}; {optimizer}, lr {lr} {schedule}; {epochs} of {}", count(steps as usize, "step"))
 }
 
-/// `core-tuning   pairs own, eta 1, alpha 1`: the method with the values of its settings, without switches that are off.
+/// `core-tuning   pairs own, eta 1, alpha 1`: the method with its first settings, and those that are not at their defaults.
 fn objective_line(method: &Method, values: &toml::Table) -> String {
-    let shown = |setting: &Setting| match values.get(setting.name())? {
+    const FIRST: [&str; 4] = ["pairs", "eta", "alpha", "temperature"];
+    let is_default = |setting: &Setting, value: &Value| {
+        let text = match value {
+            Value::String(word) => word.clone(),
+            other => other.to_string(),
+        };
+        setting.default_for(RunKind::FineTuning).is_some_and(|default| default == text)
+    };
+    let is_shown = |setting: &Setting, value: &Value| {
+        let is_first = method.settings.len() <= FIRST.len() || FIRST.contains(&setting.name());
+        is_first || !is_default(setting, value)
+    };
+    let shown = |setting: &Setting| match values.get(setting.name()).filter(|value| is_shown(setting, value))? {
         Value::Boolean(false) => None,
         Value::Boolean(true) => Some(setting.name().replace('_', " ")),
         Value::String(word) => Some(format!("{} {word}", setting.name().replace('_', " "))),

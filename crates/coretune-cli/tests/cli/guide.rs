@@ -21,7 +21,7 @@ fn made_short(mut arguments: Vec<String>) -> Vec<String> {
     let resumes = arguments.iter().any(|argument| argument == "--resume");
     let short: &[&str] = match arguments[0].as_str() {
         "pretrain" if !resumes => &["--width", "0.125", "--batch-size", "8", "--img-size", "16", "--bn-groups", "2"],
-        "fit" => &["--epochs", "1", "--batch-size", "4", "--img-size", "16"],
+        "fit" => &["--epochs", "1", "--img-size", "16"],
         "probe" => &["--img-size", "16"],
         _ => &[],
     };

@@ -42,6 +42,19 @@ fn help_of_every_command_fits_a_screen() {
 }
 
 #[test]
+fn help_is_a_command_too_and_hints_name_the_innermost_one() {
+    for name in [&["fit"][..], &["data", "check"]] {
+        let of = |arguments: &[&[&str]]| coretune(&arguments.concat());
+        assert_eq!(stdout(&of(&[&["help"], name])), stdout(&of(&[name, &["--help"]])));
+    }
+    assert_eq!(stdout(&coretune(&["help"])), stdout(&coretune(&["--help"])));
+    let hint = stderr(&coretune(&["data", "check", "--wrong-flag"]));
+    assert!(hint.contains("coretune data check --help lists the arguments"), "{hint}");
+    let hint = stderr(&coretune(&["recipes"]));
+    assert!(hint.contains("coretune --help lists the commands"), "{hint}");
+}
+
+#[test]
 fn help_all_shows_a_default_with_every_flag() {
     for name in TAKING {
         let text = stdout(&coretune(&[name, "--help-all"]));

@@ -64,7 +64,11 @@ impl Run {
         let folder = RunFolder::open(path)?;
         folder.expect(RunKind::FineTuning)?;
         let unfinished = || AverageError::Unfinished { path: path.into() };
-        let (model, description) = load_model(&folder.best_model()?, device)?;
+        let summary: Summary = folder.read_summary()?.ok_or_else(unfinished)?;
+        // Where the start, the probe, was never beaten, the average needs what training made of it.
+        let is_start = summary.best.epoch == 0 && summary.steps > 0;
+        let checkpoint = if is_start { folder.last_checkpoint() } else { folder.best_model()? };
+        let (model, description) = load_model(&checkpoint, device)?;
         let config = Layers::defaults().file(&folder.config()).and_then(|layers| layers.validate());
         Ok(Run {
             path: path.into(),
@@ -73,7 +77,7 @@ impl Run {
             config: config.map_err(crate::runs::RunError::from)?,
             text: folder.read_config()?,
             provenance: folder.read_provenance()?.ok_or_else(unfinished)?,
-            summary: folder.read_summary()?.ok_or_else(unfinished)?,
+            summary,
         })
     }
 

@@ -68,7 +68,8 @@ pub struct Averaged {
     pub summary: Summary,
 }
 
-/// Averages the best checkpoints of runs of one start, and writes a run folder.
+/// Averages the best checkpoints of runs of one start, and writes a run folder. A run whose best epoch is its start, the linear
+/// probe, gives its last weights.
 ///
 /// Weights are averaged, and so are the running statistics of batch norm unless they are measured anew; the projection head
 /// is left out.
@@ -207,6 +208,8 @@ impl Averaging<'_> {
             method: format!("average-{}", request.recipe),
             best: EpochFigures { epoch: 1, figures: of_validation.of_validation() },
             test: test.as_ref().map(Evaluation::by_name),
+            top1_interval: None,
+            above_probe: None,
             temperature: Some(temperature),
             epochs: 1,
             steps: 0,

@@ -15,7 +15,9 @@ use crate::engine::{EngineError, Precision, Stop, World};
 use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead};
 use crate::objectives::{Needs, Objective, Sharing};
+use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
+use crate::settings::RunKind;
 use crate::train::{ModelDescription, Observer, check_sharing};
 use crate::transforms::Transform;
 
@@ -114,10 +116,22 @@ pub(super) fn prepare_with(
     let (seed, world) = (config.train.seed, options.world);
     let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, Some(input.img_size), world, observer)?;
     let findings = report.warnings().map(ToString::to_string).collect();
+    let smaller_batch = match config.data.sampler {
+        Sampler::Shuffle if needs.steps && config.data.unlabelled.is_none() => {
+            fit_default_batch(&mut config.train, RunKind::FineTuning, splits.train.len())
+        }
+        _ => None,
+    };
     let unused = (from_checkpoint && !has_projection)
         .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
-    let notes =
-        [machine.notes, start.notes, findings, without_effect(&config, &splits), Vec::from_iter(unused)].concat();
+    let notes = [
+        machine.notes,
+        start.notes,
+        findings,
+        without_effect(&config, &splits),
+        smaller_batch.into_iter().chain(unused).collect(),
+    ]
+    .concat();
     let candidates = Candidates::find(&dataset, &splits, &config.data, world, observer)?;
     let mut task = Task {
         config,

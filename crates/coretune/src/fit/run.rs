@@ -7,6 +7,7 @@ use super::frozen::FrozenFigures;
 use super::predictions::prediction_records;
 use super::summary::{Measured, summary};
 use super::{Preparation, Task};
+use crate::config::HeadInit;
 use crate::evaluate::bootstrap::{Comparison, paired_comparison};
 use crate::evaluate::calibration::fit_temperature;
 use crate::evaluate::{ClassificationMeasure, figure};
@@ -101,6 +102,7 @@ impl Preparation {
             outcome: &outcome,
             frozen,
             test: test.as_ref(),
+            against_probe: against_probe.as_ref(),
             temperature,
             wall_seconds: stopwatch.seconds(),
         };
@@ -164,6 +166,7 @@ impl Task {
             evaluator: self.evaluator()?,
             test_views: self.config.data.tta,
             world: self.world,
+            starts_from_probe: self.config.method.head_init == HeadInit::LinearProbe,
             model,
             objective,
         })

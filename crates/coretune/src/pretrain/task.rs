@@ -17,7 +17,9 @@ use crate::evaluate::features::Evaluator;
 use crate::models::{Architecture, Backbone, Encoder, Normalisation, ProjectionHead, Role as ParameterRole};
 use crate::objectives::Start;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, PretrainSummary, RunFolder};
+use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Machine, ReadHead, RunError, StartingPoint, training_plan, versions};
+use crate::settings::RunKind;
 use crate::train::{
     Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, check_sharing, run_parameters,
 };
@@ -77,12 +79,14 @@ impl PretrainTask {
             found: splits_of(&dataset),
         })?;
         let images = all.budget(config.data.budget(), config.train.seed)?;
+        let mut config = config.clone();
+        let smaller_batch = fit_default_batch(&mut config.train, RunKind::Pretraining, images.len());
         let (batch, available) = (config.train.effective_batch(), images.len());
         if available < batch {
             return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
         let (width, height) = images.load(0)?.dimensions();
-        let mut start = starting_point(config, &machine)?;
+        let mut start = starting_point(&config, &machine)?;
         let network = start.as_ref().map(|start| (start.architecture, start.input));
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len(), network);
         Backbone::outline(&architecture)?.check_trainable()?;
@@ -90,6 +94,7 @@ impl PretrainTask {
         machine.record(&mut config.run);
         let Machine { device, precision, mut notes } = machine;
         notes.extend(start.iter_mut().flat_map(|start| mem::take(&mut start.notes)));
+        notes.extend(smaller_batch);
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
         let (images, evaluated) =

@@ -40,6 +40,13 @@ pub struct Summary {
     pub test: Option<Figures>,
     /// Figures of the frozen checkpoint on the same split; null when it was not measured.
     pub probe: Option<Figures>,
+    /// The 95 % interval of the test top-1 over images; left out without a test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1_interval: Option<[f64; 2]>,
+    /// Top-1 above the linear probe's on the same images, with its paired 95 % interval; left out when either was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_probe: Option<PairedDifference>,
     /// Temperature fitted on the validation split.
     pub temperature: Option<f64>,
     /// Training images per second, validation left out.

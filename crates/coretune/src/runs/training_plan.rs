@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::{self, RunConfig, RunSection, TrainSection};
+use crate::config::{self, RunConfig, RunSection, TrainSection, find_setting};
 use crate::models::Network;
 use crate::objectives::Objective;
+use crate::settings::RunKind;
 use crate::train::{Accumulation, Decay, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule, WeightAverage};
 
 /// As in `SimCLR`.
@@ -62,6 +63,24 @@ pub(crate) fn sampling(config: &RunConfig) -> Sampling {
             Sampling::Balanced { classes_per_batch, images_per_class }
         }
     }
+}
+
+/// Reduces the default batch to the training images, where they are fewer, and says so. A batch of another size was given,
+/// and is refused if the images do not fill it.
+pub(crate) fn fit_default_batch(train: &mut TrainSection, kind: RunKind, images: usize) -> Option<String> {
+    let default = find_setting("train.batch_size").and_then(|setting| setting.default_for(kind));
+    let is_default = default.is_some_and(|default| default == train.batch_size.to_string());
+    let is_plain = train.ranks == 1 && train.grad_accum_steps == 1;
+    if !is_default || !is_plain || images < 2 || images >= train.batch_size {
+        return None;
+    }
+    train.batch_size = match kind {
+        // Queues and groups of batch norm divide powers of two.
+        RunKind::Pretraining => 1 << images.ilog2(),
+        RunKind::FineTuning | RunKind::Segmentation => images,
+    };
+    let (batch, default) = (train.batch_size, default.unwrap_or_default());
+    Some(format!("a batch has {batch} images, not {default}: there are {images} training images"))
 }
 
 /// How long training lasts, and how often it is recorded.

@@ -57,6 +57,8 @@ pub struct Segmentation {
     pub world: World,
     /// What a file needs to say beside the weights.
     pub description: SegmenterDescription,
+    /// Whether the whole head is the linear probe at the start: that model is then a candidate for the best epoch, as epoch 0.
+    pub starts_from_probe: bool,
     /// Whether a step without labelled pixels was reported already.
     pub unlabelled_reported: bool,
 }
@@ -151,6 +153,14 @@ impl Learner for Segmentation {
         Some(format!("step {step} has no labelled pixel: its loss is 0; further such steps are not reported"))
     }
 
+    fn keep_start(&mut self, progress: &mut Progress, place: EpochPlace<'_>) -> Result<EpochEnd, TrainError> {
+        if !self.starts_from_probe {
+            return Ok(EpochEnd::Done(None));
+        }
+        let validated = self.validate_and_keep(0, progress, place.folder);
+        EpochEnd::of_validation(validated, self.selection.shown(&figure::OF_SEGMENTATION), progress, place)
+    }
+
     fn end_epoch(
         &mut self,
         progress: &mut Progress,
@@ -159,7 +169,7 @@ impl Learner for Segmentation {
     ) -> Result<EpochEnd, TrainError> {
         // What is validated and kept is the average, if one is kept.
         self.exchange_average();
-        let validated = self.validate_and_keep(progress, place.folder);
+        let validated = self.validate_and_keep(progress.epochs + 1, progress, place.folder);
         self.exchange_average();
         let shown = self.selection.shown(&figure::OF_SEGMENTATION);
         EpochEnd::of_validation(validated, shown, progress, place)
@@ -174,8 +184,13 @@ impl Segmentation {
     }
 
     /// The figures of the epoch on the validation split; the best epoch so far is saved.
-    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
-        let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
+    fn validate_and_keep(
+        &self,
+        epoch: u64,
+        progress: &mut Progress,
+        folder: &RunFolder,
+    ) -> Result<EpochFigures, TrainError> {
+        let validated = EpochFigures { epoch, figures: self.validate()? };
         if progress.note(validated.clone(), &self.selection) && self.world.is_first() {
             save_segmenter(&folder.best_checkpoint(), &self.network, &self.description)?;
         }

@@ -17,7 +17,9 @@ use crate::models::{
     Architecture, Backbone, DenseHeadKind, Network, Normalisation, ProjectionHead, Segmenter, SegmenterHeads,
 };
 use crate::objectives::{Needs, Objective};
+use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, freeze, training_plan};
+use crate::settings::RunKind;
 use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages, check_sharing};
 
 /// Width of the hidden layer of the projection head on rows of a map.
@@ -102,10 +104,11 @@ impl SegmentationPreparation {
         check_sharing(options.world, &*objective, accumulation)?;
         let seed = config.train.seed;
         let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, None, options.world, observer)?;
+        let smaller_batch = fit_default_batch(&mut config.train, RunKind::Segmentation, splits.train.len());
         let class_weights = options.world.by_first(|| class_weights(config.train.class_weights, &splits.train))?;
         let findings = report.findings.iter().map(ToString::to_string).collect();
         let sam = config.train.sam.map(|_| training_plan::TWICE_AS_LONG.to_string());
-        let notes = [machine.notes, start.notes, findings, sam.into_iter().collect()].concat();
+        let notes = [machine.notes, start.notes, findings, sam.into_iter().chain(smaller_batch).collect()].concat();
         let task = SegmentationTask {
             config,
             input,

@@ -126,6 +126,8 @@ impl SegmentationTask {
             validation: self.splits.validation.clone(),
             evaluator: self.evaluator(self.views().of_image())?,
             world: self.world,
+            starts_from_probe: self.config.method.head_init == HeadInit::LinearProbe
+                && self.config.segmentation.head == DenseHeadKind::Linear,
             unlabelled_reported: false,
             network,
             objective,

@@ -58,6 +58,8 @@ pub struct FineTuning {
     pub test_views: TestViews,
     /// The processes that share a step.
     pub world: World,
+    /// Whether the classifier is the linear probe at the start: that model is then a candidate for the best epoch, as epoch 0.
+    pub starts_from_probe: bool,
     /// What a file needs to say beside the weights.
     pub description: ModelDescription,
 }
@@ -128,6 +130,14 @@ impl Learner for FineTuning {
         metadata(&self.description, Some(progress))
     }
 
+    fn keep_start(&mut self, progress: &mut Progress, place: EpochPlace<'_>) -> Result<EpochEnd, TrainError> {
+        if !self.starts_from_probe {
+            return Ok(EpochEnd::Done(None));
+        }
+        let validated = self.validate_and_keep(0, progress, place.folder);
+        EpochEnd::of_validation(validated, self.selection.shown((self.measure)().specs()), progress, place)
+    }
+
     fn end_epoch(
         &mut self,
         progress: &mut Progress,
@@ -136,7 +146,7 @@ impl Learner for FineTuning {
     ) -> Result<EpochEnd, TrainError> {
         // What is validated and kept is the average, if one is kept.
         self.exchange_average();
-        let validated = self.validate_and_keep(progress, place.folder);
+        let validated = self.validate_and_keep(progress.epochs + 1, progress, place.folder);
         self.exchange_average();
         let shown = self.selection.shown((self.measure)().specs());
         EpochEnd::of_validation(validated, shown, progress, place)
@@ -194,8 +204,13 @@ impl FineTuning {
     }
 
     /// The figures of the epoch on the validation split; the best epoch so far is saved.
-    fn validate_and_keep(&self, progress: &mut Progress, folder: &RunFolder) -> Result<EpochFigures, TrainError> {
-        let validated = EpochFigures { epoch: progress.epochs + 1, figures: self.validate()? };
+    fn validate_and_keep(
+        &self,
+        epoch: u64,
+        progress: &mut Progress,
+        folder: &RunFolder,
+    ) -> Result<EpochFigures, TrainError> {
+        let validated = EpochFigures { epoch, figures: self.validate()? };
         if progress.note(validated.clone(), &self.selection) && self.world.is_first() {
             save_model(&folder.best_checkpoint(), &self.model, &self.description)?;
         }

@@ -47,6 +47,14 @@ pub trait Learner {
         None
     }
 
+    /// Before the first step: evaluates the network and keeps it as epoch 0, if it starts with a classifier that was fitted.
+    ///
+    /// # Errors
+    /// As [`Learner::end_epoch`].
+    fn keep_start(&mut self, _: &mut Progress, _: EpochPlace<'_>) -> Result<EpochEnd, TrainError> {
+        Ok(EpochEnd::Done(None))
+    }
+
     /// Evaluates the epoch that was trained to its end, keeps what is worth keeping, and records the epoch in `progress`.
     ///
     /// # Errors

@@ -18,11 +18,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Records an epoch that was trained to its end, and returns whether it is the best so far. Of equals the first stays.
+    /// Records an epoch that was trained to its end, and returns whether it is the best so far. Of equals the first stays, but
+    /// epoch 0, the start, gives way to a trained one.
     pub fn note(&mut self, epoch: EpochFigures, selection: &Selection) -> bool {
         self.epochs = epoch.epoch;
         let better = match &self.best {
             None => true,
+            Some(best) if best.epoch == 0 => !selection.is_better(&best.figures, &epoch.figures),
             Some(best) => selection.is_better(&epoch.figures, &best.figures),
         };
         if better {
@@ -45,6 +47,15 @@ mod tests {
 
     fn epoch(epoch: u64, top1: f64, loss: f64) -> EpochFigures {
         EpochFigures { epoch, figures: Figures::new().with("top1", top1).with("loss", loss) }
+    }
+
+    #[test]
+    fn the_start_stays_the_best_only_if_every_epoch_is_worse() {
+        let mut progress = Progress::default();
+        assert!(progress.note(epoch(0, 0.7, 1.0), &BY_TOP1));
+        assert!(!progress.note(epoch(1, 0.6, 0.5), &BY_TOP1));
+        assert!(progress.note(epoch(2, 0.7, 0.9), &BY_TOP1) && !progress.note(epoch(3, 0.7, 0.1), &BY_TOP1));
+        assert_eq!(progress.best.unwrap().epoch, 2);
     }
 
     #[test]

@@ -271,6 +271,8 @@ impl<'a, L: Learner> Trainer<'a, L> {
         if self.plan.epochs == 0 && self.progress.best.is_none() {
             // Nothing is trained: the network is evaluated and saved as it starts.
             self.finish_epoch(observer)?;
+        } else if self.progress.step == 0 {
+            self.keep_start(observer)?;
         }
         if self.progress.epochs == 0 {
             self.watch_first_epoch(&mut meter, observer)?;
@@ -453,6 +455,21 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 .as_ref()
                 .map_or_else(|| "no step since the last saved state".into(), StepReport::terms),
             last_good: self.last_good_checkpoint(),
+        }
+    }
+
+    /// Lets the learner evaluate what it starts from. It is not logged, and a run that is resumed before its first saved
+    /// state does it again.
+    fn keep_start(&mut self, observer: &mut Observer<'_>) -> Result<(), TrainError> {
+        let place = EpochPlace { folder: self.folder, epochs: self.plan.epochs, seconds: self.stopwatch.seconds() };
+        match self.learner.keep_start(&mut self.progress, place)? {
+            EpochEnd::Done(evaluated) => {
+                if let Some(evaluated) = evaluated {
+                    observer(&Event::Evaluated(evaluated.report));
+                }
+                Ok(())
+            }
+            EpochEnd::Diverged { what } => Err(self.diverged(what)),
         }
     }
 

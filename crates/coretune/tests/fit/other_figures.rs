@@ -71,6 +71,7 @@ fn trainer<'a>(
     let transform = Arc::new(Transform::evaluate(16, 1.0, Interpolation::Bilinear).unwrap());
     let stop = Stop::default();
     let learner = FineTuning {
+        starts_from_probe: false,
         objective: Box::new(CrossEntropy { label_smoothing: 0.0 }),
         optimizer: Optimizer::new(
             &model,

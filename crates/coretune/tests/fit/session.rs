@@ -54,6 +54,34 @@ fn every_method_trains_and_leaves_a_complete_run_folder() {
 }
 
 /// The run is that of the probe: its classifier, its figures, no step.
+/// With a rate that ruins the network at once, the best epoch is the probe that the run starts from.
+#[test]
+fn a_run_that_starts_from_the_probe_never_keeps_a_worse_model_than_it() {
+    let world = SmallWorld::new(12, 4);
+    let probe = fit(&world, "probe", &world.config(&["method.name=linear-probe"]));
+    let ruined = ["method.name=cross-entropy", "method.head_init=linear-probe", "train.lr=3", "train.epochs=1"];
+    let run = fit(&world, "run", &world.config(&ruined));
+    assert_eq!((run.summary.best.epoch, run.summary.epochs), (0, 1));
+    let top1 = |finished: &Finished| finished.test.as_ref().unwrap().classification.top1;
+    assert!((top1(&run) - top1(&probe)).abs() < 1e-12);
+    assert!(run.summary.above_probe.unwrap().difference.abs() < 1e-12);
+    let random = fit(&world, "random", &world.config(&["method.name=cross-entropy", "train.lr=3", "train.epochs=1"]));
+    assert_eq!(random.summary.best.epoch, 1, "a random classifier is no candidate");
+}
+
+#[test]
+fn the_default_batch_is_reduced_to_the_training_images() {
+    let world = SmallWorld::new(12, 4);
+    let images = |preparation: &coretune::fit::Preparation| preparation.task.splits.train.len();
+    let with = |settings: &[&str]| prepare(&world.config(settings)).unwrap();
+    let few = with(&["train.batch_size=64"]);
+    assert_eq!(few.task.config.train.batch_size, images(&few));
+    assert!(few.notes.iter().any(|note| note.starts_with("a batch has")), "{:?}", few.notes);
+    let given = with(&["train.batch_size=63"]);
+    assert_eq!(given.task.config.train.batch_size, 63, "what was given stays, and is refused");
+    assert!(given.task.steps_per_epoch().is_err());
+}
+
 #[test]
 fn the_linear_probe_is_a_run_without_steps_whose_figures_are_the_probes() {
     let world = SmallWorld::new(12, 4);
@@ -225,10 +253,10 @@ fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_computed() {
     let world = SmallWorld::new(12, 4);
-    let preparation = prepare(&world.config(&["train.batch_size=64", "run.probe=false"])).unwrap();
+    let preparation = prepare(&world.config(&["train.batch_size=63", "run.probe=false"])).unwrap();
     let folder = RunFolder::create(&world.path("run")).unwrap();
     let error = preparation.train(&folder, None, &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("64") && error.contains("30"), "{error}");
+    assert!(error.contains("63") && error.contains("30"), "{error}");
     for class in ["green", "red"] {
         fs::remove_dir_all(world.data().join("train").join(class)).unwrap();
         fs::remove_dir_all(world.data().join("test").join(class)).unwrap();
@@ -252,6 +280,7 @@ fn early_stopping_ends_a_run_after_so_many_epochs_without_a_better_one() {
     let mut ended_early = None;
     let preparation = prepare(&config).unwrap();
     let folder = RunFolder::create(&world.path("run")).unwrap();
+    folder.write_config(&preparation.task.config.to_toml()).unwrap();
     let mut observer = |event: &Event| {
         if let Event::Trained { early, .. } = event {
             ended_early = Some(*early);
