@@ -130,7 +130,7 @@ const FACES: &[(&str, Face)] = &[
     ("data.label_fraction", DRAWS.common()),
     ("data.per_class", DRAWS.common()),
     ("data.val_per_class", DRAWS.common()),
-    ("data.unlabelled", PROBE.common()),
+    ("data.unlabelled", PROBE),
     ("data.pseudo_labels_from", PROBE),
     ("data.pseudo_label_fraction", PROBE),
     ("data.propagation_neighbours", PROBE),

@@ -268,16 +268,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("data.val_per_class", Kind::Whole(1, ANY), "further images of each class for validation")
         .off()
         .read_by(IMAGES),
-    setting("data.unlabelled", Kind::Path("DIR"), "images without labels; rest: training images outside the budget")
+    setting("data.unlabelled", Kind::Path("DIR"), "unlabelled images; rest: training images outside the budget")
         .off()
         .read_by(IMAGES),
-    setting(
-        "data.pseudo_labels_from",
-        Kind::Texts("RUN[,RUN]"),
-        "finished runs that label these images (self-training)",
-    )
-    .default("[]")
-    .read_by(IMAGES),
+    setting("data.pseudo_labels_from", Kind::Texts("RUN"), "finished runs that label these images (self-training)")
+        .default("[]")
+        .read_by(IMAGES),
     setting(
         "data.pseudo_label_fraction",
         Kind::Number(Range::AboveUpTo(0.0, 1.0)),
