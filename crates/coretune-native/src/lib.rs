@@ -15,7 +15,7 @@ pub use bridge::{
 pub use ranks::{Group, Membership, Store};
 pub use recomputed::{Work, recomputed};
 pub use slots::Slots;
-pub use wide::{Loop, run_wide};
+pub use wide::{Loop, byte, byte_of_double, run_wide};
 
 use std::path::Path;
 

@@ -1,6 +1,4 @@
-use std::sync::LazyLock;
-
-use coretune_native::{Loop, run_wide};
+use coretune_native::{Loop, byte, byte_of_double, run_wide};
 use image::RgbImage;
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -118,7 +116,7 @@ impl ColorChange {
 
 /// Multiplies every value by `factor` >= 0.
 pub fn adjust_brightness(mut image: RgbImage, factor: f32) -> RgbImage {
-    map_values(&mut image, |value| blend(0, value, factor));
+    run_wide(Blend { from: 0, values: &mut image, factor });
     image
 }
 
@@ -127,8 +125,25 @@ pub fn adjust_contrast(mut image: RgbImage, factor: f32) -> RgbImage {
     let pixels = image.as_chunks::<3>().0;
     let sum = run_wide(LumaSum { pixels });
     let mean = (sum as f64 / pixels.len() as f64 + 0.5) as u8;
-    map_values(&mut image, |value| blend(mean, value, factor));
+    run_wide(Blend { from: mean, values: &mut image, factor });
     image
+}
+
+/// Blends every value with one.
+struct Blend<'a> {
+    from: u8,
+    values: &'a mut [u8],
+    factor: f32,
+}
+
+impl Loop for Blend<'_> {
+    type Output = ();
+
+    #[allow(clippy::inline_always, reason = "see Loop")]
+    #[inline(always)]
+    fn run(self) {
+        self.values.iter_mut().for_each(|value| *value = blend(self.from, *value, self.factor));
+    }
 }
 
 struct LumaSum<'a> {
@@ -165,7 +180,7 @@ impl Loop for Saturation<'_> {
     #[inline(always)]
     fn run(self) {
         // Whole groups of pixels, so that the compiler computes several values at a time.
-        const GROUP: usize = 32;
+        const GROUP: usize = 16;
         let (groups, rest) = self.pixels.as_chunks_mut::<GROUP>();
         for group in groups {
             let mut greys = [[0; 3]; GROUP];
@@ -185,128 +200,107 @@ impl Loop for Saturation<'_> {
 
 /// Turns the hue by `turn` of the circle, -0.5 to 0.5, in Pillow's 8-bit HSV.
 pub fn adjust_hue(mut image: RgbImage, turn: f64) -> RgbImage {
-    let shift = (turn * 255.0) as i32 as u8;
-    for pixel in image.as_chunks_mut::<3>().0 {
-        let [hue, saturation, value] = hsv_from_rgb(*pixel);
-        *pixel = rgb_from_hsv([hue.wrapping_add(shift), saturation, value]);
-    }
+    run_wide(Hue { pixels: image.as_chunks_mut::<3>().0, shift: (turn * 255.0) as i32 as u8 });
     image
+}
+
+/// Pixels whose hues are turned together.
+const GROUP: usize = 64;
+
+struct Hue<'a> {
+    pixels: &'a mut [[u8; 3]],
+    shift: u8,
+}
+
+impl Loop for Hue<'_> {
+    type Output = ();
+
+    #[allow(clippy::inline_always, reason = "see Loop")]
+    #[inline(always)]
+    fn run(self) {
+        let (groups, rest) = self.pixels.as_chunks_mut::<GROUP>();
+        for group in groups {
+            turn_hues(group, self.shift);
+        }
+        let mut last = [[0; 3]; GROUP];
+        last[..rest.len()].copy_from_slice(rest);
+        turn_hues(&mut last, self.shift);
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+}
+
+#[allow(clippy::inline_always, reason = "see Loop")]
+#[inline(always)]
+fn turn_hues(pixels: &mut [[u8; 3]; GROUP], shift: u8) {
+    // Channel by channel, so that the compiler computes several pixels at a time.
+    let (mut reds, mut greens, mut blues) = ([0; GROUP], [0; GROUP], [0; GROUP]);
+    for (at, &[red, green, blue]) in pixels.iter().enumerate() {
+        (reds[at], greens[at], blues[at]) = (red, green, blue);
+    }
+    for at in 0..GROUP {
+        let [hue, saturation, value] = hsv_from_rgb([reds[at], greens[at], blues[at]]);
+        [reds[at], greens[at], blues[at]] = rgb_from_hsv([hue.wrapping_add(shift), saturation, value]);
+    }
+    for (at, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = [reds[at], greens[at], blues[at]];
+    }
 }
 
 /// from + factor (to - from), cut to 0..255 and towards zero.
 #[inline]
 pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
-    let value = f32::from(from) + factor * (f32::from(to) - f32::from(from));
-    // A cast alone would cut as well, but one value at a time.
-    let value = if value > 0.0 { value } else { 0.0 };
-    let value = if value < 255.0 { value } else { 255.0 };
-    value as i32 as u8
+    byte(f32::from(from) + factor * (f32::from(to) - f32::from(from)))
 }
 
-fn map_values(image: &mut RgbImage, map: impl Fn(u8) -> u8) {
-    let table: [u8; 256] = std::array::from_fn(|value| map(value as u8));
-    for value in image.iter_mut() {
-        *value = table[usize::from(*value)];
-    }
-}
-
-/// Hue, saturation and value, each on 0..=255, cut towards zero. Without branches, which pixels would make hard to predict.
+/// Hue, saturation and value, each on 0..=255, cut towards zero. Without branches, so that several are computed at a time.
+#[allow(clippy::inline_always, reason = "see Loop")]
+#[inline(always)]
 fn hsv_from_rgb([r, g, b]: [u8; 3]) -> [u8; 3] {
-    let order = usize::from(r >= g) | usize::from(g >= b) << 1 | usize::from(b > r) << 2;
     let (highest, lowest) = (r.max(g).max(b), r.min(g).min(b));
-    let middle = (u16::from(r) + u16::from(g) + u16::from(b) - u16::from(highest) - u16::from(lowest)) as u8;
-    let (range, below) = (usize::from(highest - lowest), usize::from(highest - middle));
-    let hue = COLOURS.hues[order][range * (range + 1) / 2 + below];
-    [hue, COLOURS.saturations[range][usize::from(highest)], highest]
-}
-
-fn rgb_from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
-    let (order, distance) = COLOURS.sixths[usize::from(hue)];
-    let (share, v) = (COLOURS.shares[usize::from(saturation)], f64::from(value));
-    let nearest = |value: f64| (value + 0.5) as i32 as u8;
-    let parts = [value, nearest(v * (1.0 - share * distance)), nearest(v * (1.0 - share))];
-    order.map(|part| parts[usize::from(part)])
-}
-
-/// What conversions of colours read.
-static COLOURS: LazyLock<Box<Colours>> = LazyLock::new(|| Box::new(Colours::new()));
-
-/// Pairs of a range of 0..=255 and a number up to it.
-const PAIRS: usize = 256 * 257 / 2;
-
-struct Colours {
-    /// Of each order of the channels the hue by range and by the distance of the middle channel from the highest.
-    hues: Vec<Vec<u8>>,
-    /// Saturation by range and highest value.
-    saturations: Vec<[u8; 256]>,
-    /// Of each hue, which of (highest, between, lowest) red, green and blue are, and how far the one between is from the
-    /// highest.
-    sixths: [([u8; 3], f64); 256],
-    /// Of each saturation its fraction of the highest.
-    shares: [f64; 256],
-}
-
-impl Colours {
-    fn new() -> Self {
-        let saturation = |range: u8, highest: u8| (f64::from(f32::from(range) / f32::from(highest)) * 255.0) as u8;
-        let of_range = |range: usize| std::array::from_fn(|highest| saturation(range as u8, highest as u8));
-        Colours {
-            hues: (0..8).map(hues_of_order).collect(),
-            saturations: (0..256).map(of_range).collect(),
-            sixths: std::array::from_fn(|hue| sixth_of(hue as u8)),
-            shares: std::array::from_fn(|saturation| saturation as f64 / 255.0),
+    // A grey has hue and saturation 0, which all other ranges and values give as well.
+    let range = f32::from((highest - lowest).max(1));
+    let distance = |channel: u8| f32::from(highest - channel) / range;
+    let by_highest = |red: u8, green: u8, blue: u8| {
+        if r == highest {
+            red
+        } else if g == highest {
+            green
+        } else {
+            blue
         }
-    }
-}
-
-/// The hues of colours with r >= g, g >= b, b > r by the bits of `order`, lowest first.
-fn hues_of_order(order: u8) -> Vec<u8> {
-    let mut hues = vec![0; PAIRS];
-    for range in 1..256usize {
-        for below in 0..=range {
-            // Of the distances from the highest channel, that of the lowest is 1 and that of the highest 0.
-            let (middle, lowest) = (below as f32 / range as f32, 1.0);
-            hues[range * (range + 1) / 2 + below] = hue_of(match order {
-                // Red is highest, then green; red, then blue.
-                0b011 => lowest - middle,
-                0b001 => middle - lowest,
-                // Green, then red; green, then blue.
-                0b010 => 2.0 + middle - lowest,
-                0b110 => 2.0 + lowest - middle,
-                // Blue, then green; blue, then red.
-                0b100 => 4.0 + middle - lowest,
-                0b101 => 4.0 + lowest - middle,
-                // No colour has these.
-                _ => 0.0,
-            });
-        }
-    }
-    hues
-}
-
-/// The hue at so many sixths of the circle, on 0..=255.
-fn hue_of(sixths: f32) -> u8 {
-    // Kept in single precision, as Pillow keeps it: a third of the circle then falls on 85, not just below.
-    let turns = f64::from(sixths) / 6.0 + 1.0;
-    let hue = (turns - turns.floor()) as f32;
-    (f64::from(hue) * 255.0) as u8
-}
-
-/// Which of (highest, between, lowest) red, green and blue are at a hue, and how far the one between is from the highest.
-fn sixth_of(hue: u8) -> ([u8; 3], f64) {
-    let sixths = f64::from(hue) * 6.0 / 255.0;
-    let (sixth, within) = (sixths as u8, sixths.fract());
-    // The channel between rises in every second sixth of the circle, and falls in the others.
-    let distance = if sixth % 2 == 0 { 1.0 - within } else { within };
-    let order = match sixth % 6 {
-        0 => [0, 1, 2],
-        1 => [1, 0, 2],
-        2 => [2, 0, 1],
-        3 => [2, 1, 0],
-        4 => [1, 2, 0],
-        _ => [0, 2, 1],
     };
-    (order, distance)
+    let (start, after, before) = (f32::from(by_highest(0, 2, 4)), by_highest(b, r, g), by_highest(g, b, r));
+    let saturation = f64::from(f32::from(highest - lowest) / f32::from(highest.max(1)));
+    [hue_of(start + distance(after) - distance(before)), byte_of_double(saturation * 255.0), highest]
+}
+
+/// The hue at so many sixths of the circle, -1 to 5, on 0..=255.
+#[allow(clippy::inline_always, reason = "see Loop")]
+#[inline(always)]
+fn hue_of(sixths: f32) -> u8 {
+    let turns = f64::from(sixths) / 6.0 + 1.0;
+    let turns = if turns < 1.0 { turns } else { turns - 1.0 };
+    // Kept in single precision, as Pillow keeps it: a third of the circle then falls on 85, not just below.
+    byte_of_double(f64::from(turns as f32) * 255.0)
+}
+
+/// value (1 - saturation x distance), rounded, for each channel: its distance from the highest rises from 0 to 1 within a sixth
+/// of the circle.
+#[allow(clippy::inline_always, reason = "see Loop")]
+#[inline(always)]
+fn rgb_from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+    // In units of 1 / 255 of a sixth.
+    const SIXTH: i32 = 255;
+    let place = 6 * i32::from(hue);
+    let red = 2 * SIXTH - (place - 3 * SIXTH).abs();
+    let green = (place - 2 * SIXTH).abs() - SIXTH;
+    let blue = (place - 4 * SIXTH).abs() - SIXTH;
+    [red, green, blue].map(|distance| {
+        // No value lies halfway between two whole numbers: the denominator is odd.
+        const ONE: u32 = 255 * 255;
+        let left = ONE - u32::from(saturation) * distance.clamp(0, SIXTH) as u32;
+        ((u32::from(value) * left + ONE / 2) / ONE) as u8
+    })
 }
 
 #[cfg(test)]
@@ -328,8 +322,10 @@ mod tests {
         } else {
             4.0 + distance(g) - distance(r)
         };
+        let turns = f64::from(sixths) / 6.0 + 1.0;
+        let hue = f64::from((turns - turns.floor()) as f32);
         let saturation = f64::from(range / f32::from(highest));
-        [hue_of(sixths), (saturation * 255.0) as u8, highest]
+        [(hue * 255.0) as u8, (saturation * 255.0) as u8, highest]
     }
 
     #[test]
@@ -337,6 +333,41 @@ mod tests {
         let values = || (0..=255u8).step_by(3).chain([1, 254]);
         for (r, g, b) in values().flat_map(|r| values().flat_map(move |g| values().map(move |b| (r, g, b)))) {
             assert_eq!(hsv_from_rgb([r, g, b]), formula([r, g, b]), "{r} {g} {b}");
+        }
+    }
+
+    /// Colours of all kinds, of a number that no group divides.
+    fn colours() -> Vec<[u8; 3]> {
+        let values = || (0..=255u8).step_by(15);
+        let all = values().flat_map(|r| values().flat_map(move |g| values().map(move |b| [r, g, b])));
+        all.chain([[1, 2, 3], [254, 255, 253]]).collect()
+    }
+
+    #[test]
+    fn loops_give_the_same_colours_with_registers_of_any_width() {
+        for factor in [0.0, 0.37, 1.0, 1.9] {
+            let (mut wide, mut narrow) = (colours(), colours());
+            run_wide(Saturation { pixels: &mut wide, factor });
+            Saturation { pixels: &mut narrow, factor }.run();
+            assert_eq!(wide, narrow, "saturation {factor}");
+            run_wide(Blend { from: 77, values: wide.as_flattened_mut(), factor });
+            Blend { from: 77, values: narrow.as_flattened_mut(), factor }.run();
+            assert_eq!(wide, narrow, "blend {factor}");
+            let shift = (factor * 100.0) as u8;
+            run_wide(Hue { pixels: &mut wide, shift });
+            Hue { pixels: &mut narrow, shift }.run();
+            assert_eq!(wide, narrow, "hue {shift}");
+            assert_eq!(run_wide(LumaSum { pixels: &wide }), LumaSum { pixels: &narrow }.run());
+        }
+    }
+
+    #[test]
+    fn a_hue_turns_pixel_by_pixel() {
+        let mut pixels = colours();
+        run_wide(Hue { pixels: &mut pixels, shift: 200 });
+        for (before, after) in colours().into_iter().zip(pixels) {
+            let [hue, saturation, value] = hsv_from_rgb(before);
+            assert_eq!(after, rgb_from_hsv([hue.wrapping_add(200), saturation, value]), "{before:?}");
         }
     }
 

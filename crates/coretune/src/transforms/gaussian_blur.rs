@@ -1,4 +1,4 @@
-use coretune_native::{Loop, run_wide};
+use coretune_native::{Loop, byte, run_wide};
 use image::RgbImage;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -71,10 +71,12 @@ impl Loop for Convolution<'_> {
         let half = weights.len() / 2;
         let mut across = vec![0.0f32; row * height];
         let mut extended = vec![0.0f32; row + 6 * half];
-        let columns: Vec<usize> = (0..width + 2 * half).map(|x| 3 * mirrored(x, half, width)).collect();
         for (source, target) in image.chunks_exact(row).zip(across.chunks_exact_mut(row)) {
-            for (pixel, &from) in extended.as_chunks_mut::<3>().0.iter_mut().zip(&columns) {
-                *pixel = [source[from], source[from + 1], source[from + 2]].map(f32::from);
+            let inside = &mut extended[3 * half..];
+            inside.iter_mut().zip(source).for_each(|(value, &byte)| *value = f32::from(byte));
+            for x in (0..half).chain(half + width..width + 2 * half) {
+                let from = 3 * (half + mirrored(x, half, width));
+                extended.copy_within(from..from + 3, 3 * x);
             }
             add_all(target, weights, |offset| &extended[3 * offset..]);
         }
@@ -107,11 +109,12 @@ fn add_all<'a>(sums: &mut [f32], weights: &[f32], values: impl Fn(usize) -> &'a 
 }
 
 /// The nearest whole number, of two the even one; for values of 0 to 255 and a little above.
-#[inline]
+#[allow(clippy::inline_always, reason = "see Loop")]
+#[inline(always)]
 fn rounded(value: f32) -> u8 {
     // Numbers of this size have no fraction. `round_ties_even` is a call of a function on processors of the baseline.
     const WHOLE: f32 = 12_582_912.0;
-    (((value + WHOLE) - WHOLE) as i32).min(255) as u8
+    byte((value + WHOLE) - WHOLE)
 }
 
 fn gaussian(kernel: u32, sigma: f64) -> Vec<f32> {
