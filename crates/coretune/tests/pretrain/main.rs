@@ -1,4 +1,5 @@
 //! Tests of `coretune::pretrain`.
 
+mod divided;
 mod from_checkpoint;
 mod run;
