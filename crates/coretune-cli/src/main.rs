@@ -49,6 +49,7 @@ fn run() -> Result<(), Failure> {
         Command::Data(Data::Show(arguments)) => commands::data_show::run(&arguments, &flags),
         Command::Data(Data::Check(arguments)) => commands::data_check::run(&arguments, &flags),
         Command::Data(Data::Fetch(arguments)) => commands::data_fetch::run(&arguments),
+        Command::Data(Data::Pack(arguments)) => commands::data_pack::run(&arguments, &flags),
         Command::Predict(arguments) => commands::predict::run(&arguments, &flags),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

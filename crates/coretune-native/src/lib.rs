@@ -2,6 +2,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod bridge;
+mod mapped;
 mod ranks;
 mod recomputed;
 mod slots;
@@ -12,6 +13,7 @@ pub use bridge::{
     CopyToHost, SgdStep, add_one_to_each, add_scaled, dispatcher_calls, fused_sgd, is_page_locked, is_same_order,
     peak_gpu_bytes, scale_each,
 };
+pub use mapped::map_file;
 pub use ranks::{Group, Membership, Store};
 pub use recomputed::{Work, recomputed};
 pub use slots::Slots;

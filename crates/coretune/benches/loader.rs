@@ -4,7 +4,9 @@
 //!     cargo bench -p coretune --bench loader -- FOLDER --size 32 --augment contrastive --views 2 --workers 2 --cache true
 //!
 //! Prints a JSON line with the keys of `benches/peers/loader.py`, which times the same with torchvision and Pillow, and the
-//! images for each second that the processor worked for them: on a busy machine that figure is the steadier one.
+//! images for each second that the processor worked for them: on a busy machine that figure is the steadier one. Further, the
+//! seconds of the processor for opening the data and for the first pass, and the memory of the process at the end, in MB: all of it,
+//! and what is not shared with other processes.
 
 use std::error::Error;
 use std::path::Path;
@@ -47,10 +49,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("{name} is no setting").into()),
         }
     }
+    let before = processor_seconds();
     let split = Dataset::open(Path::new(&folder), &DatasetOptions::default())?.train.ok_or("no training split")?;
+    let opened = processor_seconds() - before;
     let split = if case.cache { split.cached(u64::MAX) } else { split };
     // The first pass brings the files into the system's cache, and the images into that of the loader.
-    case.pass(&split, 0)?;
+    let first = case.pass(&split, 0)?;
     let (mut images, mut seconds, mut busy) = (0.0, 0.0, 0.0);
     for epoch in 1..=case.passes {
         let pass = case.pass(&split, epoch)?;
@@ -63,9 +67,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             "workers": case.workers,
             "images_per_second": images / seconds,
             "images_per_processor_second": images / busy,
+            "opening_processor_seconds": opened,
+            "first_pass_processor_seconds": first.2,
+            "memory_mb": memory_mb("Rss:"),
+            "own_memory_mb": memory_mb("Anonymous:"),
         })
     );
     Ok(())
+}
+
+/// A line of what the kernel says of this process's memory; none elsewhere than on Linux.
+fn memory_mb(name: &str) -> Option<f64> {
+    let memory = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let kilobytes = memory.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?;
+    Some(kilobytes.parse::<f64>().ok()? / 1e3)
 }
 
 impl Case {

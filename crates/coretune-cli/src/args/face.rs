@@ -27,6 +27,8 @@ pub(crate) enum Takes {
     DataCheck,
     /// `coretune data show`.
     DataShow,
+    /// `coretune data pack`.
+    DataPack,
 }
 
 impl Takes {
@@ -65,7 +67,8 @@ const PROBE: Face = Face { also: &[Takes::Probe], ..PLAIN };
 /// Taken by the commands that draw labelled images.
 const DRAWS: Face = Face { also: &[Takes::Probe, Takes::Evaluate], ..PLAIN };
 /// Taken by the commands that open labelled images.
-const OPENS: Face = Face { also: &[Takes::Probe, Takes::Evaluate, Takes::DataCheck, Takes::DataShow], ..PLAIN };
+const OPENS: Face =
+    Face { also: &[Takes::Probe, Takes::Evaluate, Takes::DataCheck, Takes::DataShow, Takes::DataPack], ..PLAIN };
 /// Taken by the commands that show images.
 const SHOWS: Face = Face { also: &[Takes::DataShow], ..PLAIN };
 /// Taken by the commands that make an input of images.
@@ -237,6 +240,7 @@ mod tests {
             Takes::Predict,
             Takes::DataCheck,
             Takes::DataShow,
+            Takes::DataPack,
         ];
         for command in commands {
             let mut names = BTreeSet::new();

@@ -23,6 +23,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use coretune::average::{Recipe, Statistics};
 use coretune::config::{ConfigError, Layers, Setting, find_setting};
+use coretune::data::Storage;
 use coretune::engine::Amp;
 use coretune::models::Family;
 
@@ -285,6 +286,8 @@ pub(crate) enum Data {
     Show(DataShow),
     /// Fetch a public data set, verified, and print the folder to give to --data-dir
     Fetch(DataFetch),
+    /// Write labelled images as one parquet file, which runs map into memory and share
+    Pack(DataPack),
 }
 
 /// `coretune data check`.
@@ -337,6 +340,26 @@ pub(crate) struct DataFetch {
     /// List the data sets: size, classes, licence, address
     #[arg(long)]
     pub(crate) list: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `coretune data pack`.
+#[derive(Debug, Args)]
+pub(crate) struct DataPack {
+    /// Labelled images, in any form that --data-dir takes
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The file to write, for --data-dir: a name that ends in .parquet
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// How images are stored: encoded (as they are), pixels (decoded: a larger file that is read faster)
+    #[arg(long, value_name = "FORM", default_value_t = Storage::Encoded)]
+    pub(crate) store: Storage,
+    /// DIR holds images without classes, for pretrain
+    #[arg(long)]
+    pub(crate) unlabelled: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -592,6 +615,7 @@ fn takes(command: &Command) -> Option<Takes> {
         Command::Predict(_) => Some(Takes::Predict),
         Command::Data(Data::Check(_)) => Some(Takes::DataCheck),
         Command::Data(Data::Show(_)) => Some(Takes::DataShow),
+        Command::Data(Data::Pack(_)) => Some(Takes::DataPack),
         Command::Inspect(_)
         | Command::Reproduce(_)
         | Command::Data(Data::Fetch(_))
@@ -622,6 +646,7 @@ pub(crate) fn command(all: bool) -> clap::Command {
         data.disable_help_subcommand(true)
             .mut_subcommand("check", |check| check.args(settings::arguments(Takes::DataCheck, all)))
             .mut_subcommand("show", |show| show.args(settings::arguments(Takes::DataShow, all)))
+            .mut_subcommand("pack", |pack| pack.args(settings::arguments(Takes::DataPack, all)))
     });
     usage::with_help(command, all)
 }

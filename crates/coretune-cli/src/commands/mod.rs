@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data_check;
 pub(crate) mod data_fetch;
+pub(crate) mod data_pack;
 pub(crate) mod data_show;
 pub(crate) mod evaluate;
 pub(crate) mod export;

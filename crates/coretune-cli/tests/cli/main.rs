@@ -9,6 +9,7 @@ mod bit_depth;
 mod compare;
 mod data_check;
 mod data_fetch;
+mod data_pack;
 mod exit_status;
 mod export;
 mod guide;

@@ -1,4 +1,5 @@
-//! Parquet as on Hugging Face: a column of encoded images, a column of labels, class names in the footer.
+//! Parquet as on Hugging Face: a column of encoded images, a column of labels, class names in the footer; in a single file also a
+//! column of splits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,48 +7,70 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use coretune_native::map_file;
+use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::DataType;
+use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
+use super::fingerprint::{Fingerprint, PACKED, PackedNote};
 use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
 use super::left_out::{LeftOut, Reason};
 use super::listed::listed;
+use super::role::role_of;
+use super::split::hashes;
 use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, split_names};
+use crate::files::regular_file;
 
 const IMAGE_COLUMNS: [&str; 4] = ["image.bytes", "img.bytes", "image", "img"];
 const LABEL_COLUMNS: [&str; 3] = ["label", "fine_label", "labels"];
+const SPLIT_COLUMN: &str = "split";
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
-    let mut classes = None;
-    let (mut splits, mut columns, mut left_out) = ([None, None, None], Vec::new(), LeftOut::default());
     if path.is_file() {
-        if !is_parquet(&path.to_string_lossy()) {
-            return Ok(None);
-        }
-        splits[0] = Some(list(&[path.to_path_buf()], &mut classes, &mut columns)?);
-    } else {
-        let Some(files) = files_by_split(path)? else { return Ok(None) };
-        let available: Vec<String> = files.keys().cloned().collect();
-        let names = split_names::assign(path, &available, options)?;
-        for (split, files) in files.iter().filter(|(split, _)| !names.contains(&Some((*split).clone()))) {
-            left_out.add(Reason::OtherTable { split: split.clone() }, files[0].display().to_string());
-        }
-        for (name, listing) in names.into_iter().zip(&mut splits) {
-            let files = name.and_then(|name| files.get(&name));
-            *listing = files.map(|files| list(files, &mut classes, &mut columns)).transpose()?;
+        return is_parquet(&path.to_string_lossy()).then(|| one_file(path, options)).transpose();
+    }
+    let Some(files) = files_by_split(path)? else { return Ok(None) };
+    let available: Vec<String> = files.keys().cloned().collect();
+    let names = split_names::assign(path, &available, options)?;
+    let (mut splits, mut beside, mut left_out) = ([None, None, None], Beside::default(), LeftOut::default());
+    for (split, files) in files.iter().filter(|(split, _)| !names.contains(&Some((*split).clone()))) {
+        left_out.add(Reason::OtherTable { split: split.clone() }, files[0].display().to_string());
+    }
+    for (name, listing) in names.into_iter().zip(&mut splits) {
+        let files = name.and_then(|name| files.get(&name));
+        *listing = files.map(|files| list(files, &mut beside)).transpose()?;
+    }
+    beside.found(splits, left_out, &path.join("classes.txt")).map(Some)
+}
+
+/// The splits that a column of the file names; all rows are training images if no row names one.
+fn one_file(path: &Path, options: &DatasetOptions) -> Result<Found, DataError> {
+    let (mut rows, mut beside) = (SplitRows::default(), Beside::default());
+    let note = read_file(path, true, &mut rows, &mut beside)?;
+    if let Some(note) = note {
+        rows.check(path, &note, beside.classes.as_deref().unwrap_or_default())?;
+        beside.titles.extend(note.titles);
+    }
+    let (mut splits, mut left_out) = ([None, None, None], LeftOut::default());
+    let available: Vec<String> = rows.0.iter().map(|(split, _)| split.clone()).collect();
+    if !options.names_any() && available.iter().all(|split| role_of(split).is_none()) {
+        let mut beside = Beside::default();
+        splits[0] = Some(list(&[path.to_path_buf()], &mut beside)?);
+        return beside.found(splits, left_out, &path.with_file_name("classes.txt"));
+    }
+    let names = split_names::assign(path, &available, options)?;
+    for (split, rows) in rows.0 {
+        match names.iter().position(|name| name.as_ref() == Some(&split)) {
+            Some(role) => splits[role] = Some(rows.listing(path)),
+            None => left_out.add_many(Reason::OtherSplit { split }, rows.images.len(), path.display().to_string()),
         }
     }
-    let beside = if path.is_file() { path.with_file_name("classes.txt") } else { path.join("classes.txt") };
-    if classes.is_none() && beside.is_file() {
-        classes = Some(lines_of(&beside)?);
-    }
-    let titles = HashMap::new();
-    Ok(Some(Found { format: Format::Parquet, splits, classes, titles, left_out, columns }))
+    beside.found(splits, left_out, &path.with_file_name("classes.txt"))
 }
 
 fn is_parquet(name: &str) -> bool {
@@ -83,42 +106,130 @@ fn files_in(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> 
     Ok(files)
 }
 
-/// Labels of one split while its files are read.
+/// What is known beside the rows.
 #[derive(Default)]
-struct Labels {
-    numbers: Vec<i64>,
+struct Beside {
+    classes: Option<Vec<String>>,
+    titles: HashMap<String, String>,
+    columns: Vec<ReadColumns>,
+}
+
+impl Beside {
+    /// `names` is a file that names the classes if no footer does.
+    fn found(self, splits: [Option<Listing>; 3], left_out: LeftOut, names: &Path) -> Result<Found, DataError> {
+        let Beside { mut classes, titles, columns } = self;
+        if classes.is_none() && names.is_file() {
+            classes = Some(lines_of(names)?);
+        }
+        Ok(Found { format: Format::Parquet, splits, classes, titles, left_out, columns })
+    }
+}
+
+/// The rows of each split, in order of appearance.
+#[derive(Default)]
+struct SplitRows(Vec<(String, Rows)>);
+
+/// The rows of one split.
+#[derive(Default)]
+struct Rows {
+    images: Vec<ImageSource>,
+    labels: Vec<i64>,
     /// Names in order of appearance, when the column holds text.
     names: Vec<String>,
     number_of: HashMap<String, i64>,
 }
 
-fn list(
-    files: &[PathBuf],
-    classes: &mut Option<Vec<String>>,
-    columns: &mut Vec<ReadColumns>,
-) -> Result<Listing, DataError> {
-    let (mut images, mut labels) = (Vec::new(), Labels::default());
-    for path in files {
-        // The reader of the format panics on some broken files.
-        let read = catch_unwind(AssertUnwindSafe(|| read_file(path, &mut images, &mut labels)));
-        let gave_up = || Err(DataError::malformed(path, "a parquet file", "a broken one"));
-        let (footer, read) = read.unwrap_or_else(|_| gave_up())?;
-        *classes = classes.take().or(footer);
-        read.add_to(columns);
-    }
-    let path = files.first().cloned().unwrap_or_default();
-    let names = (!labels.names.is_empty()).then_some(labels.names);
-    Ok(Listing { path, images, labels: labels.numbers, names })
+/// A label as its column has it.
+enum Label {
+    Number(i64),
+    Name(String),
 }
 
-/// Appends the images and labels of a file; the names of the classes that its footer says, and its columns.
+impl SplitRows {
+    fn add(&mut self, split: &str, image: ImageSource, label: Label) {
+        let SplitRows(splits) = self;
+        let at = splits.iter().rposition(|(name, _)| name == split).unwrap_or_else(|| {
+            splits.push((split.to_string(), Rows::default()));
+            splits.len() - 1
+        });
+        splits[at].1.add(image, label);
+    }
+
+    /// Refuses rows that are not those of the packed file.
+    fn check(&self, path: &Path, note: &PackedNote, classes: &[String]) -> Result<(), DataError> {
+        let mut fingerprint = Fingerprint::new(classes, &note.titles);
+        for (split, rows) in &self.0 {
+            fingerprint.begin_split(split, rows.images.len());
+            let images = hashes(&rows.images)?;
+            images.iter().zip(&rows.labels).for_each(|(image, &label)| fingerprint.add_row(image, label));
+        }
+        if fingerprint.to_hex() == note.content {
+            return Ok(());
+        }
+        let expected = "the images, labels and names that `coretune data pack` wrote";
+        Err(DataError::malformed(path, expected, "others: the file was changed or is damaged"))
+    }
+}
+
+impl Rows {
+    fn add(&mut self, image: ImageSource, label: Label) {
+        let number = match label {
+            Label::Number(number) => number,
+            Label::Name(name) => self.number_of(name),
+        };
+        self.images.push(image);
+        self.labels.push(number);
+    }
+
+    fn number_of(&mut self, name: String) -> i64 {
+        let next = self.names.len() as i64;
+        let number = *self.number_of.entry(name.clone()).or_insert(next);
+        if number == next {
+            self.names.push(name);
+        }
+        number
+    }
+
+    fn listing(self, path: &Path) -> Listing {
+        let names = (!self.names.is_empty()).then_some(self.names);
+        Listing { path: path.to_path_buf(), images: self.images, labels: self.labels, names }
+    }
+}
+
+/// The files of one split.
+fn list(files: &[PathBuf], beside: &mut Beside) -> Result<Listing, DataError> {
+    let mut rows = SplitRows::default();
+    for path in files {
+        if read_file(path, false, &mut rows, beside)?.is_some() {
+            let expected = "a file of one split in a folder: give the path of this file itself";
+            return Err(DataError::malformed(path, expected, "a packed data set with all its splits"));
+        }
+    }
+    let (_, rows) = rows.0.pop().unwrap_or_default();
+    Ok(rows.listing(&files.first().cloned().unwrap_or_default()))
+}
+
+/// Adds the rows of a file, by their splits or all as one split; what a packed file says of its content.
 fn read_file(
     path: &Path,
-    images: &mut Vec<ImageSource>,
-    labels: &mut Labels,
-) -> Result<(Option<Vec<String>>, ReadColumns), DataError> {
+    by_split: bool,
+    rows: &mut SplitRows,
+    beside: &mut Beside,
+) -> Result<Option<PackedNote>, DataError> {
+    // The reader of the format panics on some broken files.
+    let read = catch_unwind(AssertUnwindSafe(|| read_rows(path, by_split, rows, beside)));
+    read.unwrap_or_else(|_| Err(DataError::malformed(path, "a parquet file", "a broken one")))
+}
+
+fn read_rows(
+    path: &Path,
+    by_split: bool,
+    rows: &mut SplitRows,
+    beside: &mut Beside,
+) -> Result<Option<PackedNote>, DataError> {
     let broken = |error: ParquetError| DataError::malformed(path, "a parquet file", error.to_string());
-    let bytes = Bytes::from(std::fs::read(path).map_err(DataError::read(path))?);
+    let file = regular_file::open(path).map_err(DataError::read(path))?;
+    let bytes = Bytes::from_owner(map_file(&file).map_err(DataError::read(path))?);
     let file_len = bytes.len() as u64;
     let reader = SerializedFileReader::new(bytes).map_err(broken)?;
     check_size(path, reader.metadata(), file_len)?;
@@ -126,20 +237,30 @@ fn read_file(
     let schema = metadata.schema_descr();
     let image_column = column(path, schema, &IMAGE_COLUMNS)?;
     let label_column = column(path, schema, &LABEL_COLUMNS)?;
+    let split_column = if by_split { column_of_splits(schema) } else { None };
     let table: Arc<Path> = Arc::from(path);
     let mut first_row = 0;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(broken)?;
         let place = Place { table: &table, group: group.as_ref(), first_row };
-        place.add_images(image_column, images)?;
-        place.add_labels(label_column, labels)?;
+        let (images, labels) = (place.images(image_column)?, place.labels(label_column)?);
+        let splits = split_column.map(|column| place.texts(column, "a split")).transpose()?;
+        for (row, (image, label)) in images.into_iter().zip(labels).enumerate() {
+            rows.add(splits.as_ref().map_or("", |splits| &splits[row]), image, label);
+        }
         first_row += place.rows() as u64;
     }
-    let entries = metadata.key_value_metadata().into_iter().flatten();
-    let footer = entries.filter(|entry| entry.key == "huggingface").find_map(|entry| entry.value.as_deref());
+    let entry = |key: &str| {
+        let entries = metadata.key_value_metadata().into_iter().flatten();
+        entries.filter(|entry| entry.key == key).find_map(|entry| entry.value.as_deref())
+    };
+    beside.classes = beside.classes.take().or_else(|| entry("huggingface").and_then(class_names));
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
-    Ok((footer.and_then(class_names), ReadColumns::of(file, &names, image_column, label_column, None)))
+    ReadColumns::of(file, &names, image_column, label_column, split_column).add_to(&mut beside.columns);
+    let malformed =
+        |error: serde_json::Error| DataError::malformed(path, format!("{PACKED} in JSON"), error.to_string());
+    entry(PACKED).map(|note| serde_json::from_str(note).map_err(malformed)).transpose()
 }
 
 /// Rows of any file; a larger one has a row per so many bytes at most, which no image is smaller than.
@@ -179,6 +300,15 @@ fn column(path: &Path, schema: &SchemaDescriptor, names: &[&str]) -> Result<usiz
     found.ok_or_else(|| DataError::malformed(path, format!("a column {}", names.join(" or ")), listed(&paths)))
 }
 
+/// The column that says the split of each row.
+fn column_of_splits(schema: &SchemaDescriptor) -> Option<usize> {
+    schema.columns().iter().position(|column| {
+        column.path().string() == SPLIT_COLUMN
+            && column.physical_type() == Type::BYTE_ARRAY
+            && column.max_rep_level() == 0
+    })
+}
+
 /// A row group and where it stands in its file.
 struct Place<'a> {
     table: &'a Arc<Path>,
@@ -191,35 +321,43 @@ impl Place<'_> {
         usize::try_from(self.group.metadata().num_rows()).unwrap_or_default()
     }
 
-    fn add_images(&self, column: usize, images: &mut Vec<ImageSource>) -> Result<(), DataError> {
+    fn images(&self, column: usize) -> Result<Vec<ImageSource>, DataError> {
         let ColumnReader::ByteArrayColumnReader(reader) = self.reader(column)? else {
             return Err(DataError::malformed(self.table, "encoded images (BYTE_ARRAY)", "another type of column"));
         };
-        // A value is a window into its page, which stays in memory as long as one of its images does.
-        let values = self.values(reader, column, "an image")?;
-        images.extend(values.into_iter().zip(self.first_row..).map(|(value, row)| ImageSource::Encoded {
+        // A value is a window into its page, which stays in memory as long as one of its images does. A page that is not
+        // compressed is itself a window into the file.
+        let image = |(value, row): (ByteArray, u64)| ImageSource::Encoded {
             bytes: Bytes::from_owner(value),
             table: self.table.clone(),
             row,
-        }));
-        Ok(())
+        };
+        Ok(self.values(reader, column, "an image")?.into_iter().zip(self.first_row..).map(image).collect())
     }
 
-    fn add_labels(&self, column: usize, labels: &mut Labels) -> Result<(), DataError> {
+    fn labels(&self, column: usize) -> Result<Vec<Label>, DataError> {
         const EXPECTED: &str = "a label";
-        match self.reader(column)? {
-            ColumnReader::Int64ColumnReader(reader) => labels.numbers.extend(self.values(reader, column, EXPECTED)?),
-            ColumnReader::Int32ColumnReader(reader) => {
-                labels.numbers.extend(self.values(reader, column, EXPECTED)?.into_iter().map(i64::from));
+        Ok(match self.reader(column)? {
+            ColumnReader::Int64ColumnReader(reader) => {
+                self.values(reader, column, EXPECTED)?.into_iter().map(Label::Number).collect()
             }
-            ColumnReader::ByteArrayColumnReader(reader) => {
-                for value in self.values(reader, column, EXPECTED)? {
-                    labels.add_name(String::from_utf8_lossy(value.data()).into_owned());
-                }
+            ColumnReader::Int32ColumnReader(reader) => {
+                let numbers = self.values(reader, column, EXPECTED)?;
+                numbers.into_iter().map(|number| Label::Number(number.into())).collect()
+            }
+            ColumnReader::ByteArrayColumnReader(_) => {
+                self.texts(column, EXPECTED)?.into_iter().map(Label::Name).collect()
             }
             _ => return Err(DataError::malformed(self.table, "labels as integers or text", "another type of column")),
-        }
-        Ok(())
+        })
+    }
+
+    fn texts(&self, column: usize, expected: &str) -> Result<Vec<String>, DataError> {
+        let ColumnReader::ByteArrayColumnReader(reader) = self.reader(column)? else {
+            return Err(DataError::malformed(self.table, format!("{expected} as text"), "another type of column"));
+        };
+        let text = |value: ByteArray| String::from_utf8_lossy(value.data()).into_owned();
+        Ok(self.values(reader, column, expected)?.into_iter().map(text).collect())
     }
 
     fn reader(&self, column: usize) -> Result<ColumnReader, DataError> {
@@ -253,17 +391,6 @@ impl Place<'_> {
 
     fn broken(&self, error: &ParquetError) -> DataError {
         DataError::malformed(self.table, "a parquet file", error.to_string())
-    }
-}
-
-impl Labels {
-    fn add_name(&mut self, name: String) {
-        let next = self.names.len() as i64;
-        let number = *self.number_of.entry(name.clone()).or_insert(next);
-        if number == next {
-            self.names.push(name);
-        }
-        self.numbers.push(number);
     }
 }
 

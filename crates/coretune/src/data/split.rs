@@ -330,7 +330,7 @@ fn mask_hashes(masks: &[MaskSource]) -> Result<Vec<blake3::Hash>, DataError> {
 }
 
 /// BLAKE3 of the stored bytes of each file.
-fn hashes(files: &[ImageSource]) -> Result<Vec<blake3::Hash>, DataError> {
+pub(super) fn hashes(files: &[ImageSource]) -> Result<Vec<blake3::Hash>, DataError> {
     let hash = |file: &ImageSource| Ok(blake3::hash(&file.bytes()?));
     let lost = |file: &ImageSource| Err(DataError::Worker { message: file.to_string() });
     on_threads(files, processors(), hash, lost).into_iter().collect()

@@ -14,6 +14,7 @@ mod masks;
 mod masks_check;
 mod masks_hostile;
 mod mutations;
+mod packed;
 mod published;
 mod shared_data;
 mod tables;
