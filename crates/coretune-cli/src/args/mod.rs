@@ -148,6 +148,9 @@ pub(crate) struct ManyRuns {
     /// Start no run that is not expected to finish within this time [default: none]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deadline: Option<u64>,
+    /// Print how many runs there would be and how long they would take; write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Folder of the runs and tables; run again, it resumes
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,

@@ -78,12 +78,17 @@ fn pixel_table(printer: &Printer, evaluation: &SegmentationEvaluation) -> Result
     Ok(())
 }
 
+/// Top-k of so many classes is 100 %.
+const FIRST: usize = 5;
+
 fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     let Evaluation { classification, calibration, geometry } = &evaluation.figures;
     printer.result("split", format_args!("{}, {}", evaluation.split, lines::count(classification.images, "image")))?;
     let (top1, interval) = (lines::percent(classification.top1), lines::interval(&classification.top1_interval));
     printer.result("top-1", format_args!("{top1} ({interval})"))?;
-    printer.result("top-5", lines::percent(classification.top5))?;
+    if evaluation.class_names.len() > FIRST {
+        printer.result("top-5", lines::percent(classification.top5))?;
+    }
     let mean = &classification.macro_mean;
     let [precision, recall, f1] = [mean.precision, mean.recall, mean.f1].map(lines::percent);
     printer.result("class mean", format_args!("precision {precision}, recall {recall}, F1 {f1}"))?;
@@ -101,7 +106,8 @@ fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     }
     if let Some(ratio) = geometry.within_between() {
         let (within, between) = (geometry.within, geometry.between);
-        printer.result("geometry", format_args!("within {within:.3} / between {between:.3} = {ratio:.2}"))?;
+        let text = "squared distances within classes over those between classes, smaller is tighter";
+        printer.result("geometry", format_args!("{within:.3} / {between:.3} = {ratio:.2}   ({text})"))?;
     }
     class_table(printer, evaluation)
 }
@@ -110,11 +116,10 @@ fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
 fn class_table(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     let names = &evaluation.class_names;
     let width = names.iter().map(|name| name.chars().count()).chain([5]).max().unwrap_or(5);
-    printer.line(&format!("\n{:width$}  images  precision  recall     F1", "class"))?;
+    printer.line(&format!("\n{:width$}  images  precision   recall       F1", "class"))?;
     for (name, scores) in names.iter().zip(&evaluation.figures.classification.classes) {
-        let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(|share| 100.0 * share);
-        printer
-            .line(&format!("{name:width$}  {:>6}  {precision:>7.1} %  {recall:>4.1} %  {f1:>4.1}", scores.support))?;
+        let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(lines::percent);
+        printer.line(&format!("{name:width$}  {:>6}  {precision:>9}  {recall:>7}  {f1:>7}", scores.support))?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use std::{env, io, thread};
 
 use coretune::compare::{
-    CarryOut, CompareError, ComparedConfig, ComparedTask, Comparison, Event, Observer, Order, PlannedRun,
+    CarryOut, CompareError, ComparedConfig, ComparedTask, Comparison, Event, Observer, Order, Outlook, PlannedRun,
+    RunEnd,
 };
 use coretune::config::{Layers, RunKind};
 use coretune::engine::Stop;
@@ -18,21 +19,49 @@ use super::lines;
 use crate::args::{Flags, ManyRuns};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::progress::Progress;
+use crate::progress::{Progress, clock};
 use crate::signals;
 
 /// Calls work that carries out runs, each in a process of its own, and shows how it proceeds. A signal stops it.
 pub(super) fn in_processes<T>(
     printer: &Printer,
+    rows: Rows,
     work: impl FnOnce(&CarryOut<'_>, &Stop, &mut Observer<'_>) -> Result<T, CompareError>,
 ) -> Result<T, Failure> {
     let stop = Stop::default();
     signals::ask_to_stop(&stop)?;
     let program = env::current_exe()?;
     let mut progress = Progress::new(printer.clone());
-    let done = work(&|order| in_own_process(&program, order), &stop, &mut |event| see(printer, &mut progress, event));
+    let done = work(&|order| in_own_process(&program, order), &stop, &mut |event| {
+        see(printer, &mut progress, rows, event);
+    });
     progress.clear();
     Ok(done?)
+}
+
+/// Shows what work would cost that carries out runs: a dry run.
+pub(super) fn show_outlook(
+    printer: &Printer,
+    rows: Rows,
+    work: impl FnOnce(&Stop, &mut Observer<'_>) -> Result<Outlook, CompareError>,
+) -> Result<(), Failure> {
+    let stop = Stop::default();
+    signals::ask_to_stop(&stop)?;
+    let mut progress = Progress::new(printer.clone());
+    let outlook = work(&stop, &mut |event| see(printer, &mut progress, rows, event));
+    progress.clear();
+    let outlook = outlook?;
+    printer.json(&outlook)?;
+    printer.result("plan", planned(&outlook, rows))
+}
+
+/// What the rows of a table are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Each has all seeds.
+    Methods,
+    /// Points of one method, of which several may be one run.
+    Settings,
 }
 
 /// What the runs learn: as `--task` says, or by the images.
@@ -56,26 +85,64 @@ pub(super) fn show_table(printer: &Printer, comparison: &Comparison) -> Result<(
     comparison.notes.iter().try_for_each(|note| printer.result("note", note))
 }
 
-/// Says where the table and the report page lie.
-pub(super) fn show_files(printer: &Printer, folder: &Path) -> Result<(), Failure> {
+/// Says where the table and the report page lie, and what to do with the best run.
+pub(super) fn show_files(printer: &Printer, comparison: &Comparison, folder: &Path) -> Result<(), Failure> {
     printer.result("tables", format_args!("{}, .csv, .json, .tex", lines::quoted(&folder.join("table.md"))))?;
-    printer.result("report", lines::quoted(&folder.join(report::PAGE)))
+    printer.result("report", lines::quoted(&folder.join(report::PAGE)))?;
+    let Some(best) = comparison.best_folder(folder) else { return Ok(()) };
+    let masks = if comparison.task == ComparedTask::Segmentation { " --masks MASKS" } else { "" };
+    printer.result("next", format_args!("coretune predict {} IMAGES{masks}", lines::quoted(&best)))
 }
 
-fn see(printer: &Printer, progress: &mut Progress, event: &Event<'_>) {
+fn see(printer: &Printer, progress: &mut Progress, rows: Rows, event: &Event<'_>) {
     if let Event::Work(event) = event {
         return progress.see(event);
     }
     progress.clear();
     match event {
         Event::Note(text) => printer.warn(text),
-        Event::Started(run) => printer.say("run", described(run)),
-        Event::Finished(run, took) => {
-            printer.say("finished", format_args!("{}, {:.1} s", described(run), took.as_secs_f64()));
+        Event::Planned(outlook) => printer.say("plan", planned(outlook, rows)),
+        Event::Started(run, place) => {
+            printer.say(&format!("run {}/{}", place.number, place.of), described(run));
         }
+        Event::Finished(run, end) => printer.say("finished", finished(run, end)),
         Event::Failed(run, sentence) => printer.warn(format_args!("{} failed: {sentence}", described(run))),
         Event::Work(_) => {}
     }
+}
+
+/// `4 methods x 2 seeds, 8 runs, about 0:45`; with tuning `up to 40 runs`.
+fn planned(outlook: &Outlook, rows: Rows) -> String {
+    let mut parts = Vec::new();
+    if rows == Rows::Methods {
+        let mut factors = vec![lines::count(outlook.rows, "method"), lines::count(outlook.seeds, "seed")];
+        if outlook.budgets > 1 {
+            factors.push(lines::count(outlook.budgets, "budget"));
+        }
+        parts.push(factors.join(" x "));
+    }
+    let at_most = if outlook.at_most { "up to " } else { "" };
+    parts.push(format!("{at_most}{}", lines::count(outlook.runs, "run")));
+    if outlook.finished > 0 {
+        parts.push(format!("{} of them finished before", outlook.finished));
+    }
+    parts.extend(outlook.seconds.filter(|_| outlook.finished < outlook.runs).map(about));
+    parts.join(", ")
+}
+
+/// `about 0:45`
+fn about(seconds: f64) -> String {
+    format!("about {}", clock(Duration::from_secs_f64(seconds.max(0.0))))
+}
+
+/// `cross-entropy, seed 0: val top-1 74.1 %, 3.2 s; about 0:45 left`
+fn finished(run: &PlannedRun, end: &RunEnd) -> String {
+    let figure = match run.config {
+        ComparedConfig::Classification(_) => ComparedTask::Classification.figure(),
+        ComparedConfig::Segmentation(_) => ComparedTask::Segmentation.figure(),
+    };
+    let left = end.left.filter(|left| *left > 0.0).map(|left| format!("; {} left", about(left))).unwrap_or_default();
+    format!("{}: val {figure} {}, {:.1} s{left}", described(run), lines::percent(end.figure), end.seconds)
 }
 
 /// The row, the budget, the seed and the settings of a run.

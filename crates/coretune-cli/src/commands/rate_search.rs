@@ -10,7 +10,7 @@ use coretune::runs::Job;
 use coretune::{report, runs};
 
 use super::lines;
-use super::processes::in_processes;
+use super::processes::{Rows, in_processes};
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::{Printer, rank};
@@ -93,7 +93,9 @@ fn search(printer: &Printer, (task, layers): (ComparedTask, Layers), folder: &Pa
         output: output.clone(),
     };
     printer.say("lr search", format_args!("{} runs into {}", FACTORS.len(), lines::quoted(&output)));
-    in_processes(printer, |carry_out, stop, observer| compare::sweep(&request, carry_out, stop, observer))
+    in_processes(printer, Rows::Settings, |carry_out, stop, observer| {
+        compare::sweep(&request, carry_out, stop, observer)
+    })
 }
 
 /// The number that layers give to a setting.

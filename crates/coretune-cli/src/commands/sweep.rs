@@ -7,7 +7,7 @@ use coretune::compare::{self, Dimension, Search, Sweep as Swept, SweepRequest};
 use coretune::config::Layers;
 use coretune::report;
 
-use super::processes::{in_processes, show_files, show_table, task};
+use super::processes::{Rows, in_processes, show_files, show_outlook, show_table, task};
 use crate::args::{Flags, Sweep};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -15,12 +15,18 @@ use crate::printer::Printer;
 pub(crate) fn run(arguments: &Sweep, flags: &Flags) -> Result<(), Failure> {
     let printer = Printer::new(arguments.runs.json);
     let request = request(arguments, flags)?;
-    let swept =
-        in_processes(&printer, |carry_out, stop, observer| compare::sweep(&request, carry_out, stop, observer))?;
+    if arguments.runs.dry_run {
+        return show_outlook(&printer, Rows::Settings, |stop, observer| {
+            compare::sweep_outlook(&request, stop, observer)
+        });
+    }
+    let swept = in_processes(&printer, Rows::Settings, |carry_out, stop, observer| {
+        compare::sweep(&request, carry_out, stop, observer)
+    })?;
     super::report::write_comparison(&swept.comparison, &request.output, &request.output.join(report::PAGE))?;
     printer.json(&swept)?;
     show(&printer, &swept)?;
-    show_files(&printer, &request.output)
+    show_files(&printer, &swept.comparison, &request.output)
 }
 
 fn request(arguments: &Sweep, flags: &Flags) -> Result<SweepRequest, Failure> {

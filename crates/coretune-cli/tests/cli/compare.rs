@@ -141,12 +141,72 @@ fn a_comparison_that_was_killed_three_times_ends_with_the_same_table() {
 fn comparisons_in_one_folder_share_runs() {
     let world = World::new();
     let more = ["--methods", "cross-entropy,cross-entropy:label-smoothing=0.1", "--fixed", "--seeds", "1"];
-    assert!(run(&world, "shared", &more).status.success());
+    let first = stderr(&run(&world, "shared", &more));
+    for line in
+        ["plan         2 methods x 1 seed, 2 runs\n", "run 2/2      cross-entropy:label-smoothing=0.1, seed 0\n"]
+    {
+        assert!(first.contains(line), "{first}");
+    }
+    let finished: Vec<&str> = first.lines().filter(|line| line.starts_with("finished ")).collect();
+    assert!(finished.len() == 2 && finished[0].contains("seed 0: val top-1 "), "{first}");
+    assert!(finished[0].ends_with(" left") && finished[1].ends_with(" s"), "{first}");
+
     let more = ["--methods", "cross-entropy", "--fixed", "--seeds", "2"];
-    let second = stderr(&run(&world, "shared", &more));
+    let again = run(&world, "shared", &more);
+    let second = stderr(&again);
     let begun: Vec<&str> = second.lines().filter(|line| line.starts_with("run ")).collect();
-    assert_eq!(begun.len(), 1, "{second}");
-    assert!(begun[0].contains("cross-entropy, seed 1"), "{second}");
+    assert_eq!(begun, ["run 1/1      cross-entropy, seed 1"], "{second}");
+    assert!(second.contains("plan         1 method x 2 seeds, 2 runs, 1 of them finished before\n"), "{second}");
+    let note = "not in the table: cross-entropy:label-smoothing=0.1; --methods cross-entropy,cross-entropy:label-smoothing=0.1 has";
+    assert!(stdout(&again).contains(note), "{}", stdout(&again));
+}
+
+#[test]
+fn the_best_run_is_found_from_the_folder_of_the_comparison() {
+    let world = World::new();
+    let compared = run(&world, "compared", &["--methods", "cross-entropy", "--fixed", "--seeds", "1"]);
+    let (folder, best) = (world.path("compared"), world.path("compared/best"));
+    let next = format!("next         coretune predict {best} IMAGES\n");
+    assert!(stdout(&compared).ends_with(&next), "{}", stdout(&compared));
+    let predictions = fs::read_to_string(Path::new(&best).join("predictions.csv")).unwrap();
+    let mut lines = predictions.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap()[6..], ["label_name", "predicted_name"]);
+    assert!(lines.all(|line| line[1].contains(&format!("/{}/", line[6])) && !line[7].is_empty()), "{predictions}");
+    let photos = world.path("data/test");
+    let (predictions, exported) = (world.path("predictions.csv"), world.path("model.onnx"));
+    let predicted = coretune(&["predict", &best, &photos, "--output", &predictions]);
+    assert_eq!(predicted.status.code(), Some(0), "{}", stderr(&predicted));
+    for arguments in
+        [vec!["predict", &folder, &photos], vec!["evaluate", &folder], vec!["export", &folder, "--output", &exported]]
+    {
+        for hint in [format!("its best run is {best}"), format!("its best run is {folder}/runs/")] {
+            let refused = coretune(&arguments);
+            assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {}", stderr(&refused));
+            assert!(stderr(&refused).contains(&hint), "{arguments:?}: {}", stderr(&refused));
+            // The second time round there is no link.
+            let _ = fs::rename(&best, world.path("hidden"));
+        }
+        fs::rename(world.path("hidden"), &best).unwrap();
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    let world = World::new();
+    let more =
+        ["--methods", "cross-entropy,bss", "--tune", "lr=0.01,0.1", "--trials", "2", "--seeds", "2", "--dry-run"];
+    let planned = run(&world, "planned", &more);
+    assert_eq!(planned.status.code(), Some(0), "{}", stderr(&planned));
+    let text = stdout(&planned);
+    assert!(text.starts_with("plan         2 methods x 2 seeds, up to 6 runs, about 0:"), "{text}");
+    assert!(!Path::new(&world.path("planned")).exists());
+
+    let sweep = arguments(&world, "planned", &["--method", "bss", "--tune", "lr=0.01,0.1", "--dry-run", "--json"]);
+    let sweep: Vec<&str> =
+        sweep.iter().map(|argument| if argument == "compare" { "sweep" } else { argument }).collect();
+    let planned: serde_json::Value = serde_json::from_str(&stdout(&coretune(&sweep))).unwrap();
+    assert_eq!((planned["runs"].as_u64(), planned["finished"].as_u64()), (Some(3), Some(0)), "{planned}");
+    assert!(!Path::new(&world.path("planned")).exists());
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::found::Found;
 use super::identity::runs_folder;
+use super::outlook::{Outlook, seconds_left};
 use super::plan::{Outcome, Plan, PlannedRun, expected_seconds};
-use super::tabulate::tabulate;
+use super::tabulate::{left_out, tabulate};
 use super::{CompareError, Comparison, Request, formats};
 use crate::engine::Stop;
 use crate::files::write_whole;
@@ -42,12 +43,34 @@ pub enum Event<'a> {
     Work(&'a train::Event),
     /// Something the user should know, a sentence.
     Note(String),
+    /// What is to be run, before the first run.
+    Planned(Outlook),
     /// A run is begun or resumed.
-    Started(&'a PlannedRun),
+    Started(&'a PlannedRun, Place),
     /// A run has finished.
-    Finished(&'a PlannedRun, Duration),
+    Finished(&'a PlannedRun, RunEnd),
     /// A run diverged or failed, as the sentence says.
     Failed(&'a PlannedRun, &'a str),
+}
+
+/// Which run of a comparison one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Counted from 1 over those that this call begins.
+    pub number: usize,
+    /// How many it begins in all; while settings are chosen, at most.
+    pub of: usize,
+}
+
+/// What a run that has finished measured and took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunEnd {
+    /// Top-1 or mean IoU of the validation images.
+    pub figure: f64,
+    /// Seconds as the table has them: of the run itself, without the start of its process.
+    pub seconds: f64,
+    /// Seconds that the runs that have not ended will take.
+    pub left: Option<f64>,
 }
 
 /// Receives the events of a comparison.
@@ -85,8 +108,10 @@ pub fn compare(
 ) -> Result<Comparison, CompareError> {
     let started = Instant::now();
     let request = request.checked()?;
+    check_folder(&request.output)?;
+    let with_estimate = request.deadline.is_some();
+    let (found, estimate) = Found::open(&request, with_estimate, stop, &mut |event| observer(&Event::Work(event)))?;
     let _lock = open_folder(&request.output)?;
-    let (found, estimate) = Found::open(&request, stop, &mut |event| observer(&Event::Work(event)))?;
     for note in &found.notes {
         observer(&Event::Note(note.clone()));
     }
@@ -96,9 +121,12 @@ pub fn compare(
         observer(&Event::Note(note.into()));
     }
     let plan = Plan::new(&request, found);
-    let mut queue = Queue { plan: &plan, stop, started, estimate, taken: HashSet::new(), known: Vec::new(), late: 0 };
+    observer(&Event::Planned(Outlook::of(&plan, estimate)?));
+    let (taken, known) = (HashSet::new(), Vec::new());
+    let mut queue = Queue { plan: &plan, stop, started, estimate, taken, known, ended: 0, late: 0 };
     queue.work(carry_out, observer)?;
     let comparison = tabulate(&plan, queue.late)?;
+    let comparison = Comparison { left_out: left_out(&plan), ..comparison };
     formats::write(&comparison, &request.output)?;
     if stop.is_requested() {
         return Err(CompareError::Interrupted { finished: comparison.runs });
@@ -106,12 +134,29 @@ pub fn compare(
     Ok(comparison)
 }
 
-/// The folder of the comparison, made if needed; the file is locked until it is dropped.
-fn open_folder(output: &Path) -> Result<File, CompareError> {
-    let io = |path: &Path, action| {
-        let path = path.to_path_buf();
-        move |source| CompareError::Io { path, action, source }
-    };
+/// How many runs [`compare`] would make and how long they would take. Opens images and checkpoint as it does,
+/// times a few steps of the baseline, and writes nothing.
+///
+/// # Errors
+/// What [`compare`] would be refused with.
+pub fn outlook(request: &Request, stop: &Stop, observer: &mut Observer<'_>) -> Result<Outlook, CompareError> {
+    let request = request.checked()?;
+    check_folder(&request.output)?;
+    let (found, estimate) = Found::open(&request, true, stop, &mut |event| observer(&Event::Work(event)))?;
+    for note in &found.notes {
+        observer(&Event::Note(note.clone()));
+    }
+    Outlook::of(&Plan::new(&request, found), estimate)
+}
+
+/// What an error of the system was met with.
+fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> CompareError + use<> {
+    let path = path.to_path_buf();
+    move |source| CompareError::Io { path, action, source }
+}
+
+/// Refuses a folder that is not that of a comparison, or that another comparison uses; makes nothing.
+fn check_folder(output: &Path) -> Result<(), CompareError> {
     if RunFolder::holds_run(output) {
         return Err(CompareError::NotAComparison { path: output.into(), found: "it is the folder of a run".into() });
     }
@@ -121,8 +166,19 @@ fn open_folder(output: &Path) -> Result<File, CompareError> {
         let found = "it holds files, but no folder `runs`".into();
         return Err(CompareError::NotAComparison { path: output.into(), found });
     }
+    // A shared lock: asking takes the folder from nobody.
+    let lock = File::open(output.join(LOCK)).map(|file| file.try_lock_shared());
+    if matches!(lock, Ok(Err(TryLockError::WouldBlock))) {
+        return Err(CompareError::InUse { path: output.into() });
+    }
+    Ok(())
+}
+
+/// The folder of the comparison, made if needed; the file is locked until it is dropped.
+fn open_folder(output: &Path) -> Result<File, CompareError> {
+    let runs = runs_folder(output);
     fs::create_dir_all(&runs).map_err(io(&runs, "created"))?;
-    let path = output.join(".lock");
+    let path = output.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path, "written"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -130,6 +186,9 @@ fn open_folder(output: &Path) -> Result<File, CompareError> {
         Err(TryLockError::Error(source)) => Err(CompareError::Io { path, action: "written", source }),
     }
 }
+
+/// The file that a comparison holds a lock on.
+const LOCK: &str = ".lock";
 
 /// What is being run, and what is known of how long runs take.
 struct Queue<'a> {
@@ -141,6 +200,8 @@ struct Queue<'a> {
     /// Identities of the runs that are under way.
     taken: HashSet<String>,
     known: Vec<(PlannedRun, f64)>,
+    /// Runs that have ended.
+    ended: usize,
     /// Runs that were left out because of the deadline.
     late: usize,
 }
@@ -162,7 +223,13 @@ impl Queue<'_> {
                     }) else {
                         break;
                     };
-                    observer(&Event::Started(&run));
+                    match self.place() {
+                        Ok(place) => observer(&Event::Started(&run, place)),
+                        Err(error) => {
+                            outcome = Err(error);
+                            break;
+                        }
+                    }
                     self.taken.insert(run.identity.clone());
                     let (folder, stop, sender) = (self.plan.folder(&run.identity), self.stop, sender.clone());
                     scope.spawn(move || {
@@ -204,18 +271,27 @@ impl Queue<'_> {
         Ok(next)
     }
 
+    /// The place of the run that is begun next.
+    fn place(&self) -> Result<Place, CompareError> {
+        let left: usize = self.plan.left()?.iter().map(|(_, count)| count).sum();
+        Ok(Place { number: self.ended + self.taken.len() + 1, of: self.ended + left })
+    }
+
     fn ended(&mut self, (run, took, failure): Ended, observer: &mut Observer<'_>) -> Result<(), CompareError> {
         self.taken.remove(&run.identity);
         if failure.is_some() && self.stop.is_requested() {
             return Ok(());
         }
+        self.ended += 1;
         if let Some(sentence) = self.plan.ended(&run.identity, failure)? {
             observer(&Event::Failed(&run, &sentence));
             return Ok(());
         }
-        observer(&Event::Finished(&run, took));
         if let Some(Outcome::Finished(measured)) = self.plan.outcome(&run.identity)?.as_deref() {
-            self.known.push((run, measured.seconds.max(took.as_secs_f64())));
+            let (figure, seconds) = (measured.validation_figure, measured.seconds);
+            self.known.push((run.clone(), seconds.max(took.as_secs_f64())));
+            let left = seconds_left(self.plan, &self.known, self.estimate)?;
+            observer(&Event::Finished(&run, RunEnd { figure, seconds, left }));
         }
         Ok(())
     }

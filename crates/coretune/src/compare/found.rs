@@ -30,9 +30,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Opens images and checkpoint once for all runs; with a deadline, estimates the seconds of a run too.
+    /// Opens images and checkpoint once for all runs; if wanted, estimates the seconds of a run too.
     pub(super) fn open(
         request: &Request,
+        with_estimate: bool,
         stop: &Stop,
         observer: &mut Observer<'_>,
     ) -> Result<(Self, Option<f64>), CompareError> {
@@ -43,10 +44,10 @@ impl Found {
         }
         let (mut found, estimate) = match &config {
             ComparedConfig::Classification(config) => {
-                open::<RunConfig>((request, config), stop, observer, &Found::of_classification)?
+                open::<RunConfig>((config, with_estimate), stop, observer, &Found::of_classification)?
             }
             ComparedConfig::Segmentation(config) => {
-                open::<SegmentationConfig>((request, config), stop, observer, &Found::of_segmentation)?
+                open::<SegmentationConfig>((config, with_estimate), stop, observer, &Found::of_segmentation)?
             }
         };
         if request.jobs > 1 {
@@ -119,9 +120,9 @@ impl Found {
     }
 }
 
-/// Opens the job of one run, and describes what was found; with a deadline, estimates its seconds too.
+/// Opens the job of one run, and describes what was found; if wanted, estimates its seconds too.
 fn open<J: Job>(
-    (request, config): (&Request, &J),
+    (config, with_estimate): (&J, bool),
     stop: &Stop,
     observer: &mut Observer<'_>,
     describe: &dyn Fn(&J::Prepared) -> Result<Found, CompareError>,
@@ -130,6 +131,6 @@ fn open<J: Job>(
     let prepared = config.prepare(options, observer)?;
     prepared.steps_per_epoch()?;
     let found = describe(&prepared)?;
-    let estimate = request.deadline.is_some().then(|| prepared.estimate()).transpose()?;
+    let estimate = with_estimate.then(|| prepared.estimate()).transpose()?;
     Ok((found, estimate.map(|estimate| estimate.seconds)))
 }

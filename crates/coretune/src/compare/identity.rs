@@ -72,7 +72,10 @@ fn is_of_unlabelled(key: &str) -> bool {
     key == "data.unlabelled" || key.starts_with("data.pseudo_label") || key.starts_with("data.propagation_")
 }
 
+/// The name of the folder of the runs in that of a comparison.
+pub(super) const RUNS: &str = "runs";
+
 /// The folder of the runs in that of a comparison.
 pub(super) fn runs_folder(output: &Path) -> std::path::PathBuf {
-    output.join("runs")
+    output.join(RUNS)
 }

@@ -15,6 +15,8 @@ pub(super) struct Measured {
     /// What settings are chosen by, the lowest being the best: of a classifier the mean negative log-likelihood of the
     /// validation images after temperature scaling, of segmentation the mean IoU of them with the sign turned.
     pub(super) validation_score: f64,
+    /// The figure that methods are compared by, of the validation images: top-1, or mean IoU.
+    pub(super) validation_figure: f64,
     /// The split that the other figures are of: `test`, or `validation` without one.
     pub(super) split: &'static str,
     /// Hash of the names and labels of its images, in their order.
@@ -116,6 +118,7 @@ fn read_classification(folder: &RunFolder) -> Result<Option<Measured>, CompareEr
     let (split, evaluated) = if test.is_empty() { ("validation", &validation) } else { ("test", &test) };
     Ok(Some(Measured {
         validation_score: mean_nll(&validation),
+        validation_figure: fraction_right(&validation),
         split,
         images: hash_of(evaluated.iter().map(|record| (&record.image[..], record.label as u64))),
         evidence: Evidence::Classes(Classified {
@@ -140,6 +143,7 @@ fn read_segmentation(folder: &RunFolder, classes: usize) -> Result<Option<Measur
     }
     Ok(Some(Measured {
         validation_score: -mean_iou,
+        validation_figure: mean_iou,
         split: if summary.test.is_some() { "test" } else { "validation" },
         images: hash_of(records.iter().filter(|record| record.truth > 0).map(|r| (&r.image[..], r.class as u64))),
         evidence: Evidence::Pixels(images),
@@ -167,6 +171,10 @@ fn lacking(folder: &RunFolder, found: &str) -> RunFolderError {
 
 fn mean_nll(records: &[&PredictionRecord]) -> f64 {
     records.iter().map(|record| record.nll).sum::<f64>() / records.len() as f64
+}
+
+fn fraction_right(records: &[&PredictionRecord]) -> f64 {
+    records.iter().filter(|record| record.is_right()).count() as f64 / records.len() as f64
 }
 
 fn versions(versions: &std::collections::BTreeMap<String, String>) -> String {

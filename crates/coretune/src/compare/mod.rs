@@ -13,11 +13,14 @@
 //! | how sure is a difference? | [`statistics`] |
 //! | what does the table say, in which formats? | [`Comparison`] and [`Row`], in `table.rs`, made in `tabulate.rs`, written in `formats/` |
 //! | which method is recommended? | `verdict.rs` |
+//! | where is its run? | `best.rs` |
+//! | what will the runs cost? | [`Outlook`], in `outlook.rs` |
 //! | which settings of one method are best? | [`sweep()`], in `sweep.rs` |
 //!
 //! A run's folder is `runs/<identity>` in the folder of the comparison, so what has finished is never repeated, and
 //! comparisons in one folder share their runs.
 
+mod best;
 mod carry_out;
 mod compared_config;
 mod entry;
@@ -26,6 +29,7 @@ mod formats;
 mod found;
 mod identity;
 mod measured;
+mod outlook;
 mod plan;
 mod request;
 pub mod statistics;
@@ -35,11 +39,12 @@ mod tabulate;
 mod tuning;
 mod verdict;
 
-pub use carry_out::{CarryOut, Event, Observer, Order, compare, in_this_process};
+pub use carry_out::{CarryOut, Event, Observer, Order, Place, RunEnd, compare, in_this_process, outlook};
 pub use compared_config::{ComparedConfig, ComparedTask};
 pub use entry::{Axis, Entry, all_entries};
 pub use error::CompareError;
+pub use outlook::Outlook;
 pub use plan::PlannedRun;
 pub use request::{Request, Tuning};
-pub use sweep::{Best, Dimension, Scored, Search, Stage, Sweep, SweepRequest, sweep};
+pub use sweep::{Best, Dimension, Scored, Search, Stage, Sweep, SweepRequest, sweep, sweep_outlook};
 pub use table::{Comparison, Row, Spread};

@@ -185,6 +185,45 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The runs that have not ended, each with how many like it there are: where settings are still to be chosen, the first
+    /// open trial with the most runs that the row can still have.
+    pub(super) fn left(&self) -> Result<Vec<(Rc<PlannedRun>, usize)>, CompareError> {
+        let mut left: Vec<(Rc<PlannedRun>, usize)> = Vec::new();
+        let seeds = self.request.seeds_to_run();
+        for budget in self.request.budgets_to_run() {
+            for entry in &self.request.entries {
+                let runs: Vec<(Rc<PlannedRun>, usize)> = match self.chosen(entry, budget)? {
+                    Chosen::Failed(_) => Vec::new(),
+                    Chosen::Open(trials) => {
+                        let more = seeds.len() - 1 + self.trials_left(entry, budget)?.max(trials.len());
+                        trials.into_iter().take(1).map(|first| (first, more)).collect()
+                    }
+                    Chosen::Settings(Choice { point, .. }) => {
+                        let run = |&seed: &u64| Ok((self.run(entry, budget, seed, &point)?, 1));
+                        seeds.iter().map(run).collect::<Result<_, CompareError>>()?
+                    }
+                };
+                for (run, count) in runs {
+                    let is_new = left.iter().all(|(known, _)| known.identity != run.identity);
+                    if is_new && self.outcome(&run.identity)?.is_none() {
+                        left.push((run, count));
+                    }
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    /// Trials of a row that have not ended, at most.
+    fn trials_left(&self, entry: &Entry, budget: Option<usize>) -> Result<usize, CompareError> {
+        let most = self.space(entry, budget)?.map_or(0, |space| space.most_trials());
+        let (row, outcomes) = ((entry.name.clone(), budget), self.outcomes.borrow());
+        let runs = self.runs.borrow();
+        let of_row = runs.iter().filter(|((of, _, _), _)| *of == row).map(|(_, run)| &run.identity);
+        let ended = of_row.filter(|identity| matches!(outcomes.get(*identity), Some(Some(_)))).count();
+        Ok(most.saturating_sub(ended))
+    }
+
     /// Every run that can be begun or resumed now: trials first, then seed after seed, in the order of the rows.
     pub(super) fn next_runs(&self) -> Result<Vec<Rc<PlannedRun>>, CompareError> {
         let mut runs = Vec::new();

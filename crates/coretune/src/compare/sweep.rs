@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::OWN;
 use super::tuning::short;
-use super::{Axis, CarryOut, CompareError, ComparedTask, Comparison, Entry, Observer, Request, Row, compare};
+use super::{
+    Axis, CarryOut, CompareError, ComparedTask, Comparison, Entry, Observer, Outlook, Request, Row, compare, formats,
+    outlook,
+};
 use crate::config::{Kind, Layers, find_setting, setting_called};
 use crate::engine::Stop;
 use crate::files::write_whole;
@@ -214,16 +217,41 @@ pub fn sweep(
         points = if is_last { points } else { better };
         last = Some(comparison);
     }
-    let comparison = last.ok_or(CompareError::Nothing { what: "the number of points" })?;
+    let mut comparison = last.ok_or(CompareError::Nothing { what: "the number of points" })?;
+    let best = request.best(&comparison, &start, &points);
+    let row = |best: &Best| comparison.rows.iter().find(|row| row.method == best.name)?.runs.first().cloned();
+    comparison.best_run = best.as_ref().and_then(row);
+    formats::write(&comparison, &request.output)?;
     let result = Sweep {
         search: request.search.to_string(),
         dimensions: request.dimensions.iter().map(|d| (d.key.to_string(), d.described())).collect(),
-        best: request.best(&comparison, &start, &points),
+        best,
         stages,
         comparison,
     };
     result.write(&request.output)?;
     Ok(result)
+}
+
+/// How many runs [`sweep`] would make and how long they would take; writes nothing.
+///
+/// # Errors
+/// What `sweep` would be refused with.
+pub fn sweep_outlook(
+    request: &SweepRequest,
+    stop: &Stop,
+    observer: &mut Observer<'_>,
+) -> Result<Outlook, CompareError> {
+    let (start, lengths, mut points) = (request.start()?, request.lengths()?, request.points()?);
+    let mut all: Option<Outlook> = None;
+    for (index, &epochs) in lengths.iter().enumerate() {
+        let seeds = if index + 1 == lengths.len() { request.seeds } else { 1 };
+        let of_stage = outlook(&request.comparison(&start, &points, (epochs, seeds))?, stop, observer)?;
+        all = Some(all.map_or(of_stage, |before| before.then(of_stage)));
+        // Which points are kept is open, not how many.
+        points.truncate(points.len().div_ceil(REDUCTION));
+    }
+    all.ok_or(CompareError::Nothing { what: "the number of points" })
 }
 
 /// The rows, that with the best score on the validation images first, those without a finished run last.

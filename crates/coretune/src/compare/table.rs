@@ -12,6 +12,12 @@ use crate::evaluate::calibration::Bin;
 /// Rows whose p-value, corrected by Holm, is below this differ from the baseline by more than chance.
 pub(super) const SIGNIFICANT: f64 = 0.05;
 
+/// Fewest seeds whose interval is shown: that of two is twelve times as wide as their distance from each other.
+pub(super) const FEWEST_SEEDS: usize = 3;
+
+/// Differences of fractions this close are equal: a single image of a million is not.
+const EQUAL: f64 = 1e-9;
+
 /// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -38,6 +44,12 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// Runs of the table that have finished, trials included.
     pub runs: usize,
+    /// Identity of the run to use: that of the recommended row's first seed, with several budgets at the largest of them.
+    #[serde(default)]
+    pub best_run: Option<String>,
+    /// Methods with finished runs in the folder that an earlier table had and this one has not.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// A method at a labelled budget.
@@ -122,10 +134,29 @@ impl Spread {
     }
 }
 
+impl Comparison {
+    /// The methods of the table, each once.
+    pub fn methods(&self) -> Vec<&str> {
+        let mut methods: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !methods.contains(&row.method.as_str()) {
+                methods.push(&row.method);
+            }
+        }
+        methods
+    }
+}
+
 impl Row {
     /// The figure that methods are compared by: top-1, or mean IoU.
     pub fn figure(&self) -> Option<&Spread> {
         self.top1.as_ref().or(self.mean_iou.as_ref())
+    }
+
+    /// The t interval over seeds, if it says anything: of [`FEWEST_SEEDS`] seeds or more that do not all agree.
+    pub fn interval_over_seeds(&self) -> Option<Interval> {
+        let seeds = self.difference.as_ref()?.of_seeds.len();
+        self.t_interval.filter(|interval| seeds >= FEWEST_SEEDS && interval.high - interval.low > EQUAL)
     }
 
     /// Whether the row differs from the baseline by more than chance.

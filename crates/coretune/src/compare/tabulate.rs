@@ -9,9 +9,9 @@ use super::plan::{Chosen, Outcome, Plan};
 use super::statistics::{
     Difference, SeedsNeeded, holm, paired_difference, paired_pixel_difference, seed_interval, seeds_needed,
 };
-use super::table::{Comparison, Row, Spread};
+use super::table::{Comparison, FEWEST_SEEDS, Row, Spread};
 use super::tuning::{Choice, Point};
-use super::verdict::verdict;
+use super::verdict::{Basis, Verdict, verdict};
 use crate::evaluate::calibration::Bin;
 use crate::evaluate::figure;
 use crate::evaluate::segmentation::PixelFigures;
@@ -39,26 +39,52 @@ pub(super) fn tabulate(plan: &Plan<'_>, late: usize) -> Result<Comparison, Compa
         }
     }
     correct_p(&mut rows);
-    let verdict = request.budgets_to_run().into_iter().map(|budget| {
+    let images = all.first().map_or(0, Measured::count);
+    let basis = Basis { baseline: &request.baseline.name, task: request.task, images };
+    let of_budget = |budget| {
         let of_budget: Vec<&Row> = rows.iter().filter(|row| row.labels_per_class == budget).collect();
-        verdict(&of_budget, &request.baseline.name, request.task)
-    });
+        verdict(&of_budget, basis)
+    };
+    let verdicts: Vec<Verdict<'_>> = request.budgets_to_run().into_iter().map(of_budget).collect();
+    let recommended = verdicts.iter().filter_map(|verdict| verdict.recommended);
+    let best_run = recommended.max_by_key(|row| row.labels_per_class).and_then(|row| row.runs.first().cloned());
     Ok(Comparison {
         task: request.task,
         data: request.layers.get("data.dir").and_then(toml::Value::as_str).unwrap_or_default().into(),
         checkpoint: request.layers.get("checkpoint.path").and_then(toml::Value::as_str).unwrap_or_default().into(),
         split: all.first().map_or("none", |measured| measured.split).into(),
-        images: all.first().map_or(0, Measured::count),
+        images,
         seeds: request.seeds_to_run(),
         baseline: request.baseline.name.clone(),
-        verdict: verdict.collect(),
-        notes: notes(&all, late),
+        verdict: verdicts.into_iter().map(|verdict| verdict.sentence).collect(),
+        notes: notes(&all, &rows, late),
         rows,
         runs: plan.finished(),
+        best_run,
+        left_out: Vec::new(),
     })
 }
 
-fn notes(all: &[Measured], late: usize) -> Vec<String> {
+/// Methods with finished runs in the folder that the table written before had and this one has not.
+pub(super) fn left_out(plan: &Plan<'_>) -> Vec<String> {
+    let Ok(before) = Comparison::read(&plan.request.output) else { return Vec::new() };
+    let mut left_out: Vec<String> = Vec::new();
+    for name in before.rows.iter().map(|row| &row.method).chain(&before.left_out) {
+        let is_new = !left_out.contains(name) && plan.request.entries.iter().all(|entry| entry.name != *name);
+        if is_new && Entry::parse(name).is_ok_and(|entry| is_finished(plan, &entry)) {
+            left_out.push(name.clone());
+        }
+    }
+    left_out
+}
+
+/// Whether an entry would be a row with figures, with the settings that this comparison has.
+fn is_finished(plan: &Plan<'_>, entry: &Entry) -> bool {
+    let has_runs = |budget| gather(plan, entry, budget).is_ok_and(|gathered| !gathered.runs.is_empty());
+    plan.request.budgets_to_run().into_iter().any(has_runs)
+}
+
+fn notes(all: &[Measured], rows: &[Row], late: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if all.iter().any(|measured| measured.split == "validation") {
         notes.push(
@@ -76,7 +102,19 @@ fn notes(all: &[Measured], late: usize) -> Vec<String> {
     if late > 0 {
         notes.push(format!("At least {late} runs were not begun: they would not have ended before the deadline."));
     }
+    notes.extend(without_interval(rows).map(String::from));
     notes
+}
+
+/// Why a row that has a t interval over seeds shows none.
+fn without_interval(rows: &[Row]) -> Option<&'static str> {
+    let unshown = rows.iter().filter(|row| row.t_interval.is_some() && row.interval_over_seeds().is_none());
+    let seeds = unshown.filter_map(|row| Some(row.difference.as_ref()?.of_seeds.len())).min()?;
+    Some(if seeds < FEWEST_SEEDS {
+        "Two seeds are too few for an interval over seeds."
+    } else {
+        "Seeds that all show the same difference have no interval over seeds."
+    })
 }
 
 /// The row of an entry at a budget, not yet compared with the baseline.

@@ -67,6 +67,14 @@ struct Search<'a> {
     tried: Vec<(Point, f64)>,
 }
 
+impl Space {
+    /// Runs that the search makes at most. A learning rate is divided until no trial is left.
+    pub(super) fn most_trials(&self) -> usize {
+        let values = || 1 + self.axes.iter().map(|axis| axis.values.len()).sum::<usize>();
+        if self.lr.is_some() { self.trials } else { self.trials.min(values()) }
+    }
+}
+
 impl Search<'_> {
     /// The whole search; an error holds the settings without a score that it comes to first.
     fn run(&mut self, space: &Space) -> Result<(), Vec<Point>> {

@@ -15,8 +15,15 @@ pub(super) fn prediction_records(
 ) -> Result<Vec<PredictionRecord>, EvaluateError> {
     let of_image = |(image, prediction): (&ImageSource, Prediction)| {
         let Prediction { label, predicted, confidence, nll } = prediction;
-        PredictionRecord { split: name.into(), image: image.to_string(), label, predicted, confidence, nll }
+        let [label_name, predicted_name] = [label, predicted].map(|class| name_of(split, class));
+        let (split, image) = (name.into(), image.to_string());
+        PredictionRecord { split, image, label, predicted, confidence, nll, label_name, predicted_name }
     };
     let predictions = calibration::predictions(&outputs.logits, &outputs.labels, temperature)?;
     Ok(split.images().iter().zip(predictions).map(of_image).collect())
+}
+
+/// The name of a class, by its number.
+fn name_of(split: &Split, class: i64) -> String {
+    usize::try_from(class).ok().and_then(|class| split.classes().get(class).cloned()).unwrap_or_default()
 }

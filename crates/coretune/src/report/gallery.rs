@@ -22,8 +22,8 @@ const MINED: usize = 500;
 /// An image of the split, as it is shown.
 #[derive(Debug)]
 pub(super) struct Shown {
-    /// Position in the split.
-    pub(super) index: usize,
+    /// Its file, or its place in the file that holds it.
+    pub(super) path: String,
     /// Its class.
     pub(super) class: usize,
     /// A `data:` URI; the error says why the image cannot be shown.
@@ -36,8 +36,15 @@ impl Shown {
             let image = images.load(index).map_err(|error| error.to_string())?;
             thumbnail::data_uri(image).map_err(|error| error.to_string())
         };
-        Shown { index, class: images.labels()[index] as usize, thumbnail: load() }
+        let path = images.images()[index].to_string();
+        Shown { path, class: images.labels()[index] as usize, thumbnail: load() }
     }
+}
+
+/// The last two parts of a path, such as `cat/4.jpg`.
+pub(super) fn short(path: &str) -> &str {
+    let mut separators = path.char_indices().rev().filter(|(_, letter)| matches!(letter, '/' | '\\'));
+    separators.nth(1).map_or(path, |(at, _)| &path[at + 1..])
 }
 
 /// An image that was predicted as another class.
@@ -138,4 +145,17 @@ fn doubles(tensor: &Tensor) -> Vec<f64> {
     let mut values = vec![0.0; tensor.numel()];
     tensor.to_kind(Kind::Double).contiguous().copy_data(&mut values, tensor.numel());
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_path_is_shortened_to_its_folder_and_its_name() {
+        assert_eq!(short("/data/photos/test/cat/4.jpg"), "cat/4.jpg");
+        assert_eq!(short("cat/4.jpg"), "cat/4.jpg");
+        assert_eq!(short("4.jpg"), "4.jpg");
+        assert_eq!(short(r"C:\photos\cat\4.jpg"), r"cat\4.jpg");
+    }
 }

@@ -51,10 +51,8 @@ pub(super) struct MeasuredPixels {
 
 /// An image with its truth, its prediction and its errors.
 pub(super) struct Example {
-    /// Position in the split.
-    pub(super) index: usize,
-    /// Name of its file.
-    pub(super) name: String,
+    /// Its file.
+    pub(super) path: String,
     /// `lowest`, `median` or `highest`.
     pub(super) rank: &'static str,
     pub(super) mean_iou: f64,
@@ -106,9 +104,8 @@ fn examples(evaluated: &SegmentationOutputs, views: &PixelViews) -> Vec<Example>
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
     let example = |(place, rank): (usize, &'static str)| {
         let (index, mean_iou) = ranked[place];
-        let name = evaluated.images.images()[index].to_string();
-        let name = name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string();
-        Example { index, name, rank, mean_iou, pictures: pictures(evaluated, views, index) }
+        let path = evaluated.images.images()[index].to_string();
+        Example { path, rank, mean_iou, pictures: pictures(evaluated, views, index) }
     };
     places(ranked.len()).into_iter().map(example).collect()
 }

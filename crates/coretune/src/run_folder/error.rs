@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -54,6 +55,13 @@ impl RunFolderError {
             RunFolderError::NoRun { path, .. } if let Some(run) = run_of(path) => {
                 format!("give the run folder: {}", literal(run.display())).into()
             }
+            RunFolderError::NoRun { path, .. } if let Some(run) = best_of(path) => {
+                format!("it is the folder of a comparison; its best run is {}", literal(run.display())).into()
+            }
+            RunFolderError::NoRun { path, .. } if is_comparison(path) => {
+                let runs = path.join(RUNS);
+                format!("it is the folder of a comparison: name one of the runs in {}", literal(runs.display())).into()
+            }
             RunFolderError::NoRun { found: "it is a file", .. } => {
                 "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \
                  {checkpoint.path} trains it"
@@ -91,6 +99,28 @@ impl RunFolderError {
         };
         Some(hint)
     }
+}
+
+/// The folder of the runs and the table of a comparison (`compare`), in its folder.
+const RUNS: &str = "runs";
+const TABLE: &str = "table.json";
+
+fn is_comparison(folder: &Path) -> bool {
+    folder.join(RUNS).is_dir() && folder.join(TABLE).is_file()
+}
+
+/// The run that the comparison in a folder recommends: the link to it, or where there is none the folder that the table names.
+fn best_of(folder: &Path) -> Option<PathBuf> {
+    if !is_comparison(folder) {
+        return None;
+    }
+    let link = folder.join("best");
+    if holds_run(&link) {
+        return Some(link);
+    }
+    let table: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join(TABLE)).ok()?).ok()?;
+    let run = folder.join(RUNS).join(table.get("best_run")?.as_str()?);
+    holds_run(&run).then_some(run)
 }
 
 /// The run folder that a file lies in, such as `RUN/checkpoints/best.safetensors`.

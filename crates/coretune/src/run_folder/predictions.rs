@@ -18,6 +18,12 @@ pub struct PredictionRecord {
     pub confidence: f64,
     /// Negative log-likelihood of the true class, nats.
     pub nll: f64,
+    /// Name of the true class; empty in files written before names were.
+    #[serde(default)]
+    pub label_name: String,
+    /// Name of the most probable class, likewise.
+    #[serde(default)]
+    pub predicted_name: String,
 }
 
 impl PredictionRecord {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use coretune::compare::{Axis, CompareError, ComparedTask, Comparison, Entry, Event, Order, Request, Tuning, compare};
+use coretune::compare::{
+    Axis, CompareError, ComparedTask, Comparison, Entry, Event, Order, Request, Tuning, compare, outlook,
+};
 use coretune::config::Layers;
 use coretune::engine::Stop;
 use coretune::run_folder::{PredictionRecord, RunFolder, Summary};
@@ -54,13 +56,15 @@ pub(super) fn make_up(order: &Order<'_>, figure: &Figure) {
         predicted: i64::from(is_right),
         confidence: 0.75,
         nll,
+        label_name: "dog".into(),
+        predicted_name: if is_right { "dog" } else { "cat" }.into(),
     };
     let test = (0..100).map(|index| record("test", index, index < right));
     folder.write_predictions(&[record("validation", 0, true)].into_iter().chain(test).collect::<Vec<_>>()).unwrap();
     let summary = serde_json::json!({
         "method": config.method().word(), "model": "resnet18", "data": "", "seed": config.train().seed, "epochs": 1, "steps": 1,
         "best": { "epoch": 1 }, "test": null, "probe": null, "temperature": 1.0, "images_per_second": 1.0,
-        "wall_seconds": 100.0, "peak_rss_bytes": 1, "coverage": 1.0, "versions": {},
+        "wall_seconds": if config.method().word() == "linear-probe" { 10.0 } else { 100.0 }, "peak_rss_bytes": 1, "coverage": 1.0, "versions": {},
     });
     let summary: Summary = serde_json::from_value(summary).unwrap();
     folder.write_summary(&summary).unwrap();
@@ -235,11 +239,115 @@ fn the_recommendation_follows_the_figures() {
     let clear = verdict(90, 85, 3);
     assert!(clear.starts_with("use bss: its top-1 differs from cross-entropy by +30.00 points"), "{clear}");
     let open = verdict(61, 59, 1);
-    assert!(open.starts_with("use cross-entropy: no other row is better by more than chance"), "{open}");
-    assert!(open.contains("give three or more"), "{open}");
+    let start = "open: 1 seed and 100 images do not tell these methods apart; the highest is bss, +1.00 points (";
+    assert!(open.starts_with(start), "{open}");
+    assert!(open.contains("give three or more") && open.ends_with("use bss: none of these is cheaper."), "{open}");
+    let lower = verdict(59, 20, 1);
+    let start = "open: 1 seed and 100 images do not tell bss and cross-entropy apart; the highest is cross-entropy, then bss, -1";
+    assert!(lower.starts_with(start), "{lower}");
     let worse = verdict(30, 20, 2);
     assert!(
         worse.starts_with("use cross-entropy: every other row is below it; the best of them is bss: its top-1"),
         "{worse}"
     );
+}
+
+/// Test images of 100 that are right: the three methods differ by chance, and the probe takes a tenth of the time.
+fn by_chance(method: &str, _: f64, _: f64) -> (f64, usize) {
+    (
+        1.0,
+        match method {
+            "bss" => 61,
+            "linear-probe" => 59,
+            _ => 60,
+        },
+    )
+}
+
+#[test]
+fn what_is_undecided_is_recommended_for_its_cost_and_its_run_is_linked() {
+    let world = SmallWorld::new(4, 2);
+    let entries = ["cross-entropy", "linear-probe", "bss"];
+    let of_seeds = |seeds| Request { tuning: None, seeds, ..request(&world, &entries, &[], 1) };
+    let two = carried_out(&of_seeds(2), &by_chance).0.unwrap();
+    let verdict = &two.verdict[0];
+    assert!(verdict.contains("the highest is bss, +1.00 points ("), "{verdict}");
+    assert!(verdict.ends_with("for cost use linear-probe: 10.0 s a run against 100.0 s."), "{verdict}");
+    let output = of_seeds(2).output;
+    assert_eq!(two.best_run.as_ref(), two.rows[1].runs.first());
+    assert_eq!(two.best_folder(&output), Some(output.join("best")));
+    assert_eq!(std::fs::read_link(output.join("best")).unwrap(), Path::new("runs").join(&two.rows[1].runs[0]));
+    std::fs::remove_file(output.join("best")).unwrap();
+    assert_eq!(two.best_folder(&output), Some(output.join("runs").join(&two.rows[1].runs[0])));
+
+    // Two seeds have no interval that says anything, and neither have three that agree.
+    let three = carried_out(&of_seeds(3), &by_chance).0.unwrap();
+    for (comparison, note) in [
+        (&two, "Two seeds are too few for an interval over seeds."),
+        (&three, "Seeds that all show the same difference have no interval over seeds."),
+    ] {
+        assert_eq!(comparison.notes, [note]);
+        let (headings, rows) = comparison.cells();
+        for heading in ["t over seeds", "smallest visible difference"] {
+            let column = headings.iter().position(|found| *found == heading).unwrap();
+            assert!(rows.iter().all(|row| row[column] == "-"), "{heading}: {rows:?}");
+        }
+        assert!(comparison.rows[1].t_interval.is_some() && comparison.rows[1].detectable.is_some());
+    }
+}
+
+#[test]
+fn finished_rows_that_a_table_has_no_longer_are_named() {
+    let world = SmallWorld::new(4, 2);
+    let with = |entries: &[&str], axis: &[&str]| carried_out(&request(&world, entries, axis, 2), &by_chance).0.unwrap();
+    let axis = ["lr=0.01,0.1"];
+    assert!(with(&["cross-entropy", "bss"], &axis).left_out.is_empty());
+    assert_eq!(with(&["cross-entropy"], &axis).left_out, ["bss"]);
+    assert_eq!(with(&["cross-entropy", "l2-sp"], &axis).left_out, ["bss"], "an earlier table is remembered");
+    assert_eq!(
+        with(&["cross-entropy"], &["lr=0.02"]).left_out,
+        [""; 0],
+        "with these settings nothing else is finished"
+    );
+}
+
+#[test]
+fn the_runs_are_counted_in_advance_and_one_by_one() {
+    let world = SmallWorld::new(4, 2);
+    let asked = Request { seeds: 2, ..request(&world, &["cross-entropy", "linear-probe"], &["lr=0.01,0.1"], 3) };
+    let before = outlook(&asked, &Stop::default(), &mut |_| {}).unwrap();
+    // Three trials and another seed; the probe has nothing to tune.
+    assert_eq!((before.rows, before.seeds, before.runs, before.finished, before.at_most), (2, 2, 6, 0, true));
+    assert!(before.seconds.unwrap() > 0.0);
+    assert!(!asked.output.exists(), "a folder was made");
+
+    let (mut planned, mut places, mut left) = (None, Vec::new(), Vec::new());
+    let carry_out = |order: &Order<'_>| {
+        make_up(order, &by_chance);
+        Ok(())
+    };
+    let comparison = compare(&asked, &carry_out, &Stop::default(), &mut |event| match event {
+        Event::Planned(outlook) => planned = Some(outlook.runs),
+        Event::Started(_, place) => places.push((place.number, place.of)),
+        Event::Finished(_, end) => left.push((end.figure, end.left.unwrap())),
+        _ => {}
+    });
+    assert_eq!(comparison.unwrap().runs, 6);
+    assert_eq!(planned, Some(6));
+    assert_eq!(places, [1, 2, 3, 4, 5, 6].map(|number| (number, 6)));
+    assert_eq!(left.last(), Some(&(1.0, 0.0)), "the one validation image is right, and nothing is left");
+    assert!(left.windows(2).all(|pair| pair[0].1 > pair[1].1), "{left:?}");
+
+    let after = outlook(&asked, &Stop::default(), &mut |_| {}).unwrap();
+    assert_eq!((after.runs, after.finished, after.seconds, after.at_most), (6, 6, Some(0.0), false));
+}
+
+#[test]
+fn a_comparison_that_is_refused_leaves_nothing() {
+    let world = SmallWorld::new(4, 2);
+    let asked = Request { tuning: None, ..request(&world, &["cross-entropy"], &[], 1) };
+    let layers = asked.layers.assignment("train.batch_size=1000").unwrap();
+    let refused = carried_out(&Request { layers, ..asked.clone() }, &by_chance);
+    assert!(refused.0.is_err() && refused.1.is_empty(), "{refused:?}");
+    assert!(!asked.output.exists(), "a folder was left");
 }

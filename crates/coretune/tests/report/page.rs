@@ -75,6 +75,15 @@ fn a_run_is_told_in_every_section_and_the_page_needs_nothing_else() {
     assert_eq!(*html, page_of(std::slice::from_ref(&source)).html, "the same run gives another page");
     assert!(before == files(&source.folder), "the run folder was changed");
 
+    // Images are named by their files, and what is measured by words.
+    assert_eq!(html.matches("<summary>Files of these images</summary>").count(), 2);
+    let shown =
+        html.split("<summary>Files of these images</summary>").nth(1).and_then(|rest| rest.split("</details>").next());
+    assert!(shown.unwrap().contains(&world.data().join("test").display().to_string()), "{shown:?}");
+    for code in ["(E3)", "(E4)", "(M1)"] {
+        assert!(!html.contains(code), "{code}");
+    }
+
     // The class with the hostile name is in the table, in the legends and beside thumbnails.
     assert!(!html.contains("<b>&\"") && !html.contains("<b>&amp;"));
     assert!(html.matches("&lt;b&gt;&amp;&quot;").count() > 5);

@@ -49,9 +49,12 @@ fn the_page_shows_figures_classes_examples_and_features_and_several_runs_side_by
     assert!(!report.html.contains("<green>"));
     // Six test images, each once: image, truth, prediction, errors.
     assert_eq!(report.html.matches("<img").count(), 4 * 6);
-    for what in ["image of 0.ppm", "truth of 0.ppm", "prediction of 0.ppm", "errors of 0.ppm"] {
+    for what in ["image of test/0.ppm", "truth of test/0.ppm", "prediction of test/0.ppm", "errors of test/0.ppm"] {
         assert_eq!(report.html.matches(what).count(), 1, "{what}");
     }
+    let file = world.data().join("test/0.ppm").display().to_string();
+    assert_eq!(report.html.matches(&format!("title=\"{file}\"")).count(), 4 + 1, "each picture and the caption");
+    assert_eq!(report.html.split("Files of these images").nth(1).unwrap().matches(&file).count(), 1);
     assert_eq!(page_of(std::slice::from_ref(&run)).html, report.html, "the same run gives the same bytes");
 
     let other =

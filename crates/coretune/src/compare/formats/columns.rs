@@ -28,9 +28,10 @@ impl Columns {
             ("mean IoU %", pixels, |row| spread(row.mean_iou.as_ref(), 100.0, 2)),
             ("difference", true, |row| row.difference.as_ref().map_or(NONE.into(), |d| points(d.mean))),
             ("95 % interval", true, |row| interval(row.difference.as_ref().map(|difference| difference.interval))),
-            ("t over seeds", few_seeds, |row| interval(row.t_interval)),
-            ("seeds could show", few_seeds, |row| {
-                row.detectable.map_or(NONE.into(), |least| format!("{:.2}", 100.0 * least))
+            ("t over seeds", few_seeds, |row| interval(row.interval_over_seeds())),
+            ("smallest visible difference", few_seeds, |row| {
+                let least = row.interval_over_seeds().and(row.detectable);
+                least.map_or(NONE.into(), |least| format!("{:.2}", 100.0 * least))
             }),
             ("p (Holm)", true, |row| row.p_holm.map_or(NONE.into(), |p| p_text(p).trim_start_matches("= ").into())),
             ("ECE %", !pixels, |row| spread(row.ece.as_ref(), 100.0, 1)),

@@ -9,6 +9,7 @@ mod text;
 use std::fs;
 use std::path::Path;
 
+use super::best::link_best;
 use super::identity::runs_folder;
 use super::{CompareError, Comparison};
 use crate::files::write_whole;
@@ -40,7 +41,7 @@ impl Comparison {
     }
 }
 
-/// Writes `table.md`, `table.csv`, `table.json` and `table.tex`, each whole or not at all.
+/// Writes `table.md`, `table.csv`, `table.json` and `table.tex`, each whole or not at all, and the link to the best run.
 pub(super) fn write(comparison: &Comparison, output: &Path) -> Result<(), CompareError> {
     let json = serde_json::to_string_pretty(comparison).expect("numbers and texts have a spelling in JSON") + "\n";
     let files = [
@@ -53,5 +54,5 @@ pub(super) fn write(comparison: &Comparison, output: &Path) -> Result<(), Compar
         let path = output.join(name);
         write_whole(&path, text.as_bytes()).map_err(|source| CompareError::Io { path, action: "written", source })?;
     }
-    Ok(())
+    link_best(comparison, output)
 }

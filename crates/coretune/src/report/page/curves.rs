@@ -35,7 +35,7 @@ const GROUPS: [Group; 9] = [
         title: "Cosines of the hardest pairs",
         y: "cosine",
         holds: |name| name.ends_with("_cosine"),
-        caption: "Mean cosine of anchors with their hardest positive and negative in the batch (M1).",
+        caption: "Mean cosine of anchors with their hardest positive and negative in the batch.",
     },
     Group {
         title: "Cosine of two views",

@@ -60,7 +60,7 @@ fn embedded(measurements: &Measurements, features: &Tensor, title: &str) -> Resu
 fn geometry_table(measurements: &Measurements) -> Markup {
     let frozen = measurements.frozen.as_ref().ok().map(|frozen| &frozen.geometry);
     table_of_geometry(
-        "Geometry of all features of the split (E3); less within / between is better separated",
+        "Geometry of all features of the split: squared distances within the classes and between them; less within / between is better separated",
         frozen,
         &measurements.figures.geometry,
     )
@@ -110,11 +110,12 @@ fn mistake_gallery(mistakes: &[Mistake], measurements: &Measurements) -> Markup 
                         figcaption {
                             b { (names[*predicted]) } " " (words::percent(*confidence)) br;
                             "label: " (names[image.class]) br;
-                            "image " (image.index)
+                            (file(&image.path))
                         }
                     }
                 }
             }
+            (list_of_files(mistakes.iter().map(|mistake| &*mistake.image.path)))
         }
     }
 }
@@ -124,11 +125,13 @@ pub(super) fn pairs(run: &Run) -> Section {
         let pairs = gallery::pairs(&measurements.evaluated).map_err(|error| error.to_string())?;
         let names = measurements.class_names();
         Ok(html! {
-            p.quiet { "Among " (pairs.mined) " images of the " (measurements.evaluated.role) " split, by the cosine of the fine-tuned features (M1)." }
+            p.quiet { "Among " (pairs.mined) " images of the " (measurements.evaluated.role) " split, by the cosine of the fine-tuned features." }
             h4 { "One class, least similar" }
             (pair_gallery(&pairs.positives, names))
             h4 { "Two classes, most similar" }
             (pair_gallery(&pairs.negatives, names))
+            @let all = pairs.positives.iter().chain(&pairs.negatives);
+            (list_of_files(all.flat_map(|pair| &pair.images).map(|image| &*image.path)))
         })
     });
     Section { id: "pairs", title: "Hardest pairs", body }
@@ -143,9 +146,32 @@ fn pair_gallery(pairs: &[Pair], names: &[String]) -> Markup {
                     div.two { (picture(a, names)) (picture(b, names)) }
                     figcaption {
                         @if a.class == b.class { b { (names[a.class]) } } @else { b { (names[a.class]) } " and " b { (names[b.class]) } }
-                        br; (format!("cosine {cosine:.2}")) "; images " (a.index) ", " (b.index)
+                        br; (format!("cosine {cosine:.2}")) br; (file(&a.path)) br; (file(&b.path))
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The end of a path; a pointer over it shows the whole.
+pub(super) fn file(path: &str) -> Markup {
+    html! { span.file title=(path) { (gallery::short(path)) } }
+}
+
+/// The paths of images that are shown, to be opened and copied; each once.
+pub(super) fn list_of_files<'a>(paths: impl Iterator<Item = &'a str>) -> Markup {
+    let mut known: Vec<&str> = Vec::new();
+    for path in paths {
+        if !known.contains(&path) {
+            known.push(path);
+        }
+    }
+    html! {
+        @if !known.is_empty() {
+            details {
+                summary { "Files of these images" }
+                pre { (known.join("\n")) }
             }
         }
     }
@@ -155,7 +181,7 @@ fn picture(shown: &Shown, names: &[String]) -> Markup {
     match &shown.thumbnail {
         Ok(uri) => {
             let class = if uri.starts_with("data:image/png") { "small" } else { "scaled" };
-            html! { img class=(class) src=(uri) alt={ "image " (shown.index) ", labelled " (names[shown.class]) }; }
+            html! { img class=(class) src=(uri) title=(shown.path) alt={ (gallery::short(&shown.path)) ", labelled " (names[shown.class]) }; }
         }
         Err(why) => html! { div.none { (why) } },
     }

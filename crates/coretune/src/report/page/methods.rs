@@ -68,19 +68,8 @@ fn curves(comparison: &Comparison, x: impl Fn(&Row) -> Option<f64>) -> Vec<Line>
         let points = rows.filter_map(|row| Some((x(row)?, 100.0 * row.figure()?.mean)));
         Line { name: name.into(), points: points.collect() }
     };
-    let curves = names(comparison).into_iter().map(of_method);
+    let curves = comparison.methods().into_iter().map(of_method);
     curves.filter(|curve| !curve.points.is_empty()).collect()
-}
-
-/// Names of the methods, in the order of the table.
-fn names(comparison: &Comparison) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for row in &comparison.rows {
-        if !names.contains(&row.method.as_str()) {
-            names.push(&row.method);
-        }
-    }
-    names
 }
 
 /// A reliability diagram of all methods for each budget.

@@ -231,7 +231,7 @@ fn calibration_table(calibration: &Calibrated) -> Markup {
     ];
     html! {
         div {
-            (table("Calibration (E4)", &["", "as trained", "temperature-scaled"], &rows))
+            (table("Calibration: how far the confidence is from the accuracy", &["", "as trained", "temperature-scaled"], &rows))
             p.quiet {
                 @match temperature {
                     Some(temperature) => { "Temperature " (format!("{temperature:.3}")) ", fitted on the validation split." },

@@ -9,7 +9,7 @@ use super::super::gallery;
 use super::super::run::SegmentationRun as Run;
 use super::super::segmentation_measurements::{Example, MeasuredPixels, SegmentationMeasurements};
 use super::curves::{curves, over_epochs};
-use super::images::table_of_geometry;
+use super::images::{file, list_of_files, table_of_geometry};
 use super::rate_search::rate_search;
 use super::section::{self, Section, chart, table, tile};
 use super::{settings, words};
@@ -335,6 +335,7 @@ fn example_gallery(measurements: &SegmentationMeasurements) -> Markup {
             }
         }
         div.examples { @for example in &measurements.examples { (example_figure(example)) } }
+        (list_of_files(measurements.examples.iter().map(|example| &*example.path)))
     }
 }
 
@@ -346,13 +347,13 @@ fn example_figure(example: &Example) -> Markup {
                 Ok(pictures) => div.four {
                     @for (what, uri) in WHAT.iter().zip(pictures) {
                         @let class = if uri.starts_with("data:image/png") { "small" } else { "scaled" };
-                        img class=(class) src=(uri) alt={ (what) " of " (example.name) };
+                        img class=(class) src=(uri) title=(example.path) alt={ (what) " of " (gallery::short(&example.path)) };
                     }
                 },
                 Err(why) => p.missing { "Not shown: " (why) "." },
             }
             figcaption {
-                b { (example.name) } ", image " (example.index) ": mean IoU " (words::percent(example.mean_iou)) " (" (example.rank) ")"
+                b { (file(&example.path)) } ": mean IoU " (words::percent(example.mean_iou)) " (" (example.rank) ")"
             }
         }
     }
@@ -374,7 +375,7 @@ fn feature_figures(measurements: &SegmentationMeasurements, seed: u64) -> Result
     };
     let after = embedded(measurements, &measurements.after, &drawn, "Fine-tuned")?;
     let frozen = measurements.frozen.as_ref().ok().map(|pixels| &pixels.geometry);
-    let caption = "Geometry of the features of these pixels (E3); less within / between is better separated";
+    let caption = "Geometry of the features of these pixels: squared distances within the classes and between them; less within / between is better separated";
     Ok(html! {
         p.quiet {
             "t-SNE of the features of " (drawn.len()) " labelled positions of the " (measurements.evaluated.role)
