@@ -346,7 +346,7 @@ fn the_runs_are_counted_in_advance_and_one_by_one() {
 fn a_comparison_that_is_refused_leaves_nothing() {
     let world = SmallWorld::new(4, 2);
     let asked = Request { tuning: None, ..request(&world, &["cross-entropy"], &[], 1) };
-    let layers = asked.layers.assignment("train.batch_size=1000").unwrap();
+    let layers = asked.layers.clone().assignment("train.batch_size=1000").unwrap();
     let refused = carried_out(&Request { layers, ..asked.clone() }, &by_chance);
     assert!(refused.0.is_err() && refused.1.is_empty(), "{refused:?}");
     assert!(!asked.output.exists(), "a folder was left");
