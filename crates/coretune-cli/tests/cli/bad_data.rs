@@ -227,7 +227,7 @@ fn doubtful_classes(world: &World) -> Vec<Case> {
             &["both hold `images`, `masks`", "move the folders `masks` elsewhere"],
         ),
         case("classes that could be groups of classes", kinds, 0, &["notice", "birds (`jay`, `owl`)"]),
-        case("folders over which images were spread", parts, 0, &["warning", "images_001 (a part of the images?)"]),
+        case("folders over which images were spread", parts, 2, &["named like parts of one set", "--layout classes"]),
         case(
             "names that no class has",
             names,
@@ -320,7 +320,12 @@ fn left_out(world: &World) -> Vec<Case> {
             &["6 images, 2 classes of 3", "1 link to a folder above (train/cat/loop)"],
         ),
         case("an image that a link reaches again", again, 0, &["6 images, 2 classes of 3", "train/cat/again.ppm"]),
-        case("a link that leads nowhere", nowhere, 0, &["may hold images: 1 link that leads nowhere (train/bird)"]),
+        case(
+            "a class whose link leads nowhere",
+            nowhere,
+            2,
+            &["train/bird is a link that leads nowhere", "remove the link"],
+        ),
         case("an archive among the classes", zipped, 0, &["may hold images: 1 file .zip (train/cow.zip)"]),
         case(
             "folders named like splits, without classes",
@@ -408,7 +413,7 @@ fn tables(world: &World) -> Vec<Case> {
                 place.check()
             },
             2,
-            &["`labels.csv`", "move the table elsewhere"],
+            &["`labels.csv`", "--layout splits"],
         ),
         case("a table in UTF-16 without its mark", bytes("utf-16.csv", &utf16), 2, &["UTF-16", "save it as UTF-8"]),
         case(

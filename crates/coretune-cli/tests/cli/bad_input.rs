@@ -12,7 +12,7 @@ use coretune::run_folder::RunFolder;
 use tch::Tensor;
 
 use super::world::World;
-use super::{bad_data, bad_images, bad_masks, compare, coretune, stderr, stdout};
+use super::{bad_data, bad_images, bad_labels, bad_masks, compare, coretune, stderr, stdout};
 
 const PREFACE: &str = "\
 # Bad input
@@ -481,9 +481,9 @@ fn every_bad_input_ends_with_its_status_and_a_sentence() {
         assert!(seen.insert(*what), "{what} is listed twice");
     }
     page.push_str(DATA_CHECK);
-    for Case { what, arguments, status, words } in
-        bad_data::cases(&world).iter().chain(&bad_images::cases(&world)).chain(&bad_masks::cases(&world))
-    {
+    let checks =
+        [bad_data::cases(&world), bad_labels::cases(&world), bad_images::cases(&world), bad_masks::cases(&world)];
+    for Case { what, arguments, status, words } in checks.iter().flatten() {
         let output = run(arguments);
         let text = format!("{}{}", stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(*status), "{what}: {text}");

@@ -3,6 +3,7 @@
 mod bad_data;
 mod bad_images;
 mod bad_input;
+mod bad_labels;
 mod bad_masks;
 mod bench;
 mod bit_depth;

@@ -220,7 +220,9 @@ impl CheckpointError {
                 "compare its size or checksum with the source; if it is complete, save its weights alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
                     .into()
             }
-            Self::Foreign { .. } => "save the weights alone: torch.save(model.state_dict(), path)".into(),
+            Self::Foreign { .. } | Self::NotATensor { .. } => {
+                "save the weights alone: torch.save(model.state_dict(), path)".into()
+            }
             Self::NoTensors { .. } => "give the file with the weights, not the one with the configuration or log".into(),
             Self::Unrecognised { .. } => {
                 "if it contains a backbone, name the prefix of its tensors: {checkpoint.encoder=PREFIX}".into()
@@ -230,7 +232,9 @@ impl CheckpointError {
                     .into()
             }
             Self::Unmerged { mend, .. } => format!("{mend}; then torch.save(model.state_dict(), NEW)").into(),
-            Self::Index { .. } => "put all files that the index names beside it, as they were published".into(),
+            Self::Index { .. } => {
+                "put all files that the index names beside it, as they were published; was the download complete?".into()
+            }
             Self::Ambiguous { prefixes, .. } => {
                 format!("choose one: {}", encoder(prefixes)).into()
             }
@@ -260,7 +264,9 @@ impl CheckpointError {
             }
             Self::Altered { .. } => "use a copy of it; if nothing should have altered it, the disk may be failing".into(),
             Self::NotFloatingPoint { .. } => {
-                "convert a quantised model to floating point numbers before you save it".into()
+                "use the weights from before they were quantised; or convert them, tensor.to(torch.float32) times the scale that the file \
+                 has for it, and save the result"
+                    .into()
             }
             Self::NarrowFloat { .. } => {
                 "use the weights as they were published in 16 or 32 bits; or convert them: tensor.to(torch.float32), times its \
@@ -271,14 +277,31 @@ impl CheckpointError {
             Self::NotFinite { .. } => "the run that wrote it diverged; use an earlier checkpoint of it".into(),
             Self::File { source, .. } => return crate::files::storage_hint(source.kind()),
             Self::WrittenWrong { .. } => "the disk may be failing: see the system's log (dmesg)".into(),
-            Self::NotATensor { .. }
-            | Self::NoSuchTensor { .. }
-            | Self::UnknownArchitecture { .. }
-            | Self::Duplicate { .. }
-            | Self::Engine(_) => return None,
+            Self::Duplicate { path, second, .. } => without_second(path, second).into(),
+            Self::UnknownArchitecture { .. } => {
+                "ResNets (also wide ones and ResNeXt) and the MobileNetV2 for 32x32 are read, as torchvision builds them; if \
+                 the backbone is another one of the file: {checkpoint.encoder=PREFIX}"
+                    .into()
+            }
+            Self::NoSuchTensor { .. } | Self::Engine(_) => return None,
         };
         Some(hint)
     }
+}
+
+/// How one of two tensors that claim a place is taken out of the file.
+fn without_second(path: &Path, second: &str) -> String {
+    let name = literal(second);
+    if path.extension().is_some_and(|ending| ending == "safetensors") {
+        return format!(
+            "keep the one that the model was trained with, for example without the second: from safetensors.torch import \
+             load_file, save_file; state = load_file(FILE); del state['{name}']; save_file(state, NEW)"
+        );
+    }
+    format!(
+        "keep the one that the model was trained with, for example without the second: state = torch.load(FILE); state = \
+         state.get('state_dict', state); del state['{name}']; torch.save(state, NEW)"
+    )
 }
 
 /// The setting that takes the first of these encoders.

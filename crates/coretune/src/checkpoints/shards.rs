@@ -11,6 +11,7 @@ use super::CheckpointError;
 use super::contents::{Container, Contents, Values};
 use super::limits::clipped;
 use super::unique_keys::UniqueKeys;
+use crate::files::json_fault;
 
 /// Bytes that an index may have.
 const LARGEST_INDEX: u64 = 64 << 20;
@@ -110,8 +111,20 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
     if text.len() as u64 > LARGEST_INDEX {
         return Err(refused(format!("it is longer than {LARGEST_INDEX} bytes")));
     }
-    let index: Index = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| refused(in_words(&error)))?;
     Ok(index.weight_map.0)
+}
+
+/// What is wrong with an index, as a sentence about it.
+fn in_words(error: &serde_json::Error) -> String {
+    let fault = json_fault(error);
+    match fault.strip_suffix(&format!(" in line {}", error.line())) {
+        Some("an object without `weight_map`") => {
+            "it has no `weight_map`, which says in which file each tensor is".into()
+        }
+        Some(twice) if twice.starts_with("it lists") => twice.into(),
+        _ => format!("found {fault}"),
+    }
 }
 
 /// The file of this name in the folder of the index, or, as text, why it is not taken.

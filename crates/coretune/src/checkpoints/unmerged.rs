@@ -36,6 +36,14 @@ const FLAT: Unmerged = Unmerged {
     mend: "gather them: FSDP.set_state_dict_type(model, StateDictType.FULL_STATE_DICT)",
 };
 
+const QUANTISED: Unmerged = Unmerged {
+    what: "training for quantisation, whose parts were not taken out of the network",
+    mend: "load it into the network without them: model.load_state_dict(state, strict=False)",
+};
+
+/// Components that training for quantisation puts into names.
+const QUANTISERS: [&str; 3] = ["weight_fake_quant", "activation_post_process", "fake_quant"];
+
 /// Beginnings of the components that adapters put into names.
 const ADAPTERS: [&str; 8] = ["lora_", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "base_layer"];
 
@@ -47,6 +55,9 @@ pub(super) fn unmerged(name: &str) -> Option<Unmerged> {
     }
     if name.split('.').any(|part| part == "parametrizations") {
         return Some(PARAMETRISATION);
+    }
+    if name.split('.').any(|part| QUANTISERS.contains(&part)) {
+        return Some(QUANTISED);
     }
     match name.rsplit('.').next().unwrap_or_default() {
         "weight_g" | "weight_v" => Some(WEIGHT_NORM),
@@ -65,6 +76,10 @@ pub(super) fn name_of_weight(name: &str) -> String {
         return format!("{layer}.{parameter}");
     }
     let mut parts: Vec<&str> = name.split('.').collect();
+    if let Some(at) = parts.iter().position(|part| QUANTISERS.contains(part)) {
+        parts.truncate(at);
+        return format!("{}.weight", parts.join("."));
+    }
     if let Some(at) = parts.iter().position(|part| ADAPTERS.iter().any(|start| part.starts_with(start))) {
         let is_bias = parts[at..] == ["base_layer", "bias"];
         parts.truncate(at);
@@ -89,6 +104,8 @@ mod tests {
             ("layer1.0.conv2.weight_g", WEIGHT_NORM, "layer1.0.conv2.weight"),
             ("module.layer1.0.conv2.weight_orig", SPECTRAL_NORM, "layer1.0.conv2.weight"),
             ("conv1.weight_mask", PRUNING, "conv1.weight"),
+            ("conv1.activation_post_process.min_val", QUANTISED, "conv1.weight"),
+            ("layer1.0.conv1.weight_fake_quant.scale", QUANTISED, "layer1.0.conv1.weight"),
         ] {
             assert_eq!((unmerged(name), name_of_weight(name).as_str()), (Some(what), weight), "{name}");
         }

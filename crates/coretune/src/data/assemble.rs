@@ -23,7 +23,7 @@ pub struct UnknownClass {
     pub class: String,
     /// Its images there.
     pub images: usize,
-    /// The class of training whose name differs only by case, blanks, leading zeros, `.0` or Unicode form.
+    /// The class of training whose name differs only by case, blanks, leading zeros, `+`, `.0` or Unicode form.
     pub resembles: Option<String>,
 }
 

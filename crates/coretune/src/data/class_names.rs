@@ -39,6 +39,8 @@ pub(super) fn doubtful(classes: &[String]) -> Vec<String> {
             Some("a recycle bin?")
         } else if class.trim() != class {
             Some("a blank by mistake?")
+        } else if is_list(class) {
+            Some("a list of labels?")
         } else if holds_several(class, &known) {
             Some("several labels?")
         } else {
@@ -49,12 +51,21 @@ pub(super) fn doubtful(classes: &[String]) -> Vec<String> {
 }
 
 /// Whether the names are one word for images or parts of them with numbers, as of folders over which files were spread.
-fn are_parts(classes: &[String]) -> bool {
+pub(super) fn are_parts(classes: &[String]) -> bool {
     const PARTS: [&str; 12] =
         ["part", "image", "img", "photo", "picture", "batch", "chunk", "shard", "archive", "dcim", "canon", "disk"];
     let without_digits = |class: &String| class.to_lowercase().replace(|letter: char| letter.is_ascii_digit(), "");
-    let words: HashSet<String> = classes.iter().map(without_digits).collect();
-    classes.len() > 1 && words.len() == 1 && PARTS.iter().any(|part| words.iter().any(|word| word.contains(part)))
+    let alike: HashSet<String> = classes.iter().map(without_digits).collect();
+    let is_part = |word: &str| PARTS.contains(&word.strip_suffix('s').unwrap_or(word));
+    let has_part = |class: &String| class.to_lowercase().split(|letter: char| !letter.is_alphabetic()).any(is_part);
+    classes.len() > 1 && alike.len() == 1 && classes.iter().all(has_part)
+}
+
+/// Whether a name is a list as programs write it: `['cat', 'dog']`.
+fn is_list(class: &str) -> bool {
+    let inner = |open: char, close: char| class.trim().strip_prefix(open)?.strip_suffix(close);
+    let inner = inner('[', ']').or_else(|| inner('(', ')')).or_else(|| inner('{', '}'));
+    inner.is_some_and(|inner| inner.contains(',') || inner.trim().starts_with(['\'', '"']))
 }
 
 /// Whether a name consists of several labels: with `|` between them, or of names of other classes.
@@ -83,9 +94,19 @@ mod tests {
             "Recycled (a recycle bin?)",
         ];
         assert_eq!(found, expected);
+        let lists = ["['cat', 'dog']", "['cat']", "{\"a\", \"b\"}", "[1, 2]", "(red)", "[x]"].map(String::from);
+        assert_eq!(doubtful(&lists).len(), 4, "{:?}", doubtful(&lists));
+        assert_eq!(doubtful(&lists)[0], "['cat', 'dog'] (a list of labels?)");
         let parts = ["images_001", "images_002"].map(String::from);
         assert_eq!(doubtful(&parts)[1], "images_002 (a part of the images?)");
-        assert!(doubtful(&["class_1", "class_2"].map(String::from)).is_empty());
+        for names in [["class_1", "class_2"], ["department 1", "department 2"], ["img1", "cat"]] {
+            assert!(doubtful(&names.map(String::from)).is_empty(), "{names:?}");
+        }
+        for names in
+            [["100CANON", "101CANON"], ["HAM10000_images_part_1", "HAM10000_images_part_2"], ["Batch1", "batch2"]]
+        {
+            assert!(are_parts(&names.map(String::from)), "{names:?}");
+        }
         assert!(doubtful(&["recycled", "paper", "trash"].map(String::from)).is_empty(), "classes of waste");
     }
 

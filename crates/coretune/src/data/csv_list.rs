@@ -10,7 +10,7 @@ use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
 use super::table::{Row, SplitValue, Table};
 use super::walk::Walk;
-use super::{DataError, DatasetOptions, Format, ImageSource, ReadColumns, Role, split_names};
+use super::{Column, DataError, DatasetOptions, Format, ImageSource, Layout, ReadColumns, Role, split_names};
 
 /// What is listed for each of [`Role::ALL`].
 type Splits = [Option<Listing>; 3];
@@ -25,6 +25,9 @@ struct Beside {
 }
 
 pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
+    if path.is_dir() && options.layout != Layout::Auto {
+        return Ok(None);
+    }
     let mut beside = Beside::default();
     let splits = if path.is_dir() {
         in_folder(path, options, &mut beside)?
@@ -176,10 +179,26 @@ fn by_file_name(
     }
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(names).zip(&mut splits) {
-        let file = stems.iter().position(|stem| Some(stem) == name.as_ref()).map(|at| folder.join(&files[at]));
-        *listing = file.map(|file| whole(Table::read(&file, options)?, role, beside)).transpose()?;
+        let Some(at) = stems.iter().position(|stem| Some(stem) == name.as_ref()) else { continue };
+        let file = folder.join(&files[at]);
+        match Table::read(&file, options) {
+            Err(error) if role == Role::Test && options.test_split.is_none() && lacks_labels(&error, options) => {
+                beside.left_out.add(Reason::TableWithoutLabels, files[at].clone());
+                beside.tables.push(file);
+            }
+            table => *listing = Some(whole(table?, role, beside)?),
+        }
     }
     Ok(Some(splits))
+}
+
+/// Whether a table has no column of labels, as those of images to be classified.
+fn lacks_labels(error: &DataError, options: &DatasetOptions) -> bool {
+    match error {
+        DataError::NoColumn { column, .. } => *column == Column::Label,
+        DataError::NoSuchColumn { name, .. } => options.label_column.as_ref() == Some(name),
+        _ => false,
+    }
 }
 
 /// The one file among several that is a table of images and labels; the others are left out. Beside folders of a training split
@@ -260,7 +279,7 @@ fn roles_of(values: &[SplitValue], table: &Table, options: &DatasetOptions) -> R
     let role = |value: &SplitValue| assigned.iter().position(|name| name.as_ref() == Some(&value.name));
     let roles: Vec<Option<usize>> = values.iter().map(role).collect();
     match values.iter().zip(&roles).find(|(_, role)| role.is_none()) {
-        Some((unknown, _)) if !options.names_any() => {
+        Some((unknown, _)) if !options.names_any() && !options.train_only => {
             let column = table.columns.split.clone().unwrap_or_default();
             let (path, line, found) = (table.path.clone(), unknown.line, unknown.name.clone());
             Err(DataError::SplitValue { path, column, line, found })

@@ -12,7 +12,9 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DataError;
 use super::bit_depth::{BitDepthRange, joined};
+use super::decoder_report::{ENDS_EARLY, WRONG_CHECKSUM, in_words, of_headers};
 use super::jpeg_scans::{Scans, unsupported_coding};
+use super::tiff_strips::has_damaged_strips;
 use crate::files::{Content, content_of};
 
 /// Pixels an image may have: 134 million, 400 MB of RGB.
@@ -60,21 +62,21 @@ enum Failure {
 }
 
 impl From<DecodeErrors> for Failure {
-    /// Some of its messages are quoted or end a line.
     fn from(error: DecodeErrors) -> Self {
-        Failure::Message(error.to_string().trim().trim_matches('"').to_string())
+        Failure::Message(in_words(&error.to_string()))
     }
 }
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
         Failure::Message(match error {
-            ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "it ends early".into(),
-            ImageError::Decoding(error) if error.to_string().contains("CRC error") => {
-                "it is damaged: a checksum does not fit its data".into()
+            ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => ENDS_EARLY.into(),
+            ImageError::Decoding(error) => in_words(&error.to_string()),
+            ImageError::Unsupported(_) => {
+                "its pixels are of a kind that is not read: convert it to 8 or 16 bits for each colour".into()
             }
-            ImageError::Unsupported(error) => format!("convert it to 8 or 16 bits for each colour: {error}"),
-            error => error.to_string(),
+            ImageError::Limits(_) => "it needs more memory than an image may take".into(),
+            error => in_words(&error.to_string()),
         })
     }
 }
@@ -120,6 +122,9 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
     }
     let jpeg = Jpeg::decode(&scans.with_ones(bytes), 0)?;
     match &jpeg.failure {
+        None if scans.has_damaged_restarts() => {
+            Err(Failure::Message("its image data is damaged: restart markers are missing or out of order".into()))
+        }
         None => jpeg.into_image(),
         Some(failure) => match coded_as_zeros(&scans, bytes) {
             Some(jpeg) => jpeg.into_image(),
@@ -179,7 +184,7 @@ fn coded_as_zeros(scans: &Scans, bytes: &[u8]) -> Option<Jpeg> {
 /// A file whose markers lead to no scan: it ends before one, or only the decoder makes something of it.
 fn without_scans(bytes: &[u8]) -> Result<RgbImage, Failure> {
     Jpeg::decode(bytes, 0).and_then(Jpeg::into_image).map_err(|failure| match failure {
-        Failure::Message(message) => Failure::Message(format!("its headers are damaged or end early ({message})")),
+        Failure::Message(message) => Failure::Message(of_headers(&message)),
         size @ Failure::Size(..) => size,
     })
 }
@@ -244,6 +249,9 @@ fn decode_other(bytes: &[u8], format: ImageFormat, range: BitDepthRange) -> Resu
         // All rows are there, and only the end of the file is not.
         let mended = png_with_end(bytes).filter(|_| format == ImageFormat::Png).ok_or(Failure::from(error))?;
         reader(&mended, format).into_decoder()?.read_image(&mut samples)?;
+    }
+    if format == ImageFormat::Tiff && has_damaged_strips(bytes) {
+        return Err(Failure::Message(WRONG_CHECKSUM.into()));
     }
     let (samples, color, values) = match color {
         ColorType::L16 => (bytes_of(&samples, range), ColorType::L8, extremes::<1>(&samples, 1)),

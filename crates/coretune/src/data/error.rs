@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::left_out::LeftOut;
 use super::listed::listed;
-use super::{Column, Format, Layout, Role};
+use super::{Column, Format, LabelFile, Layout, Role};
 use crate::engine::EngineError;
 use crate::transforms::TransformError;
 
@@ -71,6 +71,14 @@ pub enum DataError {
     /// Folders of classes whose names have names of splits among their words.
     #[error("the folders {} of {} are named like splits, but they would be classes", listed(folders), path.display())]
     NamedLikeSplits { path: PathBuf, folders: Vec<String> },
+    /// Folders of classes whose names are one word for images and numbers.
+    #[error("the folders {} of {} are named like parts of one set of images, but they would be classes", listed(folders), path.display())]
+    NamedLikeParts {
+        path: PathBuf,
+        folders: Vec<String>,
+        /// With this value they are classes.
+        layout: Layout,
+    },
     /// Several tables name images and labels, and no name says which is for what.
     #[error("{} holds several tables of images and labels: {}", path.display(), listed(tables))]
     SeveralTables { path: PathBuf, tables: Vec<String> },
@@ -125,6 +133,16 @@ pub enum DataError {
         /// A file beside them that may name their classes.
         table: Option<String>,
     },
+    /// A file may hold the labels of images that lie in folders, which could be classes, or in none.
+    #[error("{} holds {file}", path.display())]
+    LabelFile { path: PathBuf, file: Box<LabelFile> },
+    /// A link in the place of a split or a class leads nowhere.
+    #[error("{} is a link that leads nowhere: it points to {}", path.display(), target.display())]
+    FolderGone {
+        path: PathBuf,
+        /// What the link names.
+        target: PathBuf,
+    },
     /// Images lie in one folder, and what is said of them in another.
     #[error("{} holds the images in `{images}` and files about them in `{annotations}`, as data for detection does, and no folders of classes", path.display())]
     Detection { path: PathBuf, images: String, annotations: String },
@@ -154,7 +172,7 @@ pub enum DataError {
         known: usize,
         /// Where the known ones are from, in words.
         origin: &'static str,
-        /// The known class whose name differs only by case, blanks, leading zeros, `.0` or Unicode form.
+        /// The known class whose name differs only by case, blanks, leading zeros, `+`, `.0` or Unicode form.
         resembles: Option<String>,
     },
     /// The data has classes that a run does not know.
@@ -237,6 +255,18 @@ pub enum DataError {
         line: u64,
         expected: String,
         found: String,
+    },
+    /// A path in a table that is none of this machine.
+    #[error("{} line {line}: found `{written}`, {what}, expected a path from the folder of the table, or an absolute one of this machine", path.display())]
+    ForeignPath {
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
+        written: String,
+        /// An address, a path of Windows, in words.
+        what: &'static str,
+        /// The end of it that is a file beside the table, if any.
+        beside: Option<PathBuf>,
     },
     /// A value in the column of splits that is not the name of one.
     #[error("{} line {line}: found the split `{found}` in the column `{column}`, expected train, val or test, under one name each", path.display())]
@@ -385,6 +415,11 @@ impl DataError {
             io::ErrorKind::NotFound => DataError::NotFound { path },
             _ => DataError::Read { path, source },
         }
+    }
+
+    /// The error of a link in the place of a folder.
+    pub(super) fn folder_gone(link: &std::path::Path) -> Self {
+        DataError::FolderGone { path: link.to_path_buf(), target: std::fs::read_link(link).unwrap_or_default() }
     }
 
     pub(super) fn malformed(path: &std::path::Path, expected: impl Into<String>, found: impl Into<String>) -> Self {

@@ -1,11 +1,9 @@
 //! What a user can do about a [`DataError`].
 
-use std::path::Path;
-
 use super::error::BUDGET;
+use super::layout_hint::{of_layout, setting_of};
 use super::resemblance::{resembled, told_apart};
-use super::role::role_of;
-use super::{Column, DataError, Layout, Role};
+use super::{Column, DataError, Role};
 use crate::settings::{Hint, literal};
 
 /// The hint for errors of one kind; `None` for other errors.
@@ -69,107 +67,29 @@ fn of_place(error: &DataError) -> Option<Hint> {
     Some(text.into())
 }
 
-/// Which folders are splits, and which are classes.
-fn of_layout(error: &DataError) -> Option<Hint> {
-    let text = match error {
-        DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
-            "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
-        }
-        DataError::TwoSplits { role, .. } => {
-            let name = setting_of(*role);
-            return Some(format!("merge or rename one of them, or name the one that is meant: {{{name}=NAME}}").into());
-        }
-        DataError::SplitsOrClasses { layout: Layout::Splits, path, .. } => {
-            return Some(Hint::new(format!(
-                "if they are classes: {{data.layout=splits}}, with which the folders of a split are its classes, whatever \
-                 they hold; if they are splits: give {} as the data, with {{data.train_split=NAME}}; domains are not read \
-                 yet: give one of them as the data",
-                literal(path.display())
-            )));
-        }
-        DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| role_of(name).is_some()) => {
-            "if the folders are classes, put the splits above them: train/<class>/*; to train on all images, splits \
-             included: {data.layout=classes}"
-        }
-        DataError::SplitsOrClasses { common, .. } if common.iter().any(|name| name.to_lowercase() == "masks") => {
-            "if they are classes, move the folders `masks` elsewhere, as a mask does not show a class; then: \
-             {data.layout=classes}"
-        }
-        DataError::SplitsOrClasses { deeper, .. } => {
-            let such =
-                deeper.as_ref().map(|core| format!(" (NAME with the folders between: {})", literal(core.display())));
-            return Some(Hint::new(format!(
-                "if they are splits: {{data.train_split=NAME}}, and {{data.val_split=NAME}} if one validates{}; if they \
-                 are classes: {{data.layout=classes}}; domains are not read yet: give one of them as the data",
-                such.unwrap_or_default()
-            )));
-        }
-        DataError::NamedLikeSplits { .. } => {
-            "if they are splits with folders of classes in them: {data.train_split=NAME}, and {data.val_split=NAME} if one \
-             validates; if a table has the labels, name its file as the data; if they are classes: {data.layout=classes}"
-        }
-        DataError::SeveralTables { .. } => {
-            "name the file of one table as the data, or call the tables train.csv, val.csv and test.csv; to read the folders \
-             as classes, move the tables elsewhere"
-        }
-        DataError::SplitAmongClasses { .. } => {
-            "if they are splits: {data.train_split=NAME} names the training images; if they are classes: \
-             {data.layout=classes}"
-        }
-        DataError::TooDeep { inner, .. } => {
-            return Some(Hint::new(format!(
-                "did you mean {}? To read the folders of the one given as classes: {{data.layout=classes}}",
-                literal(inner.display())
-            )));
-        }
-        DataError::ClassesDeeper { path, inner, layout, .. } => return Some(classes_deeper(path, inner, *layout)),
-        DataError::Detection { .. } => {
-            "boxes are not read: put each image into a folder of its class, or write a table with the columns \
-             image_path,label"
-        }
-        DataError::WithoutClasses { table: Some(_), .. } => {
-            "if that file names the classes, write a table of it, train.csv (and val.csv, test.csv) beside the folders, with \
-             the columns image_path,label and paths such as train/1.jpg; else put each image into a folder of its class, \
-             <split>/<class>/*"
-        }
-        DataError::WithoutClasses { .. } => {
-            "put each image into a folder of its class, <split>/<class>/*; if the folders beside are the classes: \
-             {data.layout=classes}; images without labels are for {@predict}: move the folder elsewhere"
-        }
-        _ => return None,
-    };
-    Some(text.into())
-}
-
-fn setting_of(role: Role) -> &'static str {
-    match role {
-        Role::Train => "data.train_split",
-        Role::Validation => "data.val_split",
-        Role::Test => "data.test_split",
-    }
-}
-
-/// The folder that was perhaps meant, by the flag that gives it: a split is named with the folders in it.
-fn classes_deeper(path: &Path, inner: &Path, layout: Layout) -> Hint {
-    let (meant, given) = (literal(path.join(inner).display()), literal(path.display()));
-    let settled = format!("if the folders of {given} are classes: {{data.layout={}}}", layout.name());
-    let name = path.file_name().map(|split| literal(Path::new(split).join(inner).display()));
-    Hint::new(match (layout, name) {
-        (Layout::Splits, Some(name)) => {
-            let role = path.file_name().and_then(|split| role_of(split.to_str()?)).unwrap_or(Role::Train);
-            let named = format!("{{{}=NAME}}, with NAME {name}", setting_of(role));
-            format!("did you mean {meant}? Name it: {named}; {settled}")
-        }
-        _ => format!("did you mean {meant}? I{}", &settled[1..]),
-    })
-}
-
 /// Tables and their columns.
 fn of_table(error: &DataError) -> Option<Hint> {
     let text = match error {
         DataError::SplitValue { .. } => {
             "if the splits have other names: {data.train_split=NAME}, {data.val_split=NAME} and {data.test_split=NAME}; \
              rows of others are then left out"
+        }
+        DataError::ForeignPath { written, beside: Some(beside), .. } => {
+            return Some(Hint::new(format!(
+                "write {} for {}, and so for all",
+                literal(beside.display()),
+                literal(written)
+            )));
+        }
+        DataError::ForeignPath { .. } => {
+            "put the images beside the table and write paths from its folder on, such as cat/1.jpg"
+        }
+        DataError::Line { expected, .. } if expected.contains("as in the header") => {
+            "use one sign in all lines, quotes around a value that holds it, and none at the end of a line unless the header \
+             has it too"
+        }
+        DataError::Line { expected, .. } if ["a label", "the path of an image"].contains(&expected.as_str()) => {
+            "complete the line, or remove it; images without labels are for {@predict}"
         }
         DataError::SplitColumns { .. } => "name it: {data.split_column=NAME}",
         DataError::SplitMarks { column, values, .. } => return Some(marks(column, values)),
@@ -183,6 +103,10 @@ fn of_table(error: &DataError) -> Option<Hint> {
         DataError::NotATable { found, .. } if found.contains("for each class") => {
             "write one column of labels in their place; images with several labels at once are not read"
         }
+        DataError::NotATable { found, .. } if found.contains("below a title") => "remove the lines above that line",
+        DataError::NotATable { found, .. } if found.contains("in quotes as a whole") => {
+            "remove the quotes around each line, or save the table again with separate columns"
+        }
         DataError::NotATable { found, .. } if found.contains("two signs") => {
             "use one sign in the whole table, and quotes around values that hold it"
         }
@@ -193,6 +117,11 @@ fn of_table(error: &DataError) -> Option<Hint> {
         DataError::NoColumn { column: Column::Image, .. } => {
             "name it: {data.image_column=NAME}, and {data.label_column=NAME} if the labels have an unusual name too"
         }
+        DataError::ManyColumns { columns, .. }
+            if columns.windows(2).all(|pair| pair[0].eq_ignore_ascii_case(&pair[1])) =>
+        {
+            "give each column a name of its own in the table"
+        }
         DataError::NoColumn { column, .. } | DataError::ManyColumns { column, .. } => {
             return Some(format!("name it: {{{}=NAME}}", column.setting()).into());
         }
@@ -200,7 +129,7 @@ fn of_table(error: &DataError) -> Option<Hint> {
             "name the columns with {data.image_column}, {data.label_column} and {data.split_column}"
         }
         DataError::TableOrFolders { .. } => {
-            "to read the table, name the file instead of its folder; to read the folders, move the table elsewhere"
+            "to read the table, name the file instead of its folder; to read the folders: {data.layout=splits}"
         }
         DataError::ColumnOfNoTable { .. } => {
             "leave out {data.image_column}, {data.label_column} and {data.split_column}, or give the value auto to override those of a run"

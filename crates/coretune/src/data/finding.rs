@@ -33,7 +33,7 @@ pub enum Problem {
     Repeated,
     /// Images that resemble others, but are not identical to them.
     NearDuplicates,
-    /// Classes whose names differ only by case, blanks, leading zeros, `.0` or Unicode form.
+    /// Classes whose names differ only by case, blanks, leading zeros, `+`, `.0` or Unicode form.
     AlikeClasses,
     /// What was left out and could hold images: archives, and links that lead nowhere.
     MayHoldImages,
@@ -162,7 +162,7 @@ impl fmt::Display for Finding {
                 let differ = if count == 1 { "differs" } else { "differ" };
                 write!(
                     f,
-                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros, `.0` or Unicode form"
+                    "{classes} of {split} {differ} from another only by case, blanks, leading zeros, `+`, `.0` or Unicode form"
                 )?;
             }
             Problem::MayHoldImages => write!(f, "what was left out may hold images")?,
@@ -170,11 +170,10 @@ impl fmt::Display for Finding {
             Problem::NestedClasses => {
                 write!(f, "the {classes} of {split} hold their images in folders, which could be the classes")?;
             }
-            Problem::DoubtfulClasses => write!(
-                f,
-                "{classes} of {split} may not be classes, by {}",
-                if count == 1 { "its name" } else { "their names" }
-            )?,
+            Problem::DoubtfulClasses => {
+                let have = if count == 1 { "has a doubtful name" } else { "have doubtful names" };
+                write!(f, "{classes} of {split} {have}")?;
+            }
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
             Problem::BitDepth => {
                 let have = if count == 1 { "has" } else { "have" };

@@ -40,6 +40,10 @@ pub enum Format {
         /// Number of the draw.
         split: u32,
     },
+    /// Food-101: `images/<class>/*.jpg`, with `meta/{train,test}.txt`.
+    Food101,
+    /// Caltech-UCSD Birds: `images/<class>/*.jpg`, with `images.txt` and `train_test_split.txt`.
+    Cub200,
     /// Cityscapes: `leftImg8bit/<split>/<city>/*` and `gtFine/<split>/<city>/*`, with the 19 classes that are evaluated.
     Cityscapes,
     /// COCO: outlines of objects in `annotations/instances_<split>.json`, `<split>/_annotations.coco.json`, `result.json` or the
@@ -50,7 +54,10 @@ pub enum Format {
 impl Format {
     /// Whether text files beside the images list them.
     pub fn lists_images(self) -> bool {
-        matches!(self, Format::OxfordPets | Format::Dtd { .. } | Format::FgvcAircraft)
+        matches!(
+            self,
+            Format::OxfordPets | Format::Dtd { .. } | Format::FgvcAircraft | Format::Food101 | Format::Cub200
+        )
     }
 }
 
@@ -67,6 +74,8 @@ impl fmt::Display for Format {
             Format::Dtd { split } => return write!(f, "DTD, split {split}"),
             Format::FgvcAircraft => "FGVC Aircraft, variants",
             Format::Caltech101 { split } => return write!(f, "Caltech101, split {split}"),
+            Format::Food101 => "Food-101",
+            Format::Cub200 => "CUB-200",
             Format::ImageFolder => "image folders",
             Format::Csv => "CSV",
             Format::CifarBinary => "CIFAR binary",

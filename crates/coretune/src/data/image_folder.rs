@@ -1,15 +1,17 @@
 //! `<split>/<class>/*`, or `<class>/*`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::{lines_of, names_in};
 use super::found::{Found, Listing};
+use super::label_file::may_hold_labels;
+use super::label_search::refuse_label_file;
 use super::layout::{are_splits, refuse_unclear};
 use super::left_out::{LeftOut, Reason};
 use super::role::role_of;
-use super::walk::Walk;
+use super::walk::{Contents, Walk};
 use super::{DataError, DatasetOptions, Format, ImageSource, Layout, Role, split_names};
 
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
@@ -20,6 +22,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     walk.except(root.join(TITLES));
     let contents = walk.contents(root)?;
     if contents.folders.is_empty() {
+        refuse_label_file(root, &[], &below(root, &contents.images))?;
         let holds_others = contents.images.is_empty() && walk.left_out.has_images_not_decoded();
         let error = || Err(DataError::NoImages { path: root.to_path_buf(), left_out: walk.left_out });
         return if holds_others { error() } else { Ok(None) };
@@ -28,13 +31,17 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     let splits = if are_splits(&contents.folders, options) {
         list_splits(&mut walk, root, &contents.folders, options)?
     } else {
+        refuse_gone(&contents)?;
         let all = list(&mut walk, root, &contents.folders)?;
         if all.images.is_empty() && walk.left_out.is_empty() {
             return Ok(None);
         }
         if options.layout == Layout::Auto {
             refuse_detection(&all)?;
-            refuse_unclear(root, &below(root, &all.images), Layout::Classes)?;
+            let images = below(root, &files(&all.images));
+            let beside = below(root, &contents.images);
+            refuse_label_file(root, &classes_with_images(&all), &[&images[..], &beside].concat())?;
+            refuse_unclear(root, &images, Layout::Classes)?;
         }
         [Some(all), None, None]
     };
@@ -59,6 +66,7 @@ fn list_splits(
         let Some(name) = name else { continue };
         let folder = root.join(name);
         let contents = walk.contents(&folder)?;
+        refuse_gone(&contents)?;
         let found = list(walk, &folder, &contents.folders)?;
         if found.images.is_empty() && !contents.images.is_empty() {
             let images = contents.images.len();
@@ -116,11 +124,19 @@ fn leave_out_other_splits(
 
 /// A file in a folder that may say the classes of the images beside it.
 fn table_in(folder: &Path) -> Result<Option<String>, DataError> {
-    let is_table = |name: &String| {
-        let ending = Path::new(name).extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        ["csv", "tsv", "json", "jsonl", "xlsx", "xls", "ods", "xml"].contains(&ending.as_str())
-    };
-    Ok(names_in(folder)?.into_iter().find(is_table))
+    Ok(names_in(folder)?.into_iter().find(|name| may_hold_labels(name)))
+}
+
+/// Refuses a link that leads nowhere in the place of a class, which would be missing without a word.
+fn refuse_gone(contents: &Contents) -> Result<(), DataError> {
+    contents.gone.first().map_or(Ok(()), |link| Err(DataError::folder_gone(link)))
+}
+
+/// The names of the folders that hold images.
+fn classes_with_images(Listing { labels, names, .. }: &Listing) -> Vec<String> {
+    let with_images: HashSet<usize> = labels.iter().map(|&label| label as usize).collect();
+    let names = names.iter().flatten().enumerate();
+    names.filter(|(class, _)| with_images.contains(class)).map(|(_, name)| name.clone()).collect()
 }
 
 /// Refuses splits whose folders could be something else than classes: training, and others that hold more classes.
@@ -131,7 +147,7 @@ fn refuse_unclear_splits(splits: &[Option<Listing>; 3]) -> Result<(), DataError>
         let Some(split) = split else { continue };
         refuse_detection(split)?;
         if role == Role::Train || classes(split).iter().any(|class| !known.contains(class)) {
-            refuse_unclear(&split.path, &below(&split.path, &split.images), Layout::Splits)?;
+            refuse_unclear(&split.path, &below(&split.path, &files(&split.images)), Layout::Splits)?;
         }
     }
     Ok(())
@@ -167,13 +183,18 @@ fn refuse_detection(Listing { path, labels, names, .. }: &Listing) -> Result<(),
     }
 }
 
-/// The paths of the images from `root` on.
-fn below(root: &Path, images: &[ImageSource]) -> Vec<PathBuf> {
+/// The paths of images that are files.
+fn files(images: &[ImageSource]) -> Vec<PathBuf> {
     let path = |image: &ImageSource| match image {
-        ImageSource::File(path) => Some(path.strip_prefix(root).ok()?.to_path_buf()),
+        ImageSource::File(path) => Some(path.to_path_buf()),
         _ => None,
     };
     images.iter().filter_map(path).collect()
+}
+
+/// The paths from `root` on.
+fn below(root: &Path, images: &[PathBuf]) -> Vec<PathBuf> {
+    images.iter().filter_map(|image| Some(image.strip_prefix(root).ok()?.to_path_buf())).collect()
 }
 
 /// The images of a data set without classes, and what was left out: all images of the training split, if there is one,

@@ -10,6 +10,7 @@ use image::{ImageError, ImageReader, RgbImage};
 use super::DataError;
 use super::bit_depth::BitDepthRange;
 use super::decode::{Decoded, decode_over, has_16_bits, instead_of_image, is_decoded, repeat_grey};
+use super::decoder_report::in_words;
 use crate::files::regular_file;
 
 /// Where an image comes from; cheap to clone.
@@ -202,14 +203,14 @@ pub(super) fn size_in_header(image: &ImageSource) -> Result<(u32, u32), DataErro
         }
         ImageSource::Encoded { bytes, .. } => {
             let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-            reader.map_err(|error| undecodable(error.to_string()))?.into_dimensions()
+            reader.map_err(|error| undecodable(in_words(&error.to_string())))?.into_dimensions()
         }
         ImageSource::Raw(_) => Ok(image.load()?.dimensions()),
     };
     // The ending alone makes a reader take a file for an image.
     let message = |error: ImageError| match image.bytes() {
         Ok(bytes) if !is_decoded(&bytes) => instead_of_image(&bytes),
-        _ => error.to_string(),
+        _ => in_words(&error.to_string()),
     };
     match size.map_err(|error| undecodable(message(error)))? {
         (width, height) if width == 0 || height == 0 => Err(undecodable(format!("it is {width} x {height} pixels"))),

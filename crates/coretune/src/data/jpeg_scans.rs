@@ -6,6 +6,8 @@
 
 use memchr::memchr_iter;
 
+use super::jpeg_restarts::{Frame, Restarts};
+
 /// Stuffed ones: more than a decoder reads ahead, and than the correction bits of a run of blocks.
 const ONES: [u8; 512] = pairs(0xFF, 0);
 /// Ends a restart interval, so that one that is complete is not the last of an image that is not.
@@ -30,6 +32,7 @@ pub(super) struct Scans {
     ends: Vec<usize>,
     /// How many zeros follow the last scan up to the end of the file, as where a download did not write.
     zeros: usize,
+    restarts: Restarts,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +45,8 @@ struct Component {
 impl Scans {
     /// Follows the markers; `None` if they lead to no scan, which the decoder then says better.
     pub(super) fn find(bytes: &[u8]) -> Option<Self> {
-        let mut scans = Scans { progressive: false, components: Vec::new(), ends: Vec::new(), zeros: 0 };
+        let (progressive, restarts) = (false, Restarts::default());
+        let mut scans = Scans { progressive, components: Vec::new(), ends: Vec::new(), zeros: 0, restarts };
         let mut position = 2;
         while let Some((marker, content)) = segment(bytes, &mut position) {
             match marker {
@@ -50,13 +54,16 @@ impl Scans {
                 0xC0..=0xC2 if scans.components.is_empty() => {
                     scans.progressive = marker == 0xC2;
                     scans.components = components(content)?;
+                    scans.restarts.frame = Frame::of(content);
                 }
+                0xDD => scans.restarts.set_interval(content),
                 0xDA => {
                     scans.add(content)?;
                     let begin = position;
                     position = end_of_data(bytes, begin);
                     scans.zeros = if position == bytes.len() { zeros_at_end(&bytes[begin..]) } else { 0 };
                     scans.ends.push(position - scans.zeros);
+                    scans.restarts.add(content, &bytes[begin..position]);
                     if !scans.progressive && scans.is_complete() {
                         break;
                     }
@@ -97,11 +104,17 @@ impl Scans {
         self.zeros
     }
 
+    /// Whether the restart markers of a scan are not as the header of the file says.
+    pub(super) fn has_damaged_restarts(&self) -> bool {
+        self.restarts.are_damaged()
+    }
+
     /// The same with the first `count` of the zeros that follow as data of the last scan.
     pub(super) fn with_zeros(&self, count: usize) -> Self {
         let mut ends = self.ends.clone();
         ends.last_mut().into_iter().for_each(|end| *end += count);
-        Scans { ends, zeros: self.zeros - count, components: self.components.clone(), ..*self }
+        let (components, restarts) = (self.components.clone(), self.restarts.clone());
+        Scans { ends, zeros: self.zeros - count, components, restarts, ..*self }
     }
 
     /// Number of scans.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::class_names::are_parts;
 use super::resemblance::plain;
 use super::role::{Role, role_in, role_of};
 use super::{DataError, DatasetOptions, Layout};
@@ -28,10 +29,10 @@ pub(super) fn are_splits(folders: &[String], options: &DatasetOptions) -> bool {
 type Reading = fn(&Folders) -> Option<DataError>;
 
 /// For the folders of a data set, in the order in which they are tried.
-const OF_DATA: [Reading; 5] = [alike, above_splits, split_among, deeper, splits_by_word];
+const OF_DATA: [Reading; 6] = [alike, above_splits, split_among, deeper, splits_by_word, parts];
 
 /// For the folders of a split.
-const OF_A_SPLIT: [Reading; 2] = [alike, deeper];
+const OF_A_SPLIT: [Reading; 3] = [alike, deeper, parts];
 
 /// Refuses folders that were listed as classes and could be something else; `images` are relative to `path`, and with
 /// `layout` the folders are classes.
@@ -110,7 +111,8 @@ impl Top {
 
     /// The folder in it, perhaps itself, in which splits or several folders lie side by side, and nothing else.
     fn inner(&self) -> Option<&PathBuf> {
-        self.above_train.as_ref().or(self.holds_several().then_some(&self.core))
+        let above_train = self.above_train.as_ref().filter(|above| !self.has_images || **above != self.core);
+        above_train.or(self.holds_several().then_some(&self.core))
     }
 }
 
@@ -180,6 +182,12 @@ fn splits_by_word(Folders { path, tops, .. }: &Folders) -> Option<DataError> {
     let exactly = tops.iter().all(|top| role_of(&top.name).is_some());
     let several = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);
     (several && !exactly).then(|| DataError::NamedLikeSplits { path: (*path).into(), folders: names(tops) })
+}
+
+/// Folders whose names are one word for images and numbers, as of a data set that comes in parts.
+fn parts(Folders { path, layout, tops }: &Folders) -> Option<DataError> {
+    let folders = names(tops);
+    are_parts(&folders).then(|| DataError::NamedLikeParts { path: (*path).into(), folders, layout: *layout })
 }
 
 /// The names that more than half of these folders hold: domains and splits rarely agree in all of their classes, nor
@@ -259,6 +267,23 @@ mod tests {
         }
         assert_eq!(refused(&["steam_train/1.jpg", "bullet train/2.jpg"]), "classes");
         assert_eq!(refused(&["test_tube/1.jpg", "train/2.jpg", "bus/3.jpg"]), "classes");
+    }
+
+    #[test]
+    fn folders_named_like_parts_of_the_images_are_refused() {
+        for images in [&["images_001/1.jpg", "images_002/2.jpg"][..], &["HAM_part_1/1.jpg", "HAM_part_2/2.jpg"]] {
+            assert!(refused(images).contains("named like parts"), "{}", refused(images));
+            assert!(refused_as(Layout::Splits, images).contains("named like parts"));
+        }
+        assert_eq!(refused(&["class_1/1.jpg", "class_2/2.jpg"]), "classes");
+        assert_eq!(refused(&["image_1/1.jpg", "cat/2.jpg"]), "classes");
+    }
+
+    #[test]
+    fn a_class_with_images_may_hold_folders_named_like_splits() {
+        let images = ["cat/1.jpg", "cat/train/2.jpg", "cat/val/3.jpg", "dog/4.jpg"];
+        assert_eq!(refused_as(Layout::Splits, &images), "classes");
+        assert!(refused_as(Layout::Splits, &images[1..]).contains("`cat` holds the folders `train`, `val`"));
     }
 
     #[test]

@@ -9,16 +9,18 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
-    /// Images of a split that is neither train, validation nor test.
+    /// Images of a folder or a value that no split is read from.
     OtherSplit {
         /// Name of the split.
         split: String,
     },
-    /// A table whose name is not that of a split.
+    /// A table that no split is read from.
     OtherTable {
         /// Its name without the ending.
         split: String,
     },
+    /// Tables of the test split that have no column of labels.
+    TableWithoutLabels,
     /// Images that the data set gives no class.
     OfNoClass {
         /// Name of their folder.
@@ -47,6 +49,8 @@ pub enum Reason {
     OutsideImage,
     /// Images in the folder of a table that no row names.
     WithoutRow,
+    /// Images that no list names.
+    NotListed,
     /// Files that are not images.
     NotAnImage {
         /// With its dot; empty without one.
@@ -165,14 +169,15 @@ impl fmt::Display for Omission {
         let (files, images, links) = (one_or("file", "files"), one_or("image", "images"), one_or("link", "links"));
         match &self.reason {
             Reason::OtherSplit { split } => {
-                return write!(f, "{count} {images} of `{split}`, which is neither train, validation nor test");
+                return write!(f, "{count} {images} of `{split}`, which no split is read from");
             }
             Reason::OtherTable { split } => {
-                return write!(f, "the table `{split}`, which is neither train, validation nor test");
+                return write!(f, "the table `{split}`, which no split is read from");
             }
             Reason::OfNoClass { folder } => {
                 return write!(f, "{count} {images} of `{folder}`, which {} of no class", one_or("is", "are"));
             }
+            Reason::TableWithoutLabels => write!(f, "{count} {} without labels", one_or("table", "tables"))?,
             Reason::BesideClasses => write!(f, "{count} {images} beside the folders of the classes")?,
             Reason::NotDecoded { ending } => {
                 write!(f, "{count} {files} {ending}, convert {}", one_or("it", "them"))?;
@@ -201,6 +206,7 @@ impl fmt::Display for Omission {
                 )?;
             }
             Reason::WithoutRow => write!(f, "{count} {images} without a row in the table")?,
+            Reason::NotListed => write!(f, "{count} {images} that no list names")?,
             Reason::NotAnImage { ending } if ending.is_empty() => write!(f, "{count} {files} without an ending")?,
             Reason::NotAnImage { ending } => write!(f, "{count} {files} {ending}")?,
             Reason::Leftover => write!(f, "{count} {} of other programs", one_or("leftover", "leftovers"))?,

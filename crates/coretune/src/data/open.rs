@@ -10,9 +10,10 @@ use super::found::Found;
 use super::joined::{join, roots_of};
 use super::listed::listed;
 use super::published::{self, refuse_split_number};
+use super::role::role_of;
 use super::{
-    DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Split, cifar, csv_list, idx, image_folder, masks,
-    parquet_file,
+    DataError, Dataset, DatasetOptions, Format, ImageSource, Layout, Role, Split, cifar, csv_list, idx, image_folder,
+    masks, parquet_file,
 };
 use crate::files::{Content, content_of, regular_file};
 
@@ -67,12 +68,14 @@ impl Dataset {
 
     fn list(path: &Path, options: &DatasetOptions) -> Result<(Self, Vec<UnknownClass>), DataError> {
         if let Some(roots) = roots_of(path)? {
+            roots.iter().try_for_each(|root| refuse_gone_splits(root, options))?;
             let found = roots.into_iter().map(|root| found_in(&root, options).map(|found| (root, found)));
             let found = join(path, found.collect::<Result<_, _>>()?)?;
             let nothing = || DataError::Unrecognised { path: path.to_path_buf(), found: "no root".into() };
             return assemble(path, found.ok_or_else(nothing)?);
         }
         std::fs::metadata(path).map_err(DataError::read(path))?;
+        refuse_gone_splits(path, options)?;
         if let Some(dataset) = masks::read(path, options)? {
             return Ok((dataset, Vec::new()));
         }
@@ -93,7 +96,7 @@ impl Dataset {
         let Some((images, left_out)) = image_folder::without_classes(path, options)? else {
             return match Dataset::open(path, options) {
                 // Labels that are not read are not needed either.
-                Err(DataError::MatlabLists { .. }) => {
+                Err(DataError::MatlabLists { .. } | DataError::LabelFile { .. }) => {
                     Dataset::open(path, &DatasetOptions { layout: Layout::Classes, ..options.clone() })
                 }
                 Err(DataError::Detection { path: images, .. }) => {
@@ -132,6 +135,16 @@ fn found_in(root: &Path, options: &DatasetOptions) -> Result<Found, DataError> {
     }
     refuse_too_deep(root)?;
     Err(DataError::Unrecognised { path: root.to_path_buf(), found: contents(root)? })
+}
+
+/// Refuses a link with the name of a split that leads nowhere: the split would be missing without a word.
+fn refuse_gone_splits(root: &Path, options: &DatasetOptions) -> Result<(), DataError> {
+    let Ok(names) = names_in(root) else { return Ok(()) };
+    let is_read = |name: &&String| role_of(name).is_some_and(|role| role == Role::Train || !options.train_only);
+    match names.iter().filter(is_read).map(|name| root.join(name)).find(|link| link.is_symlink() && !link.exists()) {
+        Some(link) => Err(DataError::folder_gone(&link)),
+        None => Ok(()),
+    }
 }
 
 /// The error of a file that cannot be read, or that it is a web page, a pointer or the like.

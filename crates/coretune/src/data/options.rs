@@ -27,6 +27,8 @@ pub struct DatasetOptions {
     pub val_split: Option<String>,
     /// Test split.
     pub test_split: Option<String>,
+    /// Whether only the training split is read.
+    pub train_only: bool,
     /// The folders at the top.
     pub layout: Layout,
     /// Which of several published splits; `None`: the first.

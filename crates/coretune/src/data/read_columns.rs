@@ -9,6 +9,9 @@ pub struct ReadColumns {
     pub files: Vec<String>,
     /// The column of the images, or of their paths.
     pub image: String,
+    /// Whether the images are named without their endings.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_endings: bool,
     /// The column of the labels.
     pub label: String,
     /// The column of the splits, if any.
@@ -24,6 +27,7 @@ impl ReadColumns {
         ReadColumns {
             files: vec![file],
             image: header[image].clone(),
+            without_endings: false,
             label: header[label].clone(),
             split: split.map(|at| header[at].clone()),
             not_read: (0..header.len())
@@ -36,8 +40,8 @@ impl ReadColumns {
     /// Adds the columns of a table to those of the tables before: a table with the same columns adds its name only.
     pub(super) fn add_to(self, all: &mut Vec<ReadColumns>) {
         let same = |one: &&mut ReadColumns| {
-            (&one.image, &one.label, &one.split, &one.not_read)
-                == (&self.image, &self.label, &self.split, &self.not_read)
+            (&one.image, one.without_endings, &one.label, &one.split, &one.not_read)
+                == (&self.image, self.without_endings, &self.label, &self.split, &self.not_read)
         };
         match all.iter_mut().find(same) {
             Some(one) => one.files.extend(self.files),
@@ -55,7 +59,8 @@ impl fmt::Display for ReadColumns {
             [second] => write!(f, "{first}, {second}: ")?,
             more => write!(f, "{first} and {} more: ", more.len())?,
         }
-        write!(f, "images `{}`, labels `{}`", self.image, self.label)?;
+        let bare = if self.without_endings { " (without endings)" } else { "" };
+        write!(f, "images `{}`{bare}, labels `{}`", self.image, self.label)?;
         if let Some(split) = &self.split {
             write!(f, ", splits `{split}`")?;
         }

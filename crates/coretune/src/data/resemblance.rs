@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The name without what two spellings of one name differ in: case, blanks, leading zeros of numbers and `.0` behind them,
-/// Unicode form.
+/// The name without what two spellings of one name differ in: case, blanks, leading zeros of numbers, `+` before and `.0`
+/// behind them, Unicode form.
 pub(super) fn plain(name: &str) -> String {
     let plain = without_leading_zeros(name);
     let whole =
@@ -14,6 +14,11 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 fn without_leading_zeros(name: &str) -> String {
+    let name = name.trim();
+    let name = name
+        .strip_prefix('+')
+        .filter(|number| number.starts_with(|digit: char| digit.is_ascii_digit()))
+        .unwrap_or(name);
     let folded = name.nfkc().flat_map(char::to_lowercase).nfkc().filter(|&letter| !is_blank(letter));
     let mut plain = String::with_capacity(name.len());
     let mut zeros = 0;
@@ -107,6 +112,8 @@ mod tests {
             ("1", "1.0"),
             ("0.0", "0"),
             ("10.00", "10"),
+            ("+1", "1"),
+            (" +01", "1.0"),
         ] {
             assert_eq!(plain(one), plain(other), "{one:?} {other:?}");
         }
@@ -121,6 +128,8 @@ mod tests {
             ("-1", "1"),
             ("1.05", "1.5"),
             ("0", ""),
+            ("+a", "a"),
+            ("-1", "+1"),
         ] {
             assert_ne!(plain(one), plain(other), "{one:?} {other:?}");
         }

@@ -7,7 +7,7 @@ use super::role::role_of;
 use super::{DataError, DatasetOptions, Role};
 
 /// The name of the split for each role, in the order of [`Role::ALL`]: the one that `options` names, or else the one
-/// with a usual name that no option has taken for another role.
+/// with a usual name that no option has taken for another role. With [`DatasetOptions::train_only`] only the first has one.
 pub(super) fn assign(
     path: &Path,
     available: &[String],
@@ -37,6 +37,9 @@ pub(super) fn assign(
                 return Err(DataError::TwoSplits { path, role, first, second });
             }
         }
+    }
+    if options.train_only {
+        names = [names[0].take(), None, None];
     }
     Ok(names)
 }

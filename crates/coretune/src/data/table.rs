@@ -10,8 +10,9 @@ use super::columns::Columns;
 use super::file_kind::has_ending_of_image;
 use super::listed::listed;
 use super::role::role_of;
-use super::table_text::text_of;
-use super::{Column, DataError, DatasetOptions, ImageSource, ReadColumns, Role};
+use super::table_path::{end_beside, located};
+use super::table_text::{text_of, without_blanks_before_quotes};
+use super::{Column, DataError, DatasetOptions, ImageSource, ReadColumns, Role, bare_names};
 use crate::files::content_of;
 
 /// A table that was read.
@@ -57,6 +58,8 @@ impl Table {
     pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Self, DataError> {
         let text = text_of(path)?;
         let source = Source::of(path, &text, options)?;
+        let text = without_blanks_before_quotes(source.text, char::from(source.separator));
+        let source = Source { text: &text, ..source };
         let mut reader = source.reader();
         let header = reader.headers().map_err(|error| source.broken(&error))?.clone();
         let columns = Columns::of(path, &header, options).map_err(|error| {
@@ -83,6 +86,8 @@ impl Table {
                 found: "it ends after the names of its columns".into(),
             });
         }
+        let mut images: Vec<&mut ImageSource> = table.rows.iter_mut().map(|row| &mut row.image).collect();
+        table.columns.without_endings = bare_names::complete(path, &mut images)?;
         Ok(table)
     }
 
@@ -109,11 +114,12 @@ impl Table {
         };
         let written = field(image, "the path of an image")?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let image = located(folder, written).map_err(|what| {
-            refused(
-                "a path from the folder of the table, or an absolute one of this machine",
-                format!("`{written}`, {what}"),
-            )
+        let image = located(folder, written).map_err(|what| DataError::ForeignPath {
+            path: self.path.clone(),
+            line,
+            written: written.into(),
+            what,
+            beside: end_beside(folder, written),
         })?;
         let label = field(label, "a label")?.to_string();
         if MISSING.iter().any(|word| label.eq_ignore_ascii_case(word)) {
@@ -143,6 +149,12 @@ fn is_separated_by_blanks(header: &StringRecord) -> bool {
     header.len() == 1 && words.len() > 1 && (is_image || Columns::found_in(&names, &DatasetOptions::default()) == 2)
 }
 
+/// Whether a line has the names of both columns, with this sign between its values.
+fn has_both(line: &str, separator: u8) -> bool {
+    let names: StringRecord = line.split(char::from(separator)).map(|name| name.trim().trim_matches('"')).collect();
+    Columns::found_in(&names, &DatasetOptions::default()) == 2
+}
+
 /// Whether a value says yes or no.
 fn is_mark(value: &str) -> bool {
     ["0", "1", "0.0", "1.0", "true", "false", "yes", "no", "t", "f", "y", "n"].contains(&value.to_lowercase().as_str())
@@ -170,31 +182,6 @@ const OTHER_SPLITS: [&str; 16] = [
 
 /// Distinct values that a column of splits has at most.
 const MOST_SPLITS: usize = 8;
-
-/// The file that a table means by `written`, or what `written` is instead of a path of this machine. A backslash separates
-/// folders, unless a file has it in its name.
-fn located(folder: &Path, written: &str) -> Result<PathBuf, &'static str> {
-    let as_written = folder.join(written);
-    let is_elsewhere = |written: &str| {
-        let scheme = written.split_once("://").map_or("", |(scheme, _)| scheme);
-        let mut letters = written.chars();
-        let drive = letters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
-            && letters.next() == Some(':')
-            && matches!(letters.next(), Some('\\' | '/'));
-        if !scheme.is_empty() && scheme.chars().all(char::is_alphanumeric) {
-            Some("an address")
-        } else if drive || written.starts_with("\\\\") {
-            Some("a path of Windows with its drive or server")
-        } else {
-            None
-        }
-    };
-    match is_elsewhere(written) {
-        Some(what) if !as_written.exists() => Err(what),
-        None if written.contains('\\') && !as_written.exists() => Ok(folder.join(written.replace('\\', "/"))),
-        _ => Ok(as_written),
-    }
-}
 
 /// Position of `name` among the values, to which it is added when it is new.
 fn number_of(values: &mut Vec<SplitValue>, name: &str, line: u64) -> usize {
@@ -238,6 +225,12 @@ impl<'a> Source<'a> {
         if self.text.trim_start().starts_with("[{") || self.text.trim_start().starts_with("[[") {
             return Some("it is JSON".into());
         }
+        if let Some(line) = self.line_of_header() {
+            return Some(format!("the names of its columns are on line {line}, below a title"));
+        }
+        if header.len() == 1 && SEPARATORS.iter().any(|&sign| has_both(header.get(0).unwrap_or_default(), sign)) {
+            return Some("each line is in quotes as a whole, and so one value".into());
+        }
         if is_separated_by_blanks(header) {
             return Some("blanks separate its values, not commas, semicolons or tabs".into());
         }
@@ -254,6 +247,13 @@ impl<'a> Source<'a> {
         self.columns_of_marks(header).filter(|_| missing == Column::Label).map(|classes| {
             format!("it has no column of labels, but one of 0 and 1 for each class: {}", listed(&classes))
         })
+    }
+
+    /// The line, among the first ones, that has the names of both columns although it is not the first.
+    fn line_of_header(&self) -> Option<u64> {
+        const LINES: usize = 6;
+        let mut lines = (1 + self.skipped..).zip(self.text.lines()).take(LINES).skip(1);
+        lines.find(|(_, line)| SEPARATORS.iter().any(|&sign| has_both(line, sign))).map(|(line, _)| line)
     }
 
     /// The columns of which every value is 0 or 1, if there are several.

@@ -1,5 +1,6 @@
 //! The text of a table, whatever program wrote it: UTF-8, or UTF-16 with its byte order mark.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 use std::string::FromUtf8Error;
@@ -26,6 +27,31 @@ pub(super) fn text_of(path: &Path) -> Result<String, DataError> {
         NotText::Encoding(found) => DataError::TableEncoding { path: path.into(), found },
         NotText::Content(found) => DataError::NotATable { path: path.into(), found },
     })
+}
+
+/// The text without blanks between a separator, or the beginning of a line, and the quote behind them: to CSV such a quote would
+/// be a part of the value.
+pub(super) fn without_blanks_before_quotes(text: &str, separator: char) -> Cow<'_, str> {
+    if !text.contains(" \"") {
+        return Cow::Borrowed(text);
+    }
+    let (mut plain, mut is_quoted, mut begins, mut was_closed) =
+        (String::with_capacity(text.len()), false, true, false);
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let behind = rest.trim_start_matches(' ');
+        if !is_quoted && begins && letter == ' ' && behind.starts_with('"') {
+            rest = behind;
+            continue;
+        }
+        let is_quote = letter == '"';
+        (is_quoted, was_closed) =
+            if is_quoted { (!is_quote, is_quote) } else { (is_quote && (begins || was_closed), false) };
+        begins = !is_quoted && (letter == separator || letter == '\n' || letter == '\r');
+        plain.push(letter);
+        rest = &rest[letter.len_utf8()..];
+    }
+    Cow::Owned(plain)
 }
 
 /// Why bytes are not the text of a table.
@@ -100,6 +126,16 @@ mod tests {
         assert_eq!(decoded(marked.as_bytes().to_vec()).unwrap(), text);
         assert_eq!(decoded(utf16_bytes(&marked, u16::to_le_bytes)).unwrap(), text);
         assert_eq!(decoded(utf16_bytes(&marked, u16::to_be_bytes)).unwrap(), text);
+    }
+
+    #[test]
+    fn blanks_before_quotes_go_and_all_others_stay() {
+        let plain = |text: &str| without_blanks_before_quotes(text, ',').into_owned();
+        assert_eq!(plain("\"a\", \"b, \"\"c\"\"\",  \"d\"\n \"e\", f g"), "\"a\",\"b, \"\"c\"\"\",\"d\"\n\"e\", f g");
+        for text in ["a, b\n", "5 \"inch\", x", "\"he, \"\"hi\"\"\",1", "\"two\n \"\"lines\"\"\""] {
+            assert_eq!(plain(text), text);
+        }
+        assert_eq!(without_blanks_before_quotes("a; \"b\"", ';'), "a;\"b\"");
     }
 
     #[test]

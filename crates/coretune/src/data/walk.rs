@@ -25,6 +25,8 @@ pub(super) struct Walk {
 pub(super) struct Contents {
     pub(super) folders: Vec<String>,
     pub(super) images: Vec<PathBuf>,
+    /// Links that lead nowhere, without an ending, as folders have none.
+    pub(super) gone: Vec<PathBuf>,
 }
 
 /// The images of a class in the making.
@@ -72,7 +74,7 @@ impl Walk {
 
     /// What lies directly in a folder outside of the classes.
     pub(super) fn contents(&mut self, folder: &Path) -> Result<Contents, DataError> {
-        let mut contents = Contents { folders: Vec::new(), images: Vec::new() };
+        let mut contents = Contents { folders: Vec::new(), images: Vec::new(), gone: Vec::new() };
         let mut above = self.above(folder)?;
         above.extend(ancestors(folder)?);
         for entry in self.entries(folder)? {
@@ -86,7 +88,12 @@ impl Walk {
             }
             match kind_of(&entry.path) {
                 FileKind::Image => contents.images.push(entry.path),
-                kind => self.leave_out_file(kind, &entry),
+                kind => {
+                    self.leave_out_file(kind, &entry);
+                    if entry.leads_nowhere() && entry.path.extension().is_none() {
+                        contents.gone.push(entry.path);
+                    }
+                }
             }
         }
         Ok(contents)

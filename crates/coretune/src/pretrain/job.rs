@@ -39,7 +39,7 @@ impl Prepared for PretrainTask {
     }
 
     fn skipped(&self) -> &[String] {
-        &[]
+        &self.skipped
     }
 
     fn steps_per_epoch(&self) -> Result<u64, RunError> {

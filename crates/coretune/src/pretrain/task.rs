@@ -10,7 +10,7 @@ use super::learner::{PretrainedDescription, Pretraining};
 use crate::checkpoints::{LoadReport, Projector};
 use crate::config::{DataCheck, Input, PretrainConfig};
 use crate::data::check::{Depth, Problem, check};
-use crate::data::{DataError, Dataset, Omission, ReadColumns, Role, Split};
+use crate::data::{DataError, Dataset, DatasetOptions, Omission, ReadColumns, Role, Split};
 use crate::engine::ranks::RanksError;
 use crate::engine::{EngineError, Precision, Stop, World, peak_device_bytes, peak_rss_bytes};
 use crate::evaluate::features::Evaluator;
@@ -51,6 +51,8 @@ pub struct PretrainTask {
     pub columns: Vec<ReadColumns>,
     /// Labelled images that evaluate the features, beside those of training.
     pub(super) evaluated: Option<(Role, Split)>,
+    /// Why each image that cannot be read was left out.
+    pub(super) skipped: Vec<String>,
     /// The checkpoint that the encoder starts from, if any.
     pub(super) start: Option<StartingPoint>,
 }
@@ -72,7 +74,9 @@ impl PretrainTask {
         observer: &mut Observer<'_>,
     ) -> Result<Self, RunError> {
         let machine = Machine::choose(&config.run)?;
-        let dataset = Dataset::open_unlabelled(&config.data.dir, &config.data.options())?;
+        // Without a probe no other split is read.
+        let options = DatasetOptions { train_only: config.pretrain.probe_epochs.is_none(), ..config.data.options() };
+        let dataset = Dataset::open_unlabelled(&config.data.dir, &options)?;
         let all = dataset.train.as_ref().ok_or_else(|| DataError::SplitMissing {
             path: dataset.root.clone(),
             split: "train".into(),
@@ -85,7 +89,7 @@ impl PretrainTask {
         if available < batch {
             return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
-        let (width, height) = images.load(0)?.dimensions();
+        let (width, height) = first_size(&images, config.data.skip_broken)?;
         let mut start = starting_point(&config, &machine)?;
         let network = start.as_ref().map(|start| (start.architecture, start.input));
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len(), network);
@@ -97,7 +101,7 @@ impl PretrainTask {
         notes.extend(smaller_batch);
         notes.extend(config.warnings());
         let evaluated = evaluation_split(&dataset, &config);
-        let (images, evaluated) =
+        let Checked { images, evaluated, skipped } =
             checked(images, evaluated, (&config, world), input.img_size as u32, &mut notes, observer)?;
         let (left_out, columns) = (dataset.left_out.omissions(), dataset.columns.clone());
         let task = PretrainTask {
@@ -113,6 +117,7 @@ impl PretrainTask {
             left_out,
             columns,
             evaluated,
+            skipped,
             start,
         };
         task.check_ranks()?;
@@ -330,6 +335,20 @@ fn evaluation_split(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role,
     splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
 }
 
+/// Width and height of the first image; of the first that can be read if others are skipped.
+fn first_size(images: &Split, skip_broken: bool) -> Result<(u32, u32), DataError> {
+    let readable = || (1..images.len()).find_map(|at| images.load(at).ok());
+    let first = images.load(0).or_else(|error| skip_broken.then(readable).flatten().ok_or(error))?;
+    Ok(first.dimensions())
+}
+
+/// What is left of the images after their check.
+struct Checked {
+    images: Split,
+    evaluated: Option<(Role, Split)>,
+    skipped: Vec<String>,
+}
+
 /// The images without unreadable ones, if the configuration skips them; else unreadable images stop the run. Of several processes
 /// rank 0 checks.
 fn checked(
@@ -339,11 +358,11 @@ fn checked(
     img_size: u32,
     notes: &mut Vec<String>,
     observer: &mut Observer<'_>,
-) -> Result<(Split, Option<(Role, Split)>), RunError> {
+) -> Result<Checked, RunError> {
     let depth = match config.data.check {
         DataCheck::Full => Depth::Full,
         DataCheck::Quick => Depth::Quick,
-        DataCheck::Off => return Ok((images, evaluated)),
+        DataCheck::Off => return Ok(Checked { images, evaluated, skipped: Vec::new() }),
     };
     observer(&Event::Stage("check of the images"));
     let mut progress = |done, total| observer(&Event::Progress { done, total });
@@ -351,7 +370,7 @@ fn checked(
         std::iter::once((Role::Train, &images)).chain(evaluated.iter().map(|(role, split)| (*role, split))).collect();
     // Nothing that is found of classes matters here.
     let of_images = |problem: Problem| matches!(problem, Problem::Unreadable | Problem::Small);
-    let broken: Vec<Vec<usize>> = world.by_first(|| {
+    let (broken, skipped): (Vec<Vec<usize>>, Vec<String>) = world.by_first(|| {
         let report = check(&splits, depth, Some(img_size), config.data.skip_broken, &mut progress);
         let stops: Vec<String> =
             report.stops().filter(|finding| of_images(finding.problem)).map(ToString::to_string).collect();
@@ -359,14 +378,14 @@ fn checked(
             return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true });
         }
         notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
-        Ok(report.broken)
+        Ok((report.broken, report.unreadable))
     })?;
     let without = |split: Split, at: usize| match broken.get(at) {
         Some(broken) if !broken.is_empty() => split.without(broken),
         _ => Ok(split),
     };
     let evaluated = evaluated.map(|(role, split)| Ok::<_, DataError>((role, without(split, 1)?))).transpose()?;
-    Ok((without(images, 0)?, evaluated))
+    Ok(Checked { images: without(images, 0)?, evaluated, skipped })
 }
 
 fn last_probe(folder: &RunFolder) -> Result<Option<EvaluationRecord>, RunError> {

@@ -177,8 +177,7 @@ fn class_names_that_are_alike_warn_and_are_named_between_splits() {
     write(&folder.path().join("train/A/0.png"), (12, 10), [1, 2, 3]);
     write(&folder.path().join("test/A/0.png"), (12, 10), [1, 2, 4]);
     let found = report(folder.path(), Depth::Quick, None, false);
-    let sentence =
-        "1 class of train differs from another only by case, blanks, leading zeros, `.0` or Unicode form: `a` and `A`";
+    let sentence = "1 class of train differs from another only by case, blanks, leading zeros, `+`, `.0` or Unicode form: `a` and `A`";
     assert_eq!((only(&found).problem, only(&found).to_string()), (Problem::AlikeClasses, sentence.to_string()));
 
     fs::rename(folder.path().join("test/a"), folder.path().join("test/ a")).unwrap();
@@ -273,8 +272,7 @@ fn classes_that_may_be_none_warn_and_nested_ones_are_a_notice() {
         write(&folder.path().join("test").join(class).join("0.png"), (12, 10), [red, 1, 0]);
     }
     let found = report(folder.path(), Depth::Full, None, false);
-    let sentence =
-        "2 classes of train may not be classes, by their names: None (a missing value?), a|b (several labels?)";
+    let sentence = "2 classes of train have doubtful names: None (a missing value?), a|b (several labels?)";
     assert_eq!((only(&found).to_string().as_str(), only(&found).severity), (sentence, Severity::Warns));
 
     let nested = tempfile::tempdir().unwrap();

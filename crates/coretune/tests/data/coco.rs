@@ -381,3 +381,32 @@ fn run_lengths_are_those_of_pycocotools_and_polygons_differ_at_their_border_alon
     assert!(farthest < 1.0, "a pixel {farthest} from the border differs");
     assert!(differ * 20 < inside, "{differ} of {inside} pixels differ");
 }
+
+#[test]
+fn faults_of_a_file_are_reported_in_plain_words() {
+    let image = "images/1.png";
+    let file = |change: &dyn Fn(&mut Value)| {
+        let mut value = annotations("1.png", &[object(3, &rectangle(1.0, 1.0, 4.0, 4.0))]);
+        change(&mut value);
+        value
+    };
+    for (value, words) in [
+        (file(&|value| value["annotations"][0]["image_id"] = json!([1])), "an id that is neither a number nor a text"),
+        (file(&|value| value["annotations"][0]["iscrowd"] = json!("no")), "`iscrowd` that is neither 0 nor 1"),
+        (file(&|value| value["images"][0]["width"] = json!("12")), "the text \"12\" in the place of a whole number"),
+        (
+            file(&|value| drop(value["images"][0].as_object_mut().unwrap().remove("height"))),
+            "an object without `height`",
+        ),
+    ] {
+        let error = open(&folder(&[image], &[("annotations/instances_train.json", value)])).unwrap_err().to_string();
+        assert!(error.contains(&format!("found {words}")), "{error}");
+        assert!(error.contains("in line 1, expected COCO's lists") && !error.contains("untagged"), "{error}");
+    }
+    let cut = folder(&[image], &[]);
+    fs::create_dir(cut.path().join("annotations")).unwrap();
+    let text = file(&|_| {}).to_string();
+    fs::write(cut.path().join("annotations/instances_train.json"), &text[..text.len() - 40]).unwrap();
+    let error = open(&cut).unwrap_err().to_string();
+    assert!(error.contains("found an early end in line 1"), "{error}");
+}

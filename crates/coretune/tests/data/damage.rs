@@ -216,3 +216,94 @@ fn the_content_says_the_format_not_the_ending() {
     let read = coretune::data::ImageSource::File(path.into()).load().unwrap();
     assert_eq!((read.dimensions(), read.get_pixel(4, 3)), ((5, 4), &Rgb([4, 3, 9])));
 }
+
+#[test]
+fn a_jpeg_whose_restart_markers_are_not_as_its_headers_say_is_refused() {
+    let whole = fixture("restarts.jpg");
+    let begin = scans(&whole)[0];
+    let markers: Vec<usize> =
+        (begin..whole.len() - 1).filter(|&at| whole[at] == 0xff && (0xd0..=0xd7).contains(&whole[at + 1])).collect();
+    assert!(markers.len() > 3 && message(&whole).is_empty());
+    for (number, &at) in markers.iter().enumerate() {
+        let mut other = whole.clone();
+        other[at + 1] = 0xd0 + ((whole[at + 1] - 0xd0) + 3) % 8;
+        assert!(message(&other).contains("damage"), "marker {number} has another number: {:?}", message(&other));
+        let lost = [&whole[..at], &whole[at + 2..]].concat();
+        assert!(!message(&lost).is_empty(), "marker {number} is missing");
+        if let Some(&next) = markers.get(number + 1) {
+            let hole = [&whole[..at], &whole[next..]].concat();
+            assert!(!message(&hole).is_empty(), "the interval behind marker {number} is missing");
+        }
+    }
+    let last = [&whole[..whole.len() - 2], &[0xff, 0xd0 + (markers.len() % 8) as u8], END_OF_IMAGE].concat();
+    assert_eq!(message(&last), "", "some encoders write a marker behind the last interval too");
+}
+
+/// A TIFF file with one strip of grey pixels, compressed by deflate.
+fn deflated(pixels: &[u8], side: u16) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(pixels).unwrap();
+    let strip = encoder.finish().unwrap();
+    let entries: [(u16, u32); 9] = [
+        (256, side.into()),
+        (257, side.into()),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, side.into()),
+        (279, strip.len() as u32),
+    ];
+    let mut file = [&b"II*\0"[..], &(8 + strip.len() as u32).to_le_bytes(), &strip].concat();
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, value) in entries {
+        file.extend(tag.to_le_bytes());
+        file.extend([4, 0, 1, 0, 0, 0]);
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+#[test]
+fn a_tiff_whose_checksum_does_not_fit_is_refused() {
+    let pixels: Vec<u8> = (0..64 * 64_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let whole = deflated(&pixels, 64);
+    assert_eq!(decode(&whole, &"scan.tif").unwrap().as_raw().len(), 3 * 64 * 64);
+    let strip = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+    let mut refused = 0;
+    for at in (20..strip).step_by(97).chain(strip - 4..strip) {
+        let mut other = whole.clone();
+        other[at] ^= 0x10;
+        refused += usize::from(!message(&other).is_empty());
+    }
+    assert_eq!(refused, (20..strip).step_by(97).count() + 4, "every altered byte is found");
+    let mut unsummed = whole.clone();
+    unsummed[strip - 1] ^= 1;
+    assert_eq!(message(&unsummed), "it is damaged: a checksum does not fit its data");
+}
+
+#[test]
+fn reports_of_decoders_become_sentences() {
+    let mut png = Vec::new();
+    RgbImage::from_fn(9, 9, |x, y| Rgb([x as u8, y as u8, 7]))
+        .write_to(&mut std::io::Cursor::new(&mut png), ImageFormat::Png)
+        .unwrap();
+    let header = |at: usize, value: u8| {
+        let mut other = png.clone();
+        other[at] = value;
+        let sum = {
+            let mut crc = flate2::Crc::new();
+            crc.update(&other[12..29]);
+            crc.sum()
+        };
+        other[29..33].copy_from_slice(&sum.to_be_bytes());
+        message(&other)
+    };
+    for found in [header(24, 3), header(25, 9), message(&png[..20]), message(b"GIF89a\x01"), message(b"BM\0\0")] {
+        assert!(found.starts_with("it is damaged") || found.starts_with("it ends early"), "{found}");
+        assert!(!found.contains("Format error") && !found.contains("decoding Png"), "{found}");
+    }
+}

@@ -9,6 +9,7 @@ mod fetch;
 mod folders;
 mod formats;
 mod joined;
+mod label_files;
 mod loading;
 mod masks;
 mod masks_check;

@@ -150,6 +150,21 @@ fn voc_is_read_by_its_lists_and_has_its_classes() {
 }
 
 #[test]
+fn an_image_that_a_list_of_voc_names_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    voc(folder.path());
+    let list = folder.path().join("ImageSets/Segmentation/train.txt");
+    for lines in [
+        "2007_000001\n2007_000002\n2007_000001\n",
+        "2007_000001\n/JPEGImages/2007_000001.jpg /SegmentationClass/2007_000001.png\n",
+    ] {
+        fs::write(&list, lines).unwrap();
+        let error = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("train.txt: found ") && error.contains(" twice, expected each image once"), "{error}");
+    }
+}
+
+#[test]
 fn masks_of_voc_in_colours_are_read_by_its_colours() {
     let folder = tempfile::tempdir().unwrap();
     voc(folder.path());

@@ -319,6 +319,78 @@ fn a_table_of_something_else_beside_folders_of_classes_is_not_the_data() {
     assert_eq!((data.format, data.train.unwrap().len(), data.validation.unwrap().len()), (Format::ImageFolder, 2, 2));
 }
 
+fn food101() -> Tree {
+    let mut tree = Tree::new();
+    for dish in ["pizza", "apple_pie"] {
+        tree.images(&["1", "2", "3.5"].map(|name| format!("images/{dish}/{name}.jpg")).each_ref().map(String::as_str));
+    }
+    tree.file("meta/train.txt", "pizza/1\napple_pie/2\napple_pie/3.5\n");
+    tree.file("meta/test.txt", "apple_pie/1\npizza/2\n");
+    tree.file("meta/classes.txt", "apple_pie\npizza\n");
+    tree
+}
+
+#[test]
+fn food_101_is_read_by_its_lists_without_endings() {
+    let tree = food101();
+    let data = tree.open();
+    assert_eq!((data.format, &data.classes[..]), (Format::Food101, &["apple_pie", "pizza"].map(String::from)[..]));
+    assert_eq!(listed(&data, Role::Train), pairs(&[("1", "pizza"), ("2", "apple_pie"), ("3.5", "apple_pie")]));
+    assert_eq!(listed(&data, Role::Test), pairs(&[("1", "apple_pie"), ("2", "pizza")]));
+    assert!(
+        [&data.train, &data.test].into_iter().flatten().all(|split| (0..split.len()).all(|at| split.load(at).is_ok()))
+    );
+    assert_eq!(data.left_out.to_string(), "1 image that no list names (images/pizza/3.5.jpg)");
+    let above = tempdir().unwrap();
+    fs::rename(tree.path(), above.path().join("food-101")).unwrap();
+    assert_eq!(Dataset::open(above.path(), &DatasetOptions::default()).unwrap().format, Format::Food101);
+    for (list, words) in [
+        ("pizza\n", "expected a class and an image, without its ending"),
+        ("pizza/1\npizza/1\n", "line 2: found `pizza/1.jpg`, which line 1 names already"),
+        ("pizza/../../1\n", "expected the name of a file in"),
+        ("/1\n", "expected a class and an image"),
+    ] {
+        food101().refuses_list("meta/train.txt", list, &[words]);
+    }
+    let tree = food101();
+    tree.file("meta/train.txt", "pizza/9\napple_pie/1\n");
+    assert!(tree.open().train.unwrap().load(0).is_err(), "a missing image is reported as everywhere");
+}
+
+fn cub200() -> Tree {
+    let mut tree = Tree::new();
+    for bird in ["001.Albatross", "002.Auklet"] {
+        tree.images(&["1", "2", "3"].map(|name| format!("images/{bird}/{name}.jpg")).each_ref().map(String::as_str));
+    }
+    tree.file("images.txt", "1 001.Albatross/1.jpg\n2 001.Albatross/2.jpg\n3 002.Auklet/1.jpg\n4 002.Auklet/2.jpg\n");
+    tree.file("train_test_split.txt", "1 1\n2 0\n3 0\n4 1\n");
+    tree.file("image_class_labels.txt", "1 1\n2 1\n3 2\n4 2\n");
+    tree.file("classes.txt", "1 001.Albatross\n2 002.Auklet\n");
+    tree
+}
+
+#[test]
+fn the_birds_of_cub_200_are_split_by_their_numbers() {
+    let tree = cub200();
+    let data = tree.open();
+    let classes = ["001.Albatross", "002.Auklet"].map(String::from);
+    assert_eq!((data.format, &data.classes[..]), (Format::Cub200, &classes[..]));
+    assert_eq!(listed(&data, Role::Train), pairs(&[("1", "001.Albatross"), ("2", "002.Auklet")]));
+    assert_eq!(listed(&data, Role::Test), pairs(&[("2", "001.Albatross"), ("1", "002.Auklet")]));
+    assert!(data.left_out.to_string().starts_with("2 images that no list names (images/001.Albatross/3.jpg, "));
+    assert_eq!(listed(&cub200().with(&trains_on("test")).unwrap(), Role::Train)[0].0, "2");
+    for (file, list, words) in [
+        ("train_test_split.txt", "1 1\n2 0\n3 0\n", "no line for image 4 of images.txt"),
+        ("train_test_split.txt", "1 1\n2 2\n3 0\n4 1\n", "line 2: found `2`"),
+        ("train_test_split.txt", "1 1\n1 0\n", "line 2: found `1`, which line 1 names already"),
+        ("image_class_labels.txt", "1 1\n2 2\n3 2\n4 2\n", "line 2: found class 2 for an image in `001.Albatross`"),
+        ("image_class_labels.txt", "1 1\n2 1\n3 1\n4 1\n", "line 3: found class 1 for an image in `002.Auklet`"),
+        ("images.txt", "1 a.jpg\n", "line 1: found `1 a.jpg`"),
+    ] {
+        cub200().refuses_list(file, list, &[words]);
+    }
+}
+
 /// The command that the hint ends with.
 fn command_of(error: &str) -> String {
     let (_, command) = error.split_once("give the same folder again: ").unwrap();

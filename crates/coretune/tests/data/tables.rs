@@ -527,3 +527,55 @@ fn images_that_lie_in_a_folder_beside_the_table_are_found_for_the_hint() {
     assert_eq!(elsewhere("images/cat/1.png"), None);
     assert_eq!(elsewhere("none.png"), None);
 }
+
+#[test]
+fn blanks_before_quotes_do_not_become_part_of_a_value() {
+    let quoted = |line: &str| format!("\"{}\"\n", line.replace(',', "\",  \""));
+    let text: String = PLAIN.lines().map(quoted).collect();
+    assert!(text.contains("\"image_path\",  \"label\""));
+    assert!(is_cat_and_dog(&table("quoted.csv", text.as_bytes()).unwrap()));
+}
+
+#[test]
+fn tables_that_begin_with_a_title_or_are_quoted_as_a_whole_are_called_so() {
+    for (name, text, words, advice) in [
+        (
+            "title.csv",
+            format!("Animals of 2024\n\n{PLAIN}"),
+            "names of its columns are on line 3, below a title",
+            "remove the lines above",
+        ),
+        (
+            "wide.csv",
+            format!("Animals,\n{PLAIN}"),
+            "names of its columns are on line 2, below a title",
+            "remove the lines above",
+        ),
+        (
+            "whole.csv",
+            PLAIN.lines().map(|line| format!("\"{line}\"\n")).collect::<Vec<_>>().concat(),
+            "each line is in quotes as a whole",
+            "remove the quotes",
+        ),
+    ] {
+        let (sentence, hint) = refusal(name, text.as_bytes());
+        assert!(sentence.contains(words) && hint.contains(advice), "{sentence}; {hint}");
+    }
+}
+
+#[test]
+fn refusals_of_tables_have_a_hint_that_mends_them() {
+    let (sentence, hint) =
+        refusal("twice.csv", PLAIN.replace("label", "label,label").replace("cat\n", "cat,1\n").as_bytes());
+    assert!(sentence.contains("`label`, `label`") && hint.contains("a name of its own"), "{sentence}; {hint}");
+    let (sentence, hint) = refusal("drive.csv", PLAIN.replace("images/cat/", "C:\\data\\images\\cat\\").as_bytes());
+    assert!(sentence.contains("a path of Windows"), "{sentence}");
+    assert_eq!(hint, r"write images/cat/1.png for C:\data\images\cat\1.png, and so for all");
+    let (_, hint) = refusal("server.csv", PLAIN.replace("images/cat/1", "https://example.org/9").as_bytes());
+    assert!(hint.contains("put the images beside the table"), "{hint}");
+    let (sentence, hint) = refusal("trailing.csv", PLAIN.replace("cat\n", "cat,\n").as_bytes());
+    assert!(
+        sentence.contains("line 2: found 3 values") && hint.contains("none at the end of a line"),
+        "{sentence}; {hint}"
+    );
+}

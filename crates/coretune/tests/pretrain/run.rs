@@ -82,6 +82,39 @@ fn images_without_classes_are_enough() {
 }
 
 #[test]
+fn without_a_probe_no_other_split_is_read() {
+    let world = two_classes(24);
+    let other = world.data().join("test/c");
+    fs::create_dir(&other).unwrap();
+    fs::copy(first_image(&world.data().join("test/a")), other.join("1.ppm")).unwrap();
+    let refused = prepared(&world.pretraining(&[])).err().unwrap().to_string();
+    assert!(refused.contains("class `c` of the test split"), "{refused}");
+    let task = prepared(&world.pretraining(&["pretrain.probe_epochs=off"])).unwrap();
+    assert_eq!(task.images.len(), 48);
+    assert!(task.left_out.iter().any(|one| one.to_string().contains("25 images of `test`")), "{:?}", task.left_out);
+    fs::remove_dir_all(world.data().join("test")).unwrap();
+    std::os::unix::fs::symlink("/mnt/nas/test", world.data().join("test")).unwrap();
+    assert!(prepared(&world.pretraining(&["pretrain.probe_epochs=off"])).is_ok());
+}
+
+#[test]
+fn images_that_cannot_be_read_are_skipped_and_listed() {
+    let world = two_classes(0);
+    let first = first_image(&world.data().join("train/a"));
+    fs::write(&first, "<html>").unwrap();
+    let refused = prepared(&world.pretraining(&[])).err().unwrap().to_string();
+    assert!(refused.contains("it is a web page"), "{refused}");
+    let task = prepared(&world.pretraining(&["data.skip_broken=true"])).unwrap();
+    assert_eq!((task.images.len(), task.skipped().len()), (47, 1));
+    assert!(task.skipped()[0].contains("it is a web page"), "{:?}", task.skipped());
+}
+
+/// The image with the first name in a folder, which the run reads first.
+fn first_image(folder: &Path) -> std::path::PathBuf {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).min().unwrap()
+}
+
+#[test]
 fn fine_tuning_takes_size_mean_and_std_from_the_encoder_unless_told_otherwise() {
     let world = two_classes(0);
     let folder = run(&world, "run", &["data.img_size=24", "data.mean=0.5,0.4,0.3", "train.epochs=1"]);

@@ -195,6 +195,7 @@ impl DataSection {
             train_split: self.train_split.clone(),
             val_split: self.val_split.clone(),
             test_split: self.test_split.clone(),
+            train_only: false,
             layout: self.layout,
             split_number: self.split_number,
             masks: MaskOptions { ignored: self.ignore_index.clone(), first_class: self.first_class },

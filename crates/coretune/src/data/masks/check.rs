@@ -32,6 +32,8 @@ pub enum MaskProblem {
     AllIgnored,
     /// Masks of 16 bits per pixel.
     DeepMask,
+    /// Masks with more values than one image shows classes, where no file names the classes.
+    ManyValues,
 }
 
 impl MaskProblem {
@@ -75,9 +77,17 @@ impl MaskProblem {
             MaskProblem::DeepMask => {
                 write!(f, "{masks} {has} 16 bits per pixel; the number counts, not its upper byte")
             }
+            MaskProblem::ManyValues => write!(
+                f,
+                "{masks} {has} more than {MANY_VALUES} values each, which are read as classes; such masks were often saved as JPEG \
+                 once, and must be made again from their source"
+            ),
         }
     }
 }
+
+/// Classes that the mask of one image rarely has.
+const MANY_VALUES: usize = 32;
 
 /// Pixels of the masks of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -146,6 +156,11 @@ pub(in crate::data) fn check(
     let all_ignored =
         |seen: &Seen| seen.counts.split_last().is_some_and(|(_, classes)| classes.iter().sum::<u64>() == 0);
     let (with, without): (Vec<&ClassPixels>, Vec<_>) = pixels.classes.iter().partition(|class| class.pixels > 0);
+    let is_named = masks.coding().classes().iter().any(|class| class.parse::<u16>().is_err());
+    let many_values = |seen: &Seen| {
+        let (_, classes) = seen.counts.split_last().unwrap_or((&0, &[]));
+        !is_named && classes.iter().filter(|&&pixels| pixels > 0).count() > MANY_VALUES
+    };
     let names = |classes: &[&ClassPixels]| classes.iter().map(|class| class.class.clone()).collect::<Vec<_>>();
     let one_class = if with.len() == 1 && role == Role::Train { only(with[0], &pixels) } else { Vec::new() };
     let problems = vec![
@@ -158,6 +173,7 @@ pub(in crate::data) fn check(
         (MaskProblem::ClassWithoutPixels, names(&without)),
         (MaskProblem::AllIgnored, named(&all_ignored)),
         (MaskProblem::DeepMask, named(&|seen| seen.is_deep)),
+        (MaskProblem::ManyValues, named(&many_values)),
     ];
     let broken = (0..seen.len()).filter(|&index| seen[index].problem.is_some()).collect();
     Checked { problems, known: masks.coding().known(), pixels: Some(pixels), broken }

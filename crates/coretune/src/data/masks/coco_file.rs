@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::drawing::{Drawing, Object, Place, Shape, runs_of_text};
 use crate::data::DataError;
+use crate::files::json_fault;
 use crate::transforms::IGNORED;
 
 /// The file, as far as it is read.
@@ -58,7 +59,7 @@ struct Annotation {
 
 /// Numbers in most files, texts in some.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "an id that is neither a number nor a text")]
 enum Id {
     Number(i64),
     Text(String),
@@ -73,14 +74,14 @@ enum Segmentation {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`counts` that are neither numbers nor a text")]
 enum Counts {
     Numbers(Vec<u32>),
     Text(String),
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`iscrowd` that is neither 0 nor 1, true nor false")]
 enum Flag {
     Number(i64),
     Bool(bool),
@@ -118,7 +119,7 @@ impl Annotations {
         let bytes = std::fs::read(path).map_err(DataError::read(path))?;
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
         let mut read: Annotations = serde_json::from_slice(text).map_err(|error| {
-            DataError::malformed(path, "COCO's lists of images, categories and annotations", error.to_string())
+            DataError::malformed(path, "COCO's lists of images, categories and annotations", json_fault(&error))
         })?;
         read.path = path.to_path_buf();
         read.refuse_twice("image id", read.images.iter().map(|image| image.id.to_string()))?;

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use png::{BitDepth, ColorType, Decoder, Transformations};
 
+use crate::data::decoder_report::in_words;
 use crate::data::{DataError, PIXEL_LIMIT};
 
 /// A decoded mask whose values have no meaning yet.
@@ -69,11 +70,11 @@ pub(super) fn check_size(width: u32, height: u32) -> Result<(), String> {
 fn decode_png(bytes: &[u8]) -> Result<StoredMask, String> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: MEMORY_LIMIT as usize });
     decoder.set_transformations(Transformations::IDENTITY);
-    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let mut reader = decoder.read_info().map_err(|error| in_words(&error.to_string()))?;
     let (width, height) = reader.info().size();
     check_size(width, height)?;
     let mut bytes = vec![0; reader.output_buffer_size().ok_or("it is too large")?];
-    let frame = reader.next_frame(&mut bytes).map_err(|error| error.to_string())?;
+    let frame = reader.next_frame(&mut bytes).map_err(|error| in_words(&error.to_string()))?;
     bytes.truncate(frame.buffer_size());
     let values = match (frame.color_type, frame.bit_depth) {
         (ColorType::Indexed, depth) => StoredValues::Indices(unpacked(&bytes, depth, &frame)),
@@ -112,13 +113,13 @@ fn pairs(bytes: &[u8]) -> impl Iterator<Item = u16> {
 
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<StoredMask, String> {
     let size = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions();
-    let (width, height) = size.map_err(|error| error.to_string())?;
+    let (width, height) = size.map_err(|error| in_words(&error.to_string()))?;
     check_size(width, height)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MEMORY_LIMIT);
     reader.limits(limits);
-    let image = reader.decode().map_err(|error| error.to_string())?;
+    let image = reader.decode().map_err(|error| in_words(&error.to_string()))?;
     let values = match image {
         DynamicImage::ImageLuma8(grey) => StoredValues::Greys(grey.into_raw()),
         DynamicImage::ImageLuma16(grey) => StoredValues::DeepGreys(grey.into_raw()),

@@ -1,6 +1,6 @@
 //! PASCAL VOC: `JPEGImages`, `SegmentationClass` (and `SegmentationClassAug`), and lists in `ImageSets/Segmentation`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::class_file::NamedClass;
@@ -117,7 +117,7 @@ fn lists(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
 
 /// The images that a list names, with their masks: a name on each line, or the paths of image and mask.
 fn pairs(folder: &Path, name: &str, list: &Path, left_out: &mut LeftOut) -> Result<Pairs, DataError> {
-    let mut pairs = Pairs::default();
+    let (mut pairs, mut named) = (Pairs::default(), HashSet::new());
     let masks: &[&str] = if name.contains("aug") { &[MORE_MASKS, MASKS] } else { &[MASKS, MORE_MASKS] };
     for line in lines_of(list)? {
         let below = |path: &str| folder.join(path.trim_start_matches('/'));
@@ -129,6 +129,10 @@ fn pairs(folder: &Path, name: &str, list: &Path, left_out: &mut LeftOut) -> Resu
             }
             [] => continue,
         };
+        if !named.insert(image.clone()) {
+            let found = format!("`{line}` twice");
+            return Err(DataError::malformed(list, "each image once: remove one of the two lines", found));
+        }
         if let Some(mask) = mask {
             pairs.images.push(image);
             pairs.masks.push(mask.into());

@@ -2,11 +2,14 @@
 
 mod aircraft;
 mod caltech101;
+mod cub200;
 mod dtd;
+mod food101;
 mod image_list;
 mod matlab;
 mod pets;
 mod place;
+mod without_ending;
 
 use std::path::{Path, PathBuf};
 
@@ -21,11 +24,13 @@ struct Published {
     read: fn(&Path, &DatasetOptions) -> Result<Found, DataError>,
 }
 
-const PUBLISHED: [Published; 4] = [
+const PUBLISHED: [Published; 6] = [
     Published { find: pets::find, read: pets::read },
     Published { find: dtd::find, read: dtd::read },
     Published { find: aircraft::find, read: aircraft::read },
     Published { find: caltech101::find, read: caltech101::read },
+    Published { find: food101::find, read: food101::read },
+    Published { find: cub200::find, read: cub200::read },
 ];
 
 /// What the first layout that fits lists; `None` if the folder holds something else.
