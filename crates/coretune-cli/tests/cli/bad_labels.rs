@@ -185,7 +185,7 @@ fn tables(world: &World) -> Vec<Case> {
             &["line 2: found 3 values", "none at the end of a line"],
         ),
         case("lists for labels", of("lists", &lists), 0, &["warning", "['cat', 'dog'] (a list of labels?)"]),
-        case("a number with and without its sign", of("signs", &signs), 0, &["warning", "`+1` and `1`"]),
+        case("a number with and without its sign", of("signs", &signs), 0, &["warning", "`1` and `+1`"]),
     ]
 }
 
