@@ -259,7 +259,7 @@ fn what_is_wrong_is_named_with_its_annotation() {
         (with(&|file| file["categories"][0]["name"] = "cat".into()), "category `cat` twice"),
         (with(&|file| file["categories"] = json!([])), "found none"),
         (with(&|file| file["images"][0]["file_name"] = "b.png".into()), "none, such as `b.png`"),
-        (with(&|file| file["images"][0]["width"] = Value::Null), "invalid type: null"),
+        (with(&|file| file["images"][0]["width"] = Value::Null), "null in the place of a whole number"),
         (with(&|file| file["images"][0]["width"] = 13.into()), "13 x 8"),
         (with(&|file| file["images"][0]["width"] = 4_000_000_000_u32.into()), "the limit is"),
     ];

@@ -62,7 +62,7 @@ fn folders_beside_a_file_with_other_labels_are_refused() {
         assert_eq!((found.name.as_str(), found.kind, found.names_images), (file, kind, names_images), "{error}");
         assert_eq!(found.folders, two, "{file}");
         let hint = error.hint().unwrap().to_string();
-        assert!(hint.contains("data.layout=classes"), "{hint}");
+        assert!(hint.contains("data.layout = classes"), "{hint}");
         let classes = DatasetOptions { layout: Layout::Classes, ..DatasetOptions::default() };
         assert_eq!(Dataset::open(root.path(), &classes).unwrap().classes[..], two, "{file}");
         let unlabelled = Dataset::open_unlabelled(root.path(), &DatasetOptions::default()).unwrap();
@@ -129,7 +129,7 @@ fn the_parts_of_a_data_set_are_not_its_classes() {
     let error = open(&root).unwrap_err();
     assert!(error.to_string().contains("the file `HAM10000_metadata.csv` names them"), "{error}");
     let hint = error.hint().unwrap().to_string();
-    assert!(hint.contains("HAM10000_metadata.csv as the data, with data.image_column=image_id"), "{hint}");
+    assert!(hint.contains("HAM10000_metadata.csv as the data, with data.image_column = image_id"), "{hint}");
     // What the hint says is then read.
     let named = |image: &str| DatasetOptions {
         image_column: Some(image.into()),
