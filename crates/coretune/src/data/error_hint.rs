@@ -88,7 +88,9 @@ fn of_table(error: &DataError) -> Option<Hint> {
             "use one sign in all lines, quotes around a value that holds it, and none at the end of a line unless the header \
              has it too"
         }
-        DataError::Line { expected, .. } if ["a label", "the path of an image"].contains(&expected.as_str()) => {
+        DataError::Line { expected, .. }
+            if ["a label", "the path of an image", "a split: train, val or test"].contains(&expected.as_str()) =>
+        {
             "complete the line, or remove it; images without labels are for {@predict}"
         }
         DataError::SplitColumns { .. } => "name it: {data.split_column=NAME}",

