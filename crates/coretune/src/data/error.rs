@@ -198,6 +198,9 @@ pub enum DataError {
     /// Images with masks for a packed file.
     #[error("{} has images with masks, and a packed file holds images with one class each", path.display())]
     MasksNotPacked { path: PathBuf },
+    /// Segments of COCO's panoptic format.
+    #[error("{} is in COCO's panoptic format, which is not read", path.display())]
+    Panoptic { path: PathBuf },
     /// A table is in an encoding that is not read.
     #[error("{} is not a table in UTF-8: {found}", path.display())]
     TableEncoding { path: PathBuf, found: String },

@@ -41,6 +41,15 @@ pub(super) fn of_layout(error: &DataError) -> Option<Hint> {
                 such.unwrap_or_default()
             )));
         }
+        DataError::Panoptic { .. } => {
+            "outlines of the same images are read: annotations/instances_<split>.json; so are masks in files, a class for each \
+             pixel, in the folders masks/<split> beside images/<split>"
+        }
+        DataError::NamedLikeSplits { folders, .. } if folders.iter().any(|folder| ends_with_year(folder)) => {
+            "if they are COCO's images: its annotations lie beside them, in annotations/instances_train2017.json; if they are \
+             splits with folders of classes in them: {data.train_split=NAME}, and {data.val_split=NAME} if one validates; if \
+             they are classes: {data.layout=classes}"
+        }
         DataError::NamedLikeSplits { .. } => {
             "if they are splits with folders of classes in them: {data.train_split=NAME}, and {data.val_split=NAME} if one \
              validates; if a table has the labels, name its file as the data; if they are classes: {data.layout=classes}"
@@ -144,4 +153,9 @@ fn label_file(path: &Path, LabelFile { name, kind, column, folders, .. }: &Label
         "to read the folders as classes: {data.layout=classes}"
     };
     Hint::new(format!("to read the labels of the file, {labels}; {folders}"))
+}
+
+/// `train2017`
+fn ends_with_year(folder: &str) -> bool {
+    folder.len() > 4 && folder.bytes().rev().take(4).all(|byte| byte.is_ascii_digit())
 }

@@ -275,6 +275,45 @@ fn what_is_wrong_is_named_with_its_annotation() {
 }
 
 #[test]
+fn a_file_whose_objects_are_all_crowds_is_refused_with_what_the_mark_means() {
+    let square = rectangle(0.0, 0.0, 4.0, 4.0);
+    let crowd = || {
+        let mut crowd = object(3, &square);
+        crowd["iscrowd"] = 1.into();
+        crowd
+    };
+    let open_with = |objects: &[Value]| open(&folder(&["a.png"], &[("result.json", annotations("a.png", objects))]));
+    let error = open_with(&[crowd(), crowd()]).unwrap_err().to_string();
+    assert!(error.contains("`iscrowd` on each of 2") && error.contains("set it to 0"), "{error}");
+    assert!(open_with(&[crowd(), object(3, &square)]).is_ok());
+}
+
+#[test]
+fn the_panoptic_format_is_refused_where_no_outlines_are_beside_it() {
+    let square = rectangle(0.0, 0.0, 4.0, 4.0);
+    let panoptic = ("annotations/panoptic_train2017.json", json!({"images": [], "annotations": [], "categories": []}));
+    let alone = folder(&["train2017/a.png", "val2017/b.png"], std::slice::from_ref(&panoptic));
+    assert!(holds_masks(alone.path(), &DatasetOptions::default()).unwrap());
+    let error = open(&alone).unwrap_err();
+    assert!(
+        error.to_string().ends_with("panoptic_train2017.json is in COCO's panoptic format, which is not read"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().to_string().contains("annotations/instances_<split>.json"));
+    let outlines = ("annotations/instances_train2017.json", annotations("a.png", &[object(3, &square)]));
+    assert_eq!(open(&folder(&["train2017/a.png"], &[panoptic, outlines])).unwrap().format, Format::Coco);
+}
+
+#[test]
+fn coco_s_folders_without_annotations_are_refused_with_where_they_belong() {
+    let folder = folder(&["train2017/a.png", "val2017/b.png"], &[]);
+    let error = open(&folder).unwrap_err();
+    assert!(error.to_string().contains("named like splits"), "{error}");
+    let hint = error.hint().unwrap().to_string();
+    assert!(hint.contains("annotations/instances_train2017.json"), "{hint}");
+}
+
+#[test]
 fn outlines_that_reach_far_beyond_the_image_are_cut() {
     let far = json!([[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]]);
     assert_eq!(rows(&drawn(&[object(3, &far)])), ["111111111111"; 8]);

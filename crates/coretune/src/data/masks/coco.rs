@@ -18,6 +18,8 @@ use crate::data::{DataError, DatasetOptions, Format, Layout, split_names};
 const ANNOTATIONS: &str = "annotations";
 /// How the names of files with outlines begin in it; other files of COCO have captions, key points and the like.
 const INSTANCES: &str = "instances";
+/// How the names of files of the panoptic format begin, whose segments are in PNG files.
+const PANOPTIC: &str = "panoptic_";
 /// The ending of files of Roboflow.
 const ENDING: &str = ".coco.json";
 /// Names of files of other tools, which count if their content is COCO's: Label Studio, labelme2coco, FiftyOne, ...
@@ -37,7 +39,10 @@ struct SplitFile {
 pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found>, DataError> {
     let files = files(root, options)?;
     if files.is_empty() {
-        return Ok(None);
+        return match panoptic(root, options)? {
+            Some(path) => Err(DataError::Panoptic { path }),
+            None => Ok(None),
+        };
     }
     let named = roles(root, &files, options)?;
     if options.masks.first_class != 0 {
@@ -56,6 +61,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         let Some(file) = file else { continue };
         let annotations = Annotations::read(&file.path)?;
         if classes.is_none() {
+            annotations.refuse_crowds_alone()?;
             classes = Some(annotations.classes()?);
         }
         let Some(classes) = &classes else { continue };
@@ -72,9 +78,24 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
     }))
 }
 
-/// Whether annotation files lie below `root`.
+/// Whether annotation files lie below `root`, those that are not read included.
 pub(super) fn is_there(root: &Path, options: &DatasetOptions) -> Result<bool, DataError> {
-    Ok(!files(root, options)?.is_empty())
+    Ok(!files(root, options)?.is_empty() || panoptic(root, options)?.is_some())
+}
+
+/// A file in COCO's panoptic format, in `annotations` or the root.
+fn panoptic(root: &Path, options: &DatasetOptions) -> Result<Option<PathBuf>, DataError> {
+    if !root.is_dir() || options.layout != Layout::Auto {
+        return Ok(None);
+    }
+    for folder in [root.join(ANNOTATIONS), root.to_path_buf()] {
+        let names = if folder.is_dir() { names_in(&folder)? } else { Vec::new() };
+        if let Some(name) = names.iter().find(|name| name.starts_with(PANOPTIC) && name.strip_suffix(".json").is_some())
+        {
+            return Ok(Some(folder.join(name)));
+        }
+    }
+    Ok(None)
 }
 
 /// The annotation files: those in `annotations`, else one in each folder of a split, else those in the root.

@@ -137,6 +137,20 @@ impl Annotations {
         })
     }
 
+    /// Refuses a file in which every object is a region of many: all its pixels would be ignored.
+    ///
+    /// # Errors
+    /// [`DataError::Malformed`].
+    pub(super) fn refuse_crowds_alone(&self) -> Result<(), DataError> {
+        if self.objects.is_empty() || !self.objects.iter().all(Annotation::is_crowd) {
+            return Ok(());
+        }
+        let expected = "objects without the mark `iscrowd`, whose pixels are ignored (set it to 0 where an outline is that of \
+                        one object)";
+        let found = format!("`iscrowd` on each of {}", self.objects.len());
+        Err(DataError::malformed(&self.path, expected, found))
+    }
+
     /// The names of the image files.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         self.images.iter().map(|image| image.file_name.as_str())
