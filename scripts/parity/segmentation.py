@@ -97,12 +97,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--maps", type=Path, required=True, help="the example segmentation_maps, built")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="networks whose name holds this text, such as deeplabv3plus")
     arguments = parser.parse_args()
     generator = torch.Generator().manual_seed(arguments.seed)
     torch.manual_seed(arguments.seed)
     images = torch.randint(256, (IMAGES, SIDE, SIDE, 3), generator=generator).byte()
     failed = False
     for name, stride, make in networks():
+        if arguments.only not in name:
+            continue
         model = randomise(make(), generator)
         wanted = expected(model, images)
         with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Report, flags: &Flags) -> Result<(), Failure> {
     if Comparison::is_in(&arguments.runs[0]) {
         return of_comparison(&printer, arguments);
     }
-    let kind = kind(&arguments.runs[0])?;
+    let kind = kind(&arguments.runs)?;
     let path = arguments.output.clone().unwrap_or_else(|| arguments.runs[0].join(report::PAGE));
     report::check_writable(&path)?;
     let page = match kind {
@@ -74,9 +74,19 @@ fn of_pretraining(arguments: &Report) -> Result<report::Report, Failure> {
     Ok(report::Report { html: report::pretraining_report(&folders)?, missing: Vec::new() })
 }
 
-/// What the first run is; the others must be the same.
-fn kind(folder: &Path) -> Result<RunKind, Failure> {
-    Ok(RunFolder::open_records(folder)?.kind()?)
+/// What the runs are; all must be the same.
+fn kind(folders: &[PathBuf]) -> Result<RunKind, Failure> {
+    let kind_of = |folder: &PathBuf| -> Result<RunKind, Failure> { Ok(RunFolder::open_records(folder)?.kind()?) };
+    let first = kind_of(&folders[0])?;
+    for folder in &folders[1..] {
+        let other = kind_of(folder)?;
+        if other != first {
+            let named = |folder: &Path, kind| format!("{} is a run of {kind}", folder.display());
+            let sentence = format!("{}, and {}", named(&folders[0], first), named(folder, other));
+            return Err(Failure::refused(sentence).hint("a page shows runs of one kind: make one for each"));
+        }
+    }
+    Ok(first)
 }
 
 /// The runs with their configurations; all are of one kind.

@@ -152,6 +152,25 @@ fn a_run_that_classifies_gives_no_masks() {
     assert!(stderr(&window).contains("does not read --window"), "{}", stderr(&window));
 }
 
+#[test]
+fn a_page_shows_runs_of_one_kind_and_says_which_is_of_another() {
+    let world = trained();
+    let arguments = world.fit("classes", &["--no-probe"]);
+    let run = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let (masks, classes) = (world.path("run"), world.path("classes"));
+    for (first, second, kinds) in [
+        (&masks, &classes, ["coretune fit for segmentation", "coretune fit"]),
+        (&classes, &masks, ["coretune fit", "coretune fit for segmentation"]),
+    ] {
+        let page = coretune(&["report", first, second]);
+        let text = stderr(&page);
+        assert_eq!(page.status.code(), Some(2), "{text}");
+        let sentence = format!("{first} is a run of {}, and {second} is a run of {}", kinds[0], kinds[1]);
+        assert!(text.contains(&sentence) && text.contains("make one for each"), "{text}");
+    }
+}
+
 /// The commands of `docs/segmentation.md`, in their order, with smaller numbers.
 #[test]
 fn every_command_of_the_page_works_in_its_order() {

@@ -63,6 +63,17 @@ fn the_page_shows_figures_classes_examples_and_features_and_several_runs_side_by
     assert!(both.html.contains("2 runs side by side") && both.html.contains("against the first"));
     assert!(both.html.contains("points (95"), "the difference of the second run to the first");
     assert!(both.html.contains("The linear probe was not measured"));
+    assert!(!both.html.contains("cannot be compared"));
+}
+
+#[test]
+fn runs_with_other_classes_are_shown_with_a_note() {
+    let world = SmallWorld::with_masks(8);
+    let first = fit(&world, "first", &["train.epochs=1", "run.probe=false"]);
+    fs::write(world.data().join("classes.txt"), "ground\ngreen\nscarlet\n").unwrap();
+    let second = fit(&world, "second", &["train.epochs=1", "run.probe=false"]);
+    let page = page_of(&[first, second]).html;
+    assert!(page.contains("second has 3 classes, first has 3, not the same ones: their figures cannot be compared."));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Runs that segment images: figures, classes, examples, features of pixels.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::super::ReportError;
@@ -60,6 +62,7 @@ pub(super) fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
             "Differences against the first run are paired image by image where both were evaluated on the same images; "
             "a difference whose interval contains 0 is not statistically significant. One seed says little about a method."
         }
+        @for note in runs.iter().filter_map(|run| other_classes(run, &runs[0])) { p.missing { (note) } }
         @for missing in runs.iter().flat_map(Run::missing) {
             p.missing { (missing.run) ": not shown: " (missing.what) ". Why: " (missing.why) "." }
         }
@@ -107,6 +110,24 @@ fn against(run: &Run, first: &Run) -> Option<String> {
     let (images, others) = (own.evaluated.measured.images(), other.evaluated.measured.images());
     let (difference, interval) = paired_mean_iou(images, others, run.seed).ok()?;
     Some(words::difference(&compared(difference, interval)))
+}
+
+/// A sentence if a run has other classes than the first.
+fn other_classes(run: &Run, first: &Run) -> Option<String> {
+    let classes = |run: &Run| -> Option<BTreeSet<String>> {
+        let recorded = run.records.summary.as_ref().map(|summary| summary.class_iou.keys().cloned().collect());
+        recorded.or_else(|| Some(run.measurements.as_ref().ok()?.evaluated.classes.iter().cloned().collect()))
+    };
+    let (own, other) = (classes(run)?, classes(first)?);
+    (own != other).then(|| {
+        format!(
+            "{} has {} classes, {} has {}, not the same ones: their figures cannot be compared.",
+            run.records.name,
+            own.len(),
+            first.records.name,
+            other.len()
+        )
+    })
 }
 
 /// A difference as the words about it take it.
