@@ -167,8 +167,10 @@ impl Printer {
                 return;
             }
             // One line, as several ranks write to one terminal.
-            let rank = rank().unwrap_or_default();
-            let _ = writeln!(io::stderr().lock(), "error: rank {rank}: {}", failure.in_short());
+            let (rank, text) = (rank().unwrap_or_default(), failure.in_short());
+            let names_itself = text.starts_with(&format!("rank {rank} of "));
+            let name = if names_itself { String::new() } else { format!("rank {rank}: ") };
+            let _ = writeln!(io::stderr().lock(), "error: {name}{text}");
             return;
         }
         self.words(RED, "error: ", &failure.sentence);

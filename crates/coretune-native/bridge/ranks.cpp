@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -29,6 +30,16 @@ constexpr Milliseconds FOREVER{std::chrono::hours{24 * 365}};
 struct Store {
   c10::intrusive_ptr<c10d::TCPStore> tcp;
 };
+
+// What c10d logs of a store that does not answer, with its stack, is in the error that the caller gets. TORCH_CPP_LOG_LEVEL shows
+// it all the same.
+void keep_c10d_quiet() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") != nullptr) {
+    c10::initLogging();
+  } else {
+    FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+  }
+}
 
 // What went through a group so far. An operation counts the bytes of its result.
 struct Traffic {
@@ -105,6 +116,7 @@ extern "C" {
 
 char* coretune_store_open(const char* host, uint16_t port, bool serves, uint64_t timeout_ms, Store** store) {
   return guarded([&] {
+    keep_c10d_quiet();
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serves;

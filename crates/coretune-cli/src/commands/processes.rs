@@ -13,6 +13,7 @@ use coretune::compare::{
 };
 use coretune::config::{Layers, RunKind};
 use coretune::engine::Stop;
+use coretune::engine::ranks::RanksError;
 use coretune::report;
 
 use super::lines;
@@ -200,11 +201,16 @@ fn wait(child: &mut Child, stop: &Stop) -> io::Result<ExitStatus> {
     }
 }
 
+/// How the sentence of a process begins that a signal has ended.
+pub(super) const ENDED_BY_SIGNAL: &str = "its process was ended by signal";
+
 /// The sentence of a process that failed.
 fn failure(status: ExitStatus, words: &str) -> String {
-    let sentence = words.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    let sentences = || words.lines().rev().filter_map(|line| line.strip_prefix("error: "));
+    // Ranks that end because of another one write their sentences too.
+    let sentence = sentences().find(|sentence| RanksError::is_named_in(sentence)).or_else(|| sentences().next());
     match (status.signal(), sentence) {
-        (Some(signal), _) => format!("its process was ended by signal {signal}"),
+        (Some(signal), _) => format!("{ENDED_BY_SIGNAL} {signal}"),
         (None, Some(sentence)) => sentence.into(),
         (None, None) => format!("its process ended with {status}"),
     }

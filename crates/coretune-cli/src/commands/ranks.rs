@@ -88,7 +88,12 @@ impl Ranks {
     pub(super) fn end<T>(mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         if let World::Ranks(group) = self.world {
             match &outcome {
-                Err(failure) if !failure.is_interrupted() => group.leave(&failure.in_short()),
+                Err(failure) if !failure.is_interrupted() => {
+                    group.leave(&failure.in_short());
+                    if let Some(RanksError::Lost { ranks, .. }) = group.failure() {
+                        end_at_once(&mut self.started, &ranks);
+                    }
+                }
                 _ => group.part(),
             }
         }
@@ -97,6 +102,17 @@ impl Ranks {
             thread::sleep(Duration::from_millis(50));
         }
         outcome
+    }
+}
+
+/// Ends the processes of these ranks, which do not answer: one that was stopped would not end by itself. `started` begins with
+/// rank 1.
+fn end_at_once(started: &mut [Child], ranks: &[usize]) {
+    for rank in ranks {
+        if let Some(child) = rank.checked_sub(1).and_then(|place| started.get_mut(place)) {
+            drop(child.kill());
+            drop(child.wait());
+        }
     }
 }
 
@@ -124,5 +140,22 @@ impl Drop for Ranks {
                 drop(child.wait());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rank_that_was_stopped_is_not_waited_for_and_the_others_are() {
+        let sleeping = || Command::new("sleep").arg("600").spawn().unwrap();
+        let mut started = vec![sleeping(), sleeping()];
+        let stopped = Command::new("kill").args(["-STOP", &started[1].id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        end_at_once(&mut started, &[0, 2, 5]);
+        let ended = started.iter_mut().map(|child| child.try_wait().unwrap().is_some()).collect::<Vec<_>>();
+        drop(Ranks { world: World::Alone, started });
+        assert_eq!(ended, [false, true]);
     }
 }

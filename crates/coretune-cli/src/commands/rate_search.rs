@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use coretune::compare::{self, ComparedTask, Dimension, Search, Sweep, SweepRequest};
+use coretune::compare::{self, ComparedTask, Dimension, Order, Search, Sweep, SweepRequest};
 use coretune::config::{Layers, RunKind};
-use coretune::engine::ranks::{Place, variable};
+use coretune::engine::ranks::{Place, RanksError, variable};
 use coretune::runs::Job;
 use coretune::{report, runs};
 
 use super::lines;
-use super::processes::{Rows, in_processes};
+use super::processes::{ENDED_BY_SIGNAL, Rows, in_processes};
 use crate::args::{Flags, Training};
 use crate::failure::Failure;
 use crate::printer::{Printer, rank};
@@ -26,6 +27,9 @@ const FEWEST_EPOCHS: i64 = 5;
 
 /// The key of the learning rate.
 const LR: &str = "train.lr";
+
+/// The key of the number of ranks.
+const RANKS: &str = "train.ranks";
 
 /// The flags with the learning rate that was best in short runs; those given unless they ask for a search.
 pub(super) fn with_rate<C: Job>(arguments: &Training, flags: &Flags) -> Result<Flags, Failure> {
@@ -93,9 +97,27 @@ fn search(printer: &Printer, (task, layers): (ComparedTask, Layers), folder: &Pa
         output: output.clone(),
     };
     printer.say("lr search", format_args!("{} runs into {}", FACTORS.len(), lines::quoted(&output)));
-    in_processes(printer, Rows::Settings, |carry_out, stop, observer| {
-        compare::sweep(&request, carry_out, stop, observer)
-    })
+    // A rate fails where training diverges; a rank that is gone says nothing of the rate.
+    let gone = Mutex::new(None);
+    let ranks = number(&request.layers, RANKS).unwrap_or(1.0);
+    let is_of_ranks =
+        |sentence: &str| RanksError::is_named_in(sentence) || (ranks > 1.0 && sentence.starts_with(ENDED_BY_SIGNAL));
+    let swept = in_processes(printer, Rows::Settings, |carry_out, stop, observer| {
+        let carry_out = |order: &Order<'_>| {
+            carry_out(order).inspect_err(|sentence| {
+                if is_of_ranks(sentence) {
+                    *gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(sentence.clone());
+                    stop.request();
+                }
+            })
+        };
+        compare::sweep(&request, &carry_out, stop, observer)
+    });
+    match gone.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(sentence) => Err(Failure::failed(format!("the search for the learning rate ended: {sentence}"))
+            .hint("the same command resumes the search")),
+        None => swept,
+    }
 }
 
 /// The number that layers give to a setting.

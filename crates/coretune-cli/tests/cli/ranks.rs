@@ -236,6 +236,22 @@ fn methods_that_keep_rows_or_read_maps_and_mixed_images_train_the_weights_of_one
         let found = difference(&last(&world, &two), &last(&world, &one), all);
         assert!(found <= 1e-5, "{name}: {found}");
     }
+    // With a strong pull of maps, beside rows of all ranks and beside a loss that each takes of its own images.
+    let pull = ["--regulariser", "delta", "--regulariser-weight", "50"];
+    for method in ["core-tuning", "bi-tuning"] {
+        let of_method = ["--method", method, "--epochs", "2"];
+        let run = |name: &str, batch: &str, more: &[&str]| {
+            let run = format!("{name}-{method}");
+            done(&fit(&world, &run, batch, &[&frozen[..], &of_method, more].concat()));
+            last(&world, &run)
+        };
+        let one = run("pulled", "8", &pull);
+        let found = difference(&run("pulled-two", "4", &[&pull[..], &["--ranks", "2"]].concat()), &one, all);
+        assert!(found <= 1e-5, "{method} with delta: {found}");
+        let found =
+            difference(&run("free", "8", &["--regulariser", "delta", "--regulariser-weight", "1e-9"]), &one, all);
+        assert!(found > 1e-3, "{method} without a pull: {found}");
+    }
     let long = ["--freeze-batch-norm", "--epochs", "5"];
     for (name, accumulated, settings) in [
         ("mixed", ["2", "1"], &["--method", "cross-entropy", "--mixup", "0.5", "--cutmix", "0.5"][..]),
@@ -403,9 +419,14 @@ fn only_rank_0_prints_notes_and_the_lines_of_the_log_say_what_was_exchanged() {
 
 /// The process of rank 1 that the first rank has started.
 fn second_rank(first: &Child) -> String {
-    let pid = first.id();
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    fs::read_to_string(path).unwrap().trim().to_string()
+    children(&first.id().to_string())
+}
+
+/// The process that the main thread of a process has started, the last if there are several.
+fn children(pid: &str) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let of_tasks = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    of_tasks.collect::<String>().split_whitespace().last().expect("a process that it started").to_string()
 }
 
 fn signal(pid: &str, name: &str) {
@@ -470,6 +491,117 @@ fn without_rank_0_the_others_say_where_the_run_resumes() {
     assert!(text.contains("error: rank 1: "), "{text}");
     assert!(text.contains("rank 0 of 2 did not answer") || text.contains("the store at 127.0.0.1"), "{text}");
     assert!(text.contains("the run resumes after step"), "{text}");
+    // c10d would write where in its code it noticed.
+    assert!(!text.contains("frame #") && !text.contains("[c10d]"), "{text}");
+}
+
+#[test]
+fn a_sigterm_to_all_ranks_saves_once_and_one_after_the_death_of_a_rank_does_not_hide_it() {
+    let world = Folder::new();
+    let mut first = program(&fit(&world, "run", "4", &LONG)).spawn().unwrap();
+    wait_for_step(&world, "run", &mut first);
+    let ranks = [first.id().to_string(), second_rank(&first)];
+    for rank in &ranks {
+        signal(rank, "-TERM");
+    }
+    let output = first.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(143), "{text}");
+    assert_eq!(text.matches("the state is saved in").count(), 1, "{text}");
+    assert!(!text.contains("did not answer"), "{text}");
+
+    // As torchrun does when a rank has died.
+    let mut first = program(&fit(&world, "lost", "4", &LONG)).spawn().unwrap();
+    wait_for_step(&world, "lost", &mut first);
+    signal(&second_rank(&first), "-KILL");
+    signal(&first.id().to_string(), "-TERM");
+    let output = first.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: rank 1 of 2 did not answer at step"), "{text}");
+}
+
+#[test]
+fn rank_0_that_cannot_read_its_images_names_itself_and_the_step_and_the_run_resumes() {
+    let world = Folder::new();
+    // From the disk each time.
+    let long = [&LONG[..], &["--cache", "off"]].concat();
+    done(&fit(&world, "whole", "4", &long));
+    let copies = ["copy", "intact"].map(|name| world.path(name));
+    for copy in &copies {
+        assert!(Command::new("cp").args(["-r", &world.path("data"), copy]).status().unwrap().success());
+    }
+    let arguments = fit(&world, "run", "4", &long[2..]);
+    let mut ranks = starting([&with_images(&arguments, &copies[0]), &arguments]);
+    wait_for_step(&world, "run", &mut ranks[0]);
+    rewrite(&copies[0], |length| vec![0; length]);
+    let [(first, of_first), (second, of_second)] = ended(ranks);
+    assert_eq!((first, second), (Some(1), Some(1)), "{of_first}\n{of_second}");
+    assert!(of_first.contains("error: rank 0 of 2 ended at step ") && of_first.contains("copy/train/"), "{of_first}");
+    assert!(of_second.contains("rank 0 of 2 ended at step ") && of_second.contains("copy/train/"), "{of_second}");
+    let number = |text: &str, before: &str| -> u64 {
+        let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("{before}: {text}"));
+        rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let (failed, saved) = (number(&of_first, "ended at step "), number(&of_first, "the run resumes after step "));
+    // Validation after a step reads images too.
+    assert!((saved..=saved + 1).contains(&failed) && saved > 1, "the last finished step is saved: {of_first}");
+    done(&fit(&world, "run", "4", &[&long[..], &["--resume"]].concat()));
+    assert!(last_bytes(&world, "run") == last_bytes(&world, "whole"));
+}
+
+/// Under torchrun the store outlives the ranks, and the keys of each start have the number of restarts before them.
+#[test]
+fn ranks_that_a_launcher_restarts_resume_by_themselves_in_the_same_store() {
+    let world = Folder::new();
+    done(&fit(&world, "whole", "4", &LONG));
+    // The launcher is this test: it holds the store.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _store = Group::open_store(&mut Place::here(0, 2, port), Duration::from_mins(1)).unwrap();
+    let arguments = fit(&world, "run", "4", &[&LONG[2..], &["--resume"]].concat());
+    let start = |restart: &str| {
+        ["0", "1"].map(|rank| {
+            let variables = Place::here(rank.parse().unwrap(), 2, port).variables();
+            let elastic = [("TORCHELASTIC_USE_AGENT_STORE", "True"), ("TORCHELASTIC_RESTART_COUNT", restart)];
+            program(&arguments).envs(variables).envs(elastic).spawn().unwrap()
+        })
+    };
+    let mut ranks = start("0");
+    wait_for_step(&world, "run", &mut ranks[0]);
+    signal(&ranks[1].id().to_string(), "-KILL");
+    let [(first, text), (second, _)] = ended(ranks);
+    assert_eq!((first, second), (Some(1), None), "{text}");
+    assert!(text.contains("error: rank 1 of 2 did not answer at step"), "{text}");
+    for (status, text) in ended(start("1")) {
+        assert_eq!(status, Some(0), "{text}");
+    }
+    assert!(last_bytes(&world, "run") == last_bytes(&world, "whole"));
+}
+
+#[test]
+fn a_rank_without_a_store_says_so_in_one_sentence() {
+    let world = Folder::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let arguments = fit(&world, "run", "4", &["--rank-timeout", "2"]);
+    for host in ["127.0.0.1", "no-such-host.invalid"] {
+        let variables = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", host), ("MASTER_PORT", &free)];
+        let output = program(&arguments).envs(variables).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let sentence = format!("error: rank 1: rank 0 did not open its store at {host}:{free} within 2 s");
+        assert!(text.starts_with(&sentence) && text.lines().count() == 1, "{text}");
+    }
+}
+
+#[test]
+fn more_ranks_than_the_images_fill_are_refused_with_the_numbers() {
+    let world = Folder::new();
+    let output = program(&fit(&world, "run", "4", &["--ranks", "5"])).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("a step on 5 ranks takes 20 images, more than the 18 to train on"), "{text}");
+    assert!(text.contains("the number of ranks times --batch-size"), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
 }
 
 #[test]
@@ -519,19 +651,19 @@ fn an_environment_that_names_no_whole_rank_is_refused_and_ranks_that_never_start
     drop(taken);
     let (status, text) = of(&port);
     assert!(status == Some(1) && text.contains("rank 1 of 2 did not start within 2 s"), "{text}");
-    let regularised = ["--method", "cross-entropy", "--regulariser", "delta", "--ranks", "2"];
-    let output = program(&fit(&world, "refused", "4", &regularised)).output().unwrap();
+    let weighted = ["--method", "delta", "--class-weights", "balanced", "--ranks", "2"];
+    let output = program(&fit(&world, "refused", "4", &weighted)).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("the method cross-entropy with these settings cannot be computed by several ranks"),
+        stderr(&output).contains("train.class_weights with the method delta cannot be computed by several ranks"),
         "{}",
         stderr(&output)
     );
     assert!(!Path::new(&world.path("refused")).exists());
 }
 
-/// Two ranks as a launcher on two machines starts them, each with arguments of its own: exit status and standard error.
-fn launched(of_ranks: [&[String]; 2]) -> [(Option<i32>, String); 2] {
+/// Two ranks as a launcher on two machines starts them, each with arguments of its own.
+fn starting(of_ranks: [&[String]; 2]) -> [Child; 2] {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let start = |rank: &str, arguments: &[String]| {
         let variables = [("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank), ("MASTER_ADDR", "127.0.0.1")];
@@ -539,10 +671,19 @@ fn launched(of_ranks: [&[String]; 2]) -> [(Option<i32>, String); 2] {
     };
     let second = start("1", of_ranks[1]);
     let first = start("0", of_ranks[0]);
-    [first, second].map(|child| {
+    [first, second]
+}
+
+/// Exit status and standard error of two ranks.
+fn ended(ranks: [Child; 2]) -> [(Option<i32>, String); 2] {
+    ranks.map(|child| {
         let output = child.wait_with_output().unwrap();
         (output.status.code(), stderr(&output))
     })
+}
+
+fn launched(of_ranks: [&[String]; 2]) -> [(Option<i32>, String); 2] {
+    ended(starting(of_ranks))
 }
 
 /// The arguments with other images.
@@ -596,7 +737,7 @@ fn a_rank_with_other_files_is_refused_and_one_that_cannot_read_its_images_is_nam
     let arguments = fit(&world, "run", "4", &["--rank-timeout=20"]);
     let [(first, of_first), (second, of_second)] = launched([&arguments, &with_images(&arguments, &copy)]);
     assert_eq!((first, second), (Some(1), Some(1)), "{of_first}\n{of_second}");
-    assert!(of_first.contains("rank 1 of 2 ended at step 0: ") && of_first.contains("copy/train/"), "{of_first}");
+    assert!(of_first.contains("rank 1 of 2 ended at step 1: ") && of_first.contains("copy/train/"), "{of_first}");
     assert!(of_second.contains("copy/train/"), "{of_second}");
     rewrite(&copy, |length| vec![0; length - 1]);
     let arguments = fit(&world, "other", "4", &[]);
@@ -647,4 +788,35 @@ fn a_rate_is_searched_by_runs_on_ranks_and_all_ranks_train_at_it() {
     // Resumed by the same command line, it does not search.
     let again = done(&fit(&world, "run", "4", &[&auto[..], &["--resume"]].concat()));
     assert!(stderr(&again).contains("nothing is searched"), "{}", stderr(&again));
+}
+
+#[test]
+fn a_rank_that_dies_in_a_search_for_the_rate_ends_the_search_and_the_same_command_resumes_it() {
+    let world = Folder::new();
+    let auto = ["--lr", "auto", "--epochs", "60", "--method", "cross-entropy"];
+    let arguments = fit(&world, "run", "4", &[&auto[..], &["--ranks", "2", "--rank-timeout=8"]].concat());
+    let mut searching = program(&arguments).spawn().unwrap();
+    let runs = world.path("run-lr/runs");
+    let has_begun = || {
+        let folders = fs::read_dir(&runs).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders
+            .into_iter()
+            .any(|run| fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 2))
+    };
+    while !has_begun() {
+        assert!(searching.try_wait().unwrap().is_none(), "it ended before a run had made three steps");
+        sleep(Duration::from_millis(5));
+    }
+    let of_run = children(&searching.id().to_string());
+    signal(&children(&of_run), "-KILL");
+    let output = searching.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("error: the search for the learning rate ended: rank 1 of 2 did not answer at step"),
+        "{text}"
+    );
+    assert!(!Path::new(&world.path("run")).exists());
+    done(&arguments);
+    assert!(Path::new(&world.path("run/summary.json")).is_file());
 }

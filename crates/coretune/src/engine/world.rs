@@ -336,7 +336,14 @@ impl World {
         }
     }
 
-    /// Why the processes cannot continue together, once an exchange has failed.
+    /// Says to the other processes that this one ends with an error of its own, which becomes the [`World::failure`].
+    pub fn leave(self, reason: &str) {
+        if let World::Ranks(group) = self {
+            group.leave(reason);
+        }
+    }
+
+    /// Why the processes cannot continue together, once an exchange or one of them has failed.
     pub fn failure(self) -> Option<RanksError> {
         match self {
             World::Alone => None,

@@ -78,7 +78,7 @@ impl Preparation {
         let steps = epochs * steps_per_epoch;
         objective.begin(&Start { network: &model, seed, steps, probe: None })?;
         let mut optimizer = training_plan::optimizer(&model, &config.train, &*objective);
-        let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0 })??;
+        let batch = images.epoch(0, 0)?.next().ok_or(TrainError::BatchTooLarge { batch: 1, images: 0, ranks: 1 })??;
         // Of a step in parts, one part is in memory at a time.
         let at_a_time = config.train.batch_size.min(batch.labels.len());
 

@@ -1,6 +1,7 @@
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::Pass;
+use crate::engine::guard;
 use crate::models::{Linear, ModelError, Network, Parameters};
 
 /// A method of fine-tuning or pre-training, as the trainer knows it: what it needs, its loss, and the state that it
@@ -63,6 +64,18 @@ pub trait Objective: Send {
     /// # Errors
     /// [`ModelError`] for shapes that do not fit and for exceptions of libtorch.
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError>;
+
+    /// What [`loss`](Objective::loss) adds for the maps of this process's images: a mean over them. Asked for where processes
+    /// share rows ([`Sharing::RowsAndMaps`]); `loss` leaves it out of their rows ([`Pass::shares_rows`]).
+    ///
+    /// # Errors
+    /// As [`loss`](Objective::loss).
+    fn loss_of_maps(&mut self, _pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        Ok(guard("adding nothing", || ObjectiveLoss {
+            total: Tensor::zeros([], (Kind::Float, Device::Cpu)),
+            figures: Vec::new(),
+        })?)
+    }
 
     /// Called once the weights have been updated with the gradient of the last loss.
     ///
@@ -144,6 +157,9 @@ pub enum Sharing {
     /// the loss is that of the rows of all ranks. What else it reads of images the method gathers itself, through
     /// [`Pass::world`].
     Rows,
+    /// As `Rows`, with a part that reads the maps of images and is a mean over them: every rank adds that of its own images
+    /// ([`Objective::loss_of_maps`]).
+    RowsAndMaps,
     /// The loss is a mean over the images of the batch, of which every rank computes its own; what it reads of other
     /// images the method exchanges itself, through [`Pass::world`].
     Images,

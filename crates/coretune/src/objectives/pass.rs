@@ -232,6 +232,11 @@ impl<'a> Pass<'a> {
         self.world
     }
 
+    /// Whether the features are those of all processes that share the batch, whose images are not here.
+    pub fn shares_rows(&self) -> bool {
+        !self.world_of_rows.is_alone()
+    }
+
     /// [`FeatureBatch::table`] of the rows of this pass.
     pub fn table(&self, anchors: i64, others: i64) -> PairTable {
         PairTable::shared(self.world_of_rows, anchors, others)

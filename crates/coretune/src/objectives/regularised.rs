@@ -3,7 +3,9 @@
 use tch::Tensor;
 
 use super::delta::{ChannelWeights, Delta, DeltaSettings};
-use super::{FileNames, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, QueueSize, Sizes, Start, figure};
+use super::{
+    FileNames, Needs, Objective, ObjectiveLoss, Pass, Pull, PullActs, QueueSize, Sharing, Sizes, Start, figure,
+};
 use crate::engine::guard;
 use crate::models::{ModelError, Network, Parameters, Role};
 use crate::settings::choice;
@@ -89,7 +91,7 @@ impl Objective for Regularised {
             copies,
             forward_passes: needs.forward_passes + 1,
             divisible: false,
-            sharing: super::Sharing::None,
+            sharing: if needs.sharing == Sharing::Rows { Sharing::RowsAndMaps } else { needs.sharing },
             ..needs
         }
     }
@@ -122,12 +124,19 @@ impl Objective for Regularised {
 
     fn loss(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
         let mut loss = self.method.loss(pass)?;
-        if let Some(distance) = &self.distance {
-            let distance = distance.distance(pass)?;
-            loss.figures.push((figure::FEATURE_DISTANCE, distance.detach()));
-            loss.total = guard("adding the regulariser", || loss.total + self.weight * distance)?;
+        if self.distance.is_some() && !pass.shares_rows() {
+            let of_maps = self.loss_of_maps(pass)?;
+            loss.figures.extend(of_maps.figures);
+            loss.total = guard("adding the regulariser", || loss.total + of_maps.total)?;
         }
         Ok(loss)
+    }
+
+    fn loss_of_maps(&mut self, pass: &Pass<'_>) -> Result<ObjectiveLoss, ModelError> {
+        let Some(distance) = &self.distance else { return self.method.loss_of_maps(pass) };
+        let distance = distance.distance(pass)?;
+        let figures = vec![(figure::FEATURE_DISTANCE, distance.detach())];
+        Ok(ObjectiveLoss { total: guard("weighing the distance", || self.weight * distance)?, figures })
     }
 
     fn drop_pending(&mut self) {

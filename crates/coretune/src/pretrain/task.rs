@@ -87,7 +87,7 @@ impl PretrainTask {
         let smaller_batch = fit_default_batch(&mut config.train, RunKind::Pretraining, images.len());
         let (batch, available) = (config.train.effective_batch(), images.len());
         if available < batch {
-            return Err(TrainError::BatchTooLarge { batch, images: available }.into());
+            return Err(TrainError::BatchTooLarge { batch, images: available, ranks: world.ranks() }.into());
         }
         let (width, height) = first_size(&images, config.data.check)?;
         let mut start = starting_point(&config, &machine)?;

@@ -66,7 +66,7 @@ impl TrainingImages {
             }
         }
         match images / batch {
-            0 => Err(TrainError::BatchTooLarge { batch, images }),
+            0 => Err(TrainError::BatchTooLarge { batch, images, ranks: self.world.ranks() }),
             steps => Ok(steps as u64),
         }
     }

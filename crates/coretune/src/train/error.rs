@@ -1,3 +1,5 @@
+use std::error::Error as _;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -42,12 +44,14 @@ pub enum TrainError {
     #[error(transparent)]
     UnknownFigure(#[from] UnknownFigure),
     /// A batch larger than the training split, which would leave no step to make.
-    #[error("a batch of {batch} does not fit into {images} training images")]
+    #[error("{}", too_large(*batch, *images, *ranks))]
     BatchTooLarge {
-        /// Images in a batch.
+        /// Images in a batch, of all ranks.
         batch: usize,
         /// Images to train on.
         images: usize,
+        /// Ranks that share the batch.
+        ranks: usize,
     },
     /// A saved state that lies in no step of the epoch it names: its epochs had another number of steps.
     #[error("the saved state is at step {step} in epoch {epoch}, whose steps are {first} to {last}")]
@@ -82,18 +86,17 @@ pub enum TrainError {
         /// What was saved; none before the first step.
         saved: Option<Saved>,
     },
-    /// Other ranks are gone.
+    /// A rank is gone, or this one has failed.
     #[error("{failure}; {}", resumes(saved.as_ref()))]
     RanksLost {
-        failure: RanksError,
+        failure: Box<RanksError>,
         /// The last saved state.
         saved: Option<Saved>,
+        /// The error of this rank, if it is the one that failed.
+        cause: Option<Box<TrainError>>,
     },
     /// The memory of the device or of the host was used up in a step.
-    #[error(
-        "memory is used up by a step of {images} images of {img_size} x {img_size} pixels ({failure}); {}",
-        resumes(saved.as_ref())
-    )]
+    #[error("{}; {}", used_up(*images, *img_size, failure), resumes(saved.as_ref()))]
     OutOfMemory {
         /// Images of the step.
         images: usize,
@@ -172,6 +175,17 @@ fn resumes(saved: Option<&Saved>) -> String {
     }
 }
 
+fn too_large(batch: usize, images: usize, ranks: usize) -> String {
+    match ranks {
+        1 => format!("a batch of {batch} does not fit into {images} training images"),
+        _ => format!("a step on {ranks} ranks takes {batch} images, more than the {images} to train on"),
+    }
+}
+
+fn used_up(images: usize, img_size: i64, failure: &TrainError) -> String {
+    format!("memory is used up by a step of {images} images of {img_size} x {img_size} pixels ({failure})")
+}
+
 /// A batch that would fit if at most `largest` images do: as equal parts of a `step`, if it may be made of parts.
 pub(crate) fn smaller_batch(largest: usize, step: Option<usize>, img_size: i64) -> Hint {
     match step {
@@ -203,6 +217,19 @@ impl TrainError {
         }
     }
 
+    /// What happened with its causes, in one line, for the other ranks.
+    pub(super) fn in_short(&self) -> String {
+        if let Self::OutOfMemory { images, img_size, failure, .. } = self {
+            return used_up(*images, *img_size, failure);
+        }
+        let (mut text, mut source) = (self.to_string(), self.source());
+        while let Some(cause) = source {
+            let _ = write!(text, ": {cause}");
+            source = cause.source();
+        }
+        text.replace('\n', " ")
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -216,9 +243,14 @@ impl TrainError {
             Self::Checkpoint(error) => error.hint(),
             Self::RunFolder(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
-            Self::BatchTooLarge { images, .. } => {
+            Self::BatchTooLarge { images, ranks: 1, .. } => {
                 Some(format!("{{train.batch_size}}, times {{train.grad_accum_steps}} if given, may be {images} at most").into())
             }
+            Self::BatchTooLarge { batch, images, ranks } => Some(format!(
+                "each rank computes {}; the number of ranks times {{train.batch_size}}, times {{train.grad_accum_steps}} if given, \
+                 may be {images} at most",
+                batch / ranks
+            ).into()),
             Self::OtherEpochLength { .. } => {
                 Some("images, batch and sampler must be those that the run began with".into())
             }
@@ -227,7 +259,9 @@ impl TrainError {
                 Some(format!("lower {{train.lr}}; {{train.clip_grad=1}} may help too{}", saved.unwrap_or_default()).into())
             }
             Self::FrozenMoved { .. } => Some("this is a bug in coretune: please report it with config.toml".into()),
-            Self::RanksLost { .. } => Some("the same command with {@resume} continues, on as many ranks or on fewer".into()),
+            Self::RanksLost { cause, .. } => cause.as_ref().and_then(|cause| cause.hint()).or_else(|| {
+                Some("the same command with {@resume} continues, on as many ranks or on fewer".into())
+            }),
             Self::OutOfMemory { fitting, images, divisible, img_size, .. } => {
                 fitting.map(|fitting| smaller_batch(fitting, divisible.then_some(*images), *img_size))
             }

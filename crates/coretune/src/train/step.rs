@@ -188,6 +188,7 @@ fn of_ranks(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<Tenso
     match (input.objective.needs().shared_as(), input.accumulation) {
         (_, Accumulation::Split { part }) => split(input, weights, part),
         (Sharing::Images, _) => of_own_images(input, weights),
+        (Sharing::RowsAndMaps, _) => of_rows_and_maps(input, weights),
         (_, Accumulation::Exact { part }) => exact(input, weights, part),
         _ => exact(input, weights, input.images()),
     }
@@ -206,7 +207,9 @@ pub fn check_sharing(world: World, objective: &dyn Objective, accumulation: Accu
         (_, Accumulation::Split { .. }) if needs.keeps_rows => {
             refuse(format!("accumulation by split, with what {} keeps of earlier batches,", objective.name()))
         }
-        (Sharing::Images, Accumulation::Exact { .. }) => refuse(format!("accumulation with {}", objective.name())),
+        (Sharing::Images | Sharing::RowsAndMaps, Accumulation::Exact { .. }) => {
+            refuse(format!("accumulation with {}", objective.name()))
+        }
         _ => Ok(()),
     }
 }
@@ -224,6 +227,31 @@ fn of_own_images(input: &mut StepInput<'_>, weights: &[&Tensor]) -> Result<(Vec<
         (Tensor::run_backward(&[&part], weights, false, false), DeviceFigures::gather(&loss))
     })?;
     Ok((gradients, figures.mean_over(input.world)?))
+}
+
+/// The loss of the rows of all ranks, and beside it what the method adds for the maps of this rank's images, as a part of the
+/// mean over those of all ranks. The images go through the network once.
+fn of_rows_and_maps(
+    input: &mut StepInput<'_>,
+    weights: &[&Tensor],
+) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
+    let (Batch { images, labels, .. }, world) = (input.batch, input.world);
+    let (features, of_maps) = input.with_pass(images, labels, None, input.draw, |objective, pass| {
+        Ok((pass.features()?.shallow_clone(), objective.loss_of_maps(pass)?))
+    })?;
+    let rows = || Rows { features: features.shallow_clone(), labels: labels.clone(), dense: None };
+    let (mut gradients, of_leaves, figures) = gradients_of_rows(input, weights, rows())?;
+    let part = guard("adding the part of the maps", || {
+        let of_rows = rows().replayed(&of_leaves, (0, labels.len() as i64), 1);
+        of_rows + &of_maps.total / world.ranks() as f64
+    })?;
+    if part.requires_grad() {
+        guard("computing gradients", || {
+            add(&mut gradients, Tensor::run_backward(&[&part], weights, false, false));
+        })?;
+    }
+    let of_maps = guard("collecting figures", || DeviceFigures::gather(&of_maps))?.mean_over(world)?;
+    Ok((gradients, guard("adding figures", || figures.plus(&of_maps))?))
 }
 
 /// Of the mixed labels of all processes those of this one's images.
@@ -261,7 +289,7 @@ fn exact(
     part: usize,
 ) -> Result<(Vec<Tensor>, DeviceFigures), ModelError> {
     let of_images = ImageRows { network: input.network, batch: input.batch };
-    let (source, world, views) = (input.rows.unwrap_or(&of_images), input.world, input.objective.needs().views);
+    let (source, views) = (input.rows.unwrap_or(&of_images), input.objective.needs().views);
     let (mode, parts) = (input.mode(), parts(input.images(), part));
     let is_whole = parts.len() == 1;
     let first_pass = |part| {
@@ -270,30 +298,11 @@ fn exact(
     let of_parts: Vec<(Range<usize>, Rows)> =
         parts.into_iter().map(|part| Ok((part.clone(), first_pass(part)?))).collect::<Result<_, ModelError>>()?;
     let own = guard("joining rows", || Rows::join(of_parts.iter().map(|(_, rows)| rows), views))?;
-    let (mut rows, own) = own.gathered(world, input.images(), views)?;
-    let leaves = rows.make_leaves();
-    let loss = input.loss(&input.batch.images, &rows.labels, Some(&rows), input.draw)?;
-    let inputs: Vec<&Tensor> = weights.iter().copied().chain(&leaves).collect();
-    // Of the weights, only the heads' lie between the rows and the loss.
-    let (mut gradients, figures) = guard("computing the gradient of the rows", || {
-        let gradients = Tensor::run_backward(&[&loss.total], &inputs, false, false);
-        (gradients, DeviceFigures::gather(&loss).counting(&rows))
-    })?;
-    let of_leaves = gradients.split_off(weights.len());
-    if !world.is_first() {
-        // Every rank has the whole gradient of the heads; in the sum over the ranks it counts once.
-        guard("leaving the heads to rank 0", || {
-            gradients
-                .iter_mut()
-                .filter(|gradient| gradient.defined())
-                .for_each(|gradient| *gradient = gradient.zeros_like());
-        })?;
-    }
+    let (mut gradients, of_leaves, figures) = gradients_of_rows(input, weights, own)?;
     if of_leaves.iter().all(|gradient| !gradient.defined()) {
         // The loss does not depend on the network: only heads learn.
         return Ok((gradients, figures));
     }
-    let of_leaves = guard("choosing rows", || own_rows(of_leaves, own.as_ref()))?;
     let mut first = 0;
     for (part, earlier) in of_parts {
         let count = earlier.features.size()[0] / views as i64;
@@ -310,6 +319,37 @@ fn exact(
         })?;
     }
     Ok((gradients, figures))
+}
+
+/// The gradients of the loss of the rows of all processes: with respect to the weights of the heads, which count once in the
+/// sum over the processes, and to what [`Rows::make_leaves`] makes of this process's rows `own`; and the figures of the loss.
+fn gradients_of_rows(
+    input: &mut StepInput<'_>,
+    weights: &[&Tensor],
+    own: Rows,
+) -> Result<(Vec<Tensor>, Vec<Tensor>, DeviceFigures), ModelError> {
+    let (world, views) = (input.world, input.objective.needs().views);
+    let (mut rows, own) = own.gathered(world, input.images(), views)?;
+    let leaves = rows.make_leaves();
+    let loss = input.loss(&input.batch.images, &rows.labels, Some(&rows), input.draw)?;
+    let inputs: Vec<&Tensor> = weights.iter().copied().chain(&leaves).collect();
+    // Of the weights, only the heads' lie between the rows and the loss.
+    let (mut gradients, figures) = guard("computing the gradient of the rows", || {
+        let gradients = Tensor::run_backward(&[&loss.total], &inputs, false, false);
+        (gradients, DeviceFigures::gather(&loss).counting(&rows))
+    })?;
+    let of_leaves = gradients.split_off(weights.len());
+    if !world.is_first() {
+        // Every rank has the whole gradient of the heads.
+        guard("leaving the heads to rank 0", || {
+            gradients
+                .iter_mut()
+                .filter(|gradient| gradient.defined())
+                .for_each(|gradient| *gradient = gradient.zeros_like());
+        })?;
+    }
+    let of_leaves = guard("choosing rows", || own_rows(of_leaves, own.as_ref()))?;
+    Ok((gradients, of_leaves, figures))
 }
 
 /// The gradients with respect to the leaves, of the rows those of `own` alone; that of the cross-entropy of pixels is one number.

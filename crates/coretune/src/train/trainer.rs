@@ -175,7 +175,6 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// Remembers what a step that is not finished may change: a rank may be gone before it is.
     fn remember_buffers(&mut self) -> Result<(), TrainError> {
         let world = self.images.world;
-        world.at_step(self.progress.step + 1);
         if world.is_alone() || !world.is_first() {
             return Ok(());
         }
@@ -224,12 +223,18 @@ impl<'a, L: Learner> Trainer<'a, L> {
         Ok(())
     }
 
-    /// The error that ends training, where other ranks are gone: rank 0 saves the last finished step.
+    /// The error that ends training, where ranks share it and one is gone or this one has failed, which it tells the others: rank 0
+    /// saves the last finished step.
     fn of_ranks(&mut self, error: TrainError) -> TrainError {
-        let Some(failure) = self.images.world.failure() else { return error };
+        let world = self.images.world;
         if matches!(error, TrainError::NonFinite { .. } | TrainError::FrozenMoved { .. }) {
             return error;
         }
+        let is_own = world.failure().is_none() && !matches!(error, TrainError::Interrupted { .. });
+        if is_own {
+            world.leave(&error.in_short());
+        }
+        let Some(failure) = world.failure() else { return error };
         let restored = guard("restoring running averages", || {
             for (buffer, values) in self.before_step.drain(..) {
                 no_grad(|| buffer.shallow_clone().copy_(&values));
@@ -237,12 +242,12 @@ impl<'a, L: Learner> Trainer<'a, L> {
         });
         let is_ahead = |saved: &Option<Saved>| saved.as_ref().is_none_or(|saved| saved.step < self.progress.step);
         let mut saved = self.saved();
-        if self.images.world.is_first() && restored.is_ok() && self.progress.step > 0 && is_ahead(&saved) {
+        if world.is_first() && restored.is_ok() && self.progress.step > 0 && is_ahead(&saved) {
             // A state that cannot be saved leaves the one before.
             drop(self.write_state());
             saved = self.saved();
         }
-        TrainError::RanksLost { failure, saved }
+        TrainError::RanksLost { failure: Box::new(failure), saved, cause: is_own.then(|| Box::new(error)) }
     }
 
     /// The state as it was last saved, where it was.
@@ -331,7 +336,9 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let mut saved = Instant::now();
         let mut pending: Option<Pending> = None;
         let world = self.images.world;
-        while let Some(batch) = loader.next() {
+        while self.progress.step < last_step {
+            world.at_step(self.progress.step + 1);
+            let Some(batch) = loader.next() else { break };
             let batch = batch?;
             self.prepare_next_epoch(&loader, epoch)?;
             let rate = self.schedule.rate(self.progress.step);

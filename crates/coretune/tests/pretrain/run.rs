@@ -290,5 +290,5 @@ fn what_cannot_work_is_refused_before_anything_is_computed() {
     );
     assert!(refused(&["pretrain.bn_groups=3"]).hint().unwrap().to_string().contains("pretrain.bn_groups"));
     let error = prepared(&world.pretraining(&["train.batch_size=64"])).err().unwrap();
-    assert!(matches!(error, RunError::Train(TrainError::BatchTooLarge { batch: 64, images: 48 })), "{error}");
+    assert!(matches!(error, RunError::Train(TrainError::BatchTooLarge { batch: 64, images: 48, ranks: 1 })), "{error}");
 }

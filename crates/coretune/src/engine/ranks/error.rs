@@ -122,6 +122,12 @@ impl RanksError {
         Some(hint.into())
     }
 
+    /// Whether the sentence that a run ended with is that of a rank that is gone.
+    pub fn is_named_in(sentence: &str) -> bool {
+        let of_ranks = ["rank ", "ranks ", "the store of torchrun at "].iter().any(|start| sentence.starts_with(start));
+        of_ranks && [" did not answer at step ", " ended at step "].iter().any(|what| sentence.contains(what))
+    }
+
     /// Whether the ranks cannot begin at all, as against one that failed on the way.
     pub fn is_refusal(&self) -> bool {
         !matches!(
@@ -133,5 +139,26 @@ impl RanksError {
                 | Self::NotStarted { .. }
                 | Self::NoStore { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_of_ranks_that_are_gone_are_known_by_their_words() {
+        let gone = [
+            RanksError::Lost { ranks: vec![1], of: 2, step: 3 },
+            RanksError::Lost { ranks: vec![1, 3], of: 4, step: 3 },
+            RanksError::Left { rank: 1, of: 2, step: 0, reason: "a.jpg cannot be read".into() },
+            RanksError::StoreLost { at: "10.0.0.1:29500".into(), step: 3 },
+        ];
+        for error in gone {
+            assert!(RanksError::is_named_in(&format!("{error}; no state was saved before")), "{error}");
+        }
+        for other in ["the loss is NaN at step 3 (epoch 1): loss NaN", "two processes are rank 1 of 2"] {
+            assert!(!RanksError::is_named_in(other), "{other}");
+        }
     }
 }
