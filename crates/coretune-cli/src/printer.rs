@@ -162,8 +162,9 @@ impl Printer {
             return;
         }
         if is_silent() {
-            if failure.status == Status::Refused && JOINED.load(Ordering::Relaxed) {
-                // Rank 0 is refused too, or says why this one was.
+            let is_of_all = failure.status == Status::Refused || failure.is_interrupted();
+            if is_of_all && JOINED.load(Ordering::Relaxed) {
+                // Rank 0 is refused or stopped too, or says why this one was.
                 return;
             }
             // One line, as several ranks write to one terminal.
