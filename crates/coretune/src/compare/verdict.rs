@@ -66,11 +66,11 @@ fn undecided<'a>(baseline: &'a Row, open: &[&'a Row], others_are_below: bool, ba
     let nearest = highest(open.iter().copied()).unwrap_or(baseline);
     let seeds = nearest.difference.as_ref().map_or(0, |difference| difference.of_seeds.len());
     let these = if others_are_below { names(&all) } else { "these methods".into() };
-    let (seeds, images) = (count(seeds, "seed"), count(basis.images, "image"));
+    let (seeds, images, figure) = (count(seeds, "seed"), count(basis.images, "image"), basis.task.figure());
     let first = if best.method == nearest.method {
-        format!("the highest is {}", best.method)
+        format!("the highest in {figure} is {}", best.method)
     } else {
-        format!("the highest is {}, then {}", best.method, nearest.method)
+        format!("the highest in {figure} is {}, then {}", best.method, nearest.method)
     };
     let cheapest = cheapest(&all).unwrap_or(baseline);
     let seconds = |row: &Row| row.seconds.unwrap_or_default();

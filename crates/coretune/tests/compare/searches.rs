@@ -239,11 +239,12 @@ fn the_recommendation_follows_the_figures() {
     let clear = verdict(90, 85, 3);
     assert!(clear.starts_with("use bss: its top-1 differs from cross-entropy by +30.00 points"), "{clear}");
     let open = verdict(61, 59, 1);
-    let start = "open: 1 seed and 100 images do not tell these methods apart; the highest is bss, +1.00 points (";
+    let start =
+        "open: 1 seed and 100 images do not tell these methods apart; the highest in top-1 is bss, +1.00 points (";
     assert!(open.starts_with(start), "{open}");
     assert!(open.contains("give three or more") && open.ends_with("use bss: none of these is cheaper."), "{open}");
     let lower = verdict(59, 20, 1);
-    let start = "open: 1 seed and 100 images do not tell bss and cross-entropy apart; the highest is cross-entropy, then bss, -1";
+    let start = "open: 1 seed and 100 images do not tell bss and cross-entropy apart; the highest in top-1 is cross-entropy, then bss, -1";
     assert!(lower.starts_with(start), "{lower}");
     let worse = verdict(30, 20, 2);
     assert!(
@@ -271,7 +272,7 @@ fn what_is_undecided_is_recommended_for_its_cost_and_its_run_is_linked() {
     let of_seeds = |seeds| Request { tuning: None, seeds, ..request(&world, &entries, &[], 1) };
     let two = carried_out(&of_seeds(2), &by_chance).0.unwrap();
     let verdict = &two.verdict[0];
-    assert!(verdict.contains("the highest is bss, +1.00 points ("), "{verdict}");
+    assert!(verdict.contains("the highest in top-1 is bss, +1.00 points ("), "{verdict}");
     assert!(verdict.ends_with("for cost use linear-probe: 10.0 s a run against 100.0 s."), "{verdict}");
     let output = of_seeds(2).output;
     assert_eq!(two.best_run.as_ref(), two.rows[1].runs.first());
