@@ -172,7 +172,8 @@ fn later_objects_lie_above_earlier_ones_and_what_is_ignored_below_all() {
     assert_eq!(rows(&drawn(&objects)), expected);
     // The same in compressed form, and as CVAT marks what its brush painted: no crowd.
     let text = json!({"size": [8, 12], "counts": "8`0X2"});
-    assert_eq!(rows(&drawn(&[crowd(text)]))[0], ".##.........");
+    let elsewhere = object(3, &rectangle(6.0, 4.0, 1.0, 1.0));
+    assert_eq!(rows(&drawn(&[crowd(text), elsewhere]))[0], ".##.........");
     let mut painted = crowd(runs);
     painted["attributes"] = json!({"occluded": false});
     assert_eq!(rows(&drawn(&[painted]))[0], ".11.........");

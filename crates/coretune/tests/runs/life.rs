@@ -41,7 +41,7 @@ fn a_run_reports_its_life_in_order() {
 #[test]
 fn a_refused_run_leaves_no_folder() {
     let world = SmallWorld::new(12, 4);
-    let config = world.config(&[&output(&world, "run"), "train.batch_size=64"]);
+    let config = world.config(&[&output(&world, "run"), "train.batch_size=65"]);
     let error = runs::begin(&config, Options::default(), &mut |_| {}).err().unwrap();
     assert!(error.is_refusal() && error.to_string().contains("does not fit"), "{error}");
     assert!(!world.path("run").exists());
