@@ -153,7 +153,7 @@ impl Row {
         self.top1.as_ref().or(self.mean_iou.as_ref())
     }
 
-    /// The t interval over seeds, if it says anything: of [`FEWEST_SEEDS`] seeds or more that do not all agree.
+    /// The t interval over seeds, if it says anything: of three seeds or more that do not all agree.
     pub fn interval_over_seeds(&self) -> Option<Interval> {
         let seeds = self.difference.as_ref()?.of_seeds.len();
         self.t_interval.filter(|interval| seeds >= FEWEST_SEEDS && interval.high - interval.low > EQUAL)
