@@ -127,7 +127,11 @@ fn show(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failu
                       --head-init linear-probe starts from it";
         printer.result("advice", advice)?;
     }
-    printer.result("saved", format_args!("{path}   best: epoch {}", summary.best.epoch))?;
+    let best = match summary.best.epoch {
+        0 => "the linear probe that training started from".into(),
+        epoch => format!("epoch {epoch}"),
+    };
+    printer.result("saved", format_args!("{path}   best: {best}"))?;
     lines::device_memory(printer, summary.peak_device_bytes)?;
     printer
         .result("next", format_args!("coretune report {path}     coretune evaluate {path} --split {}", split(finished)))
