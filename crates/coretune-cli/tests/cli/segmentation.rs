@@ -238,8 +238,7 @@ fn a_comparison_that_was_killed_ends_with_the_same_table_and_both_pages_can_be_w
     let page = fs::read_to_string(one).unwrap();
     for part in [
         "IoU of each class",
-        "prediction of ",
-        "10.ppm",
+        "prediction of test/10.ppm",
         "Confusion matrix",
         "Validation mean intersection",
         "labelled positions",

@@ -16,7 +16,7 @@ use super::plan::{Outcome, Plan, PlannedRun, expected_seconds};
 use super::tabulate::{left_out, tabulate};
 use super::{CompareError, Comparison, Request, formats};
 use crate::engine::Stop;
-use crate::files::write_whole;
+use crate::files::{is_locked, write_whole};
 use crate::run_folder::RunFolder;
 use crate::runs::{self, Options, RunError};
 use crate::train;
@@ -166,9 +166,7 @@ fn check_folder(output: &Path) -> Result<(), CompareError> {
         let found = "it holds files, but no folder `runs`".into();
         return Err(CompareError::NotAComparison { path: output.into(), found });
     }
-    // A shared lock: asking takes the folder from nobody.
-    let lock = File::open(output.join(LOCK)).map(|file| file.try_lock_shared());
-    if matches!(lock, Ok(Err(TryLockError::WouldBlock))) {
+    if is_locked(&output.join(LOCK)) {
         return Err(CompareError::InUse { path: output.into() });
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod content;
 mod json_fault;
+mod lock;
 mod partial_file;
 mod place;
 pub(crate) mod regular_file;
@@ -10,6 +11,7 @@ pub(crate) mod user_cache;
 
 pub(crate) use content::{Content, content_of};
 pub(crate) use json_fault::json_fault;
+pub(crate) use lock::is_locked;
 pub(crate) use partial_file::{PARTIAL, beside, move_into_place, write_shared};
 pub use partial_file::{PartialFile, write_whole};
 pub(crate) use place::{absolute, below};

@@ -100,9 +100,7 @@ impl RunFolder {
 
     /// Whether a process is writing into this folder.
     pub fn is_in_use(root: &Path) -> bool {
-        // A shared lock: asking takes the folder from nobody who begins a run in it at this moment.
-        let lock = File::open(root.join(LOCK)).map(|file| file.try_lock_shared());
-        matches!(lock, Ok(Err(TryLockError::WouldBlock)))
+        files::is_locked(&root.join(LOCK))
     }
 
     /// Whether a new run can be made here: nothing is there, or nothing that counts.

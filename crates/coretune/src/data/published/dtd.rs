@@ -1,16 +1,19 @@
 //! Describable Textures: `images/<class>/*.jpg`, and ten splits as lists, `labels/{train,val,test}1.txt` to `10`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::image_list::{ImageList, Line, lines_of, refused};
+use super::image_list::images_by_class;
 use super::place::place;
-use crate::data::found::{Found, Listing};
+use crate::data::found::Found;
 use crate::data::left_out::LeftOut;
 use crate::data::{DataError, DatasetOptions, Format, split_names};
 
 /// The splits that are published.
 const SPLITS: u32 = 10;
+
+/// What a line of a list has.
+const EXPECTED: &str = "a class and an image: `banded/banded_0002.jpg`";
 
 pub(super) fn find(root: &Path) -> Option<PathBuf> {
     let is_it = |folder: &Path| list(folder, "train", 1).is_file() && folder.join("images").is_dir();
@@ -28,7 +31,10 @@ pub(super) fn read(folder: &Path, options: &DatasetOptions) -> Result<Found, Dat
     let mut splits = [None, None, None];
     for (name, split) in split_names::assign(folder, &available, options)?.iter().zip(&mut splits) {
         let Some(name) = name else { continue };
-        *split = Some(textures(folder, &list(folder, name, number))?);
+        *split = {
+            let path = list(folder, name, number);
+            Some(images_by_class(&folder.join("images"), &path, EXPECTED, str::to_string)?)
+        };
     }
     Ok(Found {
         format: Format::Dtd { split: number },
@@ -42,26 +48,4 @@ pub(super) fn read(folder: &Path, options: &DatasetOptions) -> Result<Found, Dat
 
 fn list(folder: &Path, name: &str, number: u32) -> PathBuf {
     folder.join("labels").join(format!("{name}{number}.txt"))
-}
-
-/// The images of a list: `<class>/<image>` on each line.
-fn textures(folder: &Path, path: &Path) -> Result<Listing, DataError> {
-    let lines = lines_of(path)?;
-    let class_of = |line: &Line| match line.text.split_once('/') {
-        Some((class, image)) if !class.is_empty() && !image.is_empty() => Ok(class.to_string()),
-        _ => Err(refused(
-            path,
-            line.number,
-            format!("`{}`", line.text),
-            "a class and an image: `banded/banded_0002.jpg`",
-        )),
-    };
-    let of_lines: Vec<String> = lines.iter().map(class_of).collect::<Result<_, _>>()?;
-    let classes: Vec<String> = of_lines.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let mut images = ImageList::new(path);
-    for (line, class) in lines.iter().zip(&of_lines) {
-        let label = classes.binary_search(class).unwrap_or_default() as i64;
-        images.add(line.number, &folder.join("images"), &line.text, label)?;
-    }
-    Ok(images.with_classes(&classes))
 }

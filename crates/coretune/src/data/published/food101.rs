@@ -1,15 +1,18 @@
 //! Food-101: `images/<class>/*.jpg`, with the lists `meta/train.txt` and `meta/test.txt`, whose names lack endings.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::image_list::{ImageList, Line, lines_of, refused};
+use super::image_list::images_by_class;
 use super::place::place;
 use super::without_ending::WithoutEnding;
-use crate::data::found::{Found, Listing};
+use crate::data::found::Found;
 use crate::data::{DataError, DatasetOptions, Format, split_names};
 
 const SPLITS: [&str; 2] = ["train", "test"];
+
+/// What a line of a list has.
+const EXPECTED: &str = "a class and an image, without its ending: `apple_pie/1005649`";
 
 pub(super) fn find(root: &Path) -> Option<PathBuf> {
     let is_it = |folder: &Path| list(folder, "train").is_file() && folder.join("images").is_dir();
@@ -23,7 +26,10 @@ pub(super) fn read(folder: &Path, options: &DatasetOptions) -> Result<Found, Dat
     let mut splits = [None, None, None];
     for (name, split) in split_names::assign(folder, &available, options)?.iter().zip(&mut splits) {
         let Some(name) = name else { continue };
-        *split = Some(dishes(folder, &list(folder, name), &mut files)?);
+        *split = {
+            let file_of = |listed: &str| files.take(listed);
+            Some(images_by_class(&folder.join("images"), &list(folder, name), EXPECTED, file_of)?)
+        };
     }
     Ok(Found {
         format: Format::Food101,
@@ -37,26 +43,4 @@ pub(super) fn read(folder: &Path, options: &DatasetOptions) -> Result<Found, Dat
 
 fn list(folder: &Path, name: &str) -> PathBuf {
     folder.join("meta").join(format!("{name}.txt"))
-}
-
-/// The images of a list: `<class>/<image>` on each line.
-fn dishes(folder: &Path, path: &Path, files: &mut WithoutEnding) -> Result<Listing, DataError> {
-    let lines = lines_of(path)?;
-    let class_of = |line: &Line| match line.text.split_once('/') {
-        Some((class, image)) if !class.is_empty() && !image.is_empty() => Ok(class.to_string()),
-        _ => Err(refused(
-            path,
-            line.number,
-            format!("`{}`", line.text),
-            "a class and an image, without its ending: `apple_pie/1005649`",
-        )),
-    };
-    let of_lines: Vec<String> = lines.iter().map(class_of).collect::<Result<_, _>>()?;
-    let classes: Vec<String> = of_lines.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let mut images = ImageList::new(path);
-    for (line, class) in lines.iter().zip(&of_lines) {
-        let label = classes.binary_search(class).unwrap_or_default() as i64;
-        images.add(line.number, &folder.join("images"), &files.take(&line.text), label)?;
-    }
-    Ok(images.with_classes(&classes))
 }

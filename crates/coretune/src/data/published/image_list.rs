@@ -1,6 +1,6 @@
 //! Lists of images in text files, an image on each line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +33,28 @@ pub(super) fn lines_of(path: &Path) -> Result<Vec<Line>, DataError> {
     let lines = text.trim_start_matches('\u{feff}').lines().zip(1..);
     let lines = lines.map(|(line, number)| Line { number, text: line.trim().to_string() });
     Ok(lines.filter(|line| !line.text.is_empty() && !line.text.starts_with('#')).collect())
+}
+
+/// The images below a folder that a list names, `<class>/<image>` on each line; `file_of` gives the file that a line names.
+pub(super) fn images_by_class(
+    folder: &Path,
+    path: &Path,
+    expected: &str,
+    mut file_of: impl FnMut(&str) -> String,
+) -> Result<Listing, DataError> {
+    let lines = lines_of(path)?;
+    let class_of = |line: &Line| match line.text.split_once('/') {
+        Some((class, image)) if !class.is_empty() && !image.is_empty() => Ok(class.to_string()),
+        _ => Err(refused(path, line.number, format!("`{}`", line.text), expected)),
+    };
+    let of_lines: Vec<String> = lines.iter().map(class_of).collect::<Result<_, _>>()?;
+    let classes: Vec<String> = of_lines.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut images = ImageList::new(path);
+    for (line, class) in lines.iter().zip(&of_lines) {
+        let label = classes.binary_search(class).unwrap_or_default() as i64;
+        images.add(line.number, folder, &file_of(&line.text), label)?;
+    }
+    Ok(images.with_classes(&classes))
 }
 
 /// The error of a line.
