@@ -4,7 +4,7 @@
 #     experiments/imagenet20_methods.sh CORETUNE ENCODER DATA OUTPUT [OPTION OF COMPARE...]
 #
 # The learning rate is chosen on seed 0 by the validation images, then seeds 1 and 2 are run. Given again, the command resumes.
-# WiSE-FT is made from the finished runs of linear-probe and lp-ft. EPOCHS, LR, TRIALS, SEEDS and ROWS change the search.
+# `experiments/wise_ft.py CORETUNE OUTPUT` adds WiSE-FT. EPOCHS, LR, TRIALS, SEEDS and ROWS change the search.
 set -euo pipefail
 coretune=$1 encoder=$2 data=$3 output=$4
 rows=linear-probe,cross-entropy,lp-ft,scl,core-tuning,core-tuning:mixed-weight=0.3:eta=0.1
