@@ -24,7 +24,7 @@ struct Group {
 
 /// Every figure of a step is in the last group that holds it; the first takes the terms of the loss, whatever their
 /// names are.
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 12] = [
     Group {
         title: "Loss and its terms",
         y: "loss",
@@ -36,6 +36,24 @@ const GROUPS: [Group; 9] = [
         y: "cosine",
         holds: |name| name.ends_with("_cosine"),
         caption: "Mean cosine of anchors with their hardest positive and negative in the batch.",
+    },
+    Group {
+        title: "Hardest positives in another image",
+        y: "fraction of positions",
+        holds: |name| name == figure::HARDEST_POSITIVE_ELSEWHERE,
+        caption: "Fraction of the positions whose hardest positive comes from another image.",
+    },
+    Group {
+        title: "Labelled pixels",
+        y: "fraction of pixels",
+        holds: |name| name == "labelled_fraction",
+        caption: "Fraction of the pixels of a step that have a label, padding of the crops included.",
+    },
+    Group {
+        title: "Rows of the contrast",
+        y: "positions",
+        holds: |name| name == "rows",
+        caption: "Positions of the maps that the contrastive loss takes from a step.",
     },
     Group {
         title: "Cosine of two views",
@@ -58,9 +76,10 @@ const GROUPS: [Group; 9] = [
     Group { title: "Learning rate", y: "learning rate", holds: |name| name == "lr", caption: "" },
     Group {
         title: "Positives in the batch",
-        y: "images",
+        y: "anchors",
         holds: |name| name == "positives_per_anchor" || name == "anchors_without_positives",
-        caption: "Other images of the anchor's class in the batch, and images alone in their class.",
+        caption: "Other anchors of the same class in the batch, and anchors alone in their class. An anchor is an image, \
+                  in segmentation a position of a map.",
     },
     Group {
         title: "Speed",
