@@ -12,7 +12,7 @@ use crate::data::{Batch, DataError, Dataset, DatasetOptions, LeftOut, Loader, Lo
 use crate::engine::{Precision, cpu_type, device_name, guard, threads, transfer, versions};
 use crate::models::{Architecture, Backbone, Linear, Model, Normalisation, ProjectionHead};
 use crate::objectives::Objective;
-use crate::train::{LayerRates, Optimizer, Phase, Rule, StepInput, TrainError, step, step_in_phases};
+use crate::train::{ImageRows, LayerRates, Optimizer, Phase, Rule, StepInput, TrainError, step};
 use crate::transforms::{Augmentation, Interpolation, Transform};
 
 /// What is measured.
@@ -260,20 +260,26 @@ impl Training {
     }
 
     fn phases(&mut self, batch: &Batch, steps: usize) -> Result<Phases, TrainError> {
-        let mut seconds: [Vec<f64>; 5] = Default::default();
+        let (mut copy, mut of_phase) = (Vec::new(), <[Vec<f64>; 4]>::default());
         for _ in 0..steps.max(1) {
             let (device, mut since) = (self.device, Instant::now());
-            let updates = self.optimizer.updates();
-            let input = Self::input(&self.model, self.objective.as_mut(), batch, updates);
-            let mut ended = |phase: Phase| {
+            let mut lap = || {
                 wait_for(device);
-                seconds[phase as usize].push(since.elapsed().as_secs_f64());
-                since = Instant::now();
+                let started = std::mem::replace(&mut since, Instant::now());
+                (since - started).as_secs_f64()
             };
-            step_in_phases(input, &mut self.optimizer, 0.01, &mut ended)?;
+            let images = guard("sending images", || transfer::to_device(&batch.images, device))?;
+            let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
+            let on_device = Batch { images, labels, masks: None, indices };
+            copy.push(lap());
+            let rows = ImageRows { network: &self.model, batch: &on_device };
+            let mut watch = |phase: Phase| of_phase[phase as usize].push(lap());
+            let updates = self.optimizer.updates();
+            let input = Self::input(&self.model, self.objective.as_mut(), &on_device, updates);
+            step(input.with_rows(&rows).watched(&mut watch), &mut self.optimizer, 0.01)?;
         }
-        let [copy, forward, loss, backward, update] = seconds.each_mut().map(|seconds| median(seconds));
-        Ok(Phases { copy, forward, loss, backward, update })
+        let [forward, loss, backward, update] = of_phase.each_mut().map(|seconds| median(seconds));
+        Ok(Phases { copy: median(&mut copy), forward, loss, backward, update })
     }
 
     fn wait(&self) {

@@ -87,7 +87,7 @@
 //! | M7 | the whole objective | [`objectives`] `core_tuning.rs` | `tests/goldens`, `tests/objectives` |
 //! | R1-R3 | what the published script computes instead | [`objectives`] `core_tuning.rs`, [`losses`] `reference_contrastive.rs` | `tests/goldens`: `golden_reference_pairs*` |
 //! | B1, B4, ... | the methods it is compared with, one file each | [`objectives`] | `tests/objectives`, `tests/goldens` |
-//! | | training: step, schedule, optimizer, the loop | [`train`] `step.rs`, `schedule.rs`, `optimizer.rs`, `trainer.rs` | `tests/train`, `tests/fit` |
+//! | | training: step, schedule, optimizer, the loop | [`train`] `step.rs`, `gradients/`, `schedule.rs`, `optimizer.rs`, `trainer.rs` | `tests/train`, `tests/fit` |
 //! | E1, E3, E4, E7 | accuracy, geometry, calibration, probes | [`evaluate`] | `tests/evaluate`, `tests/goldens` |
 
 pub mod average;

@@ -70,18 +70,9 @@ const RANK_IMAGES: usize = 100;
 
 impl Learner for Pretraining {
     fn step(&mut self, batch: &Batch, number: u64, rate: f64) -> Result<DeviceFigures, TrainError> {
-        let input = StepInput {
-            network: &self.encoder,
-            objective: &mut *self.objective,
-            batch,
-            rows: None,
-            draw: (self.seed, number),
-            accumulation: self.accumulation,
-            class_weights: None,
-            soft_targets: None,
-            sharpness: None,
-            world: self.world,
-        };
+        let input = StepInput::new(&self.encoder, &mut *self.objective, batch, (self.seed, number))
+            .accumulated(self.accumulation)
+            .shared_by(self.world);
         Ok(step(input, &mut self.optimizer, rate)?)
     }
 

@@ -3,12 +3,14 @@
 //! [`step`] reads like the algorithm box of the paper; [`Trainer`] is the loop around any [`Learner`] and knows neither the
 //! method nor the architecture.
 
+mod accumulation;
 mod batches;
 mod error;
 mod events;
 mod figures;
 mod fine_tuning;
 mod frozen_check;
+mod gradients;
 mod learner;
 mod meter;
 mod method_state;
@@ -22,10 +24,12 @@ mod schedule;
 mod sharpness;
 mod state;
 mod step;
+mod step_input;
 mod trainer;
 mod unfinished;
 mod weight_average;
 
+pub use accumulation::{Accumulation, check_sharing};
 pub use batches::{Sampling, TrainingImages};
 pub(crate) use error::smaller_batch;
 pub use error::{Saved, TrainError};
@@ -33,6 +37,7 @@ pub use events::{EvaluationReport, Event, Measurement, Observer, StepReport};
 pub use figures::{DeviceFigures, PositiveCounts};
 pub use fine_tuning::FineTuning;
 pub use frozen_check::Frozen;
+pub use gradients::gradients;
 pub use learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 pub use meter::Stopwatch;
 pub(crate) use method_state::is_method_state;
@@ -45,7 +50,8 @@ pub use saved_model::{ModelDescription, load_model, save_model};
 pub use saved_segmenter::{SegmenterDescription, is_segmentation, load_segmenter, save_segmenter};
 pub use schedule::{Decay, Schedule};
 pub use state::{StateComparison, compare_states, saved_progress};
-pub use step::{Accumulation, Phase, StepInput, check_sharing, gradients, step, step_in_phases};
+pub use step::step;
+pub use step_input::{Phase, StepInput};
 pub use trainer::{Outcome, Plan, Saving, Trainer};
 pub use unfinished::unfinished;
 pub use weight_average::WeightAverage;
