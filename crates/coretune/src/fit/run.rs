@@ -17,7 +17,8 @@ use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
 use crate::train::{
-    Event, FineTuning, Frozen, Observer, Plan, Sampling, TrainError, Trainer, TrainingImages, load_model,
+    Event, FineTuning, Frozen, Observer, Plan, Sampling, SupervisedTraining, TrainError, Trainer, TrainingImages,
+    load_model,
 };
 use crate::transforms::{AutoAugment, MixImages, RandAugment, RandomErasing, Step, TrivialAugment};
 
@@ -116,7 +117,7 @@ impl Preparation {
 
 /// Shows the training images to a method that needs them before the first step of a new run.
 fn prepare_method(trainer: &mut Trainer<'_, FineTuning>, observer: &mut Observer<'_>) -> Result<(), RunError> {
-    if trainer.learner.objective.needs().preparation > 0 && !trainer.folder.last_checkpoint().exists() {
+    if trainer.learner.training.objective.needs().preparation > 0 && !trainer.folder.last_checkpoint().exists() {
         observer(&Event::Stage("training images before the first step"));
         trainer.learner.prepare_objective(&trainer.images, &trainer.stop)?;
     }
@@ -150,25 +151,28 @@ impl Task {
         let steps = self.epochs() * self.steps_per_epoch()?;
         let probe = frozen.map(|frozen| frozen.probe.classifier(self.device)).transpose()?;
         objective.begin(&Start { network: &model, seed: train.seed, steps, probe: probe.as_ref() })?;
-        Ok(FineTuning {
-            description: self.description(&model),
+        let training = SupervisedTraining {
             optimizer: training_plan::optimizer(&model, train, &*objective),
             average: training_plan::average(&model, train),
             accumulation: training_plan::accumulation(train),
-            class_weights: self.class_weight_tensor(),
             sharpness: train.sam,
-            mix: self.mix()?,
             frozen: Frozen { stages: network.frozen_stages as usize, batch_norm: network.freeze_batch_norm },
-            measure: Box::new(|| Box::new(ClassificationMeasure::default())),
-            selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,
             seed: train.seed,
+            world: self.world,
             validation: self.splits.validation.clone(),
+            selection: Selection::from_word(train.select.name(), &figure::OF_CLASSIFICATION)?,
+            starts_from_probe: self.config.method.head_init == HeadInit::LinearProbe,
+            objective,
+        };
+        Ok(FineTuning {
+            description: self.description(&model),
+            class_weights: self.class_weight_tensor(),
+            mix: self.mix()?,
+            measure: Box::new(|| Box::new(ClassificationMeasure::default())),
             evaluator: self.evaluator()?,
             test_views: self.config.data.tta,
-            world: self.world,
-            starts_from_probe: self.config.method.head_init == HeadInit::LinearProbe,
+            training,
             model,
-            objective,
         })
     }
 

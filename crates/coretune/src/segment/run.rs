@@ -11,7 +11,7 @@ use crate::models::{DenseHeadKind, PixelViews, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
 use crate::runs::{RunError, training_plan, versions};
-use crate::train::{Event, Frozen, Observer, Outcome, Plan, TrainError, Trainer, load_segmenter};
+use crate::train::{Event, Frozen, Observer, Outcome, Plan, SupervisedTraining, TrainError, Trainer, load_segmenter};
 
 /// A finished run.
 #[derive(Debug)]
@@ -109,28 +109,31 @@ impl SegmentationTask {
         let steps = self.epochs() * self.steps_per_epoch()?;
         objective.begin(&Start { network: &network, seed: train.seed, steps, probe: None })?;
         let head_alone = self.steps_of_head_alone()?;
-        Ok(Segmentation {
-            description: self.description(&network),
+        let training = SupervisedTraining {
             optimizer: training_plan::optimizer(&network, train, &*objective)
                 .resting(|name| if name.starts_with("backbone.") { head_alone } else { 0 }),
             average: training_plan::average(&network, train),
             accumulation: self.accumulation(),
-            frozen: Frozen { stages: model.frozen_stages as usize, batch_norm: model.freeze_batch_norm },
-            head_alone,
-            selection: Selection::from_word(train.select.name(), &figure::OF_SEGMENTATION)?,
-            seed: train.seed,
-            per_class: self.config.segmentation.pixels_per_class,
-            label_smoothing: train.label_smoothing,
             sharpness: train.sam,
-            class_weights: self.class_weights.clone().map(|weights| PixelWeights::new(weights, self.device)),
-            validation: self.splits.validation.clone(),
-            evaluator: self.evaluator(self.views().of_image())?,
+            frozen: Frozen { stages: model.frozen_stages as usize, batch_norm: model.freeze_batch_norm },
+            seed: train.seed,
             world: self.world,
+            validation: self.splits.validation.clone(),
+            selection: Selection::from_word(train.select.name(), &figure::OF_SEGMENTATION)?,
             starts_from_probe: self.config.method.head_init == HeadInit::LinearProbe
                 && self.config.segmentation.head == DenseHeadKind::Linear,
-            unlabelled_reported: false,
-            network,
             objective,
+        };
+        Ok(Segmentation {
+            description: self.description(&network),
+            head_alone,
+            per_class: self.config.segmentation.pixels_per_class,
+            class_weights: self.class_weights.clone().map(|weights| PixelWeights::new(weights, self.device)),
+            label_smoothing: train.label_smoothing,
+            evaluator: self.evaluator(self.views().of_image())?,
+            unlabelled_reported: false,
+            training,
+            network,
         })
     }
 

@@ -15,7 +15,7 @@ use coretune::objectives::CrossEntropy;
 use coretune::run_folder::{MetricsRecord, RunFolder};
 use coretune::train::{
     Accumulation, Decay, Event, FineTuning, Frozen, LayerRates, ModelDescription, Optimizer, Plan, Rule, Sampling,
-    Saving, Schedule, TrainError, Trainer, TrainingImages, saved_progress,
+    Saving, Schedule, SupervisedTraining, TrainError, Trainer, TrainingImages, saved_progress,
 };
 use coretune::transforms::{Interpolation, ResizeMode, Transform};
 use coretune_testing::SmallWorld;
@@ -70,8 +70,7 @@ fn trainer<'a>(
     let (train, validation) = splits(world);
     let transform = Arc::new(Transform::evaluate(16, 1.0, Interpolation::Bilinear).unwrap());
     let stop = Stop::default();
-    let learner = FineTuning {
-        starts_from_probe: false,
+    let training = SupervisedTraining {
         objective: Box::new(CrossEntropy { label_smoothing: 0.0 }),
         optimizer: Optimizer::new(
             &model,
@@ -82,15 +81,19 @@ fn trainer<'a>(
         ),
         average: None,
         accumulation: Accumulation::Whole,
-        class_weights: None,
         sharpness: None,
-        mix: coretune::transforms::MixImages { mixup: 0.0, cutmix: 0.0, shift: 1 },
         frozen: Frozen::default(),
-        measure: Box::new(measure),
-        selection: Selection::from_word(select, &[GAP, BATCHES]).unwrap(),
         seed: 0,
-        validation,
         world: World::Alone,
+        validation,
+        selection: Selection::from_word(select, &[GAP, BATCHES]).unwrap(),
+        starts_from_probe: false,
+    };
+    let learner = FineTuning {
+        training,
+        class_weights: None,
+        mix: coretune::transforms::MixImages { mixup: 0.0, cutmix: 0.0, shift: 1 },
+        measure: Box::new(measure),
         test_views: coretune::models::TestViews::Plain,
         evaluator: Evaluator {
             transform: Arc::clone(&transform),
