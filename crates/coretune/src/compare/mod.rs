@@ -23,6 +23,7 @@
 mod best;
 mod carry_out;
 mod compared_config;
+mod edge;
 mod entry;
 mod error;
 mod formats;

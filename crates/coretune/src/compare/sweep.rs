@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::edge::best_at_edge;
 use super::entry::OWN;
 use super::tuning::short;
 use super::{
@@ -413,22 +414,11 @@ impl SweepRequest {
         let entry = points.iter().find(|point| point.name == best.method).unwrap_or(start);
         let settings: BTreeMap<String, String> =
             entry.settings.iter().map(|(key, value)| ((*key).to_string(), value.clone())).collect();
-        let edges =
-            self.dimensions.iter().filter_map(|dimension| edge(dimension, settings.get(dimension.key)?, points));
-        Some(Best { name: best.method.clone(), edges: edges.collect(), settings })
+        let edge = |dimension: &Dimension| {
+            let tried = points.iter().filter_map(|point| point.settings.iter().find(|(key, _)| *key == dimension.key));
+            best_at_edge(dimension.key, settings.get(dimension.key)?, tried.map(|(_, value)| value.as_str()))
+        };
+        let edges = self.dimensions.iter().filter_map(edge).collect();
+        Some(Best { name: best.method.clone(), edges, settings })
     }
-}
-
-/// A sentence if the value is the smallest or largest number that was tried of several.
-fn edge(dimension: &Dimension, value: &str, points: &[Entry]) -> Option<String> {
-    let number: f64 = value.parse().ok()?;
-    let of = |point: &Entry| point.settings.iter().find(|(key, _)| *key == dimension.key)?.1.parse::<f64>().ok();
-    let tried: Vec<f64> = points.iter().filter_map(of).collect();
-    let (lowest, highest) = (tried.iter().all(|&other| number <= other), tried.iter().all(|&other| number >= other));
-    let which = match (lowest, highest) {
-        (true, false) => "smallest",
-        (false, true) => "largest",
-        _ => return None,
-    };
-    Some(format!("{} = {value} is the {which} value that was tried", dimension.key))
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Axis;
+use super::edge::best_at_edge;
 
 /// Settings over those of an entry: values as text by key.
 pub(super) type Point = BTreeMap<&'static str, String>;
@@ -138,21 +139,12 @@ impl Search<'_> {
         let tried = self.tried.iter().map(|(point, _)| point.clone()).collect();
         let Some(point) = self.best() else { return Step::AllFailed(tried) };
         let keys = space.lr.iter().chain(&space.axes).map(|axis| axis.key);
-        let edges = keys.filter_map(|key| self.edge(point, key)).collect();
-        Step::Chosen(Choice { point: point.clone(), tried, edges })
-    }
-
-    /// A sentence if the best value of a setting is the smallest or largest of those that were tried.
-    fn edge(&self, best: &Point, key: &str) -> Option<String> {
-        let tried: Vec<f64> = self.tried.iter().filter_map(|(point, _)| number(point, key)).collect();
-        let value = number(best, key)?;
-        let (lowest, highest) = (tried.iter().all(|&other| value <= other), tried.iter().all(|&other| value >= other));
-        let which = match (lowest, highest) {
-            (true, false) => "smallest",
-            (false, true) => "largest",
-            _ => return None,
+        let edge = |key: &'static str| {
+            let tried = self.tried.iter().filter_map(|(point, _)| point.get(key));
+            best_at_edge(key, point.get(key)?, tried.map(String::as_str))
         };
-        Some(format!("{key} = {} is the {which} value that was tried", best[key]))
+        let edges = keys.filter_map(edge).collect();
+        Step::Chosen(Choice { point: point.clone(), tried, edges })
     }
 }
 

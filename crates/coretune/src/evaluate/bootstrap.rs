@@ -57,7 +57,8 @@ pub fn accuracy_interval(correct: usize, images: usize, seed: u64) -> Result<Int
         });
     }
     let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
-    Ok(interval(|| draw(correct, images, images, &mut stream) as f64 / images as f64))
+    let (correct, images) = (correct as u64, images as u64);
+    Ok(interval(|| times_drawn(correct, images, images, &mut stream) as f64 / images as f64))
 }
 
 /// Compares two classifiers image by image: `first[i]` and `second[i]` say whether image i was right.
@@ -78,9 +79,10 @@ pub fn paired_comparison(first: &[bool], second: &[bool], seed: u64) -> Result<C
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|&(&a, &b)| a && !b).count();
     let (only_first, only_second) = (only(first, second), only(second, first));
     let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
+    let [all, first, second] = [images, only_first, only_second].map(|count| count as u64);
     let interval = interval(|| {
-        let wins = draw(only_first, images, images, &mut stream);
-        let losses = draw(only_second, images - only_first, images - wins, &mut stream);
+        let wins = times_drawn(first, all, all, &mut stream);
+        let losses = times_drawn(second, all - first, all - wins, &mut stream);
         (wins as f64 - losses as f64) / images as f64
     });
     let difference = (only_first as f64 - only_second as f64) / images as f64;
@@ -88,10 +90,18 @@ pub fn paired_comparison(first: &[bool], second: &[bool], seed: u64) -> Result<C
 }
 
 /// How many of `times` draws with replacement from `total` images hit one of the `marked`.
-fn draw(marked: usize, total: usize, times: usize, stream: &mut Stream) -> usize {
+pub(crate) fn times_drawn(marked: u64, total: u64, times: u64, stream: &mut Stream) -> u64 {
     let fraction = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
     // A fraction of counts with marked <= total is in [0, 1], all that the distribution asks for.
-    Binomial::new(times as u64, fraction).map_or(0, |binomial| binomial.sample(stream) as usize)
+    Binomial::new(times, fraction).map_or(0, |binomial| binomial.sample(stream))
+}
+
+/// Draws as many images as there are, with replacement: `times` becomes how often each was drawn.
+pub(crate) fn draw_images(times: &mut [u64], stream: &mut Stream) {
+    times.fill(0);
+    for _ in 0..times.len() {
+        times[stream.random_range(0..times.len())] += 1;
+    }
 }
 
 /// The interval of a figure over resampled images: it is called with how many times each image was drawn.
@@ -99,10 +109,7 @@ pub(super) fn interval_of_resampled_images(images: usize, seed: u64, figure: imp
     let mut stream = random::stream(seed, Purpose::Bootstrap, 0, 0);
     let mut times = vec![0; images];
     interval(|| {
-        times.fill(0);
-        for _ in 0..images {
-            times[stream.random_range(0..images)] += 1;
-        }
+        draw_images(&mut times, &mut stream);
         figure(&times)
     })
 }

@@ -88,48 +88,27 @@ pub(super) fn prepare_with(
     check_usable(&dataset, &config.data, config.train.seed)?;
     let objective = options.objective.or_else(|| config.method.build(config.train.label_smoothing));
     let needs = objective.as_ref().map_or(Needs::CLASSIFIER, |objective| objective.needs());
-    if needs.probe && !config.run.probe {
-        return Err(RunError::MethodNeedsProbe { method: config.method.word().into() });
-    }
-    let mixes = config.data.mixup > 0.0 || config.data.cutmix > 0.0;
-    if mixes && !needs.soft_targets {
-        return Err(RunError::MethodNeedsClasses { method: config.method.word().into() });
-    }
-    let has_projection = needs.projection;
-    let from_checkpoint = config.method.projection == ProjectionInit::Checkpoint;
-    let starts_from_head = has_projection && from_checkpoint;
-    let reads_frozen = config.run.probe || config.data.unlabelled.is_some();
-    let probes_head = reads_frozen && config.run.probe_rows == ProbeRows::Projector;
-    let head = if starts_from_head || probes_head { ReadHead::Required } else { ReadHead::No };
+    check_needs(needs, config)?;
+    let own_head = OwnHead::wanted(needs, config);
     let network = (&config.model, config.train.seed);
-    let start = StartingPoint::load(&config.checkpoint, network, head, &machine)?;
+    let start = StartingPoint::load(&config.checkpoint, network, own_head.read(), &machine)?;
 
     let (mut config, input) = config.resolve(&start.architecture, &start.input, dataset.classes.len() as i64);
     config.data.bit_depth_range = Some(dataset.bit_depth());
     machine.record(&mut config.run);
-    let probe_head = start.projector.as_ref().filter(|_| probes_head);
-    let probe_head = probe_head.map(|projector| projector.head(machine.device)).transpose()?;
-    let projector = start.projector.filter(|_| starts_from_head);
+    let (projector, probe_head) = own_head.of_checkpoint(start.projector, machine.device)?;
     if let Some(projector) = &projector {
         config.method.contrast_dim = projector.outputs();
     }
     let (seed, world) = (config.train.seed, options.world);
     let (splits, report) = check_images(&dataset, &unknown, &config.data, seed, Some(input.img_size), world, observer)?;
-    let findings = report.warnings().map(ToString::to_string).collect();
-    let smaller_batch = match config.data.sampler {
-        Sampler::Shuffle if needs.steps && config.data.unlabelled.is_none() => {
-            fit_default_batch(&mut config.train, RunKind::FineTuning, splits.train.len())
-        }
-        _ => None,
-    };
-    let unused = (from_checkpoint && !has_projection)
-        .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()));
+    let smaller_batch = fit_batch(&mut config, needs, splits.train.len());
     let notes = [
         machine.notes,
         start.notes,
-        findings,
+        report.warnings().map(ToString::to_string).collect(),
         without_effect(&config, &splits),
-        smaller_batch.into_iter().chain(unused).collect(),
+        smaller_batch.into_iter().chain(unused_projection(&config, needs)).collect(),
     ]
     .concat();
     let candidates = Candidates::find(&dataset, &splits, &config.data, world, observer)?;
@@ -151,23 +130,76 @@ pub(super) fn prepare_with(
         world: options.world,
     };
     if let Some(objective) = &objective {
-        let accumulation = training_plan::accumulation(&task.config.train);
-        accumulation.check(&**objective)?;
-        check_shares(task.world, training_plan::sampling(&task.config).batch_size())?;
-        check_sharing(task.world, &**objective, accumulation)?;
-        let is_weighted = task.config.train.class_weights != ClassWeights::Off;
-        if !task.world.is_alone() && is_weighted && needs.shared_as() == Sharing::Images {
-            let what = format!("train.class_weights with the method {}", objective.name());
-            return Err(EngineError::from(RanksError::Undealt { what }).into());
-        }
+        task.check_division(&**objective)?;
     }
-    let (data, skipped) = (dataset.describe(), report.unreadable);
     let mut backbone = start.backbone;
     if let Some(candidates) = candidates {
         task.unlabelled = Some(task.label_candidates(&backbone, candidates, observer)?);
     }
     backbone.set_activation_checkpointing(task.config.run.activation_checkpointing);
-    Ok(Preparation { task, backbone, objective, data, notes, skipped })
+    Ok(Preparation { task, backbone, objective, data: dataset.describe(), notes, skipped: report.unreadable })
+}
+
+/// Refuses settings without which the method cannot work, or with which it cannot.
+fn check_needs(needs: Needs, config: &RunConfig) -> Result<(), RunError> {
+    if needs.probe && !config.run.probe {
+        return Err(RunError::MethodNeedsProbe { method: config.method.word().into() });
+    }
+    let mixes = config.data.mixup > 0.0 || config.data.cutmix > 0.0;
+    if mixes && !needs.soft_targets {
+        return Err(RunError::MethodNeedsClasses { method: config.method.word().into() });
+    }
+    Ok(())
+}
+
+/// What a run does with the checkpoint's own projection head.
+#[derive(Clone, Copy)]
+struct OwnHead {
+    /// Training starts from it.
+    is_trained: bool,
+    /// The frozen checkpoint is measured behind it.
+    is_probed: bool,
+}
+
+impl OwnHead {
+    fn wanted(needs: Needs, config: &RunConfig) -> Self {
+        let measures_checkpoint = config.run.probe || config.data.unlabelled.is_some();
+        OwnHead {
+            is_trained: needs.projection && config.method.projection == ProjectionInit::Checkpoint,
+            is_probed: measures_checkpoint && config.run.probe_rows == ProbeRows::Projector,
+        }
+    }
+
+    fn read(self) -> ReadHead {
+        if self.is_trained || self.is_probed { ReadHead::Required } else { ReadHead::No }
+    }
+
+    /// The head that training starts from, and the one that the checkpoint is measured behind.
+    fn of_checkpoint(
+        self,
+        projector: Option<Projector>,
+        device: Device,
+    ) -> Result<(Option<Projector>, Option<ProjectionHead>), RunError> {
+        let probed = projector.as_ref().filter(|_| self.is_probed);
+        let probed = probed.map(|projector| projector.head(device)).transpose()?;
+        Ok((projector.filter(|_| self.is_trained), probed))
+    }
+}
+
+/// Reduces the default batch to so many training images, where they are fewer, and says so.
+fn fit_batch(config: &mut RunConfig, needs: Needs, images: usize) -> Option<String> {
+    match config.data.sampler {
+        Sampler::Shuffle if needs.steps && config.data.unlabelled.is_none() => {
+            fit_default_batch(&mut config.train, RunKind::FineTuning, images)
+        }
+        _ => None,
+    }
+}
+
+/// A note if a projection head was asked for and the method has none.
+fn unused_projection(config: &RunConfig, needs: Needs) -> Option<String> {
+    (config.method.projection == ProjectionInit::Checkpoint && !needs.projection)
+        .then(|| format!("method.projection is not used: {} has no projection head", config.method.word()))
 }
 
 /// Refuses a batch of the balanced sampler that the ranks cannot share alike.
@@ -233,6 +265,20 @@ fn check_class_count(dataset: &Dataset, config: &RunConfig) -> Result<(), RunErr
 }
 
 impl Task {
+    /// Refuses a method whose batch cannot be divided as the configuration says: into parts, or among ranks.
+    fn check_division(&self, objective: &dyn Objective) -> Result<(), RunError> {
+        let accumulation = training_plan::accumulation(&self.config.train);
+        accumulation.check(objective)?;
+        check_shares(self.world, training_plan::sampling(&self.config).batch_size())?;
+        check_sharing(self.world, objective, accumulation)?;
+        let is_weighted = self.config.train.class_weights != ClassWeights::Off;
+        if !self.world.is_alone() && is_weighted && objective.needs().shared_as() == Sharing::Images {
+            let what = format!("train.class_weights with the method {}", objective.name());
+            return Err(EngineError::from(RanksError::Undealt { what }).into());
+        }
+        Ok(())
+    }
+
     /// How images are evaluated.
     pub(super) fn evaluator(&self) -> Result<Evaluator, RunError> {
         Ok(Evaluator {

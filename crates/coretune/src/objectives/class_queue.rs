@@ -2,9 +2,8 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::engine::rows::unit_rows;
+use super::queue::random_unit_rows;
 use crate::engine::{EngineError, guard, shape};
-use crate::random::{Purpose, stream};
 
 /// The last K keys of each class; a new key of a class replaces its oldest.
 #[derive(Debug)]
@@ -16,25 +15,18 @@ pub struct ClassQueue {
 }
 
 impl ClassQueue {
-    /// K random unit vectors of width d for each class, as before any batch; `number` tells the queues of a run apart.
+    /// K random unit vectors of width d for each class, as before any batch; `draw` is the seed of the run and a number that tells
+    /// its queues apart.
     ///
     /// # Errors
     /// [`EngineError`] for sizes below 1.
-    pub fn new(
-        (classes, keys, width): (i64, i64, i64),
-        (seed, number): (u64, u64),
-        device: Device,
-    ) -> Result<Self, EngineError> {
-        use rand_distr::{Distribution, StandardNormal};
+    pub fn new((classes, keys, width): (i64, i64, i64), draw: (u64, u64), device: Device) -> Result<Self, EngineError> {
         if classes < 1 || keys < 1 || width < 1 {
             let found = format!("{classes} x {keys} x {width}");
             return Err(EngineError::Value { name: "queue", expected: "one number or more".into(), found });
         }
-        let mut stream = stream(seed, Purpose::Queue, 0, number);
-        let count = (classes * keys * width) as usize;
-        let values: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut stream)).collect();
         guard("building the queue", || {
-            let rows = unit_rows(&Tensor::from_slice(&values).view([classes * keys, width]));
+            let rows = random_unit_rows([classes * keys, width], draw);
             ClassQueue {
                 keys: rows.view([classes, keys, width]).to_device(device),
                 next: Tensor::zeros([classes], (Kind::Int64, Device::Cpu)),

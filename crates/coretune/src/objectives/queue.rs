@@ -1,5 +1,15 @@
 //! A queue of keys (`MoCo`).
+//!
+//! Methods keep rows of earlier batches in four ways, which differ in what a new batch replaces:
+//!
+//! | | used by | a new batch replaces |
+//! |---|---|---|
+//! | [`Queue`] | `MoCo` v2 | the oldest batch; its size divides the queue |
+//! | `ClassQueue` | Bi-tuning | the oldest keys of each row's class |
+//! | `ProjectionMemory` | Core-tuning | the oldest rows of any class; empty rows have no class |
+//! | `FeatureBank` | DR-Tune | the oldest rows; only filled rows are read |
 
+use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::engine::rows::unit_rows;
@@ -18,16 +28,12 @@ pub struct Queue {
 impl Queue {
     /// K random unit vectors of width d, as before any batch.
     pub fn new(width: i64, length: i64, seed: u64, device: Device) -> Result<Self, EngineError> {
-        use rand_distr::{Distribution, StandardNormal};
         if width < 1 || length < 1 {
             let found = format!("{width} x {length}");
             return Err(EngineError::Value { name: "queue", expected: "one number or more".into(), found });
         }
-        let mut stream = stream(seed, Purpose::Queue, 0, 0);
-        let count = (width * length) as usize;
-        let values: Vec<f32> = (0..count).map(|_| StandardNormal.sample(&mut stream)).collect();
         guard("building the queue", || {
-            let keys = unit_rows(&Tensor::from_slice(&values).view([length, width])).tr().contiguous();
+            let keys = random_unit_rows([length, width], (seed, 0)).tr().contiguous();
             Queue { keys: keys.to_device(device), pointer: Tensor::zeros([1], (Kind::Int64, Device::Cpu)) }
         })
     }
@@ -62,4 +68,12 @@ impl Queue {
     pub fn pointer(&self) -> &Tensor {
         &self.pointer
     }
+}
+
+/// Random unit vectors `[rows, width]` on the host, what a queue holds before any batch; `number` tells the queues of a run
+/// apart. An exception of libtorch panics, so call it inside [`guard`].
+pub(super) fn random_unit_rows([rows, width]: [i64; 2], (seed, number): (u64, u64)) -> Tensor {
+    let mut stream = stream(seed, Purpose::Queue, 0, number);
+    let values: Vec<f32> = (0..rows * width).map(|_| StandardNormal.sample(&mut stream)).collect();
+    unit_rows(&Tensor::from_slice(&values).view([rows, width]))
 }

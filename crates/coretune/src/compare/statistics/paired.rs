@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use rand::RngExt;
-use rand_distr::{Binomial, Distribution};
 use serde::{Deserialize, Serialize};
 
 use super::mean;
-use crate::evaluate::bootstrap::{Interval, interval_of};
+use crate::evaluate::bootstrap::{Interval, interval_of, times_drawn};
 use crate::random::{self, Purpose, Stream};
 
 /// Draws of the bootstrap.
@@ -115,7 +114,7 @@ impl Block {
         let mut sums = vec![0.0; self.seeds];
         let (mut to_draw, mut to_come) = (self.images, self.images);
         for (pattern, count) in &self.patterns {
-            let drawn = draw(*count, to_come, to_draw, stream);
+            let drawn = times_drawn(*count, to_come, to_draw, stream);
             (to_draw, to_come) = (to_draw - drawn, to_come - count);
             for (sum, &difference) in sums.iter_mut().zip(pattern) {
                 *sum += f64::from(difference) * drawn as f64;
@@ -123,11 +122,4 @@ impl Block {
         }
         sums.into_iter().map(|sum| sum / self.images as f64).collect()
     }
-}
-
-/// How many of `times` draws with replacement from `total` images hit one of the `marked`.
-fn draw(marked: u64, total: u64, times: u64, stream: &mut Stream) -> u64 {
-    let fraction = if total == 0 { 0.0 } else { marked as f64 / total as f64 };
-    // A fraction of counts with marked <= total is in [0, 1], all that the distribution asks for.
-    Binomial::new(times, fraction).map_or(0, |binomial| binomial.sample(stream))
 }

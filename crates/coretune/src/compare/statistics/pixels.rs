@@ -1,9 +1,8 @@
 //! The difference of two segmentation methods, paired by seed and image: a draw sums the pixels of the images drawn.
 
-use rand::RngExt;
-
 use super::Difference;
 use super::paired::bootstrap;
+use crate::evaluate::bootstrap::draw_images;
 use crate::evaluate::segmentation::{ClassPixels, PixelFigures};
 use crate::random::Stream;
 
@@ -47,8 +46,6 @@ pub fn paired_pixel_difference(
 /// How many times each of so many images is drawn, with replacement.
 fn drawn_images(images: usize, stream: &mut Stream) -> Vec<u64> {
     let mut times = vec![0; images];
-    for _ in 0..images {
-        times[stream.random_range(0..images)] += 1;
-    }
+    draw_images(&mut times, stream);
     times
 }
