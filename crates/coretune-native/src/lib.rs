@@ -44,6 +44,9 @@ pub fn load_for_good(library: &Path) -> Result<(), String> {
 }
 
 /// Fails: this platform has no libtorch with CUDA that could be loaded later.
+///
+/// # Errors
+/// Always.
 #[cfg(not(unix))]
 pub fn load_for_good(library: &Path) -> Result<(), String> {
     Err(format!("{} cannot be loaded on this platform", library.display()))

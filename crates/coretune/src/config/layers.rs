@@ -51,6 +51,9 @@ impl Layers {
     }
 
     /// A recipe by name, or from a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownRecipe`] for a name that neither a recipe nor a file has; otherwise as [`Layers::file`].
     pub fn recipe(self, name_or_path: &str) -> Result<Self, ConfigError> {
         match recipes::find(name_or_path) {
             Some(recipe) => self.document(Origin::Recipe(recipe.name.into()), recipe.text),
@@ -64,6 +67,10 @@ impl Layers {
     }
 
     /// A file of TOML.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] for a file that cannot be read, [`ConfigError::Syntax`] for one that is not TOML, and an
+    /// error for each key or value that no setting takes.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
         let mut text = String::new();
         regular_file::open(path)
@@ -73,6 +80,10 @@ impl Layers {
     }
 
     /// One `section.name=value`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Assignment`] without `=` or without a section, [`ConfigError::UnknownKey`], and an error for a
+    /// value that the setting does not take.
     pub fn assignment(mut self, text: &str) -> Result<Self, ConfigError> {
         let malformed = |near| ConfigError::Assignment { found: text.into(), near };
         let (key, value) = text.split_once('=').ok_or_else(|| malformed(Vec::new()))?;
@@ -86,6 +97,9 @@ impl Layers {
     }
 
     /// A flag: how it is spelled, the setting and the text given to it (several only where the setting is a list).
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a text that the setting does not take.
     pub fn flag(mut self, flag: &str, setting: &'static Setting, texts: &[String]) -> Result<Self, ConfigError> {
         self.put_text(Origin::Flag(flag.into()), setting, &texts.join(","))?;
         self.replace_other_budget(setting);

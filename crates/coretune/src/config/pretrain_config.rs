@@ -41,6 +41,10 @@ pub struct PretrainConfig {
 impl Layers {
     /// The configuration of a pre-training run, when every setting is given and all go together.
     ///
+    /// # Errors
+    /// [`ConfigError::Missing`] for a setting without value, [`ConfigError::OtherRun`] for one of another kind of run, and
+    /// [`ConfigError::Conflict`] for settings that exclude each other.
+    ///
     /// # Panics
     /// When the table of settings and [`PretrainConfig`] disagree, which a test excludes.
     pub fn validate_pretraining(&self) -> Result<PretrainConfig, ConfigError> {

@@ -38,6 +38,10 @@ pub struct RunConfig {
 impl Layers {
     /// The configuration, when every setting is given and all go together.
     ///
+    /// # Errors
+    /// [`ConfigError::Missing`] for a setting without value, [`ConfigError::OtherRun`] for one of another kind of run, and
+    /// [`ConfigError::Conflict`] for settings that exclude each other.
+    ///
     /// # Panics
     /// When the table of settings and [`RunConfig`] disagree, which a test excludes.
     pub fn validate(&self) -> Result<RunConfig, ConfigError> {

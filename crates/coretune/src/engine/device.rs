@@ -83,6 +83,9 @@ impl DeviceChoice {
     /// The device, and a warning where `auto` passes over a GPU that it cannot use.
     ///
     /// Call it before the first tensor is made: libtorch counts its devices once.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for a GPU that was named and cannot be used.
     pub fn resolve(self) -> Result<(Device, Option<String>), DeviceError> {
         match self {
             DeviceChoice::Cpu => Ok((Device::Cpu, None)),

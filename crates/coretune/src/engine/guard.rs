@@ -6,6 +6,9 @@ use super::EngineError;
 /// Runs `work`; a panic inside (tch turns every C++ exception into one) comes back as [`EngineError::Torch`].
 ///
 /// `doing` completes the sentence "libtorch failed while ...".
+///
+/// # Errors
+/// [`EngineError::Torch`] when `work` panics.
 pub fn guard<T>(doing: &'static str, work: impl FnOnce() -> T) -> Result<T, EngineError> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|panic| EngineError::Torch { doing, message: first_sentence(panic_text(panic.as_ref())) })

@@ -5,6 +5,9 @@ use tch::{Kind, Tensor};
 use super::EngineError;
 
 /// The two sizes of a matrix `[rows, columns]`.
+///
+/// # Errors
+/// [`EngineError::Shape`] for another number of dimensions.
 pub fn matrix(name: &'static str, tensor: &Tensor) -> Result<(i64, i64), EngineError> {
     match tensor.size().as_slice() {
         &[rows, columns] => Ok((rows, columns)),
@@ -13,6 +16,9 @@ pub fn matrix(name: &'static str, tensor: &Tensor) -> Result<(i64, i64), EngineE
 }
 
 /// Fails unless `tensor` has exactly the shape `expected`.
+///
+/// # Errors
+/// [`EngineError::Shape`] for another shape.
 pub fn exactly(name: &'static str, tensor: &Tensor, expected: &[i64]) -> Result<(), EngineError> {
     let found = tensor.size();
     if found == expected {
@@ -22,6 +28,9 @@ pub fn exactly(name: &'static str, tensor: &Tensor, expected: &[i64]) -> Result<
 }
 
 /// Fails unless `tensor` holds 32- or 64-bit floating point numbers.
+///
+/// # Errors
+/// [`EngineError::Kind`] for another element type.
 pub fn float(name: &'static str, tensor: &Tensor) -> Result<Kind, EngineError> {
     match tensor.kind() {
         kind @ (Kind::Float | Kind::Double) => Ok(kind),
@@ -30,6 +39,9 @@ pub fn float(name: &'static str, tensor: &Tensor) -> Result<Kind, EngineError> {
 }
 
 /// Fails unless a list of `found` entries has `expected` of them.
+///
+/// # Errors
+/// [`EngineError::Shape`] for another number of entries.
 pub fn length(name: &'static str, found: usize, expected: i64) -> Result<(), EngineError> {
     if found as i64 == expected {
         return Ok(());
@@ -43,6 +55,9 @@ pub fn is_positive(value: f64) -> bool {
 }
 
 /// Fails unless `value` is positive and finite.
+///
+/// # Errors
+/// [`EngineError::Value`] for a number that is not positive or not finite.
 pub fn positive(name: &'static str, value: f64) -> Result<(), EngineError> {
     if is_positive(value) {
         return Ok(());
@@ -51,6 +66,10 @@ pub fn positive(name: &'static str, value: f64) -> Result<(), EngineError> {
 }
 
 /// Fails unless every label lies in `0..classes`.
+///
+/// # Errors
+/// [`EngineError::Shape`] for another number of labels than `rows`, [`EngineError::Value`] for a label outside
+/// `0..classes`.
 pub fn labels(labels: &[i64], rows: i64, classes: i64) -> Result<(), EngineError> {
     length("labels", labels.len(), rows)?;
     match labels.iter().find(|label| !(0..classes).contains(*label)) {

@@ -10,6 +10,9 @@ pub fn get() -> usize {
 /// Sets the number of threads that one operation of libtorch is spread over, for the whole process.
 ///
 /// The sums of a reduction are split by thread, so the same number is part of what makes two runs equal bit for bit.
+///
+/// # Errors
+/// [`EngineError::Value`] for 0 threads or more than libtorch takes.
 pub fn set(threads: usize) -> Result<(), EngineError> {
     if !(1..=MOST).contains(&threads) {
         return Err(EngineError::Value {

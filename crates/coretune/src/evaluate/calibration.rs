@@ -28,6 +28,9 @@ pub struct Bin {
 }
 
 /// Sum over bins of |accuracy - confidence| weighted by the fraction of images; confidence = max softmax(logits / T).
+///
+/// # Errors
+/// As [`predictions`].
 pub fn expected_calibration_error(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
     Ok(error_of_bins(&reliability(logits, labels, temperature)?))
 }
@@ -40,6 +43,9 @@ pub fn error_of_bins(bins: &[Bin]) -> f64 {
 }
 
 /// The [`BINS`] bins behind the calibration error, from low to high confidence.
+///
+/// # Errors
+/// As [`predictions`].
 pub fn reliability(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Bin>, EvaluateError> {
     Ok(bins(predictions(logits, labels, temperature)?.iter().map(|image| (image.confidence, image.is_right()))))
 }
@@ -82,6 +88,10 @@ impl Prediction {
 }
 
 /// What softmax(logits / T) says of every image.
+///
+/// # Errors
+/// [`EvaluateError`] for a temperature that is not above 0, for logits that are empty, NaN or infinite, and for labels
+/// that are not one of their classes each.
 pub fn predictions(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<Vec<Prediction>, EvaluateError> {
     shape::positive("temperature", temperature)?;
     let logits = Logits::new(logits, labels)?;
@@ -94,6 +104,9 @@ pub fn predictions(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<
 }
 
 /// Mean of -log softmax(logits / T) at the label, nats.
+///
+/// # Errors
+/// As [`predictions`].
 pub fn negative_log_likelihood(logits: &Tensor, labels: &[i64], temperature: f64) -> Result<f64, EvaluateError> {
     shape::positive("temperature", temperature)?;
     let logits = Logits::new(logits, labels)?;
@@ -111,6 +124,9 @@ pub(super) fn loss(row: &[f64], label: i64, temperature: f64) -> f64 {
 ///
 /// The loss is convex in 1/T, so its slope changes sign once; log T is bisected between [`TEMPERATURES`] for that
 /// point. If the loss falls towards an end (every image right, or logits worse than chance), that end is the answer.
+///
+/// # Errors
+/// [`EvaluateError`] for logits that are empty, NaN or infinite, and for labels that are not one of their classes each.
 pub fn fit_temperature(logits: &Tensor, labels: &[i64]) -> Result<f64, EvaluateError> {
     labelled_matrix("logits", logits, labels, None)?;
     let (low, high) = (TEMPERATURES.0.ln(), TEMPERATURES.1.ln());

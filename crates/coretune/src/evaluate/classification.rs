@@ -68,6 +68,9 @@ pub fn classification(logits: &Tensor, labels: &[i64], seed: u64) -> Result<Clas
 }
 
 /// For each image whether its label has the largest logit: what [`super::bootstrap::paired_comparison`] takes.
+///
+/// # Errors
+/// [`EvaluateError`] for logits that are empty, NaN or infinite, and for labels that are not one of their classes each.
 pub fn correct(logits: &Tensor, labels: &[i64]) -> Result<Vec<bool>, EvaluateError> {
     let logits = Logits::new(logits, labels)?;
     Ok(logits.rows().zip(labels).map(|(row, &label)| argmax(row) == label as usize).collect())

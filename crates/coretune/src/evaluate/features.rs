@@ -39,11 +39,17 @@ pub struct Outputs {
 
 impl Outputs {
     /// Whether the largest logit of each image is its label's.
+    ///
+    /// # Errors
+    /// [`EvaluateError`] for logits that are empty, NaN or infinite.
     pub fn correct(&self) -> Result<Vec<bool>, EvaluateError> {
         classification::correct(&self.logits, &self.labels)
     }
 
     /// Top-1 accuracy, a fraction.
+    ///
+    /// # Errors
+    /// As [`Outputs::correct`].
     pub fn top1(&self) -> Result<f64, EvaluateError> {
         Ok(classification::accuracy(&self.correct()?))
     }
@@ -51,6 +57,10 @@ impl Outputs {
 
 impl Evaluator {
     /// Features and logits of every image of `split`; `progress` gets (done, total) after every batch.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Data`] for images that cannot be read, [`EvaluateError::Interrupted`] when it was asked to
+    /// stop, and [`EvaluateError::Model`] when the model fails.
     pub fn outputs(
         &self,
         model: &Model,
@@ -61,6 +71,9 @@ impl Evaluator {
     }
 
     /// [`Evaluator::outputs`], with the features of several views of each image averaged.
+    ///
+    /// # Errors
+    /// As [`Evaluator::outputs`].
     pub fn outputs_of_views(
         &self,
         model: &Model,
@@ -80,6 +93,10 @@ impl Evaluator {
     }
 
     /// Shows `split` to `forward` and what that gives to `measure`, batch by batch: no outputs are kept.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Data`] for images that cannot be read, [`EvaluateError::Interrupted`] when it was asked to
+    /// stop, and what `forward` or `measure` fails with.
     pub fn measure(
         &self,
         split: &Split,
@@ -98,6 +115,10 @@ impl Evaluator {
     }
 
     /// Feature matrices f32 `[n, D]`, one for each view of a batch that `forward` gives; without graph, on the host.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Data`] for images that cannot be read, [`EvaluateError::Interrupted`] when it was asked to
+    /// stop, and what `forward` fails with.
     pub fn features<const VIEWS: usize>(
         &self,
         split: &Split,

@@ -38,6 +38,10 @@ impl NearestNeighbours {
 }
 
 /// E7 with its published settings: [`NEIGHBOURS`] neighbours, temperature [`TEMPERATURE`].
+///
+/// # Errors
+/// [`EvaluateError`] for shapes that do not fit, a label outside 0..`classes`, and features that are empty, NaN or
+/// infinite.
 pub fn nearest_neighbours(
     train: &Tensor,
     labels: &[i64],

@@ -113,12 +113,18 @@ pub struct RunOutputs {
 
 impl RunOutputs {
     /// E1, E3 and E4 of the outputs of the run in this folder.
+    ///
+    /// # Errors
+    /// As [`RunOutputs::figures`].
     pub fn evaluation(&self, run: &Path) -> Result<RunEvaluation, RunError> {
         let (split, class_names) = (self.role.to_string(), self.class_names.clone());
         Ok(RunEvaluation { run: run.into(), split, class_names, figures: self.figures()? })
     }
 
     /// A table of CSV: `image`, `class`, and the logit of each class under its name.
+    ///
+    /// # Errors
+    /// [`RunError`] for an exception of libtorch.
     ///
     /// # Panics
     /// Never: it is written to memory.
@@ -144,6 +150,9 @@ impl RunOutputs {
     }
 
     /// E1, E3 and E4 of the outputs.
+    ///
+    /// # Errors
+    /// [`RunError`] for logits that are NaN or infinite.
     pub fn figures(&self) -> Result<Evaluation, RunError> {
         evaluate_outputs(&self.outputs, self.temperature, self.seed)
     }
@@ -152,6 +161,9 @@ impl RunOutputs {
 /// Evaluates the best checkpoint of a run on a split of the data that `config` names.
 ///
 /// `config` is the run's own with the user's changes; the data must have the classes of the run.
+///
+/// # Errors
+/// As [`run_outputs`] and [`RunOutputs::figures`].
 pub fn evaluate_run(
     run: &Path,
     config: &RunConfig,
@@ -165,6 +177,10 @@ pub fn evaluate_run(
 /// validation split.
 ///
 /// `config` as for [`evaluate_run`].
+///
+/// # Errors
+/// [`RunError`] for a folder without a finished epoch, data with other classes, a split that the data lacks, images
+/// that cannot be read, and a device that cannot be used.
 pub fn run_outputs(
     run: &Path,
     config: &RunConfig,

@@ -90,6 +90,9 @@ struct ProbeFeatures {
 
 impl Task {
     /// Measures the frozen checkpoint. Its features are cached by what they depend on, so a second run takes seconds.
+    ///
+    /// # Errors
+    /// [`RunError`] for images that cannot be read, features that are NaN or infinite, and a request to stop.
     pub fn probe(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<FrozenFigures, RunError> {
         let started = Instant::now();
         observer(&Event::Stage("features of the frozen checkpoint"));
@@ -111,6 +114,9 @@ impl Task {
     }
 
     /// Features f32 `[n, D]` of the frozen checkpoint on the evaluation split; those of a probe are in the cache.
+    ///
+    /// # Errors
+    /// [`RunError`] for images that cannot be read, and for a request to stop.
     pub fn evaluation_features(&self, backbone: &Backbone, observer: &mut Observer<'_>) -> Result<Tensor, RunError> {
         observer(&Event::Stage("features of the frozen checkpoint"));
         let (_, images) = self.splits.evaluation_split();
@@ -145,6 +151,9 @@ impl Task {
     }
 
     /// Measures the same network with random weights.
+    ///
+    /// # Errors
+    /// As [`Task::probe`].
     pub fn probe_random(&self, observer: &mut Observer<'_>) -> Result<RandomFigures, RunError> {
         observer(&Event::Stage("features of random weights"));
         let mut random = Backbone::new(&self.architecture, self.config.train.seed, self.device)?;

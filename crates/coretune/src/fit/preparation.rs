@@ -72,6 +72,9 @@ pub struct Preparation {
 }
 
 /// Opens what `config` names, checks the images, and refuses what cannot work.
+///
+/// # Errors
+/// [`RunError`] for what is wrong with the images, the checkpoint, the method or the machine.
 pub fn prepare(config: &RunConfig) -> Result<Preparation, RunError> {
     config.prepare(Options::default(), &mut |_| {})
 }

@@ -194,6 +194,9 @@ impl Task {
     }
 
     /// Steps that an epoch has; refuses a batch that the training images do not fill. 0 for a method that trains nothing.
+    ///
+    /// # Errors
+    /// As [`TrainingImages::steps_per_epoch`], and for augmentations whose settings are out of range.
     pub fn steps_per_epoch(&self) -> Result<u64, RunError> {
         if self.trains { Ok(self.training_images()?.steps_per_epoch()?) } else { Ok(0) }
     }

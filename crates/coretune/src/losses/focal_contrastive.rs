@@ -11,6 +11,10 @@ use crate::engine::{EngineError, PairTable, guard, shape, transfer};
 /// `p_ij = exp(s_ij / tau) / sum over k in A_i of exp(s_ik / tau)`.
 ///
 /// The mean goes over the anchors whose weights do not sum to 0; if there is none the loss is 0 and so is its gradient.
+///
+/// # Errors
+/// [`EngineError`] for tables of other shapes or types, a temperature that is not above 0, and a focal exponent that is
+/// neither 0 nor from 1 to 10.
 pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) -> Result<Tensor, EngineError> {
     let (anchors, others) = shape::matrix("similarities", &contrast.similarities)?;
     shape::exactly("outside", &contrast.outside, &[anchors, others])?;
@@ -23,6 +27,10 @@ pub fn focal_contrastive(contrast: &Contrast, temperature: f64, focus: Focus) ->
 /// SupCon ("out" form) with labels alone: A_i are the other rows, w_ij = 1 for those of the same class.
 ///
 /// `projections` is `[n, d]` with rows of length 1. Above [`PairTable::LARGEST_WHOLE`] pairs the table is computed in blocks.
+///
+/// # Errors
+/// [`EngineError`] for projections of another shape or type, a temperature that is not above 0, and a focal exponent
+/// that is neither 0 nor from 1 to 10.
 pub fn supervised_contrastive(
     projections: &Tensor,
     labels: &[i64],
@@ -34,6 +42,9 @@ pub fn supervised_contrastive(
 }
 
 /// [`supervised_contrastive`] with its table computed as given.
+///
+/// # Errors
+/// As [`supervised_contrastive`].
 pub fn supervised_contrastive_by(
     table: PairTable,
     projections: &Tensor,
@@ -59,6 +70,10 @@ pub fn supervised_contrastive_by(
 /// computed in blocks.
 ///
 /// `projections` is `[3n, d]` with rows of length 1: originals, hard positives, semi-hard negatives.
+///
+/// # Errors
+/// [`EngineError`] for projections of another shape or type, a temperature that is not above 0, and a focal exponent
+/// that is neither 0 nor from 1 to 10.
 pub fn own_contrastive(
     projections: &Tensor,
     labels: &[i64],
@@ -70,6 +85,9 @@ pub fn own_contrastive(
 }
 
 /// [`own_contrastive`] with its table computed as given.
+///
+/// # Errors
+/// As [`own_contrastive`].
 pub fn own_contrastive_by(
     table: PairTable,
     projections: &Tensor,
@@ -94,6 +112,10 @@ pub fn own_contrastive_by(
 /// is computed in blocks.
 ///
 /// `projections` is `[3n, d]` with rows of length 1, `soft_targets` `[3n, C]`, which get no gradient.
+///
+/// # Errors
+/// [`EngineError`] for projections or soft labels of another shape or type, a temperature that is not above 0, and a
+/// focal exponent that is neither 0 nor from 1 to 10.
 pub fn soft_label_contrastive(
     projections: &Tensor,
     soft_targets: &Tensor,
@@ -106,6 +128,9 @@ pub fn soft_label_contrastive(
 }
 
 /// [`soft_label_contrastive`] with its table computed as given.
+///
+/// # Errors
+/// As [`soft_label_contrastive`].
 pub fn soft_label_contrastive_by(
     table: PairTable,
     projections: &Tensor,

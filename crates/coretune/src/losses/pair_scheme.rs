@@ -23,6 +23,9 @@ pub struct Contrast {
 /// `projections` holds the 3n rows [originals; hard positives; semi-hard negatives], `[3n, d]`, of length 1. Only the
 /// anchor's own generated rows are compared, so the table is `[n, n + 2]` and not `[n, 3n]`. In a batch of one class the
 /// generated rows are left out.
+///
+/// # Errors
+/// [`EngineError`] for projections that are not three rows of floats for each label.
 pub fn own_pairs(projections: &Tensor, labels: &[i64]) -> Result<Contrast, EngineError> {
     check_own(projections, labels)?;
     guard("pairing the batch", || Contrast::own(projections, labels))
@@ -37,6 +40,10 @@ pub(super) fn check_own(projections: &Tensor, labels: &[i64]) -> Result<(), Engi
 /// Pair scheme `soft` of M5: A_i = all other rows; w_ij = Y_i . Y_j, the overlap of the soft labels.
 ///
 /// `projections` is `[3n, d]`, `soft_targets` `[3n, C]`; the anchors are the first n rows.
+///
+/// # Errors
+/// [`EngineError`] for projections that are not three rows of floats for each anchor, and for another number of soft
+/// labels.
 pub fn soft_label_pairs(projections: &Tensor, soft_targets: &Tensor) -> Result<Contrast, EngineError> {
     check_soft(projections, soft_targets)?;
     guard("pairing the batch", || Contrast::soft(projections, soft_targets))

@@ -10,6 +10,9 @@ const SAME_LABEL: f64 = 1e-6;
 /// soft label; each anchor's sum of (1 - p) log p is divided by m, the total by the number of anchors with a positive.
 ///
 /// `projections` is `[m, d]` with rows of length 1, `soft_targets` `[m, C]`.
+///
+/// # Errors
+/// [`EngineError`] for tensors of other shapes or types, and a temperature that is not above 0.
 pub fn reference_contrastive(
     projections: &Tensor,
     soft_targets: &Tensor,

@@ -19,6 +19,9 @@ pub struct HardestPairs {
 }
 
 /// Cosines `[n, n]` between the rows of `features` `[n, D]`, outside of the graph: mining carries no gradient.
+///
+/// # Errors
+/// [`EngineError::Shape`] for features that are not a matrix.
 pub fn cosines(features: &Tensor) -> Result<Tensor, EngineError> {
     shape::matrix("features", features)?;
     guard("computing cosines", || rows::cosines(&features.detach()))
@@ -27,6 +30,9 @@ pub fn cosines(features: &Tensor) -> Result<Tensor, EngineError> {
 /// M1: hp(i) = argmin over {j != i, y_j = y_i} of cos(i, j), hn(i) = argmax over {y_j != y_i}; ties to the lowest index.
 ///
 /// `cosines` is `[n, n]`, `labels` has n entries.
+///
+/// # Errors
+/// [`EngineError::Shape`] for cosines that are not one row and one column for each label.
 pub fn hardest_pairs(cosines: &Tensor, labels: &[i64]) -> Result<HardestPairs, EngineError> {
     check_square(cosines, labels)?;
     guard("mining hard pairs", || HardestPairs::of(cosines, labels, MiningRule::Published))
@@ -34,6 +40,9 @@ pub fn hardest_pairs(cosines: &Tensor, labels: &[i64]) -> Result<HardestPairs, E
 
 /// R1, what the published script mines: entries outside of the class hold similarity 0 instead of being left out, and a
 /// hardest positive of index 0 is replaced by the anchor.
+///
+/// # Errors
+/// As [`hardest_pairs`].
 pub fn reference_hardest_pairs(cosines: &Tensor, labels: &[i64]) -> Result<HardestPairs, EngineError> {
     check_square(cosines, labels)?;
     guard("mining hard pairs", || HardestPairs::of(cosines, labels, MiningRule::Script))
@@ -68,12 +77,18 @@ pub enum MiningRule {
 /// pairs the cosines are computed in blocks.
 ///
 /// `labels` has n entries.
+///
+/// # Errors
+/// [`EngineError::Shape`] for rows that are not a matrix with one row for each label.
 pub fn mine(rows: &Tensor, labels: &[i64], rule: MiningRule) -> Result<MinedPairs, EngineError> {
     let n = labels.len() as i64;
     mine_by(PairTable::of_size(n, n), rows, labels, rule)
 }
 
 /// [`mine`] with the cosines computed as given.
+///
+/// # Errors
+/// As [`mine`].
 pub fn mine_by(table: PairTable, rows: &Tensor, labels: &[i64], rule: MiningRule) -> Result<MinedPairs, EngineError> {
     let (_, width) = shape::matrix("rows", rows)?;
     shape::exactly("rows", rows, &[labels.len() as i64, width])?;

@@ -32,6 +32,9 @@ impl MixDraws {
     }
 
     /// As [`MixDraws::draw`], with the partners of the published script (R1): a permutation of the batch.
+    ///
+    /// # Errors
+    /// [`EngineError::Value`] for an `alpha` that is not above 0.
     pub fn draw_reference(labels: &[i64], alpha: f64, seed: u64, step: u64) -> Result<Self, EngineError> {
         use rand::seq::SliceRandom;
         let mut draws = Self::coefficients(labels.len(), alpha, seed, step)?;
@@ -85,6 +88,9 @@ fn partners(labels: &[i64], seed: u64, step: u64) -> Vec<i64> {
 /// M2: rows f_i+ = lam f_hp(i) + (1 - lam) f_hn(i) and the soft labels mixed alike; f_hp(i) in a batch of one class.
 ///
 /// `features` is `[n, D]`, `targets` `[n, C]`, `lam` has n entries.
+///
+/// # Errors
+/// [`EngineError`] for features that are not a matrix of floats, and for another number of coefficients than rows.
 pub fn hard_positives(
     features: &Tensor,
     targets: &Tensor,
@@ -101,6 +107,9 @@ pub fn hard_positives(
 /// M3: rows f_i- = (1 - lam) f_i + lam f_r(i) and the soft labels mixed alike; f_i in a batch of one class.
 ///
 /// `features` is `[n, D]`, `targets` `[n, C]`, `partner` and `lam` have n entries.
+///
+/// # Errors
+/// As [`hard_positives`], and for partners that are not one row of the batch each.
 pub fn semi_hard_negatives(
     features: &Tensor,
     targets: &Tensor,

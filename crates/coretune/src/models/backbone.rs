@@ -55,6 +55,10 @@ impl Backbone {
     ///
     /// Each tensor is drawn on the host from a stream of its own (seed, number of the parameter), so that the weights
     /// are the same on every device.
+    ///
+    /// # Errors
+    /// [`ModelError::Width`] for a width factor that is not above 0, or too large; [`ModelError::Engine`] for an
+    /// exception of libtorch.
     pub fn new(architecture: &Architecture, seed: u64, device: Device) -> Result<Self, ModelError> {
         Backbone::build(architecture, None, Values::Random(seed), device)
     }
@@ -75,6 +79,9 @@ impl Backbone {
     }
 
     /// Builds the network with convolutions of zeros, in no time: to be filled to the last tensor.
+    ///
+    /// # Errors
+    /// As [`Backbone::new`].
     pub fn zeroed(architecture: &Architecture, device: Device) -> Result<Self, ModelError> {
         Backbone::build(architecture, None, Values::Zeros, device)
     }
@@ -92,6 +99,9 @@ impl Backbone {
     }
 
     /// Names and shapes of the network, without memory for its weights: of no use for anything else.
+    ///
+    /// # Errors
+    /// As [`Backbone::new`].
     pub fn outline(architecture: &Architecture) -> Result<Self, ModelError> {
         Backbone::build(architecture, None, Values::Outline, Device::Cpu)
     }
@@ -254,6 +264,9 @@ impl Backbone {
 
     /// Freezes the first `count` stages (the stem is the first): their weights get no gradient, and their batch norms
     /// use running averages in training too, so that nothing in them moves.
+    ///
+    /// # Errors
+    /// [`ModelError::Stage`] for more stages than the network has.
     pub fn freeze_stages(&mut self, count: usize) -> Result<(), ModelError> {
         if count > self.stages.len() {
             return Err(ModelError::Stage {

@@ -38,6 +38,9 @@ impl Encoder {
     }
 
     /// Projections f32 `[n, d]` of images u8 `[n, h, w, 3]`, not normalised.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] for images of another shape or type; [`ModelError::Engine`] for an exception of libtorch.
     pub fn projections(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
         let features = self.features(images, mode)?;
         Ok(engine::guard("computing projections", || self.projection.forward(&features))?)

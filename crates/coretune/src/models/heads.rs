@@ -28,11 +28,17 @@ pub struct Linear {
 
 impl Linear {
     /// The classifier `[classes, features]`: U(-1 / sqrt(features), 1 / sqrt(features)), without bias.
+    ///
+    /// # Errors
+    /// [`ModelError::EmptyLayer`] without features or classes.
     pub fn classifier(features: i64, classes: i64, seed: u64, device: Device) -> Result<Self, ModelError> {
         Linear::new("classifier", features, classes, false, (seed, CLASSIFIER_STREAM), device)
     }
 
     /// A layer made of given values: weight `[out, in]`, bias `[out]`. They are copied to `device` as f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for a weight that is not a matrix, and for a bias that is not one value for each of its rows.
     pub fn from_values(weight: &Tensor, bias: Option<&Tensor>, device: Device) -> Result<Self, ModelError> {
         let (outputs, _) = engine::shape::matrix("weight", weight)?;
         if let Some(bias) = bias {
@@ -238,6 +244,9 @@ impl ProjectionHead {
 
     /// Random weights and biases from U(-1 / sqrt(D), 1 / sqrt(D)); `outputs` is [`ProjectionHead::WIDTH`] unless the
     /// user says otherwise (`--contrast_dim`).
+    ///
+    /// # Errors
+    /// [`ModelError::EmptyLayer`] without features or outputs.
     pub fn new(features: i64, outputs: i64, seed: u64, device: Device) -> Result<Self, ModelError> {
         ProjectionHead::with_hidden(features, features, outputs, seed, device)
     }

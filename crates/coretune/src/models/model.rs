@@ -24,6 +24,9 @@ pub struct Model {
 
 impl Model {
     /// Puts the parts together; the heads must read as many features as the backbone gives.
+    ///
+    /// # Errors
+    /// [`ModelError::FeatureWidth`] for a head that reads another number.
     pub fn new(
         backbone: Backbone,
         classifier: Linear,
@@ -49,6 +52,9 @@ impl Model {
     }
 
     /// Logits f32 `[n, classes]` of images u8 `[n, h, w, 3]`.
+    ///
+    /// # Errors
+    /// [`ModelError::Images`] for images of another shape or type; [`ModelError::Engine`] for an exception of libtorch.
     pub fn logits(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
         let features = self.features(images, mode)?;
         Ok(engine::guard("computing logits", || self.classifier.forward(&features))?)

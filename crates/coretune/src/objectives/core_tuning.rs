@@ -95,6 +95,9 @@ impl CoreTuning {
     };
 
     /// The random numbers of a step, as this pair scheme needs them.
+    ///
+    /// # Errors
+    /// [`EngineError::Value`] for an `alpha` that is not above 0.
     pub fn draws(&self, labels: &[i64], (seed, step): (u64, u64)) -> Result<MixDraws, EngineError> {
         let mut draws = match self.pairs {
             PairScheme::Own | PairScheme::Soft => MixDraws::draw(labels, self.alpha, seed, step)?,
@@ -109,6 +112,10 @@ impl CoreTuning {
     /// M1-M3, or R1-R2: mines the batch and mixes it with the given random numbers.
     ///
     /// The features are `[n, D]`, the labels lie in `0..classes`.
+    ///
+    /// # Errors
+    /// [`EngineError`] for features that are not a matrix of floats, labels outside `0..classes`, and draws for another
+    /// number of rows.
     pub fn mix(&self, batch: &FeatureBatch<'_>, draws: &MixDraws) -> Result<MixedRows, EngineError> {
         let FeatureBatch { features, labels, classes, .. } = *batch;
         let (n, _) = shape::matrix("features", features)?;
@@ -171,6 +178,10 @@ impl CoreTuning {
 
     /// M5, or R3, on the projections `[3n, d]` of a batch's mixed rows; with a `memory`, earlier projections belong to every A_i, with
     /// the weight 1 if they are of the anchor's class.
+    ///
+    /// # Errors
+    /// [`EngineError`] for projections or soft labels of another shape or type, and for a temperature or focal exponent
+    /// out of range.
     pub fn contrast(
         &self,
         batch: &FeatureBatch<'_>,
@@ -197,6 +208,9 @@ impl CoreTuning {
     }
 
     /// M7 with the random numbers given.
+    ///
+    /// # Errors
+    /// As [`CoreTuning::mix`] and [`CoreTuning::contrast`].
     pub fn loss_with(
         &self,
         batch: &FeatureBatch<'_>,
@@ -208,6 +222,9 @@ impl CoreTuning {
     }
 
     /// The terms of M7 with the random numbers given.
+    ///
+    /// # Errors
+    /// As [`CoreTuning::mix`] and [`CoreTuning::contrast`].
     pub fn terms(
         &self,
         batch: &FeatureBatch<'_>,

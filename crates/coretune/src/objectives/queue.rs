@@ -27,6 +27,9 @@ pub struct Queue {
 
 impl Queue {
     /// K random unit vectors of width d, as before any batch.
+    ///
+    /// # Errors
+    /// [`EngineError::Value`] for sizes below 1.
     pub fn new(width: i64, length: i64, seed: u64, device: Device) -> Result<Self, EngineError> {
         if width < 1 || length < 1 {
             let found = format!("{width} x {length}");

@@ -20,6 +20,9 @@ enum Form<W: Write> {
 impl<W: Write> AreaRows<W> {
     /// `path,error,width,height,<class>,...`: the fraction of the pixels that is of each class. Of a row only `error` or the
     /// numbers are filled.
+    ///
+    /// # Errors
+    /// [`io::Error`] when the sink does not take it.
     pub fn csv(sink: W, classes: &[String]) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(sink);
         let head = ["path", "error", "width", "height"].into_iter().chain(classes.iter().map(String::as_str));
@@ -33,6 +36,9 @@ impl<W: Write> AreaRows<W> {
     }
 
     /// Writes one row; when this returns, the sink has it.
+    ///
+    /// # Errors
+    /// [`io::Error`] when the sink does not take it.
     pub fn write(&mut self, prediction: &MaskPrediction) -> io::Result<()> {
         // Names that are no UTF-8 cannot stand in either form as they are.
         let path = prediction.path.to_string_lossy();

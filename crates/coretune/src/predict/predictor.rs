@@ -63,6 +63,10 @@ pub struct Ranked {
 
 impl Predictor {
     /// Opens a run (its best epoch) or one of our model files.
+    ///
+    /// # Errors
+    /// [`PredictError`] for a run without a finished epoch, a file that is not one of our models, and a device that
+    /// cannot be used.
     pub fn open(run: &Path, machine: &RunSection, options: Options) -> Result<Self, PredictError> {
         let Machine { device, precision, mut notes } = Machine::choose(machine)?;
         let of_file = run.is_file();

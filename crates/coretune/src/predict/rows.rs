@@ -18,6 +18,9 @@ enum Form<W: Write> {
 
 impl<W: Write> Rows<W> {
     /// `path,error,label_1,probability_1,...` for `top_k` classes; of a row only `error` or the classes are filled.
+    ///
+    /// # Errors
+    /// [`io::Error`] when the sink does not take it.
     pub fn csv(sink: W, top_k: usize) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(sink);
         let classes = (1..=top_k).flat_map(|rank| [format!("label_{rank}"), format!("probability_{rank}")]);
@@ -31,6 +34,9 @@ impl<W: Write> Rows<W> {
     }
 
     /// Writes one row; when this returns, the sink has it.
+    ///
+    /// # Errors
+    /// [`io::Error`] when the sink does not take it.
     pub fn write(&mut self, prediction: &Prediction) -> io::Result<()> {
         // Names that are no UTF-8 cannot stand in either form as they are.
         let path = prediction.path.to_string_lossy();

@@ -149,6 +149,9 @@ impl Learner for Pretraining {
 
 impl Pretraining {
     /// Measures the features of the encoder as it is now.
+    ///
+    /// # Errors
+    /// [`TrainError`] for images that cannot be read, features that are NaN or infinite, and a request to stop.
     pub fn evaluate(
         &self,
         probe: &LiveProbe,

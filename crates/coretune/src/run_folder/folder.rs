@@ -77,7 +77,8 @@ impl RunFolder {
     /// Opens the folder of a run to resume it; half-written files of a process that was killed are removed.
     ///
     /// # Errors
-    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when a process is still writing into it.
+    /// [`RunFolderError::NoRun`] when no run was begun in it, [`RunFolderError::InUse`] when a process is still writing
+    /// into it.
     pub fn resume(root: &Path) -> Result<Self, RunFolderError> {
         let io = |source| RunFolderError::Io { path: root.into(), action: "written", source };
         if !RunFolder::holds_run(root) {
@@ -234,11 +235,17 @@ impl RunFolder {
     }
 
     /// Saves the resolved configuration.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_config(&self, text: &str) -> Result<(), RunFolderError> {
         self.write(CONFIG, text.as_bytes())
     }
 
     /// Saves what the run depends on beyond its configuration.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_provenance(&self, provenance: &Provenance) -> Result<(), RunFolderError> {
         self.write_json(PROVENANCE, PROVENANCE_IS, provenance)
     }
@@ -252,6 +259,9 @@ impl RunFolder {
     }
 
     /// Appends settings that are others from here on, before `config.toml` says so.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn record_changes(&self, changes: &[ChangeRecord]) -> Result<(), RunFolderError> {
         for change in changes {
             let line = serde_json::to_string(change);
@@ -272,6 +282,9 @@ impl RunFolder {
     }
 
     /// Lists the images that were left out, with the reason for each; gives the file.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_skipped(&self, images: &[String]) -> Result<PathBuf, RunFolderError> {
         let lines = images.join("\n") + "\n";
         self.write(SKIPPED, lines.as_bytes())?;
@@ -284,6 +297,9 @@ impl RunFolder {
     }
 
     /// Appends a record to `metrics.jsonl`; when this returns, the system has the whole line.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn log(&self, record: &MetricsRecord) -> Result<(), RunFolderError> {
         let line =
             serde_json::to_string(record).map_err(|error| self.content(METRICS, METRICS_ARE, error.to_string()))?;
@@ -318,6 +334,9 @@ impl RunFolder {
     }
 
     /// Waits until the disk has every line of `metrics.jsonl`, so that no saved state is ahead of its metrics.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the disk does not take them.
     pub fn sync_metrics(&self) -> Result<(), RunFolderError> {
         if self.rank > 0 {
             return Ok(());
@@ -333,6 +352,10 @@ impl RunFolder {
 
     /// Cuts `metrics.jsonl` back to what a run has recorded that made `steps` steps and validated `epochs` epochs, so
     /// that a resumed run repeats none. The lines that stay keep their bytes; gives the last record among them.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Content`] for a line that is not a record, [`RunFolderError::Io`] when the file cannot be read
+    /// or written.
     pub fn truncate_metrics(&self, steps: u64, epochs: u64) -> Result<Option<MetricsRecord>, RunFolderError> {
         let mut records = self.metrics()?;
         let kept = records.iter().take_while(|record| record.lies_within(steps, epochs)).count();
@@ -345,11 +368,17 @@ impl RunFolder {
     }
 
     /// Saves the label of each unlabelled image.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_pseudo_labels(&self, records: &[PseudoLabelRecord]) -> Result<(), RunFolderError> {
         self.write(PSEUDO_LABELS, &predictions::to_csv(records))
     }
 
     /// Saves what the model says of every image that it was chosen with or tested on.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_predictions(&self, records: &[PredictionRecord]) -> Result<(), RunFolderError> {
         self.write(PREDICTIONS, &predictions::to_csv(records))
     }
@@ -364,6 +393,9 @@ impl RunFolder {
     }
 
     /// Saves the pixels of each class of the images that were evaluated.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_pixels(&self, records: &[PixelRecord]) -> Result<(), RunFolderError> {
         self.write(PIXELS, &predictions::to_csv(records))
     }
@@ -378,6 +410,9 @@ impl RunFolder {
     }
 
     /// Saves the summary: from then on the run is finished.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_summary(&self, summary: &impl RunSummary) -> Result<(), RunFolderError> {
         self.write_json(SUMMARY, SUMMARY_IS, summary)
     }
@@ -393,6 +428,9 @@ impl RunFolder {
     }
 
     /// Removes the summary: a finished run is made longer.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when it cannot be removed.
     pub fn remove_summary(&self) -> Result<(), RunFolderError> {
         let path = self.root.join(SUMMARY);
         if self.rank > 0 {
@@ -407,11 +445,17 @@ impl RunFolder {
     }
 
     /// Saves what an average was made of, in `average.json`.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`] when the file cannot be written.
     pub fn write_average(&self, record: &serde_json::Value) -> Result<(), RunFolderError> {
         self.write_json(AVERAGE, "the record of an average", record)
     }
 
     /// Writes `metrics.csv` and the `TensorBoard` events from `metrics.jsonl`; the same metrics give the same bytes.
+    ///
+    /// # Errors
+    /// As [`RunFolder::truncate_metrics`].
     pub fn derive(&self) -> Result<(), RunFolderError> {
         let records = self.metrics()?;
         self.write(TABLE, &derived::table(&records))?;

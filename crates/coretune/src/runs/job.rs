@@ -80,12 +80,18 @@ pub trait Prepared: Sized {
     }
 
     /// What the run depends on beyond its configuration, as it is here and now. Of several ranks rank 0 hashes the images.
+    ///
+    /// # Errors
+    /// [`RunError`] for images that cannot be read.
     fn provenance(&self) -> Result<Provenance, RunError>;
 
     /// Hashes of the lists of files of each split, which all ranks must share; no file is read.
     fn file_lists(&self) -> BTreeMap<String, String>;
 
     /// Makes a few steps, and extrapolates to the whole run.
+    ///
+    /// # Errors
+    /// [`RunError`] for a batch that does not fit into memory, images that cannot be read, and a request to stop.
     fn estimate(self) -> Result<Estimate, RunError>;
 
     /// Carries the job out to its end, and writes the summary. If the folder holds a saved state, training resumes

@@ -57,6 +57,9 @@ pub struct TrainingImages {
 
 impl TrainingImages {
     /// Steps that an epoch has; refuses a batch for which there are too few images or, balanced, too few classes.
+    ///
+    /// # Errors
+    /// [`TrainError::BatchTooLarge`] for too few images, [`DataError::BatchTooLarge`] for too few classes.
     pub fn steps_per_epoch(&self) -> Result<u64, TrainError> {
         let (batch, images) = (self.sampling.batch_size(), self.split.len());
         if let Sampling::Balanced { classes_per_batch: asked, .. } = self.sampling {
@@ -72,6 +75,9 @@ impl TrainingImages {
     }
 
     /// The batches of an epoch (counted from 0), without the first `skip`.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for a batch that the images or classes do not fill.
     pub fn epoch(&self, epoch: u64, skip: usize) -> Result<Loader, TrainError> {
         let mut batches = match self.sampling {
             Sampling::Shuffle { batch_size } => sampler::shuffle(self.split.len(), batch_size, self.seed, epoch, true)?,

@@ -120,6 +120,9 @@ impl DeviceFigures {
     }
 
     /// Waits for the device and reads the total loss and the named figures.
+    ///
+    /// # Errors
+    /// [`EngineError::Torch`] when the device has failed.
     pub fn read(&self) -> Result<(f64, BTreeMap<&'static str, f64>), EngineError> {
         let values: Vec<f32> = guard("reading the figures of a step", || {
             let mut values = vec![0.0; self.names.len() + 1];

@@ -16,6 +16,9 @@ use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder};
 /// The learner's [`state`](Learner::state) and a [`Progress`] are all that a later process needs to resume.
 pub trait Learner {
     /// One update of the weights; `step` counts from 0. Nothing is read back from the device.
+    ///
+    /// # Errors
+    /// [`TrainError`] for shapes that do not fit, exceptions of libtorch, and a rank that is gone.
     fn step(&mut self, batch: &Batch, step: u64, rate: f64) -> Result<DeviceFigures, TrainError>;
 
     /// Whether a step may be computed in parts of its batch.

@@ -143,6 +143,9 @@ impl ModelDescription {
     }
 
     /// A model of this description with random weights.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] for a network that cannot be built.
     pub fn build(&self, seed: u64, device: Device) -> Result<Model, TrainError> {
         let backbone = Backbone::new(&self.architecture, seed, device)?;
         let features = backbone.feature_width();
@@ -169,11 +172,19 @@ pub(super) fn metadata(description: &ModelDescription, progress: Option<&super::
 }
 
 /// Writes the weights and the description of a model.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] when it cannot be written.
 pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) -> Result<(), TrainError> {
     Ok(safetensors_file::write_with_digest(path, &metadata(description, None), &tensors_of(&model.parameters()))?)
 }
 
 /// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
+///
+/// # Errors
+/// [`TrainError::NotARunCheckpoint`] for a file that describes no model; [`TrainError::Description`] and
+/// [`TrainError::TensorMismatch`] for one that was altered; [`TrainError::Checkpoint`] for one that cannot be read or
+/// holds NaN.
 pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescription), TrainError> {
     let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
     let (metadata, tensors) = safetensors_file::read(path).map_err(|error| match error {

@@ -74,6 +74,9 @@ pub struct StateComparison {
 }
 
 /// Compares two files of states.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] for a file that cannot be read.
 pub fn compare_states(first: &Path, second: &Path) -> Result<StateComparison, TrainError> {
     let (first_text, first) = safetensors_file::read(first)?;
     let (second_text, second) = safetensors_file::read(second)?;

@@ -52,6 +52,9 @@ impl Networks {
 
 impl Recognised {
     /// Fails unless every tensor of the backbone has its place in `model`; the error names the first that has not.
+    ///
+    /// # Errors
+    /// [`CheckpointError::DoesNotFit`], with the first tensor that has no place or another shape.
     pub fn check_fits(&self, checkpoint: &Checkpoint, model: &Architecture) -> Result<(), CheckpointError> {
         let (expected, found) = (Network::of(model)?.shapes, Network::of(&self.architecture)?.shapes);
         let differs = |name: &&String| expected.get(*name) != found.get(*name);
