@@ -13,6 +13,7 @@ use coretune::predict::PredictError;
 use coretune::report::ReportError;
 use coretune::run_folder::RunFolderError;
 use coretune::runs::RunError;
+use coretune::saved_models::SavedModelError;
 use coretune::settings::Hint;
 use coretune::train::TrainError;
 
@@ -106,6 +107,12 @@ impl From<TrainError> for Failure {
                 Failure::because(status, &error, error.hint().as_ref())
             }
         }
+    }
+}
+
+impl From<SavedModelError> for Failure {
+    fn from(error: SavedModelError) -> Self {
+        TrainError::from(error).into()
     }
 }
 

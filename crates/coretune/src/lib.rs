@@ -112,6 +112,7 @@ pub mod random;
 pub mod report;
 pub mod run_folder;
 pub mod runs;
+pub mod saved_models;
 pub mod segment;
 pub mod settings;
 pub mod train;

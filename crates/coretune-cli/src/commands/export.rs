@@ -1,7 +1,7 @@
 //! `coretune export RUN --output FILE`: a trained model for other programs.
 
 use coretune::export::{self, Exported, ExportedEncoder, ExportedSegmenter, Format, Parity, Request};
-use coretune::train::is_segmentation;
+use coretune::saved_models::is_segmentation;
 use serde::Serialize;
 
 use super::lines;

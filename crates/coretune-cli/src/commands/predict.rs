@@ -9,7 +9,8 @@ use coretune::files::PartialFile;
 use coretune::models::TestViews;
 use coretune::predict::{self, Options, Predictor, Rows};
 use coretune::run_folder::RunFolder;
-use coretune::train::{Event, is_segmentation};
+use coretune::saved_models::is_segmentation;
+use coretune::train::Event;
 
 use super::{lines, predict_masks};
 use crate::args::{Flags, Predict};

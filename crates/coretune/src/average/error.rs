@@ -7,6 +7,7 @@ use crate::evaluate::EvaluateError;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
 use crate::runs::RunError;
+use crate::saved_models::SavedModelError;
 use crate::settings::Hint;
 use crate::train::TrainError;
 
@@ -41,6 +42,12 @@ pub enum AverageError {
     /// Figures.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+}
+
+impl From<SavedModelError> for AverageError {
+    fn from(error: SavedModelError) -> Self {
+        TrainError::from(error).into()
+    }
 }
 
 impl AverageError {

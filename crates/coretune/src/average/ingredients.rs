@@ -8,8 +8,8 @@ use super::{AverageError, Recipe};
 use crate::config::{HeadInit, Layers, RunConfig};
 use crate::models::Model;
 use crate::run_folder::{Provenance, RunFolder, Summary};
+use crate::saved_models::{ModelDescription, load_model};
 use crate::settings::RunKind;
-use crate::train::{ModelDescription, load_model};
 
 /// Models of one start, with the records of the last run.
 pub(super) struct Ingredients {

@@ -27,7 +27,8 @@ use crate::fit::{self, Evaluation};
 use crate::models::Model;
 use crate::run_folder::{EvaluationRecord, MetricsRecord, RunFolder, Summary};
 use crate::runs::{Machine, RunError, versions};
-use crate::train::{Event, Observer, load_model, save_model};
+use crate::saved_models::{load_model, save_model};
+use crate::train::{Event, Observer};
 
 /// What is averaged.
 #[derive(Debug)]

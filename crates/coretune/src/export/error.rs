@@ -8,6 +8,7 @@ use crate::checkpoints::CheckpointError;
 use crate::engine::EngineError;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
+use crate::saved_models::SavedModelError;
 use crate::settings::Hint;
 use crate::train::TrainError;
 
@@ -75,6 +76,12 @@ pub enum ExportError {
 impl From<TrainError> for ExportError {
     fn from(error: TrainError) -> Self {
         ExportError::Model(Box::new(error))
+    }
+}
+
+impl From<SavedModelError> for ExportError {
+    fn from(error: SavedModelError) -> Self {
+        TrainError::from(error).into()
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::models::{Architecture, Family, Stem};
-    use crate::train::ModelDescription;
+    use crate::saved_models::ModelDescription;
     use crate::transforms::{Interpolation, ResizeMode};
 
     pub(super) fn source(seed: u64) -> Source {

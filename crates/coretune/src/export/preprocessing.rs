@@ -2,7 +2,8 @@
 
 use super::Format;
 use crate::data::BitDepthRange;
-use crate::train::{ModelDescription, TrainError};
+use crate::saved_models::ModelDescription;
+use crate::train::TrainError;
 use crate::transforms::{Framing, Interpolation, ResizeMode};
 
 /// `preprocess(path)`, which gives the input f32 `[1, 3, img_size, img_size]` of the model in a file of this format: as

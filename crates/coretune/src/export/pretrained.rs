@@ -11,7 +11,8 @@ use crate::checkpoints::{Checkpoint, check_coverage, recognise, safetensors_file
 use crate::engine::guard;
 use crate::pretrain::PretrainedDescription;
 use crate::run_folder::{RunFolder, RunKind};
-use crate::train::{METADATA_KEY, Progress, TrainError};
+use crate::saved_models::SavedModelError;
+use crate::train::Progress;
 
 /// A pre-trained encoder that was written and read back.
 #[derive(Debug)]
@@ -68,9 +69,11 @@ struct Pretrained {
 
 impl Pretrained {
     fn read(state: &Path) -> Result<Self, ExportError> {
-        let not_ours = |found: String| TrainError::NotARunCheckpoint { path: state.into(), found };
+        let not_ours = |found: String| SavedModelError::NotARunCheckpoint { path: state.into(), found };
         let (metadata, tensors) = safetensors_file::read(state)?;
-        let text = metadata.get(METADATA_KEY).ok_or_else(|| not_ours(format!("no metadata {METADATA_KEY:?}")))?;
+        let text = metadata
+            .get(safetensors_file::DESCRIPTION)
+            .ok_or_else(|| not_ours(format!("no metadata {:?}", safetensors_file::DESCRIPTION)))?;
         let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
         let [description, progress] = ["pretrained", "progress"].map(|key| value[key].take());
         let description = serde_json::from_value(description).map_err(|error| not_ours(error.to_string()))?;
@@ -101,7 +104,8 @@ impl Pretrained {
                 .any(|inner| with_head || !inner.starts_with("fc."))
         };
         let tensors: Vec<_> = copies(&self.tensors).into_iter().filter(|(name, _)| is_of_encoder(name)).collect();
-        let metadata = [("format".to_string(), "pt".to_string()), (METADATA_KEY.to_string(), self.described())];
+        let metadata =
+            [("format".to_string(), "pt".to_string()), (safetensors_file::DESCRIPTION.to_string(), self.described())];
         safetensors_file::write(path, &metadata.into(), &tensors)?;
         Ok(tensors)
     }

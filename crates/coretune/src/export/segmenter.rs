@@ -11,7 +11,7 @@ use super::{ExportError, Format, Request, onnx, parity};
 use crate::checkpoints::{Checkpoint, load_segmenter, recognise, safetensors_file};
 use crate::models::{Backbone, ModelError, Network, Segmenter, SegmenterHeads};
 use crate::run_folder::RunFolder;
-use crate::train::{SegmenterDescription, load_segmenter as load_our_segmenter};
+use crate::saved_models::{SegmenterDescription, load_segmenter as load_our_segmenter};
 
 /// An export of a segmentation network that was written and found to compute the same.
 #[derive(Debug, Clone, Copy, PartialEq)]

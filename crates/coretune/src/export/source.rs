@@ -8,7 +8,8 @@ use super::ExportError;
 use crate::engine::shape;
 use crate::models::{Mode, Model};
 use crate::run_folder::{RunFolder, Summary};
-use crate::train::{ModelDescription, load_model, unfinished};
+use crate::saved_models::{ModelDescription, load_model};
+use crate::train::unfinished;
 
 /// A model, on the CPU in f32, and what is known of it.
 #[derive(Debug)]

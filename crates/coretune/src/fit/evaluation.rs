@@ -20,7 +20,8 @@ use crate::figures::Figures;
 use crate::models::Model;
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{Machine, RunError};
-use crate::train::{Event, ModelDescription, Observer, TrainError, load_model, unfinished};
+use crate::saved_models::{ModelDescription, load_model};
+use crate::train::{Event, Observer, TrainError, unfinished};
 
 /// Figures of a model on a split.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -17,8 +17,9 @@ use crate::models::{Architecture, Backbone, Model, Normalisation, ProjectionHead
 use crate::objectives::{Needs, Objective, Sharing};
 use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Job, Machine, Options, ReadHead, RunError, StartingPoint, training_plan};
+use crate::saved_models::ModelDescription;
 use crate::settings::RunKind;
-use crate::train::{ModelDescription, Observer, check_sharing};
+use crate::train::{Observer, check_sharing};
 use crate::transforms::Transform;
 
 /// A fine-tuning run, opened and checked: everything but the weights.

@@ -16,9 +16,9 @@ use crate::models::{Backbone, Linear, Model};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::{RunError, training_plan};
+use crate::saved_models::load_model;
 use crate::train::{
     Event, FineTuning, Frozen, Observer, Plan, Sampling, SupervisedTraining, TrainError, Trainer, TrainingImages,
-    load_model,
 };
 use crate::transforms::{AutoAugment, MixImages, RandAugment, RandomErasing, Step, TrivialAugment};
 

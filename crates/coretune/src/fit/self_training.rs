@@ -11,8 +11,9 @@ use crate::engine::guard;
 use crate::evaluate::label_propagation::PseudoLabel;
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::RunError;
+use crate::saved_models::load_model;
 use crate::settings::RunKind;
-use crate::train::{Event, Observer, load_model};
+use crate::train::{Event, Observer};
 
 impl Task {
     /// The labels that the models of these runs give to images together: of the mean of their probabilities.

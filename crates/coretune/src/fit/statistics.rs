@@ -10,7 +10,8 @@ use crate::data::{Loader, LoaderOptions, Role, sampler};
 use crate::engine::guard;
 use crate::models::{Mode, Model, Network};
 use crate::runs::RunError;
-use crate::train::{Event, ModelDescription, Observer};
+use crate::saved_models::ModelDescription;
+use crate::train::{Event, Observer};
 
 /// Weight of a batch in the running statistics of batch norm.
 const MOMENTUM: f64 = 0.1;

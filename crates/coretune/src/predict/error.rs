@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::data::DataError;
 use crate::files::storage_hint;
 use crate::runs::MachineError;
+use crate::saved_models::SavedModelError;
 use crate::settings::Hint;
 use crate::train::TrainError;
 
@@ -44,6 +45,12 @@ pub enum PredictError {
     /// The rows cannot be written.
     #[error("the predictions cannot be written")]
     Write(#[from] std::io::Error),
+}
+
+impl From<SavedModelError> for PredictError {
+    fn from(error: SavedModelError) -> Self {
+        TrainError::from(error).into()
+    }
 }
 
 impl PredictError {

@@ -13,7 +13,8 @@ use crate::engine::guard;
 use crate::models::{PixelViews, Segmenter};
 use crate::run_folder::RunFolder;
 use crate::runs::Machine;
-use crate::train::{Event, Observer, TrainError, load_segmenter, unfinished};
+use crate::saved_models::load_segmenter;
+use crate::train::{Event, Observer, TrainError, unfinished};
 use crate::transforms::Transform;
 
 /// A segmentation network with what it needs to map files.

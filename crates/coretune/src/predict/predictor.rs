@@ -13,7 +13,8 @@ use crate::engine::{guard, shape};
 use crate::models::{Mode, Model, Network, TestViews};
 use crate::run_folder::{RunFolder, Summary};
 use crate::runs::Machine;
-use crate::train::{Event, Observer, TrainError, load_model, unfinished};
+use crate::saved_models::load_model;
+use crate::train::{Event, Observer, TrainError, unfinished};
 
 /// How predictions are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::LiveProbe;
+use crate::checkpoints::safetensors_file::DESCRIPTION;
 use crate::data::Batch;
 use crate::engine::World;
 use crate::evaluate::figure::{KNN_TOP1, RANK};
@@ -14,8 +15,8 @@ use crate::models::{Architecture, Encoder, Parameters, Role};
 use crate::objectives::{Objective, figure};
 use crate::run_folder::{EvaluationRecord, MetricsRecord};
 use crate::train::{
-    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Event, Learner, METADATA_KEY,
-    Observer, Optimizer, Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
+    Accumulation, DeviceFigures, EpochEnd, EpochPlace, Evaluated, EvaluationReport, Event, Learner, Observer,
+    Optimizer, Progress, StepInput, StepReport, TrainError, is_method_state, run_parameters, step,
 };
 use crate::transforms::ResizeMode;
 
@@ -104,7 +105,7 @@ impl Learner for Pretraining {
 
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
         let value = serde_json::json!({ "pretrained": self.description, "progress": progress });
-        BTreeMap::from([("format".to_string(), "pt".to_string()), (METADATA_KEY.to_string(), value.to_string())])
+        BTreeMap::from([("format".to_string(), "pt".to_string()), (DESCRIPTION.to_string(), value.to_string())])
     }
 
     fn note(&mut self, report: &StepReport) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::checkpoints::{
 use crate::config::{CheckpointSection, Input, ModelSection, Trainable};
 use crate::models::{Architecture, Backbone, Role};
 use crate::run_folder::RunFolder;
-use crate::train::RecordedInput;
+use crate::saved_models::RecordedInput;
 
 /// The backbone with the checkpoint's weights, and what is known about it.
 pub(crate) struct StartingPoint {

@@ -14,9 +14,10 @@ use crate::evaluate::{Measure, figure};
 use crate::figures::Figures;
 use crate::losses::labelled_pixels;
 use crate::models::{Parameters, Role, Segmenter};
+use crate::saved_models::{SegmenterDescription, save_segmenter};
 use crate::train::{
-    Candidate, DeviceFigures, EpochEnd, EpochPlace, Learner, Observer, Progress, SegmenterDescription, StepReport,
-    SupervisedTraining, TrainError, run_parameters, save_segmenter, step,
+    Candidate, DeviceFigures, EpochEnd, EpochPlace, Learner, Observer, Progress, StepReport, SupervisedTraining,
+    TrainError, run_parameters, step,
 };
 
 /// A segmentation network with its training: trained on masks, validated each epoch, kept where it is the best.
@@ -104,7 +105,7 @@ impl Learner for Segmentation {
     }
 
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
-        self.description.metadata(Some(progress))
+        self.description.metadata(progress)
     }
 
     fn note(&mut self, report: &StepReport) -> Option<String> {
@@ -137,7 +138,7 @@ impl Segmentation {
         let Segmentation { network, training, evaluator, description, .. } = self;
         let measure =
             |images: &Split| -> Result<Figures, TrainError> { Ok(evaluator.measure(network, images)?.figures()) };
-        let save = |path: &Path| save_segmenter(path, network, description);
+        let save = |path: &Path| -> Result<(), TrainError> { Ok(save_segmenter(path, network, description)?) };
         choose(training, &Candidate { specs: &figure::OF_SEGMENTATION, measure: &measure, save: &save })
     }
 }

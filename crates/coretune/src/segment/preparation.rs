@@ -19,8 +19,9 @@ use crate::models::{
 use crate::objectives::{Needs, Objective};
 use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Machine, Options, ReadHead, RunError, StartingPoint, freeze, training_plan};
+use crate::saved_models::SegmenterDescription;
 use crate::settings::RunKind;
-use crate::train::{Accumulation, Observer, Sampling, SegmenterDescription, TrainingImages, check_sharing};
+use crate::train::{Accumulation, Observer, Sampling, TrainingImages, check_sharing};
 
 /// Width of the hidden layer of the projection head on rows of a map.
 const HIDDEN: i64 = 256;

@@ -11,7 +11,8 @@ use crate::models::{DenseHeadKind, PixelViews, Segmenter};
 use crate::objectives::{Objective, Start};
 use crate::run_folder::{PairedDifference, RunFolder, SegmentationSummary};
 use crate::runs::{RunError, training_plan, versions};
-use crate::train::{Event, Frozen, Observer, Outcome, Plan, SupervisedTraining, TrainError, Trainer, load_segmenter};
+use crate::saved_models::load_segmenter;
+use crate::train::{Event, Frozen, Observer, Outcome, Plan, SupervisedTraining, TrainError, Trainer};
 
 /// A finished run.
 #[derive(Debug)]

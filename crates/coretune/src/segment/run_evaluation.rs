@@ -17,7 +17,8 @@ use crate::fit::split_of;
 use crate::models::Segmenter;
 use crate::run_folder::RunFolder;
 use crate::runs::{Machine, RunError};
-use crate::train::{Event, Observer, load_segmenter, unfinished};
+use crate::saved_models::load_segmenter;
+use crate::train::{Event, Observer, unfinished};
 
 /// A segmentation run, evaluated on a split (E2).
 #[derive(Debug, Clone, PartialEq, Serialize)]

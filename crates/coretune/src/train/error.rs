@@ -12,6 +12,7 @@ use crate::evaluate::EvaluateError;
 use crate::figures::UnknownFigure;
 use crate::models::ModelError;
 use crate::run_folder::RunFolderError;
+use crate::saved_models::SavedModelError;
 use crate::settings::{Hint, literal};
 use crate::transforms::TransformError;
 
@@ -37,6 +38,9 @@ pub enum TrainError {
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// A file of a model or of a state.
+    #[error(transparent)]
+    SavedModel(Box<SavedModelError>),
     /// Evaluation.
     #[error(transparent)]
     Evaluate(EvaluateError),
@@ -113,32 +117,18 @@ pub enum TrainError {
     /// A run that ended without an epoch.
     #[error("no epoch was trained")]
     NoEpoch,
-    /// A file that is not a checkpoint of a run.
-    #[error("{path} is not a coretune run or one of its checkpoints: {found}")]
-    NotARunCheckpoint {
-        path: PathBuf,
-        /// What is wrong with it.
-        found: String,
-    },
-    /// The description of the model cannot be true.
-    #[error("{} describes a model with {name} {found}, expected {expected}", path.display())]
-    Description {
-        path: PathBuf,
-        name: &'static str,
-        /// What may stand there.
-        expected: &'static str,
-        found: String,
-    },
-    /// A tensor of a run's checkpoint that does not fit its own description.
-    #[error("{path}: tensor {name} has shape {found}, expected {expected}")]
-    TensorMismatch {
-        path: PathBuf,
-        name: String,
-        /// The shape that the description asks for.
-        expected: String,
-        /// The shape in the file.
-        found: String,
-    },
+}
+
+impl From<SavedModelError> for TrainError {
+    fn from(error: SavedModelError) -> Self {
+        match error {
+            SavedModelError::Engine(error) => TrainError::Engine(error),
+            SavedModelError::Model(error) => TrainError::Model(error),
+            SavedModelError::Checkpoint(error) => TrainError::Checkpoint(error),
+            SavedModelError::RunFolder(error) => TrainError::RunFolder(error),
+            error => TrainError::SavedModel(Box::new(error)),
+        }
+    }
 }
 
 impl From<EvaluateError> for TrainError {
@@ -242,6 +232,7 @@ impl TrainError {
             Self::Data(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),
             Self::RunFolder(error) => error.hint(),
+            Self::SavedModel(error) => error.hint(),
             Self::Evaluate(error) => error.hint(),
             Self::BatchTooLarge { images, ranks: 1, .. } => {
                 Some(format!("{{train.batch_size}}, times {{train.grad_accum_steps}} if given, may be {images} at most").into())
@@ -266,13 +257,6 @@ impl TrainError {
                 fitting.map(|fitting| smaller_batch(fitting, divisible.then_some(*images), *img_size))
             }
             Self::Interrupted { .. } => Some("the same command with {@resume} continues from there".into()),
-            Self::Description { .. } => Some("was the file written by coretune, and has it been edited since?".into()),
-            Self::NotARunCheckpoint { .. } => Some(
-                "name the folder of a run of {@fit}; {@inspect} and {@probe} read a checkpoint from elsewhere, and {@fit} with \
-                 {checkpoint.path} trains it"
-                    .into(),
-            ),
-            Self::TensorMismatch { .. } => Some("{@inspect} shows what the file holds".into()),
         }
     }
 

@@ -8,7 +8,6 @@ use tch::{Kind, Tensor};
 use super::figures::{DeviceFigures, PositiveCounts};
 use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::progress::Progress;
-use super::saved_model::{ModelDescription, metadata, save_model};
 use super::supervised::{Candidate, SupervisedTraining};
 use super::{Accumulation, Observer, StepInput, TrainError, TrainingImages, run_parameters, step};
 use crate::data::{Batch, Split};
@@ -19,6 +18,7 @@ use crate::figures::Figures;
 use crate::losses::one_hot;
 use crate::models::{Mode, Model, Network, Parameters, Role, TestViews};
 use crate::random::{Purpose, stream};
+use crate::saved_models::{ModelDescription, save_model};
 use crate::transforms::MixImages;
 
 /// A classifier with its training: trained on labels, validated each epoch, kept where it is the best.
@@ -92,7 +92,7 @@ impl Learner for FineTuning {
     }
 
     fn metadata(&self, progress: &Progress) -> BTreeMap<String, String> {
-        metadata(&self.description, Some(progress))
+        self.description.metadata(progress)
     }
 
     fn keep_start(&mut self, progress: &mut Progress, place: EpochPlace<'_>) -> Result<EpochEnd, TrainError> {
@@ -121,7 +121,7 @@ impl FineTuning {
             })?;
             Ok(measure.figures())
         };
-        let save = |path: &Path| save_model(path, model, description);
+        let save = |path: &Path| -> Result<(), TrainError> { Ok(save_model(path, model, description)?) };
         choose(training, &Candidate { specs: new_measure().specs(), measure: &measure, save: &save })
     }
 

@@ -2,6 +2,19 @@
 //!
 //! [`step`] reads like the algorithm box of the paper; [`Trainer`] is the loop around any [`Learner`] and knows neither the
 //! method nor the architecture.
+//!
+//! | what happens | where |
+//! |---|---|
+//! | one step: gradients, update | `step.rs` |
+//! | forward, loss, backward: of the whole batch, of its parts, shared by ranks | `gradients/` |
+//! | what a step reads, and the method's pass over it | `step_input.rs`, `rows.rs` |
+//! | the second gradient of sharpness-aware minimisation | `sharpness.rs` |
+//! | the update, the learning rate, the average of the weights | `optimizer.rs`, `schedule.rs`, `weight_average.rs` |
+//! | epochs, saving, stopping, logging | `trainer.rs`, `batches.rs` |
+//! | what is trained, and which epoch is kept | `learner.rs`, `supervised.rs`, `fine_tuning.rs` |
+//! | checks after the first epoch | `frozen_check.rs` |
+//! | the state on disk | `state.rs`, `progress.rs` |
+//! | what observers see | `events.rs`, `figures.rs`, `meter.rs` |
 
 mod accumulation;
 mod batches;
@@ -14,12 +27,9 @@ mod gradients;
 mod learner;
 mod meter;
 mod method_state;
-mod named_tensors;
 mod optimizer;
 mod progress;
 mod rows;
-mod saved_model;
-mod saved_segmenter;
 mod schedule;
 mod sharpness;
 mod state;
@@ -46,9 +56,6 @@ pub use method_state::run_parameters;
 pub use optimizer::{LayerRates, Optimizer, Rule, Trained};
 pub use progress::Progress;
 pub use rows::{DenseRows, ImageRows, RowSource, Rows};
-pub(crate) use saved_model::{KEY as METADATA_KEY, RecordedInput};
-pub use saved_model::{ModelDescription, load_model, save_model};
-pub use saved_segmenter::{SegmenterDescription, is_segmentation, load_segmenter, save_segmenter};
 pub use schedule::{Decay, Schedule};
 pub use state::{StateComparison, compare_states, saved_progress};
 pub use step::step;

@@ -10,11 +10,11 @@ use serde::Serialize;
 use tch::Kind;
 
 use super::learner::Learner;
-use super::named_tensors::copy_named;
-use super::saved_model::KEY;
 use super::{Progress, TrainError};
-use crate::checkpoints::{Checkpoint, safetensors_file};
+use crate::checkpoints::Checkpoint;
+use crate::checkpoints::safetensors_file::{self, DESCRIPTION};
 use crate::engine::guard;
+use crate::saved_models::{SavedModelError, copy_named};
 
 /// Writes the state of `learner` after `progress` to a file; equal states give equal bytes.
 pub(super) fn save(path: &Path, learner: &impl Learner, progress: &Progress) -> Result<(), TrainError> {
@@ -24,7 +24,7 @@ pub(super) fn save(path: &Path, learner: &impl Learner, progress: &Progress) -> 
 /// Reads a saved state into `learner`, which a run of the same configuration has made; gives its progress.
 ///
 /// # Errors
-/// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
+/// [`SavedModelError::NotARunCheckpoint`] when the file holds no state of a run; [`SavedModelError::TensorMismatch`] when its
 /// tensors are not those of this run.
 pub(super) fn load(path: &Path, learner: &mut impl Learner) -> Result<Progress, TrainError> {
     let (metadata, tensors) = safetensors_file::read(path)?;
@@ -32,7 +32,7 @@ pub(super) fn load(path: &Path, learner: &mut impl Learner) -> Result<Progress, 
     let state = learner.state();
     if let Some(name) = tensors.keys().find(|name| !state.iter().any(|(known, _)| known == *name)) {
         let (name, expected, found) = (name.clone(), "nothing".into(), format!("{:?}", tensors[name].size()));
-        return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
+        return Err(SavedModelError::TensorMismatch { path: path.into(), name, expected, found }.into());
     }
     for (name, target) in &state {
         copy_named(name, target, &tensors, path)?;
@@ -41,9 +41,9 @@ pub(super) fn load(path: &Path, learner: &mut impl Learner) -> Result<Progress, 
     Ok(progress)
 }
 
-fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progress, TrainError> {
-    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
-    let text = metadata.get(KEY).ok_or_else(|| not_ours(format!("no metadata {KEY:?}")))?;
+fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progress, SavedModelError> {
+    let not_ours = |found: String| SavedModelError::NotARunCheckpoint { path: path.into(), found };
+    let text = metadata.get(DESCRIPTION).ok_or_else(|| not_ours(format!("no metadata {DESCRIPTION:?}")))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let progress: Option<Progress> =
         serde_json::from_value(value["progress"].take()).map_err(|error| not_ours(error.to_string()))?;
@@ -53,9 +53,9 @@ fn progress_of(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Progr
 /// The progress of the run whose state this file holds.
 ///
 /// # Errors
-/// [`TrainError::NotARunCheckpoint`] when it holds none.
+/// [`SavedModelError::NotARunCheckpoint`] when it holds none.
 pub fn saved_progress(path: &Path) -> Result<Progress, TrainError> {
-    progress_of(Checkpoint::open(path)?.metadata(), path)
+    Ok(progress_of(Checkpoint::open(path)?.metadata(), path)?)
 }
 
 /// Two saved states, tensor by tensor.

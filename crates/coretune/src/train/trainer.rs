@@ -9,7 +9,6 @@ use super::figures::DeviceFigures;
 use super::frozen_check::Snapshot;
 use super::learner::{EpochEnd, EpochPlace, Learner};
 use super::meter::{Meter, Stopwatch};
-use super::named_tensors::first_not_finite;
 use super::progress::Progress;
 use super::{Saved, Schedule, TrainError, TrainingImages, saved_progress, state};
 use tch::{Tensor, no_grad};
@@ -18,6 +17,7 @@ use crate::data::{Batch, Loader};
 use crate::engine::{Stop, guard};
 use crate::models::Role;
 use crate::run_folder::{MetricsRecord, RunFolder};
+use crate::saved_models::first_not_finite;
 
 /// How long training lasts, and how often it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// Reads the state that a run of the same configuration has saved, to resume from it.
     ///
     /// # Errors
-    /// [`TrainError::NotARunCheckpoint`] when the file holds no state of a run; [`TrainError::TensorMismatch`] when its
+    /// [`SavedModelError::NotARunCheckpoint`](crate::saved_models::SavedModelError::NotARunCheckpoint) when the file holds no state of a run; [`TensorMismatch`](crate::saved_models::SavedModelError::TensorMismatch) when its
     /// tensors are not those of this run.
     pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
         self.progress = state::load(path, &mut self.learner)?;

@@ -6,7 +6,7 @@ use std::fs;
 use coretune::checkpoints::{Checkpoint, inspect, load_heads, recognise, safetensors_file};
 use coretune::export::Format;
 use coretune::models::{Architecture, Family, Mode, Stem};
-use coretune::train::ModelDescription;
+use coretune::saved_models::ModelDescription;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::saved_model::{SavedModel, described, equal};

@@ -2,7 +2,7 @@
 
 use coretune::export::Format;
 use coretune::models::{Architecture, Family, Stem};
-use coretune::train::ModelDescription;
+use coretune::saved_models::ModelDescription;
 
 use crate::saved_model::{SavedModel, described};
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use coretune::checkpoints::{CheckpointError, safetensors_file};
 use coretune::export::{ExportError, Format};
 use coretune::models::{Architecture, Family, Stem};
-use coretune::train::{ModelDescription, TrainError};
+use coretune::saved_models::{ModelDescription, SavedModelError};
+use coretune::train::TrainError;
 use tch::no_grad;
 
 use crate::saved_model::{SavedModel, described};
@@ -25,10 +26,9 @@ fn world_of(edit: impl FnOnce(&mut ModelDescription)) -> SavedModel {
 fn a_description_that_cannot_be_true_is_refused() {
     let refused = |saved: &SavedModel, what| {
         let error = saved.export(Format::Onnx, false).unwrap_err();
-        assert!(
-            matches!(&error, ExportError::Model(inner) if matches!(&**inner, TrainError::Description { name, .. } if *name == what)),
-            "{error}"
-        );
+        let ExportError::Model(inner) = &error else { panic!("{error}") };
+        let TrainError::SavedModel(inner) = &**inner else { panic!("{error}") };
+        assert!(matches!(&**inner, SavedModelError::Description { name, .. } if *name == what), "{error}");
         assert!(error.is_refusal() && error.hint().is_some());
         assert_eq!(saved.names(), ["model.safetensors"]);
     };
@@ -43,7 +43,7 @@ fn weights_that_are_no_numbers_are_refused() {
         let saved = SavedModel::new(&description());
         let broken = saved.model.classifier.weight.shallow_clone();
         let _ = no_grad(|| broken.get(0).fill_(f64::NAN));
-        coretune::train::save_model(&saved.path("model.safetensors"), &saved.model, &description()).unwrap();
+        coretune::saved_models::save_model(&saved.path("model.safetensors"), &saved.model, &description()).unwrap();
         let error = saved.export(format, false).unwrap_err();
         assert!(
             matches!(&error, ExportError::Model(inner) if matches!(**inner, TrainError::Checkpoint(CheckpointError::NotFinite { .. }))),

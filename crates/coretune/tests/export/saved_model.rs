@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use coretune::export::{ExportError, Exported, Format, Request, export};
 use coretune::models::{Architecture, Model, Role};
-use coretune::train::{ModelDescription, save_model};
+use coretune::saved_models::{ModelDescription, save_model};
 use coretune::transforms::{Interpolation, ResizeMode};
 use tch::{Device, Tensor, no_grad};
 use tempfile::TempDir;

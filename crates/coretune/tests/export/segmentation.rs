@@ -8,7 +8,7 @@ use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
 };
-use coretune::train::{SegmenterDescription, is_segmentation, save_segmenter};
+use coretune::saved_models::{SegmenterDescription, is_segmentation, save_segmenter};
 use tch::{Device, Kind, Tensor, no_grad};
 use tempfile::TempDir;
 

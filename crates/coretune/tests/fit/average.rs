@@ -114,7 +114,7 @@ fn statistics_measured_anew_are_those_of_the_training_images() {
     let first = "backbone.bn1.running_mean";
     assert!(!before[first].equal(&after[first]));
     // The first layer's mean over all batches: batches of 8 of the 30 training images, the rest is dropped.
-    let (model, description) = coretune::train::load_model(&best(&one), tch::Device::Cpu).unwrap();
+    let (model, description) = coretune::saved_models::load_model(&best(&one), tch::Device::Cpu).unwrap();
     let task = prepare(&config).unwrap().task;
     let batches = coretune::data::sampler::shuffle(task.splits.train.len(), 8, config.train.seed, 0, true).unwrap();
     let transform = std::sync::Arc::new(description.evaluation_transform().unwrap());

@@ -13,9 +13,10 @@ use coretune::figures::{FigureSpec, Figures, Selection};
 use coretune::models::{Architecture, Backbone, Family, Linear, Model, Normalisation, Stem};
 use coretune::objectives::CrossEntropy;
 use coretune::run_folder::{MetricsRecord, RunFolder};
+use coretune::saved_models::ModelDescription;
 use coretune::train::{
-    Accumulation, Decay, Event, FineTuning, Frozen, LayerRates, ModelDescription, Optimizer, Plan, Rule, Sampling,
-    Saving, Schedule, SupervisedTraining, TrainError, Trainer, TrainingImages, saved_progress,
+    Accumulation, Decay, Event, FineTuning, Frozen, LayerRates, Optimizer, Plan, Rule, Sampling, Saving, Schedule,
+    SupervisedTraining, TrainError, Trainer, TrainingImages, saved_progress,
 };
 use coretune::transforms::{Interpolation, ResizeMode, Transform};
 use coretune_testing::SmallWorld;

@@ -8,7 +8,7 @@ use coretune::config::Layers;
 use coretune::fit::prepare;
 use coretune::models::Network;
 use coretune::run_folder::RunFolder;
-use coretune::train::load_model;
+use coretune::saved_models::load_model;
 use coretune_testing::SmallWorld;
 use tch::{Device, Kind, Tensor};
 

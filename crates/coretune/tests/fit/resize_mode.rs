@@ -13,7 +13,7 @@ use coretune::models::Mode;
 use coretune::predict::{Options, Predictor};
 use coretune::run_folder::RunFolder;
 use coretune::runs::{Job, Prepared};
-use coretune::train::load_model;
+use coretune::saved_models::load_model;
 use coretune::transforms::{Interpolation, Region, ResizeMode, resample_as_pillow};
 use coretune_testing::SmallWorld;
 use image::{Rgb, RgbImage};

@@ -7,8 +7,8 @@ use coretune::evaluate::Measure;
 use coretune::evaluate::figure::MEAN_IOU;
 use coretune::models::PixelViews;
 use coretune::run_folder::{RunFolder, RunKind};
+use coretune::saved_models::load_segmenter;
 use coretune::segment::SegmentationEvaluator;
-use coretune::train::load_segmenter;
 use coretune_testing::SmallWorld;
 use tch::Device;
 

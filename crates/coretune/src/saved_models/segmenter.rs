@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use super::named_tensors::first_not_finite;
-use super::saved_model::{KEY, RecordedInput, copy_into, tensors_of};
-use super::{Progress, TrainError};
+use super::SavedModelError;
+use super::named_tensors::{copy_into, first_not_finite, tensors_of};
+use super::recorded_input::RecordedInput;
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
 use crate::data::BitDepthRange;
 use crate::models::{
@@ -64,41 +64,48 @@ impl SegmenterDescription {
         network.with_projection(ProjectionHead::with_hidden(width, hidden, outputs, seed, device)?)
     }
 
-    fn check(&self, path: &Path) -> Result<(), TrainError> {
+    fn check(&self, path: &Path) -> Result<(), SavedModelError> {
         RecordedInput { mean: self.mean, std: self.std, img_size: self.img_size }.check(path)?;
         if OutputStride::of(self.output_stride).is_some() {
             return Ok(());
         }
         let (name, expected, found) = ("output_stride", "8, 16 or 32", self.output_stride.to_string());
-        Err(TrainError::Description { path: path.into(), name, expected, found })
+        Err(SavedModelError::Description { path: path.into(), name, expected, found })
     }
 
-    /// Metadata of a file; one key with one text, so that the bytes are the same each time.
-    pub(crate) fn metadata(&self, progress: Option<&Progress>) -> BTreeMap<String, String> {
+    /// Metadata of a file with the state of training, if any; one key with one text, so that the bytes are the same each time.
+    pub(crate) fn metadata(&self, progress: &impl Serialize) -> BTreeMap<String, String> {
         let value = serde_json::json!({ "segmenter": self, "progress": progress });
-        BTreeMap::from([("format".to_string(), "pt".to_string()), (KEY.to_string(), value.to_string())])
+        BTreeMap::from([
+            ("format".to_string(), "pt".to_string()),
+            (safetensors_file::DESCRIPTION.to_string(), value.to_string()),
+        ])
     }
 }
 
 /// Writes the weights and the description of a segmentation network.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] when it cannot be written.
-pub fn save_segmenter(path: &Path, network: &Segmenter, description: &SegmenterDescription) -> Result<(), TrainError> {
+/// [`SavedModelError::Checkpoint`] when it cannot be written.
+pub fn save_segmenter(
+    path: &Path,
+    network: &Segmenter,
+    description: &SegmenterDescription,
+) -> Result<(), SavedModelError> {
     let tensors = tensors_of(&network.tensors(""));
-    Ok(safetensors_file::write_with_digest(path, &description.metadata(None), &tensors)?)
+    Ok(safetensors_file::write_with_digest(path, &description.metadata(&None::<()>), &tensors)?)
 }
 
 /// Whether `run` is the folder of a run that segments images, or a file of its network. What is neither is reported by
 /// what reads it.
 ///
 /// # Errors
-/// [`TrainError::RunFolder`] when the configuration of the folder cannot be read.
-pub fn is_segmentation(run: &Path) -> Result<bool, TrainError> {
+/// [`SavedModelError::RunFolder`] when the configuration of the folder cannot be read.
+pub fn is_segmentation(run: &Path) -> Result<bool, SavedModelError> {
     if run.is_dir() {
         return Ok(RunFolder::holds_run(run) && RunFolder::open_records(run)?.kind()? == RunKind::Segmentation);
     }
-    let described = |checkpoint: Checkpoint| checkpoint.metadata().get(KEY).cloned();
+    let described = |checkpoint: Checkpoint| checkpoint.metadata().get(safetensors_file::DESCRIPTION).cloned();
     let text = Checkpoint::open(run).ok().and_then(described).unwrap_or_default();
     Ok(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["segmenter"].is_object()))
 }
@@ -106,15 +113,17 @@ pub fn is_segmentation(run: &Path) -> Result<bool, TrainError> {
 /// Reads a network that [`save_segmenter`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
 ///
 /// # Errors
-/// [`TrainError::NotARunCheckpoint`] for a file that describes no segmentation network, and for damaged ones as
-/// [`super::load_model`].
-pub fn load_segmenter(path: &Path, device: Device) -> Result<(Segmenter, SegmenterDescription), TrainError> {
-    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
+/// [`SavedModelError::NotARunCheckpoint`] for a file that describes no segmentation network, and for damaged ones as
+/// [`load_model`](super::load_model).
+pub fn load_segmenter(path: &Path, device: Device) -> Result<(Segmenter, SegmenterDescription), SavedModelError> {
+    let not_ours = |found: String| SavedModelError::NotARunCheckpoint { path: path.into(), found };
     let (metadata, tensors) = safetensors_file::read(path).map_err(|error| match error {
         CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
         error => error.into(),
     })?;
-    let text = metadata.get(KEY).ok_or_else(|| not_ours("it does not say which network it holds".into()))?;
+    let text = metadata
+        .get(safetensors_file::DESCRIPTION)
+        .ok_or_else(|| not_ours("it does not say which network it holds".into()))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: SegmenterDescription =
         serde_json::from_value(value["segmenter"].take()).map_err(|error| not_ours(error.to_string()))?;

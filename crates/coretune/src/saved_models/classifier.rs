@@ -1,4 +1,4 @@
-//! A model on disk that can be used without the run it came from.
+//! A classifier on disk that can be used without the run it came from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,17 +6,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::TrainError;
-use super::named_tensors::{check_named, copy_named, first_not_finite};
-use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
+use super::SavedModelError;
+use super::named_tensors::{check_named, copy_into, first_not_finite, tensors_of};
+use super::recorded_input::RecordedInput;
+use crate::checkpoints::{CheckpointError, safetensors_file};
 use crate::data::BitDepthRange;
-use crate::models::{
-    Architecture, Backbone, HeadLayerForm, Linear, Model, ModelError, Normalisation, Parameters, ProjectionHead,
-};
+use crate::models::{Architecture, Backbone, HeadLayerForm, Linear, Model, ModelError, Normalisation, ProjectionHead};
 use crate::transforms::{Framing, Interpolation, ResizeMode, Transform, TransformError, mean_color};
-
-/// Key of the metadata under which the description is stored.
-pub(crate) const KEY: &str = safetensors_file::DESCRIPTION;
 
 /// All that is needed beside the weights: the network, the classes, and how an image becomes its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,51 +46,16 @@ pub struct ModelDescription {
     pub projection_layers: Option<Vec<HeadLayerForm>>,
 }
 
-/// How an image became the input of the network in a file that coretune wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub(crate) struct RecordedInput {
-    /// Mean of red, green, blue, of pixels in [0, 1].
-    pub(crate) mean: [f64; 3],
-    /// Their standard deviation.
-    pub(crate) std: [f64; 3],
-    /// Height and width, pixels.
-    pub(crate) img_size: i64,
-}
-
-/// Sides of an input that can be true, pixels: what `--img-size` takes.
-const SIDES: std::ops::RangeInclusive<i64> = 8..=4096;
-
-impl RecordedInput {
-    /// What a checkpoint says; none where coretune has not written it.
-    ///
-    /// # Errors
-    /// [`TrainError::Description`] when it cannot be true.
-    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Option<Self>, TrainError> {
-        let text = checkpoint.metadata().get(KEY).map_or("", String::as_str);
-        let described = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-        let recorded =
-            ["pretrained", "model", "segmenter"].into_iter().find_map(|kind| Self::deserialize(&described[kind]).ok());
-        recorded.map(|input| input.check(checkpoint.path()).map(|()| input)).transpose()
-    }
-
-    /// Refuses what cannot be true of a model.
-    pub(super) fn check(&self, path: &Path) -> Result<(), TrainError> {
-        let refused = |name, expected, found| Err(TrainError::Description { path: path.into(), name, expected, found });
-        let RecordedInput { img_size, mean, std } = self;
-        if !SIDES.contains(img_size) {
-            return refused("img_size", "8 to 4096 pixels", img_size.to_string());
-        }
-        if !mean.iter().all(|value| value.is_finite()) {
-            return refused("mean", "finite numbers", format!("{mean:?}"));
-        }
-        if !std.iter().all(|value| value.is_finite() && *value > 0.0) {
-            return refused("std", "numbers above 0", format!("{std:?}"));
-        }
-        Ok(())
-    }
-}
-
 impl ModelDescription {
+    /// Metadata of a file with the state of training, if any; one key with one text, so that the bytes are the same each time.
+    pub(crate) fn metadata(&self, progress: &impl Serialize) -> BTreeMap<String, String> {
+        let value = serde_json::json!({ "model": self, "progress": progress });
+        BTreeMap::from([
+            ("format".to_string(), "pt".to_string()),
+            (safetensors_file::DESCRIPTION.to_string(), value.to_string()),
+        ])
+    }
+
     /// How an image becomes a square.
     pub fn framing(&self) -> Framing {
         let ModelDescription { img_size, resize_mode, mean, interpolation, .. } = *self;
@@ -114,7 +75,7 @@ impl ModelDescription {
     }
 
     /// Refuses tensors that are not those of the described model, before memory is taken for it.
-    fn check_against(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), TrainError> {
+    fn check_against(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), SavedModelError> {
         let backbone = Backbone::outline(&self.architecture)?;
         for parameter in backbone.parameters().iter() {
             check_named(&format!("backbone.{}", parameter.name), &parameter.tensor.size(), tensors, path)?;
@@ -145,8 +106,8 @@ impl ModelDescription {
     /// A model of this description with random weights.
     ///
     /// # Errors
-    /// [`TrainError::Model`] for a network that cannot be built.
-    pub fn build(&self, seed: u64, device: Device) -> Result<Model, TrainError> {
+    /// [`SavedModelError::Model`] for a network that cannot be built.
+    pub fn build(&self, seed: u64, device: Device) -> Result<Model, SavedModelError> {
         let backbone = Backbone::new(&self.architecture, seed, device)?;
         let features = backbone.feature_width();
         let mut classifier = Linear::classifier(features, self.classes.len() as i64, seed, device)?;
@@ -160,38 +121,30 @@ impl ModelDescription {
     }
 }
 
-/// Named tensors of a model, for a file.
-pub(super) fn tensors_of(parameters: &Parameters) -> Vec<(String, Tensor)> {
-    parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
-}
-
-/// Metadata that describes the model; one key with one text, so that the bytes are the same each time.
-pub(super) fn metadata(description: &ModelDescription, progress: Option<&super::Progress>) -> BTreeMap<String, String> {
-    let value = serde_json::json!({ "model": description, "progress": progress });
-    BTreeMap::from([("format".to_string(), "pt".to_string()), (KEY.to_string(), value.to_string())])
-}
-
 /// Writes the weights and the description of a model.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] when it cannot be written.
-pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) -> Result<(), TrainError> {
-    Ok(safetensors_file::write_with_digest(path, &metadata(description, None), &tensors_of(&model.parameters()))?)
+/// [`SavedModelError::Checkpoint`] when it cannot be written.
+pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) -> Result<(), SavedModelError> {
+    let metadata = description.metadata(&None::<()>);
+    Ok(safetensors_file::write_with_digest(path, &metadata, &tensors_of(&model.parameters()))?)
 }
 
 /// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
 ///
 /// # Errors
-/// [`TrainError::NotARunCheckpoint`] for a file that describes no model; [`TrainError::Description`] and
-/// [`TrainError::TensorMismatch`] for one that was altered; [`TrainError::Checkpoint`] for one that cannot be read or
+/// [`SavedModelError::NotARunCheckpoint`] for a file that describes no model; [`SavedModelError::Description`] and
+/// [`SavedModelError::TensorMismatch`] for one that was altered; [`SavedModelError::Checkpoint`] for one that cannot be read or
 /// holds NaN.
-pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescription), TrainError> {
-    let not_ours = |found: String| TrainError::NotARunCheckpoint { path: path.into(), found };
+pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescription), SavedModelError> {
+    let not_ours = |found: String| SavedModelError::NotARunCheckpoint { path: path.into(), found };
     let (metadata, tensors) = safetensors_file::read(path).map_err(|error| match error {
         CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
         error => error.into(),
     })?;
-    let text = metadata.get(KEY).ok_or_else(|| not_ours("it does not say which model it holds".into()))?;
+    let text = metadata
+        .get(safetensors_file::DESCRIPTION)
+        .ok_or_else(|| not_ours("it does not say which model it holds".into()))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;
@@ -203,16 +156,4 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
         Some(name) => Err(CheckpointError::NotFinite { path: path.into(), name }.into()),
         None => Ok((model, description)),
     }
-}
-
-/// Copies tensors of the same names and shapes into a model.
-pub(super) fn copy_into(
-    parameters: &Parameters,
-    tensors: &BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<(), TrainError> {
-    for parameter in parameters.iter() {
-        copy_named(&parameter.name, &parameter.tensor, tensors, path)?;
-    }
-    Ok(())
 }

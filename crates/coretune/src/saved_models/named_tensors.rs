@@ -5,22 +5,39 @@ use std::path::Path;
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::TrainError;
-use crate::engine::guard;
+use super::SavedModelError;
+use crate::engine::{EngineError, guard};
 use crate::models::{Parameters, Role};
 
+/// Named tensors of a model, for a file.
+pub(super) fn tensors_of(parameters: &Parameters) -> Vec<(String, Tensor)> {
+    parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
+}
+
+/// Copies tensors of the same names and shapes into a model.
+pub(super) fn copy_into(
+    parameters: &Parameters,
+    tensors: &BTreeMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), SavedModelError> {
+    for parameter in parameters.iter() {
+        copy_named(&parameter.name, &parameter.tensor, tensors, path)?;
+    }
+    Ok(())
+}
+
 /// Copies the tensor of that name into `target`, whose layout in memory stays; shapes must agree.
-pub(super) fn copy_named(
+pub(crate) fn copy_named(
     name: &str,
     target: &Tensor,
     tensors: &BTreeMap<String, Tensor>,
     path: &Path,
-) -> Result<(), TrainError> {
+) -> Result<(), SavedModelError> {
     let source = checked(name, &target.size(), tensors, path)?;
     if source.is_floating_point() != target.is_floating_point() {
         let kind = |tensor: &Tensor| format!("{:?} of {:?}", tensor.size(), tensor.kind());
         let (name, expected, found) = (name.into(), kind(target), kind(source));
-        return Err(TrainError::TensorMismatch { path: path.into(), name, expected, found });
+        return Err(SavedModelError::TensorMismatch { path: path.into(), name, expected, found });
     }
     no_grad(|| target.shallow_clone().copy_(source));
     Ok(())
@@ -32,7 +49,7 @@ pub(super) fn check_named(
     shape: &[i64],
     tensors: &BTreeMap<String, Tensor>,
     path: &Path,
-) -> Result<(), TrainError> {
+) -> Result<(), SavedModelError> {
     checked(name, shape, tensors, path).map(drop)
 }
 
@@ -41,8 +58,8 @@ fn checked<'a>(
     shape: &[i64],
     tensors: &'a BTreeMap<String, Tensor>,
     path: &Path,
-) -> Result<&'a Tensor, TrainError> {
-    let refused = |found: String| TrainError::TensorMismatch {
+) -> Result<&'a Tensor, SavedModelError> {
+    let refused = |found: String| SavedModelError::TensorMismatch {
         path: path.into(),
         name: name.into(),
         expected: format!("{shape:?}"),
@@ -53,7 +70,7 @@ fn checked<'a>(
 }
 
 /// The first weight or running statistic that holds NaN or infinity; one transfer from the device for all.
-pub(super) fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, TrainError> {
+pub(crate) fn first_not_finite(parameters: &Parameters) -> Result<Option<String>, EngineError> {
     let is_float = |role: Role, tensor: &Tensor| role == Role::Weight || tensor.kind() == Kind::Float;
     let floats: Vec<_> = parameters.iter().filter(|entry| is_float(entry.role, &entry.tensor)).collect();
     let finite: Vec<bool> = guard("checking weights", || {
