@@ -10,7 +10,7 @@ use coretune::data::Batch;
 use coretune::engine::{threads, versions};
 use coretune::models::{Architecture, Backbone, Encoder, Family, Network, Normalisation, ProjectionHead, Role, Stem};
 use coretune::objectives::{MoCo, MoCoSettings, Objective, Start};
-use coretune::train::{Optimizer, Rule, StepInput, Trained, step};
+use coretune::train::{Optimizer, Rule, StepInput, TrainedWeight, step};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -54,7 +54,7 @@ fn time(case: &Case) -> Result<(), Box<dyn Error>> {
     let (encoder, mut method) = (encoder(case.width)?, MoCo::new(settings));
     method.begin(&Start { network: &encoder, seed: 0, steps: 1, probe: None })?;
     let parameters = encoder.tensors("");
-    let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| Trained {
+    let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| TrainedWeight {
         name: parameter.name.clone(),
         weight: parameter.tensor.shallow_clone(),
         rate_factor: 1.0,

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::found::Found;
+use super::context::RunContext;
 use super::identity::runs_folder;
 use super::outlook::{Outlook, seconds_left};
 use super::plan::{Outcome, Plan, PlannedRun, expected_seconds};
@@ -110,17 +110,18 @@ pub fn compare(
     let request = request.checked()?;
     check_folder(&request.output)?;
     let with_estimate = request.deadline.is_some();
-    let (found, estimate) = Found::open(&request, with_estimate, stop, &mut |event| observer(&Event::Work(event)))?;
+    let (context, estimate) =
+        RunContext::open(&request, with_estimate, stop, &mut |event| observer(&Event::Work(event)))?;
     let _lock = open_folder(&request.output)?;
-    for note in &found.notes {
+    for note in &context.notes {
         observer(&Event::Note(note.clone()));
     }
-    if !found.has_test {
+    if !context.has_test {
         let note = "there is no test split: the figures are of the validation images, which chose the settings and the \
                     epochs, so they flatter every method";
         observer(&Event::Note(note.into()));
     }
-    let plan = Plan::new(&request, found);
+    let plan = Plan::new(&request, context);
     observer(&Event::Planned(Outlook::of(&plan, estimate)?));
     let (taken, known) = (HashSet::new(), Vec::new());
     let mut queue = Queue { plan: &plan, stop, started, estimate, taken, known, ended: 0, late: 0 };
@@ -142,11 +143,11 @@ pub fn compare(
 pub fn outlook(request: &Request, stop: &Stop, observer: &mut Observer<'_>) -> Result<Outlook, CompareError> {
     let request = request.checked()?;
     check_folder(&request.output)?;
-    let (found, estimate) = Found::open(&request, true, stop, &mut |event| observer(&Event::Work(event)))?;
-    for note in &found.notes {
+    let (context, estimate) = RunContext::open(&request, true, stop, &mut |event| observer(&Event::Work(event)))?;
+    for note in &context.notes {
         observer(&Event::Note(note.clone()));
     }
-    Outlook::of(&Plan::new(&request, found), estimate)
+    Outlook::of(&Plan::new(&request, context), estimate)
 }
 
 /// What an error of the system was met with.

@@ -23,11 +23,11 @@
 mod best;
 mod carry_out;
 mod compared_config;
+mod context;
 mod edge;
 mod entry;
 mod error;
 mod formats;
-mod found;
 mod identity;
 mod measured;
 mod outlook;

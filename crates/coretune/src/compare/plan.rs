@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::found::Found;
+use super::context::RunContext;
 use super::identity::{identity, runs_folder};
 use super::measured::Measured;
 use super::tuning::{Choice, Point, Space, Step, next_step};
@@ -48,7 +48,7 @@ pub(super) enum Chosen {
 /// The runs of a comparison, and what is known of them.
 pub(super) struct Plan<'a> {
     pub(super) request: &'a Request,
-    found: Found,
+    context: RunContext,
     /// By identity; `None`: it has not ended.
     outcomes: RefCell<HashMap<String, Option<Rc<Outcome>>>>,
     /// Runs and spaces that were made before: every step of the plan asks for all of them.
@@ -63,8 +63,8 @@ type RowKey = (String, Option<usize>);
 type RunKey = (RowKey, u64, Point);
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(request: &'a Request, found: Found) -> Self {
-        Plan { request, found, outcomes: RefCell::default(), runs: RefCell::default(), spaces: RefCell::default() }
+    pub(super) fn new(request: &'a Request, context: RunContext) -> Self {
+        Plan { request, context, outcomes: RefCell::default(), runs: RefCell::default(), spaces: RefCell::default() }
     }
 
     /// The folder of a run.
@@ -97,8 +97,8 @@ impl<'a> Plan<'a> {
         point: &Point,
     ) -> Result<PlannedRun, CompareError> {
         let config = self.request.config(entry, budget, seed, point)?;
-        let mut config = self.found.resolve(&config);
-        let identity = identity(&config, &self.found.inputs);
+        let mut config = self.context.resolve(&config);
+        let identity = identity(&config, &self.context.inputs);
         let section = config.run_mut();
         (section.output, section.experiment) = (Some(self.folder(&identity)), None);
         let tuned = point.iter().map(|(key, value)| (*key, value.clone())).collect();
@@ -120,7 +120,7 @@ impl<'a> Plan<'a> {
         if let Some(known) = self.outcomes.borrow().get(identity) {
             return Ok(known.clone());
         }
-        let measured = Measured::read(&self.folder(identity), self.request.task, self.found.classes())?;
+        let measured = Measured::read(&self.folder(identity), self.request.task, self.context.classes())?;
         let outcome = measured.map(|measured| Rc::new(Outcome::Finished(measured)));
         self.outcomes.borrow_mut().insert(identity.into(), outcome.clone());
         Ok(outcome)

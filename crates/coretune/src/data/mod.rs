@@ -100,4 +100,4 @@ pub use pack::{Packed, Storage, pack};
 pub use read_columns::ReadColumns;
 pub use role::Role;
 pub use split::Split;
-pub use unlabelled::{Known, Separated, separate, unlabelled_images};
+pub use unlabelled::{Exclusion, Separated, separate, unlabelled_images};

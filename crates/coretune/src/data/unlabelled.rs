@@ -15,10 +15,10 @@ use super::{BitDepth, BitDepthRange, DataError, Dataset, DatasetOptions, ImageSo
 /// Images between two reports of progress.
 const STRETCH: usize = 256;
 
-/// Why an image is not used as an unlabelled one.
+/// Why an image is not used as an unlabelled one; serde writes the words that `summary.json` has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Known {
+pub enum Exclusion {
     /// Its bytes are those of a test image.
     Test,
     /// Its bytes are those of a validation image.
@@ -31,35 +31,24 @@ pub enum Known {
     Unreadable,
 }
 
-impl Known {
+impl Exclusion {
     fn of(role: Role) -> Self {
         match role {
-            Role::Train => Known::Labelled,
-            Role::Validation => Known::Validation,
-            Role::Test => Known::Test,
-        }
-    }
-
-    /// The word for it in a summary.
-    pub fn name(self) -> &'static str {
-        match self {
-            Known::Test => "test",
-            Known::Validation => "validation",
-            Known::Labelled => "labelled",
-            Known::Repeated => "repeated",
-            Known::Unreadable => "unreadable",
+            Role::Train => Exclusion::Labelled,
+            Role::Validation => Exclusion::Validation,
+            Role::Test => Exclusion::Test,
         }
     }
 }
 
-impl fmt::Display for Known {
+impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Known::Test => "with the bytes of a test image",
-            Known::Validation => "with the bytes of a validation image",
-            Known::Labelled => "with the bytes of a labelled training image",
-            Known::Repeated => "with the bytes of an earlier one",
-            Known::Unreadable => "that cannot be read",
+            Exclusion::Test => "with the bytes of a test image",
+            Exclusion::Validation => "with the bytes of a validation image",
+            Exclusion::Labelled => "with the bytes of a labelled training image",
+            Exclusion::Repeated => "with the bytes of an earlier one",
+            Exclusion::Unreadable => "that cannot be read",
         })
     }
 }
@@ -70,7 +59,7 @@ pub struct Separated {
     /// Positions of the images that may be used, ascending.
     pub usable: Vec<usize>,
     /// How many are left out, by reason.
-    pub left_out: BTreeMap<Known, usize>,
+    pub left_out: BTreeMap<Exclusion, usize>,
     /// The first few that cannot be read, with the reason.
     pub unreadable: Vec<String>,
 }
@@ -108,10 +97,10 @@ pub fn separate(
     decode: bool,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Separated, DataError> {
-    let mut seen: HashMap<blake3::Hash, Known> = HashMap::new();
+    let mut seen: HashMap<blake3::Hash, Exclusion> = HashMap::new();
     for (role, split) in known {
         for hash in split.content_hashes()? {
-            let reason = Known::of(*role);
+            let reason = Exclusion::of(*role);
             seen.entry(hash).and_modify(|first| *first = reason.min(*first)).or_insert(reason);
         }
     }
@@ -124,12 +113,12 @@ pub fn separate(
             let reason = match content {
                 Err(error) => {
                     separated.unreadable.push(error.to_string());
-                    Some(Known::Unreadable)
+                    Some(Exclusion::Unreadable)
                 }
                 Ok(hash) => match seen.entry(hash) {
                     Entry::Occupied(known) => Some(*known.get()),
                     Entry::Vacant(place) => {
-                        place.insert(Known::Repeated);
+                        place.insert(Exclusion::Repeated);
                         None
                     }
                 },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::splits::Splits;
 use crate::config::{DataCheck, DataSection, UnlabelledFrom};
-use crate::data::{DataError, Dataset, Known, Separated, Split, separate, unlabelled_images};
+use crate::data::{DataError, Dataset, Exclusion, Separated, Split, separate, unlabelled_images};
 use crate::engine::World;
 use crate::evaluate::label_propagation::{LabelPropagation, PseudoLabel, Watch, most_certain};
 use crate::run_folder::{PseudoLabelRecord, PseudoLabelSummary};
@@ -17,7 +17,7 @@ pub(super) struct Candidates {
     /// The images; as labels the true ones of the rest of the training split, which training does not read, else 0.
     pub(super) images: Split,
     has_truth: bool,
-    left_out: BTreeMap<Known, usize>,
+    left_out: BTreeMap<Exclusion, usize>,
 }
 
 /// Unlabelled images with their pseudo-labels.
@@ -71,8 +71,14 @@ impl Candidates {
     }
 }
 
+/// The same counts by the words for the reasons.
+fn by_word(left_out: &BTreeMap<Exclusion, usize>) -> BTreeMap<String, usize> {
+    let counts = serde_json::to_value(left_out).and_then(serde_json::from_value);
+    counts.expect("serde names a reason by one word")
+}
+
 /// `120 images: 20 with the bytes of a test image, 100 that cannot be read`
-fn in_words(images: usize, left_out: &BTreeMap<Known, usize>) -> String {
+fn in_words(images: usize, left_out: &BTreeMap<Exclusion, usize>) -> String {
     let reasons: Vec<String> = left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     match reasons.len() {
         0 => format!("{images} images"),
@@ -168,7 +174,7 @@ impl Unlabelled {
         PseudoLabelSummary {
             runs: self.runs.iter().map(|run| run.display().to_string()).collect(),
             unlabelled: images.len(),
-            left_out: left_out.iter().map(|(reason, count)| (reason.name().to_string(), *count)).collect(),
+            left_out: by_word(left_out),
             without_label: self.labels.iter().filter(|label| label.is_none()).count(),
             kept: self.kept.len(),
             least_certainty: certainties.fold(1.0, f64::min),

@@ -38,12 +38,12 @@ pub struct Backbone {
     /// Whether residual blocks are computed again in the backward pass.
     recomputes: bool,
     /// What was trained before the backbone came to rest, if it rests.
-    rest: Option<Trained>,
+    rest: Option<TrainedParts>,
 }
 
 /// What of a backbone is trained.
 #[derive(Debug)]
-struct Trained {
+struct TrainedParts {
     /// Of each parameter, in their order.
     weights: Vec<bool>,
     /// Whether the statistics of each batch norm follow the batches.
@@ -300,9 +300,9 @@ impl Backbone {
         if resting && self.rest.is_none() {
             let weights = self.parameters.iter().map(|parameter| parameter.tensor.requires_grad()).collect();
             let norms = self.stages.iter().flat_map(Stage::norms).map(|norm| !norm.is_frozen()).collect();
-            self.rest = Some(Trained { weights, norms });
+            self.rest = Some(TrainedParts { weights, norms });
             self.train_only(|_| false);
-        } else if !resting && let Some(Trained { weights, norms }) = self.rest.take() {
+        } else if !resting && let Some(TrainedParts { weights, norms }) = self.rest.take() {
             for (parameter, trained) in self.parameters.iter().zip(weights) {
                 let _ = parameter.tensor.set_requires_grad(trained);
             }

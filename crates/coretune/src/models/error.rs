@@ -85,6 +85,9 @@ pub enum ModelError {
     /// A network lacks a head that the method needs.
     #[error("the network has no {layer}")]
     MissingHead { layer: &'static str },
+    /// A method reads the linear probe of the checkpoint, and it was not measured.
+    #[error("{method} reads the linear probe of the checkpoint, which was not measured")]
+    ProbeNotMeasured { method: &'static str },
     /// A batch cannot be computed in parts under the method's loss.
     #[error("{method} cannot compute a batch in parts: its loss reads more than one row of features of each image")]
     Indivisible { method: &'static str },
@@ -106,6 +109,7 @@ impl ModelError {
             ),
             ModelError::Stage { stages, .. } => Some(format!("{{model.frozen_stages}} takes 0 to {stages}").into()),
             ModelError::NoDilation { .. } => Some("{model.name=resnet18} is the smallest".into()),
+            ModelError::ProbeNotMeasured { .. } => Some("{run.probe=true} measures it".into()),
             ModelError::OneImage => Some(
                 "{model.freeze_batch_norm} uses the running averages; a larger {train.batch_size} has more images"
                     .into(),

@@ -241,7 +241,7 @@ impl Objective for Delta {
 
     fn prepare(&mut self, pass: &Pass<'_>) -> Result<(), ModelError> {
         let memory = self.memory();
-        let Some(probe) = &memory.probe else { return Err(ModelError::MissingHead { layer: "linear probe" }) };
+        let probe = memory.probe.as_ref().ok_or(ModelError::ProbeNotMeasured { method: METHOD.word })?;
         no_grad(|| memory.add_rises(pass, probe))?;
         for StageWeights { rise, weights } in &memory.stages {
             let now = channel_weights(rise)?;

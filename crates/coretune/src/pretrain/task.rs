@@ -21,7 +21,8 @@ use crate::runs::training_plan::fit_default_batch;
 use crate::runs::{Machine, ReadHead, RunError, StartingPoint, training_plan, versions};
 use crate::settings::RunKind;
 use crate::train::{
-    Event, Observer, Optimizer, Sampling, TrainError, Trained, Trainer, TrainingImages, check_sharing, run_parameters,
+    Event, Observer, Optimizer, Sampling, TrainError, TrainedWeight, Trainer, TrainingImages, check_sharing,
+    run_parameters,
 };
 use crate::transforms::Transform;
 
@@ -221,7 +222,7 @@ impl PretrainTask {
         objective.begin(&Start { network: &encoder, seed: train.seed, steps, probe: None })?;
         let parameters = run_parameters(&encoder, &*objective);
         let trained = parameters.iter().filter(|parameter| parameter.role == ParameterRole::Weight).map(|parameter| {
-            Trained { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
+            TrainedWeight { name: parameter.name.clone(), weight: parameter.tensor.shallow_clone(), rate_factor: 1.0 }
         });
         Ok(Pretraining {
             optimizer: Optimizer::over(trained, training_plan::rule(train), train.weight_decay, train.clip_grad)

@@ -53,7 +53,7 @@ pub use learner::{EpochEnd, EpochPlace, Evaluated, Learner};
 pub use meter::Stopwatch;
 pub(crate) use method_state::is_method_state;
 pub use method_state::run_parameters;
-pub use optimizer::{LayerRates, Optimizer, Rule, Trained};
+pub use optimizer::{LayerRates, Optimizer, Rule, TrainedWeight};
 pub use progress::Progress;
 pub use rows::{DenseRows, ImageRows, RowSource, Rows};
 pub use schedule::{Decay, Schedule};

@@ -51,9 +51,9 @@ impl LayerRates {
     }
 }
 
-/// A tensor to be trained.
+/// A weight that the optimizer updates.
 #[derive(Debug)]
-pub struct Trained {
+pub struct TrainedWeight {
     /// Its name, for the file of the state.
     pub name: String,
     /// The tensor itself.
@@ -91,7 +91,7 @@ impl Optimizer {
     pub fn new(model: &dyn Network, rule: Rule, rates: LayerRates, weight_decay: f64, clip_norm: Option<f64>) -> Self {
         let parameters = model.tensors("");
         let trained = parameters.iter().filter(|p| p.role == Role::Weight && p.tensor.requires_grad());
-        let trained = trained.map(|parameter| Trained {
+        let trained = trained.map(|parameter| TrainedWeight {
             name: parameter.name.clone(),
             weight: parameter.tensor.shallow_clone(),
             rate_factor: rates.of(&parameter.name, model.backbone()),
@@ -100,12 +100,17 @@ impl Optimizer {
     }
 
     /// An optimizer with empty memory over any tensors; see [`Optimizer::new`].
-    pub fn over(trained: impl Iterator<Item = Trained>, rule: Rule, weight_decay: f64, clip_norm: Option<f64>) -> Self {
+    pub fn over(
+        trained: impl Iterator<Item = TrainedWeight>,
+        rule: Rule,
+        weight_decay: f64,
+        clip_norm: Option<f64>,
+    ) -> Self {
         let memories = match rule {
             Rule::Sgd { .. } | Rule::Lars { .. } => 1,
             Rule::AdamW => 2,
         };
-        let slots = trained.map(|Trained { name, weight, rate_factor }| Slot {
+        let slots = trained.map(|TrainedWeight { name, weight, rate_factor }| Slot {
             name,
             rate_factor,
             pull: None,

@@ -17,7 +17,7 @@ use coretune::losses::{
 };
 use coretune::mining::{MixDraws, hardest_pairs};
 use coretune::objectives::{CoreTuning, FeatureBatch, Heads, PairScheme, Pull, PullActs, rotation};
-use coretune::train::{Optimizer, Rule, Trained};
+use coretune::train::{Optimizer, Rule, TrainedWeight};
 use golden_file::Golden;
 use tch::{Kind, Tensor};
 
@@ -204,7 +204,7 @@ fn golden_l2_sp() {
         let pulls = [pull("weight", Some(golden.tensor("source")), "alpha"), pull("head", None, "beta")];
         golden.assert_close("loss", &(pulls[0].penalty() + pulls[1].penalty()));
         let weights = pulls.each_ref().map(|pull| pull.weight.shallow_clone());
-        let trained = weights.iter().map(|weight| Trained {
+        let trained = weights.iter().map(|weight| TrainedWeight {
             name: String::new(),
             weight: weight.shallow_clone(),
             rate_factor: 1.0,

@@ -7,7 +7,7 @@ use coretune::evaluate::geometry::{effective_rank, geometry};
 use coretune::losses::{info_nce, nt_xent};
 use coretune::models::{Parameters, Role};
 use coretune::objectives::{Queue, momentum_update, spread};
-use coretune::train::{Optimizer, Rule, Trained};
+use coretune::train::{Optimizer, Rule, TrainedWeight};
 use tch::{Device, Kind, Tensor};
 
 use crate::golden_file::Golden;
@@ -114,7 +114,7 @@ fn lars_equals_the_oracle() {
         for kind in KINDS {
             let file = open(case, kind);
             let weights = ["weight", "bias"].map(|name| (name, file.tensor(name)));
-            let trained = weights.iter().map(|(name, weight)| Trained {
+            let trained = weights.iter().map(|(name, weight)| TrainedWeight {
                 name: (*name).into(),
                 weight: weight.shallow_clone(),
                 rate_factor: 1.0,

@@ -99,7 +99,8 @@ fn selective_decay_draws_back_what_moves_away_against_its_gradient_and_nothing_e
     let start = || Tensor::from_slice(&[0.0f64, 0.0]);
     let run = |acts: Option<PullActs>, velocity: &[f64], gradient: &[f64]| -> Vec<f64> {
         let weight = leaf(&[1.0, 0.0]);
-        let trained = coretune::train::Trained { name: "w".into(), weight: weight.shallow_clone(), rate_factor: 1.0 };
+        let trained =
+            coretune::train::TrainedWeight { name: "w".into(), weight: weight.shallow_clone(), rate_factor: 1.0 };
         let rule = Rule::Sgd { momentum: 0.9, nesterov: false };
         let mut optimizer = Optimizer::over(std::iter::once(trained), rule, 0.0, None);
         if let Some(acts) = acts {

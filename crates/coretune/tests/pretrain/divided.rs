@@ -5,7 +5,7 @@ use coretune::engine::World;
 use coretune::models::{Architecture, Backbone, Encoder, Family, Normalisation, ProjectionHead, Role, Stem};
 use coretune::objectives::SimClr;
 use coretune::pretrain::{PretrainedDescription, Pretraining};
-use coretune::train::{Accumulation, Learner, Optimizer, Rule, Trained, run_parameters};
+use coretune::train::{Accumulation, Learner, Optimizer, Rule, TrainedWeight, run_parameters};
 use coretune::transforms::ResizeMode;
 use tch::{Device, Kind, Tensor};
 
@@ -23,7 +23,7 @@ fn pretraining(accumulation: Accumulation) -> Pretraining {
     let Normalisation { mean, std } = encoder.normalisation;
     let objective = SimClr { temperature: 0.5 };
     let parameters = run_parameters(&encoder, &objective);
-    let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| Trained {
+    let trained = parameters.iter().filter(|parameter| parameter.role == Role::Weight).map(|parameter| TrainedWeight {
         name: parameter.name.clone(),
         weight: parameter.tensor.shallow_clone(),
         rate_factor: 1.0,

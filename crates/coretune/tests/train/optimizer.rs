@@ -1,7 +1,7 @@
 //! The updates of the weights.
 
 use coretune::models::{Architecture, Backbone, Family, Linear, Mode, Model, Normalisation, ProjectionHead, Stem};
-use coretune::train::{LayerRates, Optimizer, Rule, Trained, WeightAverage};
+use coretune::train::{LayerRates, Optimizer, Rule, TrainedWeight, WeightAverage};
 use tch::{Device, Kind, Tensor};
 
 const EVERY_LAYER: LayerRates = LayerRates { layer_decay: 1.0, head_factor: 1.0 };
@@ -75,7 +75,7 @@ fn the_update_of_all_weights_at_once_has_the_bits_of_one_after_the_other() {
         let weights: Vec<Tensor> = contiguous.into_iter().chain([turned]).collect();
         let mut naive: Vec<Tensor> = weights.iter().map(Tensor::copy).collect();
         let mut buffers: Vec<Tensor> = weights.iter().map(Tensor::zeros_like).collect();
-        let trained = weights.iter().enumerate().map(|(number, weight)| Trained {
+        let trained = weights.iter().enumerate().map(|(number, weight)| TrainedWeight {
             name: number.to_string(),
             weight: weight.shallow_clone(),
             rate_factor: if number == 1 { 10.0 } else { 1.0 },
@@ -191,7 +191,7 @@ fn the_average_follows_and_can_be_exchanged() {
 fn updates_in_which_a_weight_rests_do_not_count_for_its_moments() {
     let weight = |value: f32| Tensor::from_slice(&[value]).set_requires_grad(true);
     let over = |weight: &Tensor| {
-        let trained = Trained { name: "backbone.w".into(), weight: weight.shallow_clone(), rate_factor: 1.0 };
+        let trained = TrainedWeight { name: "backbone.w".into(), weight: weight.shallow_clone(), rate_factor: 1.0 };
         Optimizer::over(std::iter::once(trained), Rule::AdamW, 0.01, None)
     };
     let (late, early) = (weight(1.0), weight(1.0));

@@ -12,7 +12,7 @@ use crate::segment::SegmentationPreparation;
 use crate::train::Observer;
 
 /// What the checkpoint, the data and the machine decide for every run.
-pub(super) struct Found {
+pub(super) struct RunContext {
     architecture: Architecture,
     input: Input,
     classes: i64,
@@ -29,7 +29,7 @@ pub(super) struct Found {
     pub(super) notes: Vec<String>,
 }
 
-impl Found {
+impl RunContext {
     /// Opens images and checkpoint once for all runs; if wanted, estimates the seconds of a run too.
     pub(super) fn open(
         request: &Request,
@@ -42,18 +42,18 @@ impl Found {
         if request.jobs > 1 && config.run().threads.is_none() {
             config.run_mut().threads = Some((threads::get() / request.jobs).max(1));
         }
-        let (mut found, estimate) = match &config {
+        let (mut context, estimate) = match &config {
             ComparedConfig::Classification(config) => {
-                open::<RunConfig>((config, with_estimate), stop, observer, &Found::of_classification)?
+                open::<RunConfig>((config, with_estimate), stop, observer, &RunContext::of_classification)?
             }
             ComparedConfig::Segmentation(config) => {
-                open::<SegmentationConfig>((config, with_estimate), stop, observer, &Found::of_segmentation)?
+                open::<SegmentationConfig>((config, with_estimate), stop, observer, &RunContext::of_segmentation)?
             }
         };
         if request.jobs > 1 {
-            found.share_memory(request.jobs * config.train().ranks);
+            context.share_memory(request.jobs * config.train().ranks);
         }
-        Ok((found, estimate))
+        Ok((context, estimate))
     }
 
     /// Keeps no images in memory where so many processes at a time do not have it.
@@ -68,7 +68,7 @@ impl Found {
 
     fn of_classification(prepared: &Preparation) -> Result<Self, CompareError> {
         let task = &prepared.task;
-        Ok(Found {
+        Ok(RunContext {
             architecture: task.architecture,
             input: task.input,
             classes: task.classes.len() as i64,
@@ -83,7 +83,7 @@ impl Found {
 
     fn of_segmentation(prepared: &SegmentationPreparation) -> Result<Self, CompareError> {
         let task = &prepared.task;
-        Ok(Found {
+        Ok(RunContext {
             architecture: task.architecture,
             input: task.input,
             classes: task.classes.len() as i64,
@@ -98,7 +98,7 @@ impl Found {
 
     /// The configuration with every value filled in.
     pub(super) fn resolve(&self, config: &ComparedConfig) -> ComparedConfig {
-        let Found { architecture, input, classes, smaller_side, run, .. } = self;
+        let RunContext { architecture, input, classes, smaller_side, run, .. } = self;
         let mut resolved = match config {
             ComparedConfig::Classification(config) => {
                 ComparedConfig::Classification(Box::new(config.resolve(architecture, input, *classes).0))
@@ -120,17 +120,17 @@ impl Found {
     }
 }
 
-/// Opens the job of one run, and describes what was found; if wanted, estimates its seconds too.
+/// Opens the job of one run, and describes its context; if wanted, estimates its seconds too.
 fn open<J: Job>(
     (config, with_estimate): (&J, bool),
     stop: &Stop,
     observer: &mut Observer<'_>,
-    describe: &dyn Fn(&J::Prepared) -> Result<Found, CompareError>,
-) -> Result<(Found, Option<f64>), CompareError> {
+    describe: &dyn Fn(&J::Prepared) -> Result<RunContext, CompareError>,
+) -> Result<(RunContext, Option<f64>), CompareError> {
     let options = Options { stop: stop.clone(), ..Options::default() };
     let prepared = config.prepare(options, observer)?;
     prepared.steps_per_epoch()?;
-    let found = describe(&prepared)?;
+    let context = describe(&prepared)?;
     let estimate = with_estimate.then(|| prepared.estimate()).transpose()?;
-    Ok((found, estimate.map(|estimate| estimate.seconds)))
+    Ok((context, estimate.map(|estimate| estimate.seconds)))
 }
