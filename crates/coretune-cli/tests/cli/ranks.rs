@@ -266,6 +266,37 @@ fn methods_that_keep_rows_or_read_maps_and_mixed_images_train_the_weights_of_one
     }
 }
 
+/// Image, class and whether it was trained on, of each unlabelled image of a run.
+fn pseudo_labels(world: &Folder, run: &str) -> Vec<[String; 3]> {
+    let text = fs::read_to_string(Path::new(&world.path(run)).join("pseudo_labels.csv")).unwrap();
+    let parts = |line: &str| line.split(',').map(String::from).collect::<Vec<_>>();
+    let lines = text.lines().map(|line| <[String; 4]>::try_from(parts(line)).unwrap());
+    lines.map(|[image, class, _, kept]| [image, class, kept]).collect()
+}
+
+#[test]
+fn unlabelled_images_get_the_labels_of_one_process_on_two_ranks_which_train_its_weights_with_them() {
+    let world = Folder::new();
+    let budget = ["--per-class", "3", "--freeze-batch-norm", "--unlabelled", "rest"];
+    let propagated = [&budget[..], &["--propagation-neighbours", "5"]].concat();
+    let teacher = world.path("one-propagated");
+    for (name, settings) in [
+        ("propagated", propagated.clone()),
+        ("from-a-run", [&budget[..], &["--pseudo-labels-from", &teacher]].concat()),
+    ] {
+        let (one, two) = (format!("one-{name}"), format!("two-{name}"));
+        done(&fit(&world, &one, "8", &settings));
+        done(&fit(&world, &two, "4", &[&settings[..], &["--ranks", "2"]].concat()));
+        let labels = pseudo_labels(&world, &one);
+        assert!(labels.iter().any(|[_, _, kept]| kept == "true"), "{name}: {labels:?}");
+        assert_eq!(pseudo_labels(&world, &two), labels, "{name}");
+        let found = difference(&last(&world, &two), &last(&world, &one), all);
+        assert!(found <= 1e-5, "{name}: {found}");
+    }
+    done(&fit(&world, "again", "4", &[&propagated[..], &["--ranks", "2"]].concat()));
+    assert_eq!(last_bytes(&world, "again"), last_bytes(&world, "two-propagated"));
+}
+
 #[test]
 fn segmentation_on_two_ranks_trains_and_measures_what_one_process_does() {
     let world = SmallWorld::with_masks(10);

@@ -1,7 +1,8 @@
 //! How a rank notices that another one is gone: heartbeats in the store, by threads of their own.
 //!
 //! Every rank writes its heartbeat. Rank 0 reads all of them, the others that of rank 0; a rank whose exchange failed reads
-//! all. Whoever finds out first what happened writes it under one key, which all ranks read, so that all say the same.
+//! all. Whoever finds out first what happened writes it under one key, which all ranks read, so that all say the same. Ranks
+//! that find out at the same time count themselves in the store, and the first of them writes.
 //! Only the watching thread uses its connection to the store: an operation on a store whose process was stopped never ends.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,8 @@ use super::RanksError;
 const BEAT: Duration = Duration::from_secs(1);
 /// Heartbeats that a rank may miss before it is said to be gone, once an exchange has failed.
 const MISSED: u32 = 4;
+/// Heartbeats after which a rank writes what happened, although another one was first.
+const UNWRITTEN: u32 = 2;
 
 /// What the threads of a rank share.
 #[derive(Debug)]
@@ -43,8 +46,8 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct Findings {
     failure: Option<RanksError>,
-    /// What this rank has to tell the others, until it is written.
-    to_tell: Option<RanksError>,
+    /// What this rank has to tell the others, and since when.
+    to_tell: Option<(RanksError, Instant)>,
     /// When the store last answered.
     answered: Instant,
 }
@@ -138,30 +141,41 @@ impl Watch {
                 heartbeats[rank] = Heartbeat { value, changed: Instant::now() };
             }
         }
-        let failure = format!("{}failure", self.prefix);
-        let said = store.get(&failure)?.and_then(|text| self.parsed(&text));
-        let to_tell = self.findings().to_tell.take();
-        match (said, to_tell) {
-            (Some(said), _) => self.fail(said),
-            (None, Some(told)) => {
-                store.set(&failure, &self.written(&told))?;
-                self.fail(told);
-            }
-            (None, None) => {}
+        if !self.read_failure(store)? {
+            self.write_failure(store)?;
         }
         self.findings().answered = Instant::now();
         Ok(())
     }
 
-    /// Names the ranks that are silent for too long.
+    /// Whether a rank has written what happened; it becomes the failure of this one.
+    fn read_failure(&self, store: &Store) -> Result<bool, tch::TchError> {
+        let said = store.get(&format!("{}failure", self.prefix))?.and_then(|text| self.parsed(&text));
+        Ok(said.map(|failure| self.fail(failure)).is_some())
+    }
+
+    /// Writes what this rank has to tell, if it is the first that has something to tell. The others read it in their next
+    /// round, and write themselves if the first ends before it has written.
+    fn write_failure(&self, store: &Store) -> Result<(), tch::TchError> {
+        let Some((failure, since)) = self.findings().to_tell.clone() else { return Ok(()) };
+        let is_first = store.add(&format!("{}failures", self.prefix), 1)? == 1;
+        if is_first || since.elapsed() > self.beat_time() * UNWRITTEN {
+            store.set(&format!("{}failure", self.prefix), &self.written(&failure))?;
+            self.fail(failure);
+        }
+        Ok(())
+    }
+
+    /// Names the ranks that are silent for too long: with the first, those whose heartbeats ended at about the same time.
     fn judge(&self, suspicious: bool, heartbeats: &[Heartbeat]) {
         let patience = if suspicious { (self.beat_time() * MISSED).min(self.timeout) } else { self.timeout };
         let watched: &[Heartbeat] = if self.rank == 0 || suspicious { heartbeats } else { &heartbeats[..1] };
-        let silent = |(rank, heartbeat): (usize, &Heartbeat)| {
-            (rank != self.rank && heartbeat.changed.elapsed() > patience).then_some(rank)
+        let silent_for = |longer: Duration| -> Vec<usize> {
+            let silent = watched.iter().enumerate().filter(|(_, heartbeat)| heartbeat.changed.elapsed() > longer);
+            silent.map(|(rank, _)| rank).filter(|&rank| rank != self.rank).collect()
         };
-        let ranks: Vec<usize> = watched.iter().enumerate().filter_map(silent).collect();
-        if !ranks.is_empty() {
+        if !silent_for(patience).is_empty() {
+            let ranks = silent_for(patience.saturating_sub(self.beat_time() * 3 / 2));
             self.tell(RanksError::Lost { ranks, of: self.ranks, step: self.step() });
         }
     }
@@ -192,7 +206,7 @@ impl Watch {
     fn tell(&self, failure: RanksError) {
         let mut findings = self.findings();
         if findings.failure.is_none() && findings.to_tell.is_none() {
-            findings.to_tell = Some(failure);
+            findings.to_tell = Some((failure, Instant::now()));
         }
     }
 
@@ -285,5 +299,60 @@ mod tests {
             assert_eq!(watch.parsed(&watch.written(&failure)), Some(failure));
         }
         assert_eq!(watch.parsed(b"nonsense"), None);
+    }
+
+    #[test]
+    fn ranks_whose_heartbeats_ended_within_a_beat_are_named_together() {
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let watch = Watch::new((0, 4), None, String::new(), Duration::from_mins(10), &ENDED);
+        let silent = |milliseconds| Heartbeat {
+            value: Vec::new(),
+            changed: Instant::now().checked_sub(Duration::from_millis(milliseconds)).unwrap(),
+        };
+        watch.judge(true, &[9000, 3600, 3200, 500].map(silent));
+        assert!(watch.findings().to_tell.is_none(), "no rank has been silent for four beats");
+        watch.judge(true, &[9000, 4400, 3400, 500].map(silent));
+        let told = watch.findings().to_tell.clone().map(|(failure, _)| failure);
+        assert_eq!(told, Some(RanksError::Lost { ranks: vec![1, 2], of: 4, step: 0 }));
+    }
+
+    fn left(rank: usize) -> RanksError {
+        RanksError::Left { rank, of: 2, step: 3, reason: format!("rank {rank} found a broken file") }
+    }
+
+    #[test]
+    fn ranks_that_fail_at_once_all_say_what_the_first_wrote() {
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let store = Store::open("127.0.0.1", 0, true, Duration::from_secs(20)).unwrap();
+        let watches =
+            [0, 1].map(|rank| Watch::new((rank, 2), None, "at-once/".into(), Duration::from_mins(10), &ENDED));
+        for (rank, watch) in watches.iter().enumerate() {
+            watch.tell(left(rank));
+            assert!(!watch.read_failure(&store).unwrap(), "neither has written yet");
+        }
+        for watch in watches.iter().rev() {
+            watch.write_failure(&store).unwrap();
+        }
+        assert_eq!(watches[1].failure(), Some(left(1)));
+        assert_eq!(watches[0].failure(), None, "the second waits for what the first writes");
+        for watch in &watches {
+            assert!(watch.read_failure(&store).unwrap());
+            assert_eq!(watch.failure(), Some(left(1)));
+        }
+    }
+
+    #[test]
+    fn a_rank_writes_what_happened_when_the_first_ended_before_it_wrote() {
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let store = Store::open("127.0.0.1", 0, true, Duration::from_secs(20)).unwrap();
+        let watch = Watch::new((1, 2), None, "silent/".into(), Duration::from_millis(500), &ENDED);
+        assert_eq!(store.add("silent/failures", 1).unwrap(), 1);
+        watch.tell(left(1));
+        while watch.failure().is_none() {
+            watch.write_failure(&store).unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(watch.read_failure(&store).unwrap());
+        assert_eq!(watch.failure(), Some(left(1)));
     }
 }
