@@ -12,6 +12,10 @@ pub(super) type Shapes = BTreeMap<String, Vec<i64>>;
 /// Channels of the widest stem that is recognised, far above any that is built.
 const WIDEST_STEM: i64 = 1 << 20;
 
+/// A tensor of a file in which only its place is kept.
+const WITHOUT_VALUES: &str = "its first convolution has no values (shape [0]), as in files of DeepSpeed ZeRO-3, which keeps \
+                              them in other files: gather them with zero_to_fp32.py, which lies beside these";
+
 /// The architecture of a backbone's tensors, or, as text, why it is not one of the known ones.
 pub(super) fn architecture_of(shapes: &Shapes) -> Result<Architecture, String> {
     if shapes.keys().any(|name| name.starts_with("layers.")) { mobilenet(shapes) } else { resnet(shapes) }
@@ -53,11 +57,22 @@ fn resnet(shapes: &Shapes) -> Result<Architecture, String> {
     Ok(Architecture { family, stem, width })
 }
 
+/// What is said of a first convolution whose axes are in the order of another library.
+fn permuted(shape: &[i64], axes: &str, order: &str) -> String {
+    format!(
+        "its first convolution has shape {shape:?}, whose axes are {axes}: bring those of each convolution into torch's \
+         order with weight.permute({order})"
+    )
+}
+
 fn stem(shapes: &Shapes) -> Result<Stem, String> {
     match shapes.get("conv1.weight").map(Vec::as_slice) {
         // Missing: the report will say so.
         None | Some([_, 3, 7, 7]) => Ok(Stem::Imagenet),
         Some([_, 3, 3, 3]) => Ok(Stem::Small),
+        Some([0]) => Err(WITHOUT_VALUES.into()),
+        Some(shape @ [_, 7, 7, 3]) => Err(permuted(shape, "[out, height, width, in]", "0, 3, 1, 2")),
+        Some(shape @ ([7, 7, 3, _] | [3, 3, 3, _])) => Err(permuted(shape, "[height, width, in, out]", "3, 2, 0, 1")),
         Some(other) => Err(format!("its first convolution has shape {other:?}, expected [_, 3, 7, 7] or [_, 3, 3, 3]")),
     }
 }

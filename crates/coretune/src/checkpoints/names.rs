@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// Components that wrappers put anywhere into a name: `DataParallel` and `DeepSpeed`, `torch.compile`, FSDP (of torch and of
-/// fairscale), activation checkpointing, Lightning Fabric, Opacus.
-const WRAPPERS: [&str; 7] = [
+/// fairscale), activation checkpointing (of torch 1.12 and later), activation offload, `TorchRec`, Lightning Fabric, Opacus.
+const WRAPPERS: [&str; 10] = [
     "module",
     "_orig_mod",
     "_fsdp_wrapped_module",
     "_fpw_module",
+    "mod",
     "_checkpoint_wrapped_module",
+    "_offload_wrapped_module",
+    "_dmp_wrapped_module",
     "_forward_module",
     "_module",
 ];
@@ -227,7 +230,7 @@ pub(super) const SPELLINGS: &[Spelling] =
 fn of_norm(name: &str, has: impl Fn(&str) -> bool) -> Option<String> {
     let (prefix, last) = name.rsplit_once('.')?;
     let beside = |other: &str| has(&format!("{prefix}.{other}"));
-    let ours = match last {
+    let ours = match last.to_ascii_lowercase().as_str() {
         "gamma" if beside("running_mean") || beside("moving_mean") => "weight",
         "beta" if beside("running_mean") || beside("moving_mean") => "bias",
         "moving_mean" if beside("moving_variance") || beside("moving_var") => "running_mean",
@@ -295,7 +298,10 @@ mod tests {
         let nested =
             "_fsdp_wrapped_module._orig_mod.layer1.0._checkpoint_wrapped_module._fsdp_wrapped_module.conv1.weight";
         assert_eq!(without_wrappers(nested), "layer1.0.conv1.weight");
+        let offloaded = "layer1._offload_wrapped_module.0.mod._checkpoint_wrapped_module.conv1.weight";
+        assert_eq!(without_wrappers(offloaded), "layer1.0.conv1.weight");
         assert_eq!(without_wrappers("submodule.my_module.weight"), "submodule.my_module.weight");
+        assert_eq!(without_wrappers("model.mod1.weight"), "model.mod1.weight");
     }
 
     #[test]

@@ -41,6 +41,11 @@ const QUANTISED: Unmerged = Unmerged {
     mend: "load it into the network without them: model.load_state_dict(state, strict=False)",
 };
 
+const INTEGERS: Unmerged = Unmerged {
+    what: "a quantised layer, whose weights are integers",
+    mend: "take the network from before it was quantised",
+};
+
 /// Components that training for quantisation puts into names.
 const QUANTISERS: [&str; 3] = ["weight_fake_quant", "activation_post_process", "fake_quant"];
 
@@ -64,6 +69,7 @@ pub(super) fn unmerged(name: &str) -> Option<Unmerged> {
         "weight_mask" | "bias_mask" => Some(PRUNING),
         "weight_orig" | "weight_u" => Some(SPECTRAL_NORM),
         "_flat_param" | "flat_param" => Some(FLAT),
+        "_packed_params" | "weight_scale" | "weight_zero_point" => Some(INTEGERS),
         _ => None,
     }
 }
@@ -86,7 +92,10 @@ pub(super) fn name_of_weight(name: &str) -> String {
         parts.push(if is_bias { "bias" } else { "weight" });
     }
     let name = parts.join(".");
-    let ends = ["_g", "_v", "_u", "_orig", "_mask"];
+    if let Some(layer) = name.strip_suffix("._packed_params") {
+        return format!("{layer}.weight");
+    }
+    let ends = ["_g", "_v", "_u", "_orig", "_mask", "_scale", "_zero_point"];
     ends.iter().find_map(|end| name.strip_suffix(end)).map_or_else(|| name.clone(), str::to_string)
 }
 
@@ -104,6 +113,8 @@ mod tests {
             ("layer1.0.conv2.weight_g", WEIGHT_NORM, "layer1.0.conv2.weight"),
             ("module.layer1.0.conv2.weight_orig", SPECTRAL_NORM, "layer1.0.conv2.weight"),
             ("conv1.weight_mask", PRUNING, "conv1.weight"),
+            ("layer1.0.conv1.weight_scale", INTEGERS, "layer1.0.conv1.weight"),
+            ("conv1._packed_params", INTEGERS, "conv1.weight"),
             ("conv1.activation_post_process.min_val", QUANTISED, "conv1.weight"),
             ("layer1.0.conv1.weight_fake_quant.scale", QUANTISED, "layer1.0.conv1.weight"),
         ] {

@@ -65,7 +65,19 @@ fn before_last(name: &str, word: &str) -> String {
 
 #[test]
 fn wrappers_are_looked_through_wherever_they_are_and_however_nested() {
-    for word in ["_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "module", "_fpw_module"] {
+    let words = [
+        "_fsdp_wrapped_module",
+        "_fpw_module",
+        "_checkpoint_wrapped_module",
+        "mod",
+        "_offload_wrapped_module",
+        "_dmp_wrapped_module",
+        "_orig_mod",
+        "module",
+        "_forward_module",
+        "_module",
+    ];
+    for word in words {
         loads(word, |name| format!("{word}.{name}"));
         loads(word, |name| in_blocks(name, word));
         loads(word, |name| before_last(name, word));
@@ -74,9 +86,28 @@ fn wrappers_are_looked_through_wherever_they_are_and_however_nested() {
     loads("FSDP with activation checkpointing, compiled", |name| {
         format!("_orig_mod._fsdp_wrapped_module.{}", in_blocks(name, "_fsdp_wrapped_module._checkpoint_wrapped_module"))
     });
+    loads("checkpointed and offloaded blocks in FSDP", |name| {
+        let blocks = in_blocks(name, "_fsdp_wrapped_module._offload_wrapped_module._checkpoint_wrapped_module");
+        format!("_fsdp_wrapped_module.{blocks}")
+    });
+    loads("torch 1.12: blocks in FSDP with flattened weights, checkpointed", |name| {
+        format!("_fsdp_wrapped_module._fpw_module.{}", in_blocks(name, "_fsdp_wrapped_module._fpw_module.mod"))
+    });
+    for (outer, inner) in words.iter().flat_map(|outer| words.iter().map(move |inner| (outer, inner))) {
+        loads(&format!("{outer} around {inner}"), |name| format!("{outer}.{}", in_blocks(name, inner)));
+    }
     // DeepSpeed keeps the weights under `module`, those of DataParallel too.
     loads("DeepSpeed", |name| format!("module.module.{name}"));
     loads("a layout inside", |name| format!("state_dict._forward_module.module.encoder_q.{name}"));
+}
+
+#[test]
+fn weights_that_deepspeed_keeps_in_other_files_are_called_so() {
+    let folder = TempDir::new().unwrap();
+    let empty = |name: &str| (format!("module.{name}"), Tensor::zeros([0], (Kind::Float, tch::Device::Cpu)));
+    let places: Vec<_> = tensors().iter().map(|(name, _)| empty(name)).collect();
+    let error = inspect(write(&folder, &places), None).unwrap_err().to_string();
+    assert!(error.contains("has no values (shape [0])") && error.contains("zero_to_fp32.py"), "{error}");
 }
 
 #[test]
