@@ -62,6 +62,7 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
         published(world),
         joined(world),
         tables(world),
+        rows_of_tables(world),
         values_of_tables(world),
         splits_of_tables(world),
         not_tables(world),
@@ -102,6 +103,12 @@ fn splits(world: &World) -> Vec<Case> {
     let flat = of("flat", &["train/1.ppm", "train/2.ppm", "val/3.ppm"]);
     let extra =
         of("extra", &["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/3.ppm", "train/dog/4.ppm", "old/cat/5.ppm"]);
+    let classes = ["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/3.ppm", "train/dog/4.ppm"];
+    let beside = |name: &str, more: &[&str]| of(name, &[&classes[..], more].concat());
+    let evaluating = beside("evaluating", &["eval/cat/5.ppm", "eval/dog/6.ppm"]);
+    let val_inside = beside("val-inside", &["train/val/cat/5.ppm", "train/val/dog/6.ppm"]);
+    let copy_inside = beside("copy-inside", &["train/backup/cat/5.ppm", "train/backup/dog/6.ppm"]);
+    let other_inside = beside("other-inside", &["train/cat/dog/5.ppm"]);
     vec![
         case("splits in capitals", capitals, 0, &["train        3 images", "validation   2 images", "sound"]),
         case("two training splits", twice, 2, &["`Train` and `train`"]),
@@ -124,6 +131,15 @@ fn splits(world: &World) -> Vec<Case> {
         ),
         case("a split without folders of classes", flat, 2, &["no folder of a class"]),
         case("a folder that is not a split", extra, 0, &["left out     1 image of `old`"]),
+        case("a folder that validates or tests", evaluating, 2, &["`eval` beside its splits", "--val-split NAME"]),
+        case("validation images among the classes", val_inside, 2, &["if it is the validation split, move it out"]),
+        case("a copy of the classes among them", copy_inside, 2, &["if it is a copy, move it out"]),
+        case(
+            "other classes in the folder of a class",
+            other_inside,
+            0,
+            &["warning", "named like splits or other classes: cat (`dog`)"],
+        ),
     ]
 }
 
@@ -544,6 +560,33 @@ fn splits_of_tables(world: &World) -> Vec<Case> {
 }
 
 /// Rows and values that no label or path of an image is.
+/// Rows that are nearly right, and rows that say something twice.
+fn rows_of_tables(world: &World) -> Vec<Case> {
+    let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
+    let of =
+        |name: &str, header: &str, row: &str| table(world, name, format!("{header}\n{rows}\n{row}\n").as_bytes(), &[]);
+    vec![
+        case(
+            "a path from the root that lies beside the table",
+            of("rooted.csv", "image_path,label", "/images/4.ppm,dog"),
+            2,
+            &["line 6: found `/images/4.ppm`", "write images/4.ppm"],
+        ),
+        case(
+            "columns that are exchanged",
+            of("exchanged.csv", "label,image_path", ""),
+            2,
+            &["for its label, expected them the other way round", "are the columns exchanged?"],
+        ),
+        case(
+            "a row that names an image again",
+            of("again.csv", "image_path,label", "./images/1.ppm,cat"),
+            0,
+            &["1 row that names an image again"],
+        ),
+    ]
+}
+
 fn values_of_tables(world: &World) -> Vec<Case> {
     let rows = ["images/1.ppm,cat", "images/2.ppm,dog", "images/3.ppm,cat", "images/4.ppm,dog"].join("\n");
     let bytes = |name: &str, bytes: &[u8]| table(world, name, bytes, &[]);

@@ -27,6 +27,7 @@ fn damaged(world: &World) -> Vec<Case> {
     };
     let early = with("early", &shortened(BASELINE, 120));
     let zeros = with("zeros", &[&BASELINE[..BASELINE.len() - 120], &[0; 600]].concat());
+    let hole = with("hole", &[&BASELINE[..BASELINE.len() - 120], &[0; 600], END_OF_IMAGE].concat());
     let scans = with("scans", &shortened(PROGRESSIVE, 300));
     let within = with("within", &shortened(PROGRESSIVE, 4));
     let mut other = BASELINE.to_vec();
@@ -41,6 +42,7 @@ fn damaged(world: &World) -> Vec<Case> {
     vec![
         case("a JPEG whose image data ends early, though the file ends properly", early, 2, &["after row", "of 34"]),
         case("a JPEG that a download filled up with zeros", zeros, 2, &["from there on the file is filled with zeros"]),
+        case("a JPEG with zeros in the place of image data", hole, 2, &["image data is filled with zeros after row"]),
         case("a progressive JPEG of which scans are missing", scans, 2, &["ends after", "others are missing"]),
         case("a progressive JPEG whose last scan ends early", within, 2, &["ends within one of"]),
         case(

@@ -1,6 +1,6 @@
 //! What is wrong with images and labels, found before hours are spent on them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 
 use super::assemble::UnknownClass;
@@ -13,9 +13,10 @@ use super::image_source::size_in_header;
 use super::left_out::LeftOut;
 use super::listed::listed;
 use super::masks::PixelCounts;
-use super::near_duplicates::{Hash, Look, Looks, likenesses};
+use super::near_duplicates::{Hash, Likeness, Look, Looks, likenesses};
 use super::on_threads::{on_threads, processors};
 use super::resemblance::{alike, told_apart};
+use super::role::role_of;
 use super::same_bytes::{Place, repetitions};
 use super::{DataError, ImageSource, Role, Split, masks};
 
@@ -137,8 +138,10 @@ impl Report {
 
     /// Adds which images resemble each other, within and between splits.
     fn add_near_duplicates(&mut self, splits: &[(Role, &Split)], looks: &[Look]) {
+        let likenesses = likenesses(looks);
+        self.add_near_two_labels(splits, &likenesses);
         let name = |(split, index): Place| splits[split].1.images()[index].to_string();
-        let named = likenesses(looks).into_iter().map(|likeness| NearDuplicate {
+        let named = likenesses.into_iter().map(|likeness| NearDuplicate {
             split: splits[likeness.image.0].0,
             image: name(likeness.image),
             other_split: splits[likeness.other.0].0,
@@ -152,6 +155,25 @@ impl Report {
             let severity = if split == other { Severity::Notice } else { Severity::Warns };
             let measure = if split == other { "others".into() } else { format!("images of {other}") };
             self.findings.extend(finding(Problem::NearDuplicates, severity, split, named, &measure));
+        }
+    }
+
+    /// Adds which images resemble each other and have two labels.
+    fn add_near_two_labels(&mut self, splits: &[(Role, &Split)], likenesses: &[Likeness]) {
+        let class = |(split, index): Place| {
+            let split = splits[split].1;
+            split.labels().get(index).and_then(|&label| split.classes().get(label as usize))
+        };
+        let labelled = |place: Place| {
+            let image = &splits[place.0].1.images()[place.1];
+            format!("{image} ({})", class(place).map_or("", String::as_str))
+        };
+        for (number, (role, _)) in splits.iter().enumerate().filter(|(_, (_, split))| split.masks().is_none()) {
+            let own = likenesses.iter().filter(|likeness| likeness.image.0 == number);
+            let two_labels = own.filter(|likeness| class(likeness.image) != class(likeness.other));
+            let named =
+                two_labels.map(|likeness| format!("{} and {}", labelled(likeness.image), labelled(likeness.other)));
+            self.findings.extend(finding(Problem::NearTwoLabels, Severity::Warns, *role, named.collect(), ""));
         }
     }
 
@@ -281,9 +303,14 @@ fn bit_depth(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Opt
     if 2 * narrow.len() < deep.len() || !is_narrow((low, high)) {
         return None;
     }
-    let is_beyond = high < range.low() || low > range.high();
-    let of = if is_beyond { ", none of them within" } else { " of" };
-    let measure = format!("{low} to {high}{of} {} to {}", range.low(), range.high());
+    let all = format!("{} to {}", range.low(), range.high());
+    let measure = if high < range.low() || low > range.high() {
+        format!("only the values {low} to {high}, none of them within {all}")
+    } else if low < range.low() || high > range.high() {
+        format!("the values {low} to {high}, of which those outside of {all} are clipped")
+    } else {
+        format!("only the values {low} to {high} of {all}")
+    };
     let named = narrow.into_iter().map(|(image, _)| image.to_string()).collect();
     finding(Problem::BitDepth, Severity::Warns, role, named, &measure)
 }
@@ -339,7 +366,8 @@ fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>])
     splits.iter().enumerate().flat_map(of_split).flatten().collect()
 }
 
-/// The classes of training with the folders in them, if each holds several and no image directly.
+/// The classes of training with the folders in them, if none holds an image directly, and each holds several folders or most
+/// hold one of the same name beside others: `angry` and `happy` of several people.
 fn nested(role: Role, split: &Split) -> Vec<String> {
     let mut folders: Vec<BTreeSet<&OsStr>> = vec![BTreeSet::new(); split.classes().len()];
     for (image, &label) in split.images().iter().zip(split.labels()) {
@@ -351,7 +379,12 @@ fn nested(role: Role, split: &Split) -> Vec<String> {
             _ => return Vec::new(),
         }
     }
-    if role != Role::Train || folders.len() < 2 || folders.iter().any(|folders| folders.len() < 2) {
+    let names: BTreeSet<&OsStr> = folders.iter().flatten().copied().collect();
+    let holders = |name: &&OsStr| folders.iter().filter(|folders| folders.contains(name)).count();
+    // One folder in each class, `images`, is no class.
+    let most_share_one = names.len() > 1 && names.iter().any(|name| 2 * holders(name) > folders.len());
+    let is_nested = folders.iter().all(|folders| folders.len() > 1) || most_share_one;
+    if role != Role::Train || folders.len() < 2 || folders.iter().any(BTreeSet::is_empty) || !is_nested {
         return Vec::new();
     }
     let named = |(class, folders): (&String, &BTreeSet<&OsStr>)| {
@@ -359,6 +392,29 @@ fn nested(role: Role, split: &Split) -> Vec<String> {
         format!("{} ({})", quoted(class), listed(&names))
     };
     split.classes().iter().zip(&folders).map(named).collect()
+}
+
+/// The classes that hold images, and folders with images named like splits or other classes, each with those folders.
+fn with_other_names_inside(split: &Split) -> Vec<String> {
+    let names: HashSet<&OsStr> = split.classes().iter().map(OsStr::new).collect();
+    let is_other =
+        |folder: &&OsStr| names.contains(folder) || folder.to_str().is_some_and(|name| role_of(name).is_some());
+    let mut inside: Vec<(bool, BTreeSet<&OsStr>)> = vec![(false, BTreeSet::new()); split.classes().len()];
+    for (image, &label) in split.images().iter().zip(split.labels()) {
+        let (ImageSource::File(path), Some(place)) = (image, inside.get_mut(label as usize)) else { return Vec::new() };
+        let class = OsStr::new(&split.classes()[label as usize]);
+        let below: Vec<&OsStr> = path.iter().skip_while(|&part| part != class).skip(1).collect();
+        match below.split_last() {
+            Some((_, [])) => place.0 = true,
+            Some((_, folders)) => place.1.extend(folders.iter().copied().filter(is_other)),
+            None => {}
+        }
+    }
+    let named = |(class, (has_images, folders)): (&String, &(bool, BTreeSet<&OsStr>))| {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
+        (*has_images && !folders.is_empty()).then(|| format!("{} ({})", quoted(class), listed(&folders)))
+    };
+    split.classes().iter().zip(&inside).filter_map(named).collect()
 }
 
 /// `Cat (2 images, resembles cat)`
@@ -426,6 +482,7 @@ fn classes(role: Role, split: &Split, broken: &[usize], trained: Option<&[usize]
         finding(Problem::AlikeClasses, Severity::Warns, role, alike, ""),
         finding(Problem::NamesOfSplits, Severity::Warns, role, of_train(named_like_splits), ""),
         finding(Problem::NestedClasses, Severity::Notice, role, nested(role, split), ""),
+        finding(Problem::OtherNamesInside, Severity::Warns, role, with_other_names_inside(split), ""),
         finding(Problem::DoubtfulClasses, Severity::Warns, role, of_train(doubtful), ""),
         finding(problem, severity, role, empty, known),
         finding(Problem::Imbalance, Severity::Warns, role, imbalanced, &measure),

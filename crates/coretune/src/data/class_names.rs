@@ -68,13 +68,19 @@ fn is_list(class: &str) -> bool {
     inner.is_some_and(|inner| inner.contains(',') || inner.trim().starts_with(['\'', '"']))
 }
 
-/// Whether a name consists of several labels: with `|` between them, or of names of other classes.
+/// Whether a name consists of several labels: with `|` or `;` between them, with commas beside the name of a class, or of names
+/// of other classes.
 fn holds_several(class: &str, known: &HashSet<&str>) -> bool {
     let parts = |sign: char| class.split(sign).map(str::trim).collect::<Vec<_>>();
     BETWEEN_LABELS.into_iter().any(|sign| {
         let parts = parts(sign);
         let all_known = || parts.iter().all(|part| known.contains(part));
-        parts.len() > 1 && parts.iter().all(|part| !part.is_empty()) && (sign == '|' || all_known())
+        let is_between_labels = match sign {
+            '|' | ';' => true,
+            ',' => parts.iter().any(|part| known.contains(part)),
+            _ => all_known(),
+        };
+        parts.len() > 1 && parts.iter().all(|part| !part.is_empty()) && is_between_labels
     })
 }
 
@@ -94,6 +100,8 @@ mod tests {
             "Recycled (a recycle bin?)",
         ];
         assert_eq!(found, expected);
+        let several = ["dog", "dog;cat", "dog,bird", "tench, Tinca tinca"].map(String::from);
+        assert_eq!(doubtful(&several), ["dog;cat (several labels?)", "dog,bird (several labels?)"]);
         let lists = ["['cat', 'dog']", "['cat']", "{\"a\", \"b\"}", "[1, 2]", "(red)", "[x]"].map(String::from);
         assert_eq!(doubtful(&lists).len(), 4, "{:?}", doubtful(&lists));
         assert_eq!(doubtful(&lists)[0], "['cat', 'dog'] (a list of labels?)");

@@ -48,6 +48,7 @@ pub(super) fn read(path: &Path, options: &DatasetOptions) -> Result<Option<Found
 impl Beside {
     fn add(&mut self, table: &Table) {
         table.columns.clone().add_to(&mut self.columns);
+        table.repeated.iter().for_each(|row| self.left_out.add(Reason::ListedTwice, row.clone()));
         self.tables.push(table.path.clone());
     }
 

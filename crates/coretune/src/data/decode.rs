@@ -125,7 +125,10 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
         None if scans.has_damaged_restarts() => {
             Err(Failure::Message("its image data is damaged: restart markers are missing or out of order".into()))
         }
-        None => jpeg.into_image(),
+        None => match hole(&scans, bytes)? {
+            Some(message) => Err(Failure::Message(message)),
+            None => jpeg.into_image(),
+        },
         Some(failure) => match coded_as_zeros(&scans, bytes) {
             Some(jpeg) => jpeg.into_image(),
             None => Err(Failure::Message(damage(failure, &scans, bytes, &jpeg)?)),
@@ -204,13 +207,7 @@ fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result
     if scans.count() > 1 {
         return Ok(format!("its {what} within one of {} scans", scans.count()));
     }
-    // Rows that the decoder has not reached keep the value that they had before.
-    let other = Jpeg::decode(&scans.with_ones(bytes), u8::MAX)?;
-    let (row, height) = (jpeg.width * jpeg.channels, jpeg.height);
-    let same = |(ours, theirs): &(&[u8], &[u8])| ours == theirs;
-    let decoded = jpeg.samples.chunks(row).zip(other.samples.chunks(row)).take_while(same).count();
-    // Of subsampled rows the last ones wait for those below.
-    let decoded = decoded.next_multiple_of(8).min(height);
+    let (decoded, height) = (rows_decoded(jpeg, &scans.with_ones(bytes))?, jpeg.height);
     match failure {
         Failure::Message(message) if decoded == 0 && !ends => Ok(message.clone()),
         _ if scans.zeros() > 0 => {
@@ -218,6 +215,32 @@ fn damage(failure: &Failure, scans: &Scans, bytes: &[u8], jpeg: &Jpeg) -> Result
         }
         _ => Ok(format!("its {what} after row {decoded} of {height}")),
     }
+}
+
+/// How many rows of `data` were decoded before the decoder failed.
+fn rows_decoded(jpeg: &Jpeg, data: &[u8]) -> Result<usize, Failure> {
+    // Rows that the decoder has not reached keep the value that they had before.
+    let other = Jpeg::decode(data, u8::MAX)?;
+    let row = jpeg.width * jpeg.channels;
+    let same = |(ours, theirs): &(&[u8], &[u8])| ours == theirs;
+    let decoded = jpeg.samples.chunks(row).zip(other.samples.chunks(row)).take_while(same).count();
+    // Of subsampled rows the last ones wait for those below.
+    Ok(decoded.next_multiple_of(8).min(jpeg.height))
+}
+
+/// Where zeros lie in the image data of a file that decodes, if they are in the place of data and not behind it.
+fn hole(scans: &Scans, bytes: &[u8]) -> Result<Option<String>, Failure> {
+    let Some(before) = scans.before_hole() else { return Ok(None) };
+    let data = before.with_ones(bytes);
+    let jpeg = Jpeg::decode(&data, 0)?;
+    if jpeg.failure.is_none() {
+        return Ok(None);
+    }
+    if scans.count() > 1 {
+        return Ok(Some(format!("its image data is filled with zeros within one of {} scans", scans.count())));
+    }
+    let (decoded, height) = (rows_decoded(&jpeg, &data)?, jpeg.height);
+    Ok(Some(format!("its image data is filled with zeros after row {decoded} of {height}")))
 }
 
 /// Whether an image file has 16 bits for each value, by its header.

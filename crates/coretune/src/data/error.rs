@@ -102,6 +102,9 @@ pub enum DataError {
     /// A folder with the name of a split, but not of the training split, among others.
     #[error("the folders of {} could be splits or classes: `{split}` has the name of a split, {} not", path.display(), have(folders))]
     SplitAmongClasses { path: PathBuf, split: String, folders: Vec<String> },
+    /// A folder beside the splits whose name does not say whether it validates or tests.
+    #[error("{} has the folder `{split}` beside its splits: it could be for validation or for the test", path.display())]
+    SplitOfNoRole { path: PathBuf, split: String },
     /// A split that is not published.
     #[error("{} has no split {number}, its splits are 1 to {last}", path.display())]
     SplitNumber { path: PathBuf, number: u32, last: u32 },

@@ -1,6 +1,7 @@
 //! What a user can do about a [`DataError`].
 
 use super::error::BUDGET;
+use super::format_hint::of_format;
 use super::layout_hint::{of_layout, setting_of};
 use super::resemblance::{resembled, told_apart};
 use super::{Column, DataError, Role};
@@ -9,7 +10,7 @@ use crate::settings::{Hint, literal};
 /// The hint for errors of one kind; `None` for other errors.
 type Hints = fn(&DataError) -> Option<Hint>;
 
-const KINDS: [Hints; 6] = [of_place, of_layout, of_table, of_class, of_budget, of_image];
+const KINDS: [Hints; 7] = [of_place, of_layout, of_table, of_class, of_budget, of_image, of_format];
 
 /// Endings of workbooks of spreadsheets.
 const WORKBOOKS: [&str; 3] = [".xlsx", ".xls", ".ods"];
@@ -84,6 +85,10 @@ fn of_table(error: &DataError) -> Option<Hint> {
         DataError::ForeignPath { .. } => {
             "put the images beside the table and write paths from its folder on, such as cat/1.jpg"
         }
+        DataError::Line { expected, .. } if expected == "them the other way round" => {
+            "are the columns exchanged? Correct the header, or name the columns: {data.image_column=NAME} and \
+             {data.label_column=NAME}"
+        }
         DataError::Line { expected, .. } if expected.contains("as in the header") => {
             "use one sign in all lines, quotes around a value that holds it, and none at the end of a line unless the header \
              has it too"
@@ -104,6 +109,9 @@ fn of_table(error: &DataError) -> Option<Hint> {
         }
         DataError::NotATable { found, .. } if found.contains("for each class") => {
             "write one column of labels in their place; images with several labels at once are not read"
+        }
+        DataError::NotATable { found, .. } if found.starts_with("its first line says") => {
+            "remove the first line, or correct it"
         }
         DataError::NotATable { found, .. } if found.contains("below a title") => "remove the lines above that line",
         DataError::NotATable { found, .. } if found.contains("in quotes as a whole") => {

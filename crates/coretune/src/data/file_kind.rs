@@ -97,7 +97,8 @@ const BINS_BY_CONTENT: [&str; 3] = ["recycled", "recycler", "recycle bin"];
 
 /// Whether a folder or file of this name belongs to no data set.
 pub(super) fn is_leftover(name: &str) -> bool {
-    if OLD_BINS.contains(&name) {
+    // In lower case the latter is a name like others.
+    if OLD_BINS.contains(&name) || name == "CVS" {
         return true;
     }
     let name = name.to_lowercase();
@@ -108,6 +109,11 @@ pub(super) fn is_leftover(name: &str) -> bool {
         || is_found_by_chkdsk
         || name.starts_with("thumbs.db:")
         || name.ends_with(":zone.identifier")
+        || name.ends_with("@synoeastream")
+        || name.ends_with("@synoresource")
+        // What offices write beside an open file, and thumbnails of cameras.
+        || name.starts_with("~$")
+        || Path::new(&name).extension().is_some_and(|ending| ending == "thm")
 }
 
 /// Whether a folder is a recycle bin by its name and by what systems keep in one.
@@ -141,7 +147,7 @@ pub(super) fn kind_of(path: &Path) -> FileKind {
     } else if NOT_DECODED.contains(&ending) {
         // Raw data of cameras begins as TIFF, which would be taken for its thumbnail.
         if begins_as(path, &BY_CONTENT[..4]) { FileKind::Image } else { FileKind::NotDecoded(dotted()) }
-    } else if TEMPORARY.contains(&ending) || name.ends_with('~') {
+    } else if TEMPORARY.contains(&ending) || ending.ends_with("_original") || name.ends_with('~') {
         FileKind::Temporary
     } else if begins_as(path, &BY_CONTENT) {
         FileKind::Image
@@ -167,6 +173,10 @@ mod tests {
             "@eaDir",
             "@Trash",
             "Recycle Bin",
+            "CVS",
+            "1.jpg@SynoEAStream",
+            "~$1.jpg",
+            "MVI_0001.THM",
             "$RECYCLE.BIN",
             "RECYCLER",
             "FOUND.012",

@@ -33,6 +33,8 @@ pub enum Problem {
     Repeated,
     /// Images that resemble others, but are not identical to them.
     NearDuplicates,
+    /// Images that resemble others with another label, but are not identical to them.
+    NearTwoLabels,
     /// Classes whose names differ only by case, blanks, leading zeros, `+`, `.0` or Unicode form.
     AlikeClasses,
     /// What was left out and could hold images: archives, and links that lead nowhere.
@@ -43,6 +45,8 @@ pub enum Problem {
     DoubtfulClasses,
     /// Classes that hold nothing but several folders each, which could be classes themselves.
     NestedClasses,
+    /// Classes with images and, among them, folders named like splits or other classes.
+    OtherNamesInside,
     /// Classes of very different size.
     Imbalance,
     /// Images of 16 bits that use a small part of their range.
@@ -158,6 +162,10 @@ impl fmt::Display for Finding {
                 let resemble = if count == 1 { "resembles" } else { "resemble" };
                 write!(f, "{images} {resemble} {measure} (up to {NEAR} of {HASH_BITS} bits differ)")?;
             }
+            Problem::NearTwoLabels => {
+                let resemble = if count == 1 { "resembles an image" } else { "resemble images" };
+                write!(f, "{images} {resemble} with another label (up to {NEAR} of {HASH_BITS} bits differ)")?;
+            }
             Problem::AlikeClasses => {
                 let differ = if count == 1 { "differs" } else { "differ" };
                 write!(
@@ -170,6 +178,10 @@ impl fmt::Display for Finding {
             Problem::NestedClasses => {
                 write!(f, "the {classes} of {split} hold their images in folders, which could be the classes")?;
             }
+            Problem::OtherNamesInside => {
+                let hold = if count == 1 { "holds" } else { "hold" };
+                write!(f, "{classes} of {split} {hold} folders named like splits or other classes")?;
+            }
             Problem::DoubtfulClasses => {
                 let have = if count == 1 { "has a doubtful name" } else { "have doubtful names" };
                 write!(f, "{classes} of {split} {have}")?;
@@ -177,7 +189,7 @@ impl fmt::Display for Finding {
             Problem::Imbalance => write!(f, "the classes of {split} differ by more than {measure}")?,
             Problem::BitDepth => {
                 let have = if count == 1 { "has" } else { "have" };
-                write!(f, "{images} {have} 16 bits and only the values {measure}")?;
+                write!(f, "{images} {have} 16 bits and {measure}")?;
             }
             Problem::Mask(problem) => problem.write(f, count, *split, measure)?,
             Problem::Small => write!(f, "{images} {are} smaller than the input of {measure}")?,

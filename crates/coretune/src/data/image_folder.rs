@@ -10,7 +10,7 @@ use super::label_file::may_hold_labels;
 use super::label_search::refuse_label_file;
 use super::layout::{are_splits, refuse_unclear};
 use super::left_out::{LeftOut, Reason};
-use super::role::role_of;
+use super::role::{is_evaluating, role_of};
 use super::walk::{Contents, Walk};
 use super::{DataError, DatasetOptions, Format, ImageSource, Layout, Role, split_names};
 
@@ -61,6 +61,7 @@ fn list_splits(
     available.extend(deeper_splits(root, &options));
     let names = split_names::assign(root, &available, &options)?;
     leave_out_other_splits(walk, root, folders, &names)?;
+    refuse_evaluating_split(walk, root, &names, &options)?;
     let mut splits = [None, None, None];
     for ((role, name), listing) in Role::ALL.into_iter().zip(&names).zip(&mut splits) {
         let Some(name) = name else { continue };
@@ -120,6 +121,26 @@ fn leave_out_other_splits(
         walk.left_out.add_many(Reason::OtherSplit { split: other.clone() }, images, format!("{other}/"));
     }
     Ok(())
+}
+
+/// Refuses images left out in a folder such as `eval` while no split validates or none tests: they could be the ones.
+fn refuse_evaluating_split(
+    walk: &Walk,
+    root: &Path,
+    names: &[Option<String>; 3],
+    options: &DatasetOptions,
+) -> Result<(), DataError> {
+    if options.names_any() || options.train_only || names[1..].iter().all(Option::is_some) {
+        return Ok(());
+    }
+    let evaluates = |reason: &Reason| match reason {
+        Reason::OtherSplit { split } if is_evaluating(split) => Some(split.clone()),
+        _ => None,
+    };
+    match walk.left_out.omissions().iter().find_map(|omission| evaluates(&omission.reason)) {
+        Some(split) => Err(DataError::SplitOfNoRole { path: root.to_path_buf(), split }),
+        None => Ok(()),
+    }
 }
 
 /// A file in a folder that may say the classes of the images beside it.

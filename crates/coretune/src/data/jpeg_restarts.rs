@@ -32,8 +32,13 @@ impl Frame {
         (height > 0 && width > 0 && components.iter().all(is_sound)).then_some(Frame { width, height, components })
     }
 
+    /// The blocks of a component in a coded unit of several components.
+    pub(super) fn blocks_in_unit(&self, id: u8) -> Option<usize> {
+        self.components.iter().find(|(own, ..)| *own == id).map(|(_, across, down)| across * down)
+    }
+
     /// The coded units of a scan with this header (ITU-T T.81, A.2).
-    fn units(&self, scan: &[u8]) -> Option<usize> {
+    pub(super) fn units(&self, scan: &[u8]) -> Option<usize> {
         let (&count, rest) = scan.split_first()?;
         let most = |factor: fn(&(u8, usize, usize)) -> usize| self.components.iter().map(factor).max();
         let (across, down) = (most(|component| component.1)?, most(|component| component.2)?);

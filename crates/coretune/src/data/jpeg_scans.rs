@@ -6,6 +6,7 @@
 
 use memchr::memchr_iter;
 
+use super::jpeg_holes::FirstCodes;
 use super::jpeg_restarts::{Frame, Restarts};
 
 /// Stuffed ones: more than a decoder reads ahead, and than the correction bits of a run of blocks.
@@ -17,6 +18,9 @@ const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
 /// Zeros at the end of a file without an end marker, from which on they are not image data. A flat image can end with
 /// some that are.
 const MANY_ZEROS: usize = 32;
+
+/// Zeros with which image data may end.
+const ZEROS_OF_DATA: usize = 2;
 
 /// Coefficients of a block.
 const COEFFICIENTS: usize = 64;
@@ -32,6 +36,8 @@ pub(super) struct Scans {
     ends: Vec<usize>,
     /// How many zeros follow the last scan up to the end of the file, as where a download did not write.
     zeros: usize,
+    /// The scan in whose data a hole begins, and its position in the file.
+    hole: Option<(usize, usize)>,
     restarts: Restarts,
 }
 
@@ -46,7 +52,9 @@ impl Scans {
     /// Follows the markers; `None` if they lead to no scan, which the decoder then says better.
     pub(super) fn find(bytes: &[u8]) -> Option<Self> {
         let (progressive, restarts) = (false, Restarts::default());
-        let mut scans = Scans { progressive, components: Vec::new(), ends: Vec::new(), zeros: 0, restarts };
+        let (ends, zeros, hole) = (Vec::new(), 0, None);
+        let mut scans = Scans { progressive, components: Vec::new(), ends, zeros, hole, restarts };
+        let mut codes = FirstCodes::default();
         let mut position = 2;
         while let Some((marker, content)) = segment(bytes, &mut position) {
             match marker {
@@ -56,12 +64,16 @@ impl Scans {
                     scans.components = components(content)?;
                     scans.restarts.frame = Frame::of(content);
                 }
+                0xC4 => codes.define(content),
                 0xDD => scans.restarts.set_interval(content),
                 0xDA => {
                     scans.add(content)?;
                     let begin = position;
                     position = end_of_data(bytes, begin);
                     scans.zeros = if position == bytes.len() { zeros_at_end(&bytes[begin..]) } else { 0 };
+                    let (data, frame) = (&bytes[begin..position - scans.zeros], scans.restarts.frame.as_ref());
+                    let hole = codes.hole(content, data, scans.progressive, frame);
+                    scans.hole = scans.hole.or(hole.map(|at| (scans.ends.len(), begin + at + ZEROS_OF_DATA)));
                     scans.ends.push(position - scans.zeros);
                     scans.restarts.add(content, &bytes[begin..position]);
                     if !scans.progressive && scans.is_complete() {
@@ -115,6 +127,15 @@ impl Scans {
         ends.last_mut().into_iter().for_each(|end| *end += count);
         let (components, restarts) = (self.components.clone(), self.restarts.clone());
         Scans { ends, zeros: self.zeros - count, components, restarts, ..*self }
+    }
+
+    /// The scans up to the hole in the data of one of them, if there is one, with a few of its zeros: the data can be complete
+    /// before them.
+    pub(super) fn before_hole(&self) -> Option<Self> {
+        let (scan, at) = self.hole?;
+        let ends = self.ends[..scan].iter().copied().chain([at]).collect();
+        let (components, restarts) = (self.components.clone(), self.restarts.clone());
+        Some(Scans { ends, zeros: 0, components, restarts, ..*self })
     }
 
     /// Number of scans.

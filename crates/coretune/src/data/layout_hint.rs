@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::listed::listed;
+use super::resemblance::plain;
 use super::role::role_of;
 use super::{DataError, LabelFile, LabelFileKind, Layout, Role};
 use crate::settings::{Hint, literal};
@@ -9,8 +11,21 @@ use crate::settings::{Hint, literal};
 /// Which folders are splits, and which are classes.
 pub(super) fn of_layout(error: &DataError) -> Option<Hint> {
     let text = match error {
+        DataError::SplitMissing { split, found, .. }
+            if found.split('`').any(|name| name != split && plain(name) == plain(split)) =>
+        {
+            let meant = found.split('`').find(|name| *name != split && plain(name) == plain(split));
+            return Some(Hint::new(format!("did you mean {}?", literal(meant.unwrap_or_default()))));
+        }
         DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
             "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
+        }
+        DataError::SplitOfNoRole { split, .. } => {
+            let split = literal(split);
+            return Some(Hint::new(format!(
+                "for validation: {{data.val_split=NAME}}, for the test: {{data.test_split=NAME}}, with NAME {split}; to leave it \
+                 out, name the training split: {{data.train_split=NAME}}"
+            )));
         }
         DataError::TwoSplits { role, .. } => {
             let name = setting_of(*role);
@@ -84,6 +99,11 @@ pub(super) fn of_layout(error: &DataError) -> Option<Hint> {
                 literal(inner.display())
             )));
         }
+        DataError::ClassesDeeper { path, inner, folders, others, layout }
+            if folders.iter().any(|folder| others.contains(folder)) =>
+        {
+            return Some(classes_beside(path, inner, folders, *layout));
+        }
         DataError::ClassesDeeper { path, inner, layout, .. } => return Some(classes_deeper(path, inner, *layout)),
         DataError::LabelFile { path, file } => return Some(label_file(path, file)),
         DataError::FolderGone { .. } => "mount or restore what it points to, or remove the link",
@@ -127,6 +147,25 @@ fn classes_deeper(path: &Path, inner: &Path, layout: Layout) -> Hint {
         }
         _ => format!("did you mean {meant}? I{}", &settled[1..]),
     })
+}
+
+/// What to do about a folder that holds folders named like the classes beside it: a copy of them, or another split.
+fn classes_beside(path: &Path, inner: &Path, folders: &[String], layout: Layout) -> Hint {
+    let (moved, given) = (literal(path.join(inner).display()), literal(path.display()));
+    let role = inner.file_name().and_then(|name| role_of(name.to_str()?));
+    let to = match (role, layout, path.parent()) {
+        (Some(role), Layout::Splits, Some(above)) => {
+            format!("if it is the {role} split, move it out of {given} into {}", literal(above.display()))
+        }
+        (Some(role), ..) => format!("if it is the {role} split, put the classes beside it into a folder train"),
+        (None, ..) => format!("if it is a copy, move it out of {given}"),
+    };
+    Hint::new(format!(
+        "{moved} holds folders named like the classes beside it ({}): {to}; if its images are of one class: \
+         {{data.layout={}}}",
+        literal(listed(folders)),
+        layout.name()
+    ))
 }
 
 /// How the labels of a file are read, and the folders beside it.

@@ -47,6 +47,8 @@ pub enum Reason {
     WithoutOutline,
     /// Objects whose outlines lie outside of their image.
     OutsideImage,
+    /// Rows of a table that name an image again, with the same label for the same split.
+    ListedTwice,
     /// Images in the folder of a table that no row names.
     WithoutRow,
     /// Images that no list names.
@@ -204,6 +206,9 @@ impl fmt::Display for Omission {
                     one_or("object", "objects"),
                     one_or("its image", "their images")
                 )?;
+            }
+            Reason::ListedTwice => {
+                write!(f, "{count} {} an image again", one_or("row that names", "rows that name"))?;
             }
             Reason::WithoutRow => write!(f, "{count} {images} without a row in the table")?,
             Reason::NotListed => write!(f, "{count} {images} that no list names")?,

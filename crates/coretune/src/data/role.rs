@@ -43,6 +43,15 @@ pub(super) fn role_of(name: &str) -> Option<Role> {
     Role::ALL.into_iter().find(|role| role.names().contains(&name.as_str()))
 }
 
+/// Names of splits that do not say whether they validate or test.
+const EVALUATING: [&str; 8] =
+    ["eval", "evaluation", "evaluate", "validate", "holdout", "hold-out", "hold_out", "heldout"];
+
+/// Whether a split of this name validates or tests, and the name does not say which.
+pub(super) fn is_evaluating(name: &str) -> bool {
+    EVALUATING.contains(&name.to_lowercase().as_str())
+}
+
 /// The role that a word of this name says: `train_images`, `val-2017`.
 pub(super) fn role_in(name: &str) -> Option<Role> {
     name.split(|character: char| !character.is_alphabetic()).find_map(role_of)

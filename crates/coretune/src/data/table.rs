@@ -1,5 +1,6 @@
 //! One table: how its columns are separated, which they are, and its rows.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::columns::Columns;
 use super::file_kind::has_ending_of_image;
 use super::listed::listed;
 use super::role::role_of;
-use super::table_path::{end_beside, located};
+use super::table_path::{end_beside, in_other_case, located, without_detours};
 use super::table_text::{text_of, without_blanks_before_quotes};
 use super::{Column, DataError, DatasetOptions, ImageSource, ReadColumns, Role, bare_names};
 use crate::files::content_of;
@@ -24,6 +25,10 @@ pub(super) struct Table {
     /// Whether its columns have the names that the documentation asks for, or were named.
     pub(super) certain: bool,
     pub(super) columns: ReadColumns,
+    /// The line of each row by its image, label and split.
+    lines: HashMap<(PathBuf, String, usize), u64>,
+    /// Rows that name an image again with the same label for the same split, which are not among the rows.
+    pub(super) repeated: Vec<String>,
 }
 
 pub(super) struct Row {
@@ -72,7 +77,8 @@ impl Table {
         let (splits, certain) = (split.map(|_| Vec::new()), columns.certain);
         let names: Vec<String> = header.iter().map(ToString::to_string).collect();
         let read = ReadColumns::of(file_name(path), &names, columns.image, columns.label, split);
-        let mut table = Table { path: path.into(), rows: Vec::new(), splits, certain, columns: read };
+        let (lines, repeated) = (HashMap::new(), Vec::new());
+        let mut table = Table { path: path.into(), rows: Vec::new(), splits, certain, columns: read, lines, repeated };
         for record in reader.records() {
             let record = record.map_err(|error| source.broken(&error))?;
             // Spreadsheets end a table with rows of separators alone.
@@ -114,20 +120,36 @@ impl Table {
         };
         let written = field(image, "the path of an image")?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let image = located(folder, written).map_err(|what| DataError::ForeignPath {
+        let foreign = |what: &'static str, beside: Option<PathBuf>| DataError::ForeignPath {
             path: self.path.clone(),
             line,
             written: written.into(),
             what,
-            beside: end_beside(folder, written),
-        })?;
+            beside,
+        };
+        let image = located(folder, written).map_err(|what| foreign(what, end_beside(folder, written)))?;
         let label = field(label, "a label")?.to_string();
+        if self.rows.is_empty() && !image.exists() {
+            if has_ending_of_image(&label) && !has_ending_of_image(written) {
+                let found = format!("`{written}` for the image and `{label}` for its label");
+                return Err(refused("them the other way round", found));
+            }
+            if let Some(beside) = in_other_case(folder, written) {
+                return Err(foreign("which differs from the name of a file in upper and lower case", Some(beside)));
+            }
+        }
         if MISSING.iter().any(|word| label.eq_ignore_ascii_case(word)) {
             return Err(refused("a label", format!("`{label}`, which programs write for a missing value")));
         }
         let split = split.map(|column| field(column, "a split: train, val or test")).transpose()?;
         let split = split.map_or(0, |name| number_of(self.splits.get_or_insert_default(), name, line));
-        self.rows.push(Row { image: ImageSource::File(Arc::from(image)), label, split });
+        match self.lines.entry((without_detours(&image), label.clone(), split)) {
+            Entry::Occupied(first) => self.repeated.push(format!("`{written}` on lines {} and {line}", first.get())),
+            Entry::Vacant(place) => {
+                place.insert(line);
+                self.rows.push(Row { image: ImageSource::File(Arc::from(image)), label, split });
+            }
+        }
         Ok(())
     }
 
@@ -228,8 +250,14 @@ impl<'a> Source<'a> {
         if let Some(line) = self.line_of_header() {
             return Some(format!("the names of its columns are on line {line}, below a title"));
         }
-        if header.len() == 1 && SEPARATORS.iter().any(|&sign| has_both(header.get(0).unwrap_or_default(), sign)) {
-            return Some("each line is in quotes as a whole, and so one value".into());
+        let only = header.get(0).filter(|_| header.len() == 1).unwrap_or_default();
+        if let Some(sign) = SEPARATORS.into_iter().find(|&sign| has_both(only, sign)) {
+            let [own, sign] = [self.separator, sign].map(|sign| char::from(sign).escape_debug().to_string());
+            return Some(if self.text.trim_start().starts_with('"') {
+                "each line is in quotes as a whole, and so one value".into()
+            } else {
+                format!("its first line says that `{own}` separates its values, but `{sign}` does")
+            });
         }
         if is_separated_by_blanks(header) {
             return Some("blanks separate its values, not commas, semicolons or tabs".into());

@@ -249,6 +249,23 @@ fn near_duplicates_are_found_on_request_within_and_between_splits() {
         ),
     ];
     assert_eq!(sentences, expected);
+    let two_labels = found.findings.iter().find(|finding| finding.problem == Problem::NearTwoLabels).unwrap();
+    assert_eq!((two_labels.severity, two_labels.split, two_labels.count()), (Severity::Warns, Role::Train, 1));
+    let sentence = format!(
+        "1 image of train resembles an image with another label (up to 15 of 144 bits differ): {smaller} (b) and {first} (a)"
+    );
+    assert_eq!(two_labels.to_string(), sentence);
+}
+
+#[test]
+fn classes_with_images_and_folders_named_like_splits_or_other_classes_warn() {
+    let folder = sound();
+    write(&folder.path().join("train/a/val/b/9.png"), (12, 10), [1, 2, 3]);
+    write(&folder.path().join("train/b/more/9.png"), (12, 10), [1, 2, 4]);
+    let found = report(folder.path(), Depth::Quick, None, false);
+    let sentence = "1 class of train holds folders named like splits or other classes: a (`b`, `val`)";
+    assert_eq!((only(&found).problem, only(&found).to_string()), (Problem::OtherNamesInside, sentence.to_string()));
+    assert_eq!(only(&found).severity, Severity::Warns);
 }
 
 #[test]
@@ -284,4 +301,18 @@ fn classes_that_may_be_none_warn_and_nested_ones_are_a_notice() {
     let sentence = "the 2 classes of train hold their images in folders, which could be the classes: \
         birds (`jay`, `owl`), fish (`cod`, `eel`)";
     assert_eq!((only(&found).to_string().as_str(), only(&found).severity), (sentence, Severity::Notice));
+
+    for (paths, is_noticed) in [
+        (["anna/angry/0.png", "ben/angry/1.png", "ben/happy/2.png", "eva/angry/3.png"], true),
+        (["cat/images/0.png", "cat/images/1.png", "dog/images/2.png", "dog/images/3.png"], false),
+    ] {
+        let people = tempfile::tempdir().unwrap();
+        for (number, path) in paths.iter().enumerate() {
+            write(&people.path().join(path), (12, 10), [number as u8, 0, 0]);
+        }
+        let found = report(people.path(), Depth::Full, None, false);
+        let problems: Vec<_> = found.findings.iter().map(|finding| finding.problem).collect();
+        let expected = if is_noticed { vec![Problem::NestedClasses] } else { Vec::new() };
+        assert_eq!(problems, expected, "{paths:?}");
+    }
 }

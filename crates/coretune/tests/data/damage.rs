@@ -92,6 +92,25 @@ fn a_jpeg_that_a_download_filled_up_with_zeros_is_refused() {
 }
 
 #[test]
+fn a_jpeg_with_a_hole_of_zeros_is_refused_and_a_flat_image_is_read() {
+    for name in ["subsampled.jpg", "grey.jpg", "cmyk.jpg", "restarts.jpg"] {
+        let whole = fixture(name);
+        let height = decode(&whole, &name).unwrap().height();
+        let data = scans(&whole)[0]..whole.len() - 12;
+        for at in data.filter(|&at| whole[at - 1] != 0xff) {
+            let ended = message(&[&whole[..at], &[0; 5000], END_OF_IMAGE].concat());
+            let middle = message(&[&whole[..at], &[0; 5000], &whole[at + 4..]].concat());
+            assert!(!ended.is_empty() && !middle.is_empty(), "{name}, zeros from {at}: {ended:?} {middle:?}");
+            if name == "grey.jpg" {
+                let sentence = |found: &str| found.starts_with("its image data is filled with zeros after row ");
+                assert!(sentence(&ended) && ended.ends_with(&format!(" of {height}")), "{at}: {ended}");
+            }
+        }
+    }
+    assert_eq!(message(&[&white(), END_OF_IMAGE].concat()), "", "zeros are the data of a flat image");
+}
+
+#[test]
 fn a_restart_interval_that_is_complete_is_not_taken_for_the_last() {
     let whole = fixture("restarts.jpg");
     let is_restart = |&at: &usize| whole[at] == 0xff && (0xd0..=0xd7).contains(&whole[at + 1]);

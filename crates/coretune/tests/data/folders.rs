@@ -81,6 +81,49 @@ fn two_splits_of_one_role_are_refused_unless_one_is_named() {
 }
 
 #[test]
+fn a_folder_that_validates_or_tests_by_its_name_is_refused_until_a_flag_says_which() {
+    for name in ["eval", "Evaluation", "holdout"] {
+        let other = format!("{name}/a/9.png");
+        let folder = tree(&["train/a/1.png", "train/a/2.png", &other]);
+        let error = open(&folder).unwrap_err();
+        assert!(matches!(&error, DataError::SplitOfNoRole { split, .. } if split == name), "{error}");
+        assert!(error.hint().unwrap().to_string().contains("data.val_split = NAME"), "{:?}", error.hint());
+        let named = |options: DatasetOptions| counts(&Dataset::open(folder.path(), &options).unwrap()).1;
+        let name = Some(name.to_string());
+        let validates = DatasetOptions { val_split: name.clone(), ..DatasetOptions::default() };
+        assert_eq!(named(validates), [Some(2), Some(1), None]);
+        let train = DatasetOptions { train_split: Some("train".into()), ..DatasetOptions::default() };
+        assert_eq!(named(train), [Some(2), None, None]);
+    }
+    let all = tree(&["train/a/1.png", "val/a/2.png", "test/a/3.png", "eval/a/4.png"]);
+    assert_eq!(counts(&open(&all).unwrap()).1, [Some(1), Some(1), Some(1)]);
+}
+
+#[test]
+fn folders_of_the_classes_beside_them_are_a_copy_or_a_split_and_are_not_offered_for_training() {
+    let hint = |paths: &[&str]| open(&tree(paths)).unwrap_err().hint().unwrap().to_string();
+    let split = ["train/cat/1.png", "train/dog/2.png", "train/val/cat/3.png", "train/val/dog/4.png"];
+    let copy = ["train/cat/1.png", "train/dog/2.png", "train/backup/cat/3.png", "train/backup/dog/4.png"];
+    let resized = ["cat/1.png", "dog/2.png", "resized/cat/3.png", "resized/dog/4.png"];
+    for (paths, advice) in [
+        (&split[..], "if it is the validation split, move it out of "),
+        (&copy, "if it is a copy, move it out of "),
+        (&resized, "if it is a copy, move it out of "),
+    ] {
+        let hint = hint(paths);
+        assert!(hint.contains(advice) && !hint.contains("did you mean"), "{hint}");
+    }
+}
+
+#[test]
+fn the_name_of_a_split_in_another_case_is_answered_with_the_one_there() {
+    let options = DatasetOptions { train_split: Some("TRAIN".into()), ..DatasetOptions::default() };
+    let folder = tree(&["train/a/1.png", "val/a/2.png"]);
+    let error = Dataset::open(folder.path(), &options).unwrap_err();
+    assert_eq!(error.hint().unwrap().to_string(), "did you mean train?");
+}
+
+#[test]
 fn folders_that_could_be_splits_domains_or_classes_are_refused_with_each_flag() {
     let folder = tree(&["photo/cat/1.png", "photo/dog/2.png", "sketch/cat/3.png", "sketch/dog/4.png"]);
     let error = open(&folder).unwrap_err();

@@ -54,6 +54,43 @@ fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 }
 
 #[test]
+fn a_file_that_rows_name_again_with_one_label_counts_once() {
+    let rows = "images/cat/1.png,cat\nimages/dog/2.png,dog\n./images/cat/1.png,cat\nimages/dog/../cat/1.png,cat\n";
+    let data = table("list.csv", format!("image_path,label\n{rows}").as_bytes()).unwrap();
+    assert!(is_cat_and_dog(&data));
+    let [omission] = &data.left_out.omissions()[..] else { panic!("{:?}", data.left_out.omissions()) };
+    let sentence = "2 rows that name an image again (`./images/cat/1.png` on lines 2 and 4, `images/dog/../cat/1.png` on \
+                    lines 2 and 5)";
+    assert_eq!((omission.reason.clone(), omission.to_string()), (Reason::ListedTwice, sentence.to_string()));
+    let two_labels = table("list.csv", format!("{PLAIN}images/cat/1.png,dog\n").as_bytes()).unwrap();
+    assert_eq!(two_labels.train.unwrap().labels(), [0, 1, 1]);
+}
+
+#[test]
+fn paths_that_are_nearly_right_are_answered_with_what_to_write() {
+    let beside = "write images/cat/1.png for ";
+    for (written, what) in [
+        ("/images/cat/1.png", "an absolute path that does not exist"),
+        ("~/data/images/cat/1.png", "a path from the home folder"),
+        ("images/cat/1.PNG", "differs from the name of a file in upper and lower case"),
+    ] {
+        let (sentence, hint) = refusal("list.csv", PLAIN.replacen("images/cat/1.png", written, 1).as_bytes());
+        assert!(sentence.contains(&format!("list.csv line 2: found `{written}`")), "{sentence}");
+        assert!(sentence.contains(what) && hint.contains(beside), "{sentence}; {hint}");
+    }
+}
+
+#[test]
+fn columns_that_are_exchanged_and_a_declared_separator_that_is_another_are_named() {
+    let (sentence, hint) = refusal("list.csv", b"image_path,label\ncat,images/cat/1.png\n");
+    assert!(sentence.contains("found `cat` for the image and `images/cat/1.png` for its label"), "{sentence}");
+    assert!(hint.starts_with("are the columns exchanged?"), "{hint}");
+    let (sentence, hint) = refusal("list.csv", format!("sep=;\n{PLAIN}").as_bytes());
+    assert!(sentence.ends_with("its first line says that `;` separates its values, but `,` does"), "{sentence}");
+    assert!(hint.contains("the first line"), "{hint}");
+}
+
+#[test]
 fn tables_are_read_whatever_program_wrote_them() {
     let with = |separator: &str| PLAIN.replace(',', separator);
     let header = |header: &str| PLAIN.replace("image_path,label", header);
@@ -192,7 +229,7 @@ fn a_column_of_splits_is_known_in_any_case_and_by_other_names_if_all_its_values_
     for header in ["image_path,label,Split", "image_path,label,subset", "File,Class,Data Set", "file,class,fold"] {
         assert_eq!(lengths(header, "test", &plain), [Some(2), None, Some(1)], "{header}");
     }
-    assert_eq!(lengths("image_path,label,subset", "3", &plain), [Some(3), None, None], "not splits");
+    assert_eq!(lengths("image_path,label,subset", "3", &plain), [Some(2), None, None], "not splits: a row again");
     let named = DatasetOptions { test_split: Some("b".into()), ..DatasetOptions::default() };
     assert_eq!(lengths("image_path,label,subset", "b", &named), [Some(2), None, Some(1)], "a split that is named");
 }
