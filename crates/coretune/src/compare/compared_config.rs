@@ -10,8 +10,9 @@ use crate::config::{
     SegmentationConfig, TrainSection,
 };
 use crate::engine::Stop;
+use crate::fit;
 use crate::runs::{self, Changes, Options, RunError};
-use crate::segment::check_method;
+use crate::segment;
 use crate::settings::RunKind;
 
 /// What the runs of a comparison learn.
@@ -70,11 +71,12 @@ impl ComparedConfig {
         }
     }
 
-    /// Refuses a method that the task does not have.
+    /// Refuses a method that the task does not have, or that the other settings do not go with.
     pub(super) fn check_method(&self) -> Result<(), RunError> {
         match (self, self.method().build(0.0)) {
-            (ComparedConfig::Segmentation(_), Some(objective)) => check_method(&*objective),
-            _ => Ok(()),
+            (ComparedConfig::Classification(config), Some(objective)) => fit::check_method(&*objective, config),
+            (ComparedConfig::Segmentation(_), Some(objective)) => segment::check_method(&*objective),
+            (_, None) => Ok(()),
         }
     }
 

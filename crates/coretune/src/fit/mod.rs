@@ -26,6 +26,7 @@ pub use evaluation::{Calibrated, Evaluation, RunEvaluation, RunOutputs, evaluate
 pub(crate) use evaluation::{evaluate_outputs, model_outputs, split_of};
 pub use frozen::{FrozenFigures, RandomFigures};
 pub(crate) use images::check_images;
+pub(crate) use preparation::check_method;
 pub use preparation::{Preparation, Task, check_usable, prepare};
 pub use run::Finished;
 pub use splits::{Splits, ValidationSource};

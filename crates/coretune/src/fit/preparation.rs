@@ -144,6 +144,12 @@ pub(super) fn prepare_with(
     Ok(Preparation { task, backbone, objective, data: dataset.describe(), notes, skipped: report.unreadable })
 }
 
+/// Refuses a method with settings that it cannot work with, as far as no image is needed to know.
+pub(crate) fn check_method(objective: &dyn Objective, config: &RunConfig) -> Result<(), RunError> {
+    check_needs(objective.needs(), config)?;
+    Ok(training_plan::accumulation(&config.train).check(objective)?)
+}
+
 /// Refuses settings without which the method cannot work, or with which it cannot.
 fn check_needs(needs: Needs, config: &RunConfig) -> Result<(), RunError> {
     if needs.probe && !config.run.probe {

@@ -352,3 +352,19 @@ fn a_comparison_that_is_refused_leaves_nothing() {
     assert!(refused.0.is_err() && refused.1.is_empty(), "{refused:?}");
     assert!(!asked.output.exists(), "a folder was left");
 }
+
+#[test]
+fn a_method_that_cannot_be_computed_in_parts_is_refused_before_anything_is_run() {
+    let world = SmallWorld::new(4, 2);
+    let asked = Request { tuning: None, ..request(&world, &["cross-entropy", "bi-tuning"], &[], 1) };
+    let layers = ["train.batch_size=2", "train.grad_accum_steps=2", "train.accumulation=split", "run.threads=1"];
+    let layers = layers.iter().fold(asked.layers.clone(), |layers, set| layers.assignment(set).unwrap());
+    let (ended, run) = carried_out(&Request { layers: layers.clone(), ..asked.clone() }, &by_chance);
+    let sentence = ended.unwrap_err().to_string();
+    assert!(sentence.contains("bi-tuning cannot compute a batch in parts") && run.is_empty(), "{sentence}, {run:?}");
+    assert!(!asked.output.exists(), "a folder was left");
+
+    let whole = request(&world, &["cross-entropy", "bi-tuning:batch-size=4:grad-accum-steps=1"], &[], 1);
+    let (ended, _) = carried_out(&Request { tuning: None, layers, ..whole }, &by_chance);
+    assert_eq!(ended.unwrap().rows.len(), 2);
+}
