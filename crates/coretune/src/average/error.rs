@@ -18,6 +18,9 @@ pub enum AverageError {
     /// Too few runs, or more than two between which a line is drawn.
     #[error("{found} runs are given")]
     Count { recipe: Recipe, found: usize },
+    /// A run that is given twice, and would count twice.
+    #[error("{path} is given twice")]
+    Repeated { path: PathBuf },
     /// A run without summary or provenance.
     #[error("{path} is not a finished run")]
     Unfinished { path: PathBuf },
@@ -69,6 +72,7 @@ impl AverageError {
             Self::Count { recipe: Recipe::Interpolate, .. } => {
                 Some("give a run of {method.name=linear-probe} first, then the fine-tuned run".into())
             }
+            Self::Repeated { .. } => Some("name every run once".into()),
             Self::Unfinished { .. } => Some("finish it with {@resume=RUN}".into()),
             Self::OtherStart { .. } => {
                 Some("average runs of one checkpoint and one seed, or all with {method.head_init=linear-probe}".into())

@@ -1,5 +1,6 @@
 //! The runs of an average, checked to be of one start.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tch::Device;
@@ -42,6 +43,7 @@ impl Ingredients {
         if paths.len() < 2 || (two && paths.len() != 2) {
             return Err(AverageError::Count { recipe, found: paths.len() });
         }
+        check_distinct(paths)?;
         let mut runs: Vec<Run> = paths.iter().map(|path| Run::open(path, device)).collect::<Result<_, _>>()?;
         let last = runs.pop().ok_or(AverageError::Count { recipe, found: 0 })?;
         for run in &runs {
@@ -56,6 +58,15 @@ impl Ingredients {
             provenance: last.provenance,
             summary: last.summary,
         })
+    }
+}
+
+/// Refuses a folder that is given twice, under whatever name.
+fn check_distinct(paths: &[PathBuf]) -> Result<(), AverageError> {
+    let mut seen = HashSet::new();
+    match paths.iter().find(|path| !seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))) {
+        Some(path) => Err(AverageError::Repeated { path: path.clone() }),
+        None => Ok(()),
     }
 }
 

@@ -96,6 +96,9 @@ fn runs_of_different_starts_are_refused_before_anything_is_written() {
     assert!(text.contains("the start of the classifier differs"), "{text}");
     assert!(refused(&[&one], Recipe::Uniform).contains("1 run"));
     assert!(refused(&[&one, &one, &one], Recipe::Interpolate).contains("3 runs"));
+    let again = world.path("other/../one");
+    std::fs::create_dir(world.path("other")).unwrap();
+    assert!(refused(&[&one, &again], Recipe::Uniform).contains("other/../one is given twice"));
     assert!(!world.path("none").exists());
 }
 
@@ -104,9 +107,9 @@ fn runs_of_different_starts_are_refused_before_anything_is_written() {
 fn statistics_measured_anew_are_those_of_the_training_images() {
     let world = SmallWorld::new(12, 4);
     let settings = ["method.name=cross-entropy", "run.probe=false", "data.augment=none"];
-    let (one, config) = fit(&world, "one", &settings);
+    let [(one, config), (same, _)] = ["one", "same"].map(|name| fit(&world, name, &settings));
     let output = world.path("measured");
-    let (runs, statistics) = ([one.clone(), one.clone()], Statistics::Measured);
+    let (runs, statistics) = ([one.clone(), same], Statistics::Measured);
     let request = Request { runs: &runs, recipe: Recipe::Uniform, statistics, config: config.clone(), output: &output };
     average(&request, &mut |_| {}).unwrap();
     let (before, after) = (read(best(&one)).unwrap().1, read(best(&output)).unwrap().1);
