@@ -6,7 +6,7 @@ use std::io;
 use coretune::average::AverageError;
 use coretune::checkpoints::CheckpointError;
 use coretune::compare::CompareError;
-use coretune::config::ConfigError;
+use coretune::config::{ConfigError, Origin};
 use coretune::data::fetch::FetchError;
 use coretune::export::ExportError;
 use coretune::predict::PredictError;
@@ -84,11 +84,13 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let origin = error.origin().map(|origin| ("in", args::origin(origin)));
+        // The sentence names the flag already.
+        let origin = error.origin().filter(|origin| !matches!(origin, Origin::Flag(_)));
+        let origin = origin.map(|origin| ("in", args::origin(origin)));
         Failure {
             details: origin.into_iter().chain(error.details()).collect(),
             hint: error.hint().as_ref().map(args::spelled),
-            ..Failure::refused(error.to_string())
+            ..Failure::refused(args::sentence(&error))
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use crate::args;
 use crate::failure::Failure;
 use crate::status::Status;
 
@@ -124,9 +125,9 @@ impl Printer {
         self.words(BOLD, &padded(label), &text.to_string());
     }
 
-    /// A warning, on stderr and in the log.
+    /// A warning, on stderr and in the log, with flags for the keys of settings.
     pub(crate) fn warn(&self, text: impl Display) {
-        self.words(YELLOW, "warning: ", &text.to_string());
+        self.words(YELLOW, "warning: ", &args::with_flags(&text.to_string()));
     }
 
     /// A labelled line of the result as text, on stdout and in the log; with JSON, in the log alone.

@@ -17,6 +17,9 @@ use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("contrast.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let (mut rows, mut width, mut steps, mut block, mut focal) = (4096, 256, 5, None, 0.0);

@@ -31,6 +31,9 @@ struct Case {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("loader.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");

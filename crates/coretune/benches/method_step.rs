@@ -47,6 +47,9 @@ struct Plan {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("method_step.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let mut plan = Plan { cases: Vec::new(), methods: None, steps: 20, warm_up: 3 };

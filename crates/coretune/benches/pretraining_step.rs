@@ -25,6 +25,9 @@ struct Case {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("pretraining_step.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let mut case = Case { width: 0.25, size: 32, batch: 256, groups: 8, steps: 10, warm_up: 2 };

@@ -48,6 +48,9 @@ struct Case {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("segmentation_step.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let architecture = Architecture { family: Family::ResNet18, stem: Stem::Imagenet, width: 0.5 };

@@ -64,6 +64,9 @@ impl Case {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("training_step.rs")) {
+        return Ok(());
+    }
     // As the command line does.
     coretune_native::keep_freed_memory();
     let mut cases = vec![Case::new(Family::MobileNetV2Small, 0.5, 32, 64), Case::new(Family::ResNet50, 1.0, 224, 8)];

@@ -17,6 +17,9 @@ use image::RgbImage;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if coretune_testing::prints_help(include_str!("views.rs")) {
+        return Ok(());
+    }
     coretune_native::keep_freed_memory();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = arguments.next().ok_or("which folder?")?;

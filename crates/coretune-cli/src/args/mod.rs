@@ -28,12 +28,12 @@ use coretune::engine::Amp;
 use coretune::models::Family;
 
 use self::face::Takes;
-pub(crate) use self::spelling::{origin, spelled};
+pub(crate) use self::spelling::{origin, sentence, spelled, with_flags};
 use crate::failure::Failure;
 
 /// Fine-tune contrastive checkpoints on labelled images, and measure what it gained.
 #[derive(Debug, Parser)]
-#[command(name = "coretune", version, disable_help_flag = true, disable_help_subcommand = true)]
+#[command(name = "coretune", version, disable_help_flag = true, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -263,7 +263,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     #[arg(value_parser = ["safetensors", "torch", "onnx"])]
     pub(crate) to: Option<String>,
-    /// File to write; FILE.parity.json and FILE.parity.safetensors are written beside it
+    /// File to write; beside it FILE.parity.json, FILE.parity.safetensors and FILE.preprocess.py
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Keep the projection head in a safetensors file

@@ -1,6 +1,6 @@
 //! How the command line spells what the library names: settings and actions in hints, and where a value was given.
 
-use coretune::config::{Kind, Origin, find_setting};
+use coretune::config::{ConfigError, Kind, Origin, Setting, find_setting, settings};
 use coretune::settings::{Hint, Name};
 
 use super::face::{flag, switched_to};
@@ -31,6 +31,38 @@ fn setting(key: &str, value: Option<&str>) -> String {
         (Some(value), Kind::Switch) => format!("--set {key}={value}"),
         (Some(value), _) => format!("--{flag} {value}"),
     }
+}
+
+/// The sentence of the error, with flags for the keys of settings unless the user wrote keys.
+pub(crate) fn sentence(error: &ConfigError) -> String {
+    let text = error.to_string();
+    match error.origin() {
+        Some(Origin::Recipe(_) | Origin::File(_) | Origin::Assignment | Origin::AllowedChanges) => text,
+        Some(Origin::Flag(argument)) if !argument.starts_with('-') => with_names(&text, |_| argument.clone()),
+        _ => with_flags(&text),
+    }
+}
+
+/// The text with the flag of each setting for its key: `--lr` for `train.lr`.
+pub(crate) fn with_flags(text: &str) -> String {
+    with_names(text, |setting| format!("--{}", flag(setting)))
+}
+
+/// The text with a name for the key of each setting.
+fn with_names(text: &str, name: impl Fn(&Setting) -> String) -> String {
+    let is_of_key = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.');
+    let mut named = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let length = rest.find(|letter| !is_of_key(letter)).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(length);
+        let setting = settings().iter().find(|setting| setting.key == word);
+        named += &setting.map_or_else(|| word.into(), |setting| name(setting));
+        let between = behind.find(is_of_key).unwrap_or(behind.len());
+        named += &behind[..between];
+        rest = &behind[between..];
+    }
+    named
 }
 
 /// Where a value was given.
@@ -121,6 +153,29 @@ mod tests {
                 assert!(!flag.is_some_and(is_flag), "{}: name the setting in braces: {line}", path.display());
             }
         }
+    }
+
+    #[test]
+    fn keys_in_a_sentence_become_flags() {
+        assert_eq!(
+            with_flags("train.batch_size and batch norm do not go together"),
+            "--batch-size and batch norm do not go together"
+        );
+        assert_eq!(
+            with_flags("é: run.probe, data.dir; x.data.dir data.dirs"),
+            "é: --no-probe, --data-dir; x.data.dir data.dirs"
+        );
+    }
+
+    #[test]
+    fn an_error_names_a_flag_unless_a_file_or_an_assignment_named_the_key() {
+        let text =
+            |origin| sentence(&ConfigError::Range { origin, key: "train.lr", expected: "x".into(), found: "y".into() });
+        assert_eq!(text(Origin::Flag("--lr".into())), "--lr is out of range");
+        assert_eq!(text(Origin::Flag("CKPT".into())), "CKPT is out of range");
+        assert_eq!(text(Origin::Assignment), "train.lr is out of range");
+        let missing = ConfigError::Missing { key: "checkpoint.path", expected: "a string".into() };
+        assert_eq!(sentence(&missing), "--pretrained-path is not given");
     }
 
     #[test]

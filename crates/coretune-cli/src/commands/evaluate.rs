@@ -2,6 +2,8 @@
 
 use coretune::config::Layers;
 use coretune::data::Role;
+use coretune::evaluate::figure::{MEAN_PIXEL_ACCURACY, PIXEL_ACCURACY, WITHIN_BETWEEN};
+use coretune::evaluate::segmentation::PixelFigures;
 use coretune::files::write_whole;
 use coretune::fit::{self, Evaluation, RunEvaluation};
 use coretune::run_folder::{RunFolder, RunKind};
@@ -58,10 +60,14 @@ fn of_segmentation(printer: &Printer, arguments: &Evaluate, role: Role, flags: &
     printer.result("split", format_args!("{}, {}", evaluation.split, lines::count(evaluation.images, "image")))?;
     let (iou, interval) = (evaluation.figures.mean_iou, lines::interval(&evaluation.mean_iou_interval));
     printer.result("mean IoU", format_args!("{} ({interval})", lines::percent(iou)))?;
-    printer.result("weighted", lines::percent(evaluation.figures.frequency_weighted_iou))?;
-    let [pixels, mean] =
-        [evaluation.figures.pixel_accuracy, evaluation.figures.mean_pixel_accuracy].map(lines::percent);
-    printer.result("accuracy", format_args!("{pixels} of the pixels, {mean} as a mean over classes"))?;
+    let PixelFigures { frequency_weighted_iou, pixel_accuracy, mean_pixel_accuracy, .. } = &evaluation.figures;
+    printer.result(
+        "weighted IoU",
+        format_args!("{}   (classes weighted by their pixels)", lines::percent(*frequency_weighted_iou)),
+    )?;
+    let [pixels, mean] = [(PIXEL_ACCURACY, pixel_accuracy), (MEAN_PIXEL_ACCURACY, mean_pixel_accuracy)]
+        .map(|(figure, value)| figure.labelled(*value));
+    printer.result("accuracy", format_args!("{pixels}, {mean}   (the mean over classes)"))?;
     pixel_table(printer, &evaluation)
 }
 
@@ -94,20 +100,23 @@ fn tell(printer: &Printer, evaluation: &RunEvaluation) -> Result<(), Failure> {
     printer.result("class mean", format_args!("precision {precision}, recall {recall}, F1 {f1}"))?;
     printer.result(
         "calibration",
-        format_args!("error {:.3}, negative log-likelihood {:.3}", calibration.ece, calibration.nll),
+        format_args!("ECE {:.3}, negative log-likelihood {:.3}   (as trained)", calibration.ece, calibration.nll),
     )?;
     if let (Some(temperature), Some(ece), Some(nll)) =
         (calibration.temperature, calibration.ece_calibrated, calibration.nll_calibrated)
     {
         let text = format!(
-            "error {ece:.3}, negative log-likelihood {nll:.3}   (temperature {temperature:.2} from validation)"
+            "ECE {ece:.3}, negative log-likelihood {nll:.3}   (temperature {temperature:.2}, fitted on validation)"
         );
-        printer.result("calibrated", text)?;
+        printer.result("scaled", text)?;
     }
     if let Some(ratio) = geometry.within_between() {
         let (within, between) = (geometry.within, geometry.between);
-        let text = "squared distances within classes over those between classes, smaller is tighter";
-        printer.result("geometry", format_args!("{within:.3} / {between:.3} = {ratio:.2}   ({text})"))?;
+        let text = "spread of the features within classes / between classes; smaller is tighter";
+        printer.result(
+            "geometry",
+            format_args!("{} {within:.3} / {between:.3} = {ratio:.2}   ({text})", WITHIN_BETWEEN.label),
+        )?;
     }
     class_table(printer, evaluation)
 }

@@ -57,9 +57,9 @@ fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
         format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
     printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
     printer.result("kept in", lines::quoted(&exported.parity_file))?;
-    let preprocess = exported.metadata.get("preprocess").map_or("", String::as_str);
-    printer.result("preprocess", "how an image file becomes the input, in Python (also in the file's metadata):")?;
-    printer.line(&format!("\n{preprocess}"))
+    let script = lines::quoted(&exported.preprocess_file);
+    printer
+        .result("preprocess", format_args!("{script}   preprocess(path) makes the input from an image file, in Python"))
 }
 
 /// The network of a segmentation run, and how far the file is from it.

@@ -88,8 +88,14 @@ impl Shown for RunConfig {
         );
         let weights = task.class_weights().filter(|_| task.trains);
         let weights = weights.map(|weights| ("weights", lines::class_weights(&task.classes, &weights)));
-        let unused = lines::unused(task, steps).filter(|_| task.trains).map(|unused| ("note", unused));
-        [method].into_iter().chain(weights).chain(unused).chain([("machine", lines::machine(task))]).collect()
+        let notes = [lines::unused(task, steps), lines::few_validation_images(task)].into_iter().flatten();
+        let notes = notes.filter(|_| task.trains).map(|note| ("note", note));
+        [method].into_iter().chain(weights).chain(notes).chain([("machine", lines::machine(task))]).collect()
+    }
+
+    fn advice(preparation: &Preparation) -> Option<String> {
+        let task = &preparation.task;
+        lines::first_try(task.splits.train.len() / task.classes.len().max(1))
     }
 
     fn show_result(printer: &Printer, finished: &Finished, root: &Path) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ fn describe(printer: &Printer, report: &LoadReport) -> Result<(), Failure> {
     };
     let tensors = lines::count(report.tensors, "tensor");
     printer.result("file", format_args!("{}   {}, {tensors}{objects}", report.file, report.container))?;
-    printer.result("recognised", format_args!("{}   ({}*)", report.method, report.prefix))?;
+    printer.result("recognised", format_args!("{}   ({})", report.method, names(&report.prefix)))?;
     printer.result("backbone", lines::backbone(report))?;
     printer.result("encoder", encoder(report))?;
     printer.result("coverage", lines::coverage(report))?;
@@ -51,6 +51,11 @@ fn describe(printer: &Printer, report: &LoadReport) -> Result<(), Failure> {
         printer.result("not tensors", lines::first_of(&names))?;
     }
     Ok(())
+}
+
+/// How the names of the backbone's tensors begin in the file.
+fn names(prefix: &str) -> String {
+    if prefix.is_empty() { "names without a prefix".into() } else { format!("names that begin with {prefix}") }
 }
 
 /// `query   (also here: key, --encoder key)`

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use coretune::checkpoints::LoadReport;
-use coretune::config::{HeadInit, MethodSection, Optimizer, RunConfig, Sampler, Setting, TrainSection};
+use coretune::config::{HeadInit, MethodSection, Optimizer, RunConfig, Sampler, Select, Setting, TrainSection};
 use coretune::data::{Description, Omission, ReadColumns, SplitDescription};
-use coretune::engine::{device_name, threads};
+use coretune::engine::{Precision, cpu_multiplies_bf16, device_name, threads};
 use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::TOP1;
 use coretune::figures::validation_name;
@@ -224,6 +224,43 @@ pub(crate) fn left_out_of_epoch(images: usize, batch: usize, steps: u64) -> Opti
     (left_out > 0).then(sentence)
 }
 
+/// A warning that the best epoch is chosen on images of which each counts for more than a point.
+pub(crate) fn few_validation_images(task: &Task) -> Option<String> {
+    const FEW: usize = 100;
+    let images = task.splits.validation.len();
+    let chooses = task.config.train.select != Select::Last;
+    (chooses && images < FEW).then(|| {
+        let way_out = match task.splits.validation_source {
+            ValidationSource::OwnSplit => "",
+            ValidationSource::CutFromBudget | ValidationSource::RestOfTrain => " (--val-per-class N)",
+        };
+        format!(
+            "each of the {} for validation is {:.1} points, so the choice of the best epoch is uncertain; \
+             more of them make it surer{way_out}",
+            count(images, "image"),
+            100.0 / images as f64
+        )
+    })
+}
+
+/// What to try first with so many training labels per class, by the tables of docs/results.md; none where nothing was measured.
+pub(crate) fn first_try(labels_per_class: usize) -> Option<String> {
+    /// Between 10 labels, where no fine-tuning beat the probe, and 50, where LP-FT had the best mean.
+    const PROBE: usize = 20;
+    const MEASURED: usize = 500;
+    let with = format!("with about {labels_per_class} labels per class");
+    match labels_per_class {
+        labels if labels <= PROBE => Some(format!(
+            "{with}, try --method linear-probe first: with 10, no fine-tuning beat it in our measurements (docs/results.md)"
+        )),
+        labels if labels <= MEASURED => Some(format!(
+            "{with}, try --recipe few-labels first (LP-FT): in our measurements with 50 to 500 it had the best mean or was level \
+             with it (docs/results.md)"
+        )),
+        _ => None,
+    }
+}
+
 /// `cat 0.67, dog 1.33`: the weight of each class in the cross-entropy; of many classes the least and the most.
 pub(crate) fn class_weights(classes: &[String], weights: &[f64]) -> String {
     const FEW: usize = 8;
@@ -237,10 +274,21 @@ pub(crate) fn class_weights(classes: &[String], weights: &[f64]) -> String {
     format!("{} to {}, {} classes", ends(named.first()), ends(named.last()), named.len())
 }
 
-/// `cpu, 2 threads, f32`
+/// `cpu, 2 threads, f32 (this processor has no instructions for bf16)`, and the ranks if there are several.
 pub(crate) fn machine(task: &Task) -> String {
-    let machine = format!("{}, {}, {}", device_name(task.device), count(threads::get(), "thread"), task.precision);
-    format!("{machine}{}", ranks(&task.config.train))
+    format!("{}{}", computes(&device_name(task.device), task.precision), ranks(&task.config.train))
+}
+
+/// `cpu, 2 threads, f32 (this processor has no instructions for bf16)`: device, threads and precision, with the reason on a CPU.
+pub(crate) fn computes(device: &str, precision: Precision) -> String {
+    let why = match (device, precision) {
+        ("cpu", Precision::Bf16) if cpu_multiplies_bf16() => {
+            " (this processor multiplies bf16, which is as fast as f32 or faster; --amp off computes in f32)"
+        }
+        ("cpu", Precision::F32) if !cpu_multiplies_bf16() => " (this processor has no instructions for bf16)",
+        _ => "",
+    };
+    format!("{device}, {}, {precision}{why}", count(threads::get(), "thread"))
 }
 
 /// `, on each of 2 ranks; 128 images a step (2 ranks x 64)`; nothing for a single process.
@@ -356,6 +404,14 @@ mod tests {
         assert!(
             of(-0.05, -0.08, -0.02, None).starts_with("5.0 points below the linear probe (95 %: -8.0 to -2.0; signi")
         );
+    }
+
+    #[test]
+    fn the_first_try_follows_the_number_of_labels() {
+        assert!(first_try(10).unwrap().contains("--method linear-probe"));
+        assert!(first_try(50).unwrap().contains("--recipe few-labels"));
+        assert!(first_try(500).unwrap().contains("--recipe few-labels"));
+        assert_eq!(first_try(5000), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use coretune::config::{Layers, PretrainConfig};
-use coretune::engine::{device_name, threads};
+use coretune::engine::device_name;
 use coretune::evaluate::figure::{KNN_TOP1, RANK};
 use coretune::pretrain::PretrainTask;
 use coretune::run_folder::{EvaluationRecord, PretrainSummary};
@@ -44,8 +44,7 @@ impl Shown for PretrainConfig {
         let (family, width) = (task.architecture.family, task.architecture.width);
         printer.say("model", format_args!("{family}, width {width}, {} pixels", task.input.img_size));
         show_method(printer, task);
-        let (device, threads) = (device_name(task.device), lines::count(threads::get(), "thread"));
-        printer.say("machine", format_args!("{device}, {threads}, {}", task.precision));
+        printer.say("machine", lines::computes(&device_name(task.device), task.precision));
     }
 
     fn before_training(_: &PretrainTask) -> Vec<(&'static str, String)> {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use coretune::config::{HeadInit, Layers, SegmentationConfig};
-use coretune::engine::{device_name, threads};
+use coretune::engine::device_name;
 use coretune::evaluate::bootstrap::Interval;
 use coretune::evaluate::figure::{MEAN_IOU, MEAN_PIXEL_ACCURACY};
 use coretune::figures::validation_name;
@@ -51,8 +51,7 @@ impl Shown for SegmentationConfig {
         };
         let unused = lines::left_out_of_epoch(task.splits.train.len(), train.effective_batch(), steps);
         let unused = unused.filter(|_| task.trains);
-        let machine =
-            format!("{}, {}, {}", device_name(task.device), lines::count(threads::get(), "thread"), task.precision);
+        let machine = lines::computes(&device_name(task.device), task.precision);
         let weights =
             task.class_weights.as_ref().map(|weights| ("weights", lines::class_weights(&task.classes, weights)));
         let found = [("model", model(preparation)), ("method", method)].into_iter().chain(weights);
@@ -96,7 +95,7 @@ fn model(preparation: &SegmentationPreparation) -> String {
     format!("{family}, {head}, output stride {stride}{auxiliary}, {parameters:.1} M parameters")
 }
 
-/// `test mIoU 52.1 % (95 %: 50.3 to 53.8), mean accuracy 61.0 %; 3.2 points above the linear probe, ...`
+/// `test mean IoU 52.1 % (95 %: 50.3 to 53.8), mean pixel accuracy 61.0 %; 3.2 points above the linear probe, ...`
 fn result(finished: &SegmentationFinished) -> String {
     let summary = &finished.summary;
     let figures = summary.test.as_ref();
@@ -112,7 +111,7 @@ fn result(finished: &SegmentationFinished) -> String {
     let against =
         summary.above_probe.as_ref().map_or_else(String::new, |&PairedDifference { difference, low, high }| {
             let interval = Interval { low, high };
-            format!("; {}", lines::above_probe(difference, &interval, "points of mIoU", Some(finished.images)))
+            format!("; {}", lines::above_probe(difference, &interval, "points of mean IoU", Some(finished.images)))
         });
     figure + &against
 }

@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use coretune::config::{Layers, SettingChange};
+use coretune::config::{Layers, Origin, SettingChange};
 use coretune::engine::{Stop, World};
 use coretune::runs::{self, Changes, Event, Job, Options, Resumed, RunError};
 use coretune::train;
 
 use super::lines;
 use super::ranks::Ranks;
-use crate::args::{Flags, Training};
+use crate::args::{self, Flags, Training};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::progress::Progress;
@@ -27,6 +27,11 @@ pub(super) trait Shown: Job {
 
     /// Lines about what was found before anything is computed.
     fn show_found(printer: &Printer, prepared: &Self::Prepared);
+
+    /// Which method to try first on this data, where the user has not chosen one.
+    fn advice(_prepared: &Self::Prepared) -> Option<String> {
+        None
+    }
 
     /// Lines that come before those of training: a label and a text each.
     fn before_training(prepared: &Self::Prepared) -> Vec<(&'static str, String)>;
@@ -58,18 +63,24 @@ pub(super) fn run<J: Shown>(arguments: &Training, flags: &Flags) -> Result<(), F
     }
     let config = J::of(&given)?;
     for unused in config.unused(&given) {
-        printer.say("note", unused);
+        printer.say("note", args::with_flags(&unused));
     }
+    let chose_method = given.origin("method.name") != Some(&Origin::Default);
     if arguments.dry_run {
-        return dry_run(&printer, &config);
+        return dry_run(&printer, &config, chose_method);
     }
     let ranks = Ranks::join(&given, true)?;
-    let outcome = begin(&printer, arguments, &config, ranks.world);
+    let outcome = begin(&printer, arguments, (&config, chose_method), ranks.world);
     ranks.end(outcome)
 }
 
-fn begin<J: Shown>(printer: &Printer, arguments: &Training, config: &J, world: World) -> Result<(), Failure> {
-    let mut screen = Screen { world, ..Screen::new(printer) };
+fn begin<J: Shown>(
+    printer: &Printer,
+    arguments: &Training,
+    (config, chose_method): (&J, bool),
+    world: World,
+) -> Result<(), Failure> {
+    let mut screen = Screen { world, advises: !chose_method, ..Screen::new(printer) };
     screen.stop_with_stdin(arguments);
     let finished = runs::begin(config, screen.options(), &mut |event| screen.see(event));
     let finished = screen.outcome(finished)?;
@@ -100,8 +111,8 @@ fn resume<J: Shown>(
 }
 
 /// What would be done, and what it would take.
-fn dry_run<J: Shown>(printer: &Printer, config: &J) -> Result<(), Failure> {
-    let mut screen = Screen { trial: true, ..Screen::new(printer) };
+fn dry_run<J: Shown>(printer: &Printer, config: &J, chose_method: bool) -> Result<(), Failure> {
+    let mut screen = Screen { trial: true, advises: !chose_method, ..Screen::new(printer) };
     let estimated = runs::dry_run(config, screen.options(), &mut |event| screen.see(event));
     let (config, estimate) = screen.outcome(estimated)?;
     lines::estimate(printer, &estimate, J::ESTIMATED);
@@ -118,6 +129,8 @@ pub(super) struct Screen<'a> {
     world: World,
     /// Whether this is a dry run.
     trial: bool,
+    /// Whether to show which method to try first.
+    advises: bool,
     /// The folder of the run, once it is there.
     root: PathBuf,
     /// Lines to show when training begins.
@@ -134,6 +147,7 @@ impl<'a> Screen<'a> {
             stop: Stop::default(),
             world: World::Alone,
             trial: false,
+            advises: false,
             root: PathBuf::new(),
             before_training: Vec::new(),
             broken: None,
@@ -201,6 +215,8 @@ impl<'a> Screen<'a> {
         self.progress.clear();
         J::show_found(self.printer, prepared);
         self.before_training = J::before_training(prepared);
+        let advice = J::advice(prepared).filter(|_| self.advises);
+        self.before_training.extend(advice.map(|advice| ("advice", advice)));
         if self.trial {
             J::show_images(self.printer, prepared);
             self.show_before_training();

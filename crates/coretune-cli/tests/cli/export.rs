@@ -55,10 +55,12 @@ fn an_export_says_in_python_how_an_image_becomes_the_input() {
     let arguments = [arguments, vec!["--bit-depth-range".into(), "100,4095".into()]].concat();
     let fitted = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(fitted.status.code(), Some(0), "{}", stderr(&fitted));
-    let text = stdout(&export(&world, "a.safetensors", &[]));
+    let printed = stdout(&export(&world, "a.safetensors", &[]));
+    assert!(printed.contains("\npreprocess   ") && printed.lines().count() == 4, "{printed}");
+    let text = fs::read_to_string(world.path("a.safetensors.preprocess.py")).unwrap();
     let deep = [".clip(100, 4095)", "((values - 100) * 255 + 1997) // 3995", "the range 100 to 4095 needs all"];
     let framing = ["(16, 16), (128, 64, 26))", "numpy.float32([0.5, 0.25, 0.1])"];
-    for part in ["preprocess ", "def preprocess(path):"].into_iter().chain(deep).chain(framing) {
+    for part in ["def preprocess(path):"].into_iter().chain(deep).chain(framing) {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let json: Value = serde_json::from_str(&stdout(&export(&world, "a.onnx", &["--json"]))).unwrap();

@@ -51,7 +51,7 @@ fn every_command_of_the_guide_works_in_its_order() {
         let run = Command::new(env!("CARGO_BIN_EXE_coretune")).args(&arguments).current_dir(&folder).output().unwrap();
         assert_eq!(run.status.code(), Some(0), "coretune {}: {}{}", arguments.join(" "), stdout(&run), stderr(&run));
     }
-    for file in ["predictions.csv", "classifier.onnx", "photos-moco.pth.tar", "runs/core-tuning/report.html"] {
+    for file in ["predictions.csv", "classifier.onnx", "photos-moco.pth.tar", "runs/lp-ft/report.html"] {
         assert!(folder.join(file).is_file(), "{file}");
     }
 }

@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use super::{coretune, stderr, stdout};
 
 const COMMANDS: [&str; 13] = [
@@ -38,6 +40,23 @@ fn help_of_every_command_fits_a_screen() {
         assert!(text.lines().count() <= 40, "{command}: {} lines", text.lines().count());
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{command}");
         assert!(stderr(&output).is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn help_is_as_wide_as_the_terminal_and_at_most_100_letters() {
+    let commands = COMMANDS.into_iter().chain(["compare", "sweep"]).map(|command| vec![command]);
+    let commands = commands.chain(["check", "show", "fetch", "pack"].map(|command| vec!["data", command]));
+    for command in commands.chain([Vec::new()]) {
+        for (columns, most) in [("72", 72), ("80", 80), ("250", 100)] {
+            for flag in ["--help", "--help-all"] {
+                let mut program = Command::new(env!("CARGO_BIN_EXE_coretune"));
+                let output = program.args(&command).arg(flag).env("COLUMNS", columns).output().unwrap();
+                let text = stdout(&output);
+                let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
+                assert!(widest.chars().count() <= most, "{command:?} {flag}, {columns} columns: {widest}");
+            }
+        }
     }
 }
 

@@ -409,7 +409,7 @@ fn ranks_share_the_negatives_and_the_queue_of_pretraining() {
 #[test]
 fn pretraining_of_two_ranks_resumes_on_one_with_the_same_steps() {
     let world = Folder::new();
-    for (method, changed) in [("moco-v2", "train.batch_size was 4"), ("simclr", "train.grad_accum_steps was 1")] {
+    for (method, changed) in [("moco-v2", "--batch-size was 4"), ("simclr", "--grad-accum-steps was 1")] {
         let pretrain = |run: &str, more: &[&str]| {
             let (data, output) = (world.path("data"), world.path(run));
             let own = ["pretrain", "--data-dir", &data, "--output", &output, "--width", "0.125", "--img-size", "16"];
@@ -436,9 +436,9 @@ fn only_rank_0_prints_notes_and_the_lines_of_the_log_say_what_was_exchanged() {
     let world = Folder::new();
     let output = done(&fit(&world, "run", "4", &["--method", "cross-entropy", "--eta", "0.5", "--ranks", "2"]));
     let text = stderr(&output);
-    assert_eq!(text.matches("method.eta is not used").count(), 1, "{text}");
+    assert_eq!(text.matches("--eta is not used").count(), 1, "{text}");
     let read = |name: &str| fs::read_to_string(Path::new(&world.path("run")).join(name)).unwrap();
-    assert!(read("log.rank-1.txt").contains("method.eta is not used"), "{}", read("log.rank-1.txt"));
+    assert!(read("log.rank-1.txt").contains("--eta is not used"), "{}", read("log.rank-1.txt"));
     let weights: usize = last(&world, "run").values().map(Tensor::numel).sum();
     let metrics = read("metrics.jsonl");
     let step: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
@@ -648,7 +648,7 @@ fn a_run_of_two_resumes_on_one_and_a_signal_to_any_rank_stops_all() {
     assert!(text.contains("the state is saved in"), "{text}");
     let alone = [&["--ranks", "1"], &LONG[2..], &["--resume"]].concat();
     let resumed = done(&fit(&world, "run", "4", &alone));
-    assert!(stderr(&resumed).contains("train.ranks was 2 so far and is 1 from here on"), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("--ranks was 2 so far and is 1 from here on"), "{}", stderr(&resumed));
     let found = difference(&last(&world, "run"), &last(&world, "whole"), all);
     assert!(found <= 1e-5, "{found}");
     let three = [&["--ranks", "3"], &LONG[2..], &["--resume"]].concat();

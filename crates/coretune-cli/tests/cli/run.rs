@@ -299,11 +299,11 @@ fn settings_that_the_method_does_not_look_at_are_named() {
     let more = ["--no-probe", "--method", "cross-entropy", "--eta", "2", "--set", "method.pairs=soft"];
     let output = run(&world.fit("run", &more));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for key in ["method.eta", "method.pairs"] {
-        let note = format!("{key} is not used: cross-entropy does not read it");
+    for flag in ["--eta", "--pairs"] {
+        let note = format!("{flag} is not used: cross-entropy does not read it");
         assert!(stderr(&output).contains(&note), "no {note:?} in {}", stderr(&output));
     }
-    assert!(!stderr(&output).contains("method.alpha is not used"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("--alpha is not used"), "{}", stderr(&output));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::sections::find_setting;
 use crate::settings::{Hint, RunKind};
 
 /// Where an entry of a configuration came from.
@@ -175,7 +176,10 @@ impl ConfigError {
                 Some(format!("this is a configuration for {}", kind.action()).into())
             }
             Self::OtherRun { .. } => Some("leave it out".into()),
-            Self::Missing { key, .. } => Some(format!("give {{{key}}}").into()),
+            Self::Missing { key, .. } => {
+                let value = find_setting(key).map_or("X", |setting| setting.kind.placeholder());
+                Some(format!("give {{{key}={value}}}").into())
+            }
             Self::Conflict { hint, .. } => Some(hint.clone()),
             Self::ChangedOnResume { changes } => {
                 let allow: Vec<String> =

@@ -100,15 +100,15 @@ pub const UNIFORMITY: FigureSpec = FigureSpec::number(
 /// Mean intersection over union of the classes (E2).
 pub const MEAN_IOU: FigureSpec = FigureSpec::fraction(
     "mean_iou",
-    "mIoU",
-    "mean intersection over union",
+    "mean IoU",
+    "mean intersection over union (IoU)",
     "Mean over the classes in the truth of the pixels that are rightly of a class, over those that are or were predicted so (E2).",
 );
 
 /// Fraction of labelled pixels that are right (E2).
 pub const PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
     "pixel_accuracy",
-    "pixels",
+    "pixel accuracy",
     "pixel accuracy",
     "Fraction of labelled pixels whose class has the largest logit (E2).",
 );
@@ -116,7 +116,7 @@ pub const PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
 /// Mean over classes of the fraction of their pixels that are right (E2).
 pub const MEAN_PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
     "mean_pixel_accuracy",
-    "mean pixels",
+    "mean pixel accuracy",
     "mean pixel accuracy",
     "Mean over the classes in the truth of the fraction of their pixels that are right (E2).",
 );
@@ -125,7 +125,7 @@ pub const MEAN_PIXEL_ACCURACY: FigureSpec = FigureSpec::fraction(
 pub const FREQUENCY_WEIGHTED_IOU: FigureSpec = FigureSpec::fraction(
     "frequency_weighted_iou",
     "weighted IoU",
-    "frequency-weighted intersection over union",
+    "frequency-weighted IoU",
     "Mean of intersection over union, each class weighted by its fraction of the labelled pixels (E2).",
 );
 

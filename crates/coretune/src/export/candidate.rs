@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{ExportError, Request, parity};
+use super::{ExportError, Request, parity, preprocessing};
 use crate::files::PartialFile;
 
 /// A file beside its final name, removed unless it is verified.
@@ -35,7 +35,8 @@ pub(super) fn check_target(request: &Request) -> Result<(), ExportError> {
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(ExportError::NoFolder { path: output.clone() });
     }
-    let files = [output.clone(), parity::report_of(output), parity::tensors_of(output)];
+    let files =
+        [output.clone(), parity::report_of(output), parity::tensors_of(output), preprocessing::script_of(output)];
     match files.into_iter().find(|file| !request.force && fs::symlink_metadata(file).is_ok()) {
         Some(path) => Err(ExportError::Exists { path }),
         None => Ok(()),

@@ -46,7 +46,9 @@ pub struct Exported {
     pub parity: Parity,
     /// `<output>.parity.json`.
     pub parity_file: PathBuf,
-    /// What is stored beside the weights, by name; `preprocess` is the Python function that prepares an image.
+    /// `<output>.preprocess.py`: the Python function that prepares an image.
+    pub preprocess_file: PathBuf,
+    /// What is stored beside the weights, by name; `preprocess` is that function too.
     pub metadata: BTreeMap<String, String>,
     /// What the user should know.
     pub notes: Vec<String>,
@@ -71,8 +73,11 @@ pub fn export(run: &Path, request: &Request) -> Result<Exported, ExportError> {
     let found = read_back(candidate.path(), &source, request.format, &naming, &images)?;
     let parity = Parity::compare(&source, request, candidate.path(), &expected, &found)?;
     let parity_file = parity.write(&request.output, &images, &expected)?;
+    let preprocess = metadata.get("preprocess").map_or("", String::as_str);
+    let preprocess_file = preprocessing::write(&request.output, preprocess)?;
     let bytes = candidate.become_file(&request.output)?;
-    Ok(Exported { output: request.output.clone(), bytes, parity, parity_file, metadata, notes: source.notes })
+    let (output, notes) = (request.output.clone(), source.notes);
+    Ok(Exported { output, bytes, parity, parity_file, preprocess_file, metadata, notes })
 }
 
 /// What the tensors are called, where the format names them as other programs do.

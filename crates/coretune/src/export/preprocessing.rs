@@ -1,7 +1,10 @@
 //! How an image file becomes the input of an exported model, as a Python function of Pillow and NumPy.
 
-use super::Format;
+use std::path::{Path, PathBuf};
+
+use super::{ExportError, Format};
 use crate::data::BitDepthRange;
+use crate::files::{beside, write_whole};
 use crate::saved_models::ModelDescription;
 use crate::train::TrainError;
 use crate::transforms::{Framing, Interpolation, ResizeMode};
@@ -32,6 +35,18 @@ pub(super) fn recipe(description: &ModelDescription, format: Format) -> Result<S
         Format::Safetensors | Format::Torch => normalised(description),
     });
     Ok(lines.join("\n"))
+}
+
+/// `<output>.preprocess.py`.
+pub(super) fn script_of(output: &Path) -> PathBuf {
+    beside(output, ".preprocess.py")
+}
+
+/// Writes the function beside the export; gives its path.
+pub(super) fn write(output: &Path, function: &str) -> Result<PathBuf, ExportError> {
+    let script = script_of(output);
+    write_whole(&script, format!("{function}\n").as_bytes()).map_err(ExportError::write(&script))?;
+    Ok(script)
 }
 
 /// The upright image in RGB. Pillow keeps 16 bits of grey, which its conversion to RGB would clip to white.

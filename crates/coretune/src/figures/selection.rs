@@ -16,6 +16,9 @@ pub enum Selection {
     Last,
 }
 
+/// The figure that decides between epochs that are equal in the figure that selects.
+const LOSS: &str = "loss";
+
 /// The word for [`Selection::Last`].
 const LAST: &str = "last";
 
@@ -46,12 +49,16 @@ impl Selection {
         Err(UnknownFigure { found: word.into(), known: names.chain([LAST.into()]).collect() })
     }
 
-    /// Whether an epoch with the figures `new` is better than the `best` one before it. Of equals the first stays, and so
-    /// does an epoch in which the figure has a value, against one in which it has none.
+    /// Whether an epoch with the figures `new` is better than the `best` one before it. Of equals the one with the smaller
+    /// loss is better, if both have one, else the first stays; so does an epoch in which the figure has a value, against
+    /// one in which it has none.
     pub fn is_better(&self, new: &Figures, best: &Figures) -> bool {
         match self {
             Selection::Last => true,
             Selection::Figure { name, direction } => match (new.get(name), best.get(name)) {
+                (Some(one), Some(other)) if one.total_cmp(&other).is_eq() => {
+                    matches!((new.get(LOSS), best.get(LOSS)), (Some(new), Some(best)) if new < best)
+                }
                 (Some(new), Some(best)) => direction.is_better(new, best),
                 (new, None) => new.is_some(),
                 (None, Some(_)) => false,
@@ -101,6 +108,20 @@ mod tests {
         );
         assert!(!by("val_mean_iou").is_better(&first, &first) && !by("val_boundary_error").is_better(&first, &first));
         assert!(by("last").is_better(&first, &second) && by("last").is_better(&second, &first));
+    }
+
+    #[test]
+    fn of_equals_the_one_with_the_smaller_loss_is_better() {
+        let figures = |iou: f64, loss: f64| Figures::new().with("mean_iou", iou).with("loss", loss);
+        let by = Selection::from_word("val_mean_iou", &SPECS).unwrap();
+        assert!(
+            by.is_better(&figures(0.5, 0.9), &figures(0.5, 1.0))
+                && !by.is_better(&figures(0.5, 1.1), &figures(0.5, 1.0))
+        );
+        assert!(
+            !by.is_better(&figures(0.5, 1.0), &figures(0.5, 1.0))
+                && !by.is_better(&figures(0.4, 0.1), &figures(0.5, 1.0))
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl SegmentationPreparation {
             let random = probe.random.figures.get(figure::MEAN_IOU.name).unwrap_or_default();
             let (positions, iou) = (probe.checkpoint.positions, 100.0 * random);
             observer(&Event::Note(format!(
-                "the probe was fitted to {positions} positions; random weights give mIoU {iou:.1} %"
+                "the probe was fitted to {positions} positions; random weights give a mean IoU of {iou:.1} %"
             )));
         }
         self.train(folder, probe.as_ref(), observer)

@@ -18,8 +18,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Records an epoch that was trained to its end, and returns whether it is the best so far. Of equals the first stays, but
-    /// epoch 0, the start, gives way to a trained one.
+    /// Records an epoch that was trained to its end, and returns whether it is the best so far. Of epochs that are equal
+    /// in loss too the first stays, but epoch 0, the start, gives way to a trained one.
     pub fn note(&mut self, epoch: EpochFigures, selection: &Selection) -> bool {
         self.epochs = epoch.epoch;
         let better = match &self.best {
@@ -54,7 +54,7 @@ mod tests {
         let mut progress = Progress::default();
         assert!(progress.note(epoch(0, 0.7, 1.0), &BY_TOP1));
         assert!(!progress.note(epoch(1, 0.6, 0.5), &BY_TOP1));
-        assert!(progress.note(epoch(2, 0.7, 0.9), &BY_TOP1) && !progress.note(epoch(3, 0.7, 0.1), &BY_TOP1));
+        assert!(progress.note(epoch(2, 0.7, 0.9), &BY_TOP1) && !progress.note(epoch(3, 0.7, 0.9), &BY_TOP1));
         assert_eq!(progress.best.unwrap().epoch, 2);
     }
 

@@ -86,7 +86,7 @@ fn the_table_has_the_figures_of_the_runs_with_random_weights_and_the_probe_as_ro
         assert!(row.top1.is_none() && row.calibration.is_empty());
     }
     let text = comparison.to_text();
-    for heading in ["mean IoU %", "mean accuracy %", "weighted IoU %", "smallest visible difference"] {
+    for heading in ["mean IoU %", "mean pixel accuracy %", "weighted IoU %", "smallest visible difference"] {
         assert!(text.contains(heading), "{text}");
     }
     assert!(!text.contains("top-1") && !text.contains("ECE"), "{text}");

@@ -29,7 +29,7 @@ fn the_page_shows_figures_classes_examples_and_features_and_several_runs_side_by
     let report = page_of(std::slice::from_ref(&run));
     assert!(report.missing.is_empty(), "{:?}", report.missing);
     let parts = [
-        "test mIoU",
+        "test mean IoU",
         "linear probe",
         "random weights",
         "Validation mean intersection over union",
@@ -90,7 +90,7 @@ fn without_data_or_checkpoint_the_records_are_shown_and_what_is_missing() {
     let report = page_of(&[source]);
     let [missing] = &report.missing[..] else { panic!("{:?}", report.missing) };
     assert!(missing.run == "run" && missing.why.contains("data"), "{missing:?}");
-    for text in ["test mIoU", "IoU of each class", "linear probe", "time from start to end"] {
+    for text in ["test mean IoU", "IoU of each class", "linear probe", "time from start to end"] {
         assert!(report.html.contains(text), "no {text:?}");
     }
     assert!(!report.html.contains("<img"));

@@ -35,7 +35,7 @@ impl Columns {
             }),
             ("p (Holm)", true, |row| row.p_holm.map_or(NONE.into(), |p| p_text(p).trim_start_matches("= ").into())),
             ("ECE %", !pixels, |row| spread(row.ece.as_ref(), 100.0, 1)),
-            ("mean accuracy %", pixels, |row| spread(row.mean_pixel_accuracy.as_ref(), 100.0, 2)),
+            ("mean pixel accuracy %", pixels, |row| spread(row.mean_pixel_accuracy.as_ref(), 100.0, 2)),
             ("weighted IoU %", pixels, |row| spread(row.frequency_weighted_iou.as_ref(), 100.0, 2)),
             ("s/run", true, |row| row.seconds.map_or(NONE.into(), |seconds| format!("{seconds:.1}"))),
             ("GB", true, |row| row.memory_bytes.map_or(NONE.into(), |bytes| format!("{:.2}", bytes as f64 / 1e9))),

@@ -33,7 +33,10 @@ pub struct MethodSection {
 
 /// The settings that every method has, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("method.name", Kind::Choice(methods), "objective").default("core-tuning").word("custom").on_resume(Fixed),
+    setting("method.name", Kind::Choice(methods), "objective; with few labels try the recipe few-labels first")
+        .default("core-tuning")
+        .word("custom")
+        .on_resume(Fixed),
     setting("method.contrast_dim", Kind::Whole(1, 65_536), "outputs of the projection head")
         .default("256")
         .default_in_segmentation("128")

@@ -226,7 +226,7 @@ fn calibration_table(calibration: &Calibrated) -> Markup {
         vec![name.to_string(), format!("{before:.4}"), words::or_dash(after.map(|after| format!("{after:.4}")))]
     };
     let rows = [
-        row("expected calibration error", ece, ece_calibrated),
+        row("expected calibration error (ECE)", ece, ece_calibrated),
         row("negative log-likelihood, nats", nll, nll_calibrated),
     ];
     html! {

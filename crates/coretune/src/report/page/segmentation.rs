@@ -45,7 +45,7 @@ pub(super) fn side_by_side(runs: &[Run]) -> Result<Markup, ReportError> {
         "mean IoU",
         "95 % interval",
         "against the first",
-        "mean accuracy",
+        "mean pixel accuracy",
         "weighted IoU",
         "pixel accuracy",
         "linear probe",
@@ -201,7 +201,7 @@ fn headline(run: &Run) -> Markup {
                 }
             }
             @if let Some((probe, random)) = probe {
-                @let beside = random.map(|random| format!("mIoU; random weights {}", words::percent(random)));
+                @let beside = random.map(|random| format!("mean IoU; random weights {}", words::percent(random)));
                 (tile("linear probe", &words::percent(probe), beside))
             }
             @if let Some(summary) = summary {
@@ -251,7 +251,7 @@ fn other_figure(run: &Run) -> Option<String> {
     let measured = run.measurements.as_ref().ok()?.figures.mean_iou;
     ((recorded - measured).abs() > 5e-4).then(|| {
         format!(
-            "The run recorded a test mIoU of {}; measured again it is {}: other images, another processor or another version.",
+            "The run recorded a test mean IoU of {}; measured again it is {}: other images, another processor or another version.",
             words::percent(recorded),
             words::percent(measured)
         )
