@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(text(Origin::Flag("--lr".into())), "--lr is out of range");
         assert_eq!(text(Origin::Flag("CKPT".into())), "CKPT is out of range");
         assert_eq!(text(Origin::Assignment), "train.lr is out of range");
-        let missing = ConfigError::Missing { key: "checkpoint.path", expected: "a string".into() };
+        let missing = ConfigError::Missing { key: "checkpoint.path", value: "CKPT", expected: "a string".into() };
         assert_eq!(sentence(&missing), "--pretrained-path is not given");
     }
 

@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::sections::find_setting;
 use crate::settings::{Hint, RunKind};
 
 /// Where an entry of a configuration came from.
@@ -99,7 +98,12 @@ pub enum ConfigError {
     },
     /// A setting without a default was not given.
     #[error("{key} is not given")]
-    Missing { key: &'static str, expected: String },
+    Missing {
+        key: &'static str,
+        /// A word for what is to be given, such as `DIR`.
+        value: &'static str,
+        expected: String,
+    },
     /// Settings were changed on a resume without permission, and they change what is computed.
     #[error("the run was begun with other settings")]
     ChangedOnResume { changes: Vec<SettingChange> },
@@ -176,10 +180,7 @@ impl ConfigError {
                 Some(format!("this is a configuration for {}", kind.action()).into())
             }
             Self::OtherRun { .. } => Some("leave it out".into()),
-            Self::Missing { key, .. } => {
-                let value = find_setting(key).map_or("X", |setting| setting.kind.placeholder());
-                Some(format!("give {{{key}={value}}}").into())
-            }
+            Self::Missing { key, value, .. } => Some(format!("give {{{key}={value}}}").into()),
             Self::Conflict { hint, .. } => Some(hint.clone()),
             Self::ChangedOnResume { changes } => {
                 let allow: Vec<String> =

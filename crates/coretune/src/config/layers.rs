@@ -193,7 +193,10 @@ impl Layers {
             }
         }
         match read.iter().find(|setting| self.get(setting.key).is_none()) {
-            Some(missing) => Err(ConfigError::Missing { key: missing.key, expected: missing.kind.expected() }),
+            Some(missing) => {
+                let (key, value, expected) = (missing.key, missing.kind.placeholder(), missing.kind.expected());
+                Err(ConfigError::Missing { key, value, expected })
+            }
             None => Ok(()),
         }
     }

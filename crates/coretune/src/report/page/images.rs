@@ -126,9 +126,9 @@ pub(super) fn pairs(run: &Run) -> Section {
         let names = measurements.class_names();
         Ok(html! {
             p.quiet { "Among " (pairs.mined) " images of the " (measurements.evaluated.role) " split, by the cosine of the fine-tuned features." }
-            h4 { "One class, least similar" }
+            h4 { "Same class, least similar" }
             (pair_gallery(&pairs.positives, names))
-            h4 { "Two classes, most similar" }
+            h4 { "Different classes, most similar" }
             (pair_gallery(&pairs.negatives, names))
             @let all = pairs.positives.iter().chain(&pairs.negatives);
             (list_of_files(all.flat_map(|pair| &pair.images).map(|image| &*image.path)))

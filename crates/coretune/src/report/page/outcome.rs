@@ -66,14 +66,23 @@ pub(super) fn headline(run: &Run) -> Markup {
                 (tile("linear probe", &words::percent(linear), Some(beside)))
             }
             @if let Some(summary) = &run.records.summary {
-                (tile("best epoch", &format!("{} of {}", summary.best.epoch, summary.epochs), validation(summary)))
+                (tile("best epoch", &best_epoch(summary), validation(summary)))
                 @let speed = format!("{:.0} images/s in training", summary.images_per_second);
                 (tile("time", &words::duration(summary.wall_seconds), Some(speed)))
             }
         }
         p.verdict { (verdict(run)) }
+        p.quiet { "95 %: an interval that holds the true value in 95 of 100 such test sets (bootstrap over the images)." }
         @if let Some(note) = other_figure(run) { p.missing { (note) } }
         @for missing in run.missing() { p.missing { "Not shown: " (missing.what) ". Why: " (missing.why) "." } }
+    }
+}
+
+/// `21 of 25`; epoch 0 is the linear probe that training started from.
+fn best_epoch(summary: &Summary) -> String {
+    match summary.best.epoch {
+        0 if summary.epochs > 0 => format!("0 of {} (the linear probe)", summary.epochs),
+        epoch => format!("{epoch} of {}", summary.epochs),
     }
 }
 
@@ -86,13 +95,16 @@ fn validation(summary: &Summary) -> Option<String> {
 fn what_was_run(run: &Run) -> String {
     match &run.records.summary {
         Some(Summary { method, model, data, seed, steps, .. }) => {
-            format!("{method} of {model} on {data}, {steps} steps, seed {seed}.")
+            format!("{model} on {data}, method {method}: {steps} steps, seed {seed}.")
         }
         None => "This run has not finished: there is no summary.json yet.".into(),
     }
 }
 
 fn verdict(run: &Run) -> String {
+    if run.records.summary.as_ref().is_some_and(|summary| summary.steps == 0) {
+        return "No step was trained: this model is the linear probe itself.".into();
+    }
     if let Ok(Measurements { figures, frozen: Ok(frozen), .. }) = &run.measurements
         && let Some(probe) = &frozen.probe
     {

@@ -224,7 +224,7 @@ fn validation(summary: &SegmentationSummary) -> Option<String> {
 fn what_was_run(run: &Run) -> String {
     match &run.records.summary {
         Some(SegmentationSummary { method, model, head, data, seed, steps, .. }) => {
-            format!("{method} of {model} with the head {head} on {data}, {steps} steps, seed {seed}.")
+            format!("{model} with the head {head} on {data}, method {method}: {steps} steps, seed {seed}.")
         }
         None => "This run has not finished: there is no summary.json yet.".into(),
     }
