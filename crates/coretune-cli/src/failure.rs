@@ -43,13 +43,13 @@ impl Failure {
         Failure { status: Status::Failed, ..Failure::refused(sentence) }
     }
 
-    /// The error's sentence, with the errors behind it as causes.
+    /// The error's sentence, with the errors behind it as causes, and with flags for the keys of settings.
     pub(crate) fn because(status: Status, error: &(dyn Error + 'static), hint: Option<&Hint>) -> Self {
         let hint = hint.map(args::spelled);
-        let mut failure = Failure { status, hint, ..Failure::refused(error.to_string()) };
+        let mut failure = Failure { status, hint, ..Failure::refused(args::with_flags(&error.to_string())) };
         let mut source = error.source();
         while let Some(cause) = source {
-            failure.details.push(("cause", cause.to_string()));
+            failure.details.push(("cause", args::with_flags(&cause.to_string())));
             source = cause.source();
         }
         failure

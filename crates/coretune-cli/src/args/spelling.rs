@@ -59,7 +59,9 @@ fn with_names(text: &str, name: impl Fn(&Setting) -> String) -> String {
         let setting = settings().iter().find(|setting| setting.key == word);
         named += &setting.map_or_else(|| word.into(), |setting| name(setting));
         let between = behind.find(is_of_key).unwrap_or(behind.len());
-        named += &behind[..between];
+        // `key = value` is `--flag value`.
+        let is_given = setting.is_some() && &behind[..between] == " = ";
+        named += if is_given { " " } else { &behind[..between] };
         rest = &behind[between..];
     }
     named
@@ -161,6 +163,7 @@ mod tests {
             with_flags("train.batch_size and batch norm do not go together"),
             "--batch-size and batch norm do not go together"
         );
+        assert_eq!(with_flags("train.accumulation = split changes nothing"), "--accumulation split changes nothing");
         assert_eq!(
             with_flags("é: run.probe, data.dir; x.data.dir data.dirs"),
             "é: --no-probe, --data-dir; x.data.dir data.dirs"

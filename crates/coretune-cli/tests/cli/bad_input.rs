@@ -320,7 +320,7 @@ fn data(world: &World) -> Vec<Case> {
             2,
             &["400", "hint"],
         ),
-        case("a batch of 1", one_image_at_a_time(fit("h", &own, &[])), 2, &["train.batch_size", "expected", "found"]),
+        case("a batch of 1", one_image_at_a_time(fit("h", &own, &[])), 2, &["--batch-size", "expected", "found"]),
         case("more labels than there are", fit("i", &own, &["--per-class", "500"]), 2, &["500", "hint"]),
     ]
 }
@@ -354,7 +354,7 @@ fn unlabelled(world: &World) -> Vec<Case> {
             "no fraction of the unlabelled images",
             fit("unlabelled-f", &["--unlabelled", &test, "--pseudo-label-fraction", "0"]),
             2,
-            &["data.pseudo_label_fraction", "expected", "found"],
+            &["--pseudo-label-fraction", "expected", "found"],
         ),
         case(
             "a run that labels no images",
@@ -366,7 +366,7 @@ fn unlabelled(world: &World) -> Vec<Case> {
             "unlabelled images in segmentation",
             fit("unlabelled-g", &["--task", "segmentation", "--unlabelled", &test]),
             2,
-            &["data.unlabelled", "hint"],
+            &["--unlabelled", "hint"],
         ),
     ]
 }

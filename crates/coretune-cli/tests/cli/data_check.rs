@@ -133,7 +133,7 @@ fn parts_of_one_batch_are_said_to_change_nothing() {
     let arguments = world.fit("run", &["--no-probe", "--accumulation", "split", "--dry-run"]);
     let output = coretune(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("train.accumulation = split changes nothing"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--accumulation split changes nothing"), "{}", stderr(&output));
 }
 
 #[test]

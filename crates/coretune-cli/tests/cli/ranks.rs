@@ -686,7 +686,7 @@ fn an_environment_that_names_no_whole_rank_is_refused_and_ranks_that_never_start
     let output = program(&fit(&world, "refused", "4", &weighted)).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("train.class_weights with the method bi-tuning cannot be computed by several ranks"),
+        stderr(&output).contains("--class-weights with the method bi-tuning cannot be computed by several ranks"),
         "{}",
         stderr(&output)
     );

@@ -80,7 +80,7 @@ fn fit_shows_the_weights_of_the_classes() {
     }
     let weighted = run(&world.fit("run", &["--no-probe", "--class-weights", "balanced", "--sampler", "balanced"]));
     assert_eq!(weighted.status.code(), Some(0), "{}", stderr(&weighted));
-    for text in ["weights      dark 0.67, light 1.33", "train.class_weights and data.sampler both balance"] {
+    for text in ["weights      dark 0.67, light 1.33", "--class-weights and --sampler both balance"] {
         assert!(stderr(&weighted).contains(text), "no {text:?} in {}", stderr(&weighted));
     }
     let plain = run(&world.fit("plain", &["--no-probe", "--dry-run"]));

@@ -51,7 +51,7 @@ impl Precision {
 }
 
 const SLOW_BF16: &str = "bf16 will be slower than f32 here: this CPU has neither avx512_bf16 nor amx_bf16, \
-                         so that libtorch emulates bf16; run.amp auto takes f32";
+                         so that libtorch emulates bf16; run.amp = auto takes f32";
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

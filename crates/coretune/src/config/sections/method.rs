@@ -33,7 +33,7 @@ pub struct MethodSection {
 
 /// The settings that every method has, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("method.name", Kind::Choice(methods), "objective; with few labels try the recipe few-labels first")
+    setting("method.name", Kind::Choice(methods), "objective (for few labels see the recipe few-labels)")
         .default("core-tuning")
         .word("custom")
         .on_resume(Fixed),
