@@ -91,6 +91,14 @@ fn advice(dataset: &Dataset, description: &Description, report: &Report) -> Opti
         });
     } else if description.format.lists_images() && none_is_read {
         Some("unpack the archive of the images beside the lists, as its authors distribute it")
+    } else if report.stops().next().is_some()
+        && report.stops().all(|finding| matches!(finding.problem, Problem::Mask(_)))
+    {
+        Some(if report.unreadable.is_empty() {
+            "correct the masks or the file of classes"
+        } else {
+            "correct the masks; fit --skip-broken leaves out those of the files that cannot be trained on, with their images"
+        })
     } else if report.unreadable.is_empty() {
         let stops = |problem| report.stops().any(|finding| finding.problem == problem);
         if stops(Problem::EmptyClass) {

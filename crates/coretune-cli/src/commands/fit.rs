@@ -8,6 +8,7 @@ use coretune::evaluate::figure::TOP1;
 use coretune::fit::{Finished, Preparation};
 use coretune::run_folder::{RunFolder, Summary};
 use coretune::runs;
+use coretune::train::TrainError;
 
 use super::training::{self, Shown};
 use super::{lines, ranks, rate_search};
@@ -48,17 +49,16 @@ fn kind(arguments: &Fit, flags: &Flags) -> Result<RunKind, Failure> {
             return Ok(RunFolder::open(&root)?.kind()?);
         }
     }
-    Ok(kind_by_data(&given))
+    kind_by_data(&given)
 }
 
 /// The kind of run by the images: segmentation if they have masks.
-pub(super) fn kind_by_data(given: &Layers) -> RunKind {
-    let Some(dir) = given.get("data.dir").and_then(|dir| dir.as_str()) else { return RunKind::FineTuning };
-    // What is wrong with the folder is told when it is opened.
-    let has_masks = given
-        .data_section(Path::new(dir))
-        .is_ok_and(|section| holds_masks(Path::new(dir), &section.options()).unwrap_or(false));
-    if has_masks { RunKind::Segmentation } else { RunKind::FineTuning }
+pub(super) fn kind_by_data(given: &Layers) -> Result<RunKind, Failure> {
+    let Some(dir) = given.get("data.dir").and_then(|dir| dir.as_str()) else { return Ok(RunKind::FineTuning) };
+    // What is wrong with the settings is reported when all are read.
+    let Ok(section) = given.data_section(Path::new(dir)) else { return Ok(RunKind::FineTuning) };
+    let has_masks = holds_masks(Path::new(dir), &section.options()).map_err(TrainError::from)?;
+    Ok(if has_masks { RunKind::Segmentation } else { RunKind::FineTuning })
 }
 
 impl Shown for RunConfig {

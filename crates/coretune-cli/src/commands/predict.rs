@@ -27,6 +27,15 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
     if is_segmentation(&arguments.run)? {
         return predict_masks::run(&printer, (arguments, flags), &machine, &files);
     }
+    let batch = layers.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
+    let options = Options {
+        top_k: arguments.top_k.into(),
+        batch_size: batch as usize,
+        workers: machine.reading_threads(),
+        tta: given(&layers),
+        calibrated: !arguments.uncalibrated,
+    };
+    let predictor = Predictor::open(&arguments.run, &machine, options)?;
     if arguments.masks.is_some() || arguments.overlays.is_some() {
         let run = lines::quoted(&arguments.run);
         return Err(Failure::refused(format!("{run} classifies whole images, so it gives no masks"))
@@ -39,15 +48,6 @@ pub(crate) fn run(arguments: &Predict, flags: &Flags) -> Result<(), Failure> {
         return Err(Failure::refused(format!("{run} classifies whole images, so it does not read {flag}"))
             .hint(format!("leave out {flag}, or give a run of coretune fit --task segmentation")));
     }
-    let batch = layers.get("train.batch_size").and_then(toml::Value::as_integer).unwrap_or(1);
-    let options = Options {
-        top_k: arguments.top_k.into(),
-        batch_size: batch as usize,
-        workers: machine.reading_threads(),
-        tta: given(&layers),
-        calibrated: !arguments.uncalibrated,
-    };
-    let predictor = Predictor::open(&arguments.run, &machine, options)?;
     for note in &predictor.notes {
         printer.say("note", note);
     }

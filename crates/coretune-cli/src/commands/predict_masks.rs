@@ -31,10 +31,10 @@ pub(super) fn run(
     let keep = |prediction: &MaskPrediction| -> Result<(), PredictError> {
         let Ok(segmented) = &prediction.outcome else { return Ok(()) };
         if let Some(masks) = &masks {
-            masks.write_mask(&prediction.path, &segmented.mask)?;
+            masks.write_mask(&prediction.path, &segmented.mask, predictor.legend())?;
         }
         if let Some(overlays) = &overlays {
-            overlays.write_image(&prediction.path, &segmented.overlay())?;
+            overlays.write_image(&prediction.path, &segmented.overlay(predictor.legend()))?;
         }
         Ok(())
     };

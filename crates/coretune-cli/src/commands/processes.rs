@@ -73,7 +73,7 @@ pub(super) fn task(arguments: &ManyRuns, flags: &Flags) -> Result<ComparedTask, 
         _ => {}
     }
     let given = flags.over(arguments.layers.over(Layers::defaults())?)?;
-    Ok(match super::fit::kind_by_data(&given) {
+    Ok(match super::fit::kind_by_data(&given)? {
         RunKind::Segmentation => ComparedTask::Segmentation,
         RunKind::FineTuning | RunKind::Pretraining => ComparedTask::Classification,
     })

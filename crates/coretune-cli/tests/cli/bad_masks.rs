@@ -46,7 +46,42 @@ fn masks(world: &World, name: &str, change: impl Fn(&Place)) -> Vec<String> {
 }
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    [pairs(world), values(world), colors(world)].into_iter().flatten().collect()
+    [pairs(world), splits(world), values(world), numbers(world), colors(world), files(world)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Splits that lack masks or labels, and images that have others' masks.
+fn splits(world: &World) -> Vec<Case> {
+    let without = masks(world, "no-validation-masks", |place| fs::remove_dir_all(place.root.join("valannot")).unwrap());
+    let ignored = masks(world, "all-ignored", |place| place.file("valannot/5.pgm", &grey(WIDTH, HEIGHT, |_| 255)));
+    let twice = masks(world, "two-images", |place| place.file("train/2.png", &photograph(9)));
+    let same = masks(world, "same-image", |place| {
+        place.file("train/2.ppm", &photograph(1));
+        place.file("trainannot/2.pgm", &grey(WIDTH, HEIGHT, |x| 2 - (x / 4 % 3) as u8));
+    });
+    vec![
+        case(
+            "a split whose masks are missing",
+            without,
+            0,
+            &["left out     1 image of `val`, which has no masks", "a split is left out: 1 image of `val`"],
+        ),
+        case(
+            "a split without a label",
+            ignored,
+            2,
+            &["no pixel of the masks of validation is labelled", "correct the masks"],
+        ),
+        case("two images for a mask", twice, 2, &["1 mask could belong to either of two images", "2.png and 2.ppm"]),
+        case(
+            "one image with two different masks",
+            same,
+            0,
+            &["1 image of train is identical to images with another mask", "2.pgm) and", "1.pgm)"],
+        ),
+    ]
 }
 
 fn pairs(world: &World) -> Vec<Case> {
@@ -129,6 +164,100 @@ fn values(world: &World) -> Vec<Case> {
         case("a mask in JPEG", lossy, 2, &["1 mask of train is JPEG or WebP", "must be saved as PNG"]),
         case("classes that never occur", never, 0, &["2 classes never occur in train: bus, tram"]),
         case("masks of 0 and 255", binary, 2, &["of one class: `0`", "object,255,255,255"]),
+    ]
+}
+
+/// Numbers that nobody meant to be classes, where no file names the classes.
+fn numbers(world: &World) -> Vec<Case> {
+    let every = |place: &Place, file: &[u8], ending: &str| {
+        for name in ["trainannot/1", "trainannot/2", "trainannot/3", "trainannot/4", "valannot/5"] {
+            fs::remove_file(place.root.join(format!("{name}.pgm"))).unwrap();
+            place.file(format!("{name}.{ending}"), file);
+        }
+    };
+    let stray = masks(world, "stray-value", |place| {
+        let mut file = striped();
+        *file.last_mut().unwrap() = 200;
+        place.file("trainannot/2.pgm", &file);
+    });
+    let never = [masks(world, "never-ignored", |_| {}), vec!["--ignore-index".into(), "9,300".into()]].concat();
+    let lossy = masks(world, "all-lossy", |place| every(place, b"\xff\xd8\xff\xe0\0\x10JFIF\0", "jpg"));
+    let scaled = masks(world, "scaled-16-bits", |place| {
+        let mut file = format!("P5 {WIDTH} {HEIGHT} 65535\n").into_bytes();
+        file.extend((0..WIDTH * HEIGHT).flat_map(|at| [(at % 3) as u8, 0]));
+        every(place, &file, "pgm");
+    });
+    vec![
+        case(
+            "a stray value far above the classes",
+            stray,
+            2,
+            &["1 value of train lies far above the others", "200 (1 pixel, first in", "2.pgm)"],
+        ),
+        case(
+            "values to be ignored that never occur",
+            never,
+            0,
+            &["2 values to be ignored never occur in the masks: 9, 300"],
+        ),
+        case(
+            "masks that are all in JPEG",
+            lossy,
+            2,
+            &["1.jpg and 3 other masks are JPEG or WebP", "save masks as PNG"],
+        ),
+        case(
+            "masks of 16 bits with values times 256",
+            scaled,
+            2,
+            &["and 3 other masks have values up to 512 (16 bits per pixel)", "8 bits, multiplied"],
+        ),
+    ]
+}
+
+/// A palette PNG in stripes of the indices 0, 1, 2.
+fn palette(colors: [[u8; 3]; 3]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(colors.concat());
+    let indices: Vec<u8> = (0..WIDTH * HEIGHT).map(|at| (at % WIDTH / 4 % 3) as u8).collect();
+    encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    bytes
+}
+
+/// Palettes and files of classes that do not go together, and files of classes in other encodings.
+fn files(world: &World) -> Vec<Case> {
+    let with = |name: &str, colors: [[u8; 3]; 3]| {
+        masks(world, name, |place| {
+            place.file("classes.csv", b"sky,0,0,0\nroad,128,0,0\ncar,0,128,0\n");
+            fs::remove_file(place.root.join("trainannot/2.pgm")).unwrap();
+            place.file("trainannot/2.png", &palette(colors));
+        })
+    };
+    let order = with("palette-order", [[0, 128, 0], [128, 0, 0], [0, 0, 0]]);
+    let mixed = with("palette-mixed", [[0, 128, 0], [128, 0, 0], [7, 7, 7]]);
+    let latin = masks(world, "latin-classes", |place| place.file("classes.txt", b"Himmel\nStra\xdfe\nAuto\n"));
+    vec![
+        case(
+            "a palette in another order than the file of classes",
+            order,
+            0,
+            &["1 mask of train has a palette in another order", "read by colour, not by number"],
+        ),
+        case(
+            "a palette with colours of classes at other numbers, and of none",
+            mixed,
+            2,
+            &["2.png has a palette in another order", "index 0 has colour 0,128,0, index 2 has colour 7,7,7"],
+        ),
+        case(
+            "a file of classes in Latin-1",
+            latin,
+            2,
+            &["classes.txt is not text in UTF-8: line 2", "save it as text in UTF-8"],
+        ),
     ]
 }
 

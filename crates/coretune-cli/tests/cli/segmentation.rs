@@ -89,6 +89,109 @@ fn a_run_is_evaluated_and_its_masks_are_what_evaluation_counts() {
 }
 
 #[test]
+fn masks_have_the_values_of_those_that_the_run_was_trained_on() {
+    let world = masked();
+    for (split, first, last) in [("train", 0, 8), ("val", 8, 10), ("test", 10, 12)] {
+        for number in first..last {
+            let mask = world.path(&format!("masked/{split}annot/{number}.pgm"));
+            fs::write(mask, halves("P5", number, &[1], &[3])).unwrap();
+        }
+    }
+    fit(&world, &["--first-class", "1", "--ignore-index", "2"]);
+    let (run, masks, images) = (world.path("run"), world.path("masks"), world.path("masked/test"));
+    let rows = coretune(&["predict", &run, &images, "--masks", &masks]);
+    assert_eq!(rows.status.code(), Some(0), "{}", stderr(&rows));
+    assert!(stdout(&rows).starts_with("path,error,width,height,1,3\n"), "{}", stdout(&rows));
+    let mut right = 0;
+    for number in 10..12 {
+        let file = fs::File::open(format!("{masks}/{number}.png")).map(std::io::BufReader::new).unwrap();
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let palette = reader.info().palette.as_deref().unwrap().to_vec();
+        assert_eq!((&palette[3..6], &palette[9..12]), (&[0, 0, 0][..], &[128, 0, 0][..]), "colours by class");
+        let mut mask = vec![0; 32 * 32];
+        reader.next_frame(&mut mask).unwrap();
+        assert!(mask.iter().all(|value| [1, 3].contains(value)));
+        let edge = 8 + 2 * number;
+        right += (0..32 * 32).filter(|at| mask[*at] == if at % 32 < edge { 1 } else { 3 }).count();
+    }
+    assert!(right > 1400, "{right} of 2048 pixels are right");
+}
+
+#[test]
+fn labels_that_no_position_of_the_map_has_and_masks_without_labels_stop_before_training() {
+    let world = masked();
+    let refused = |probe: bool, status: i32| {
+        let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("thin"));
+        let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--epochs", "1"];
+        let short = ["--batch-size", "4", "--crop", "32", "--head", "linear", "--device", "cpu"];
+        let run = coretune(&[&own[..], &short, if probe { &[] } else { &["--no-probe"] }].concat());
+        assert_eq!(run.status.code(), Some(status), "{}", stderr(&run));
+        stderr(&run)
+    };
+    let rewrite = |split: &str, numbers: std::ops::Range<usize>, value: &dyn Fn(usize) -> u8| {
+        for number in numbers {
+            let mut file = b"P5 32 32 255\n".to_vec();
+            file.extend((0..32 * 32).map(value));
+            fs::write(world.path(&format!("masked/{split}annot/{number}.pgm")), file).unwrap();
+        }
+    };
+    // Two pixels between the positions of the map.
+    rewrite("train", 0..8, &|at| match at {
+        37 => 0,
+        38 => 1,
+        _ => 255,
+    });
+    let thin = refused(true, 1);
+    assert!(thin.contains("the training masks have no label at a position of the backbone's map"), "{thin}");
+    assert!(thin.contains("--output-stride") && thin.contains("--no-probe"), "{thin}");
+    rewrite("train", 0..8, &|at| u8::from(at % 32 > 20));
+    rewrite("val", 8..10, &|_| 255);
+    for probe in [true, false] {
+        let none = refused(probe, 2);
+        assert!(none.contains("no pixel of the masks of validation is labelled, all are ignored"), "{none}");
+        assert!(none.contains("correct the masks"), "{none}");
+    }
+}
+
+#[test]
+fn broken_masks_that_are_all_left_out_are_reported_with_what_is_wrong() {
+    let world = masked();
+    fs::write(world.path("masked/classes.txt"), "dark\nlight\n").unwrap();
+    for number in 0..8 {
+        let mask = world.path(&format!("masked/trainannot/{number}.pgm"));
+        fs::write(mask, halves("P5", number, &[0], &[5])).unwrap();
+    }
+    let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("none"));
+    let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--skip-broken"];
+    let run = coretune(&[&own[..], &["--batch-size", "4", "--crop", "32", "--device", "cpu"]].concat());
+    let text = stderr(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("has no image left to train on: 8 masks of train have values that are neither"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_masks_is_reported_also_where_the_task_is_found_from_the_data() {
+    let world = masked();
+    let root = world.path("voc");
+    for (folder, files) in [("JPEGImages", 0..4), ("SegmentationClass", 0..4)] {
+        fs::create_dir_all(format!("{root}/{folder}")).unwrap();
+        for number in files {
+            fs::write(format!("{root}/{folder}/{number}.png"), b"").unwrap();
+        }
+    }
+    fs::create_dir_all(format!("{root}/ImageSets/Segmentation")).unwrap();
+    fs::write(format!("{root}/ImageSets/Segmentation/train.txt"), "0\n1\n").unwrap();
+    fs::write(format!("{root}/ImageSets/Segmentation/val.txt"), "2\n3\n").unwrap();
+    let checkpoint = world.path("resnet.safetensors");
+    let own = ["fit", "--recipe", "voc2012-deeplabv3", "--pretrained-path", &checkpoint, "--data-dir", &root];
+    let run = coretune(&[&own[..], &["--output", &world.path("never")]].concat());
+    let text = stderr(&run);
+    assert_eq!(run.status.code(), Some(2), "{text}");
+    assert!(text.contains("trainaug") && !text.contains("is a setting of"), "{text}");
+    assert!(text.contains("--train-split train") && text.contains("SegmentationClassAug"), "{text}");
+}
+
+#[test]
 fn windows_sizes_and_mirror_images_are_averaged_at_the_end_and_on_demand() {
     let world = masked();
     let views = ["--tta", "flip", "--window", "24", "--window-overlap", "0.25", "--scales", "0.75,1"];
@@ -150,6 +253,18 @@ fn a_run_that_classifies_gives_no_masks() {
     let window = coretune(&["predict", &run, &image, "--window", "64"]);
     assert_eq!(window.status.code(), Some(2));
     assert!(stderr(&window).contains("does not read --window"), "{}", stderr(&window));
+}
+
+#[test]
+fn an_export_of_a_run_that_segments_is_not_called_a_classifier() {
+    let world = trained();
+    let (run, export) = (world.path("run"), world.path("street.safetensors"));
+    let written = coretune(&["export", &run, "--output", &export]);
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let masks = coretune(&["predict", &export, &world.path("masked/test"), "--masks", &world.path("masks")]);
+    let text = stderr(&masks);
+    assert_eq!(masks.status.code(), Some(2), "{text}");
+    assert!(text.contains("it is an export for other programs") && text.contains("name the folder of a run"), "{text}");
 }
 
 #[test]

@@ -80,6 +80,8 @@ struct Seen {
     content: Option<blake3::Hash>,
     size: (u32, u32),
     one_colour: bool,
+    /// Whether EXIF data turn it in a way that its size does not show.
+    hides_turn: bool,
     /// The least and the greatest value of an image of 16 bits.
     values: Option<(u16, u16)>,
     look: Option<Hash>,
@@ -96,10 +98,12 @@ impl Report {
         self.sort();
     }
 
-    /// Adds what was left out of the data and could hold images.
+    /// Adds what was left out of the data and could hold images, and splits that lack masks.
     pub fn add_left_out(&mut self, left_out: &LeftOut) {
         let may = left_out.may_hold_images();
         self.findings.extend(finding(Problem::MayHoldImages, Severity::Warns, Role::Train, may, ""));
+        let without = left_out.splits_without_masks();
+        self.findings.extend(finding(Problem::SplitWithoutMasks, Severity::Warns, Role::Train, without, ""));
         self.sort();
     }
 
@@ -210,6 +214,7 @@ pub fn check(
     let mut trained = None;
     let looks = (depth == Depth::NearDuplicates).then(Looks::new);
     let mut all_looks = Vec::new();
+    let mut ignored = BTreeSet::new();
     for &(role, split) in splits {
         let mut seen = Vec::with_capacity(split.len());
         for stretch in split.images().chunks(STRETCH) {
@@ -223,6 +228,9 @@ pub fn check(
             done += stretch.len();
             progress(done, total);
         }
+        if split.masks().is_some() {
+            report.findings.extend(turned(role, split, &seen));
+        }
         let errors: Vec<String> = seen.iter().filter_map(|seen| seen.as_ref().err().map(with_cause)).collect();
         report.unreadable.extend_from_slice(&errors);
         let severity = if skip_broken { Severity::Warns } else { Severity::Stops };
@@ -234,7 +242,9 @@ pub fn check(
         if let Some(masks) = split.masks() {
             let sizes: Vec<_> = seen.iter().map(|seen| seen.as_ref().ok().map(|seen| seen.size)).collect();
             let read = if depth == Depth::Quick { masks::check::check_sample } else { masks::check::check };
-            broken.extend(report.add_masks(role, read(role, split.images(), masks, &sizes), skip_broken));
+            let checked = read(role, split.images(), masks, &sizes);
+            ignored.extend(checked.ignored.iter().copied());
+            broken.extend(report.add_masks(role, checked, skip_broken));
             broken.sort_unstable();
             broken.dedup();
         }
@@ -253,6 +263,9 @@ pub fn check(
         seen_before.push((role, known.collect()));
         all_contents.push(contents);
     }
+    if depth != Depth::Quick {
+        report.findings.extend(never_ignored(splits, &ignored));
+    }
     report.findings.extend(same_bytes(splits, &all_contents));
     report.add_near_duplicates(splits, &all_looks);
     report.sort();
@@ -270,17 +283,19 @@ fn with_cause(error: &DataError) -> String {
 fn look_at(image: &ImageSource, depth: Depth, range: BitDepthRange, looks: Option<&Looks>) -> Result<Seen, DataError> {
     match depth {
         Depth::Quick => {
-            Ok(Seen { content: None, size: size_in_header(image)?, one_colour: false, values: None, look: None })
+            let size = size_in_header(image)?;
+            Ok(Seen { content: None, size, one_colour: false, hides_turn: false, values: None, look: None })
         }
         Depth::Full | Depth::NearDuplicates => {
             let bytes = image.bytes()?;
-            let Decoded { pixels, values } = image.decode(&bytes, range)?;
+            let Decoded { pixels, values, hides_turn } = image.decode(&bytes, range)?;
             let first = pixels.get_pixel(0, 0);
             let one_colour = pixels.pixels().all(|pixel| pixel == first);
             Ok(Seen {
                 content: Some(blake3::hash(&bytes)),
                 size: pixels.dimensions(),
                 one_colour,
+                hides_turn,
                 values,
                 // All images of one colour have the same hash.
                 look: looks.filter(|_| !one_colour).map(|looks| looks.of(&pixels)),
@@ -315,6 +330,20 @@ fn bit_depth(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Opt
     finding(Problem::BitDepth, Severity::Warns, role, named, &measure)
 }
 
+/// Images that EXIF data turn, where the size of the mask does not show whether it is turned too.
+fn turned(role: Role, split: &Split, seen: &[Result<Seen, DataError>]) -> Option<Finding> {
+    let is_hidden = |seen: &Result<Seen, DataError>| seen.as_ref().is_ok_and(|seen| seen.hides_turn);
+    let named = split.images().iter().zip(seen).filter(|(_, seen)| is_hidden(seen));
+    finding(Problem::HiddenTurn, Severity::Warns, role, named.map(|(image, _)| image.to_string()).collect(), "")
+}
+
+/// Numbers that the user wants to be ignored and that no mask has.
+fn never_ignored(splits: &[(Role, &Split)], seen: &BTreeSet<u16>) -> Option<Finding> {
+    let (role, masks) = splits.iter().find_map(|(role, split)| Some((*role, split.masks()?)))?;
+    let never = masks.coding().asked_to_ignore().iter().filter(|number| !seen.contains(number));
+    finding(Problem::NeverIgnored, Severity::Warns, role, never.map(ToString::to_string).collect(), "")
+}
+
 /// What the sizes and the pixels of the images say, each image named once.
 fn sizes(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: Option<u32>) -> Vec<Finding> {
     let (mut below, mut tiny, mut one_colour) = (Vec::new(), Vec::new(), Vec::new());
@@ -347,10 +376,12 @@ fn sizes(role: Role, split: &Split, seen: &[Result<Seen, DataError>], img_size: 
 fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>]) -> Vec<Finding> {
     let all: Vec<&Split> = splits.iter().map(|(_, split)| *split).collect();
     let repetitions = repetitions(&all, contents);
+    let mask = |(split, image): Place| Some(all[split].masks()?.files()[image].to_string());
     let image = |(split, image): Place| &all[split].images()[image];
     let labelled = |place: Place| {
         let (split, index) = place;
-        format!("{} ({})", image(place), all[split].classes()[all[split].labels()[index] as usize])
+        let class = || all[split].classes()[all[split].labels()[index] as usize].clone();
+        format!("{} ({})", image(place), mask(place).unwrap_or_else(class))
     };
     let of_split = |(number, (role, _)): (usize, &(Role, &Split))| {
         let own = repetitions.iter().filter(move |repetition| repetition.image.0 == number);
@@ -358,9 +389,10 @@ fn same_bytes(splits: &[(Role, &Split)], contents: &[Vec<Option<blake3::Hash>>])
         let repeated = own.filter(|one| one.other_label.is_none()).filter_map(|one| Some((one.image, one.same_class?)));
         let two_labels = two_labels.map(|(one, other)| format!("{} and {}", labelled(one), labelled(other))).collect();
         let repeated = repeated.map(|(one, other)| format!("{} and {}", image(one), image(other))).collect();
+        let label = if all[number].masks().is_some() { "mask" } else { "label" };
         [
-            finding(Problem::TwoLabels, Severity::Warns, *role, two_labels, ""),
-            finding(Problem::Repeated, Severity::Notice, *role, repeated, ""),
+            finding(Problem::TwoLabels, Severity::Warns, *role, two_labels, label),
+            finding(Problem::Repeated, Severity::Notice, *role, repeated, label),
         ]
     };
     splits.iter().enumerate().flat_map(of_split).flatten().collect()

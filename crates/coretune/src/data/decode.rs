@@ -41,6 +41,8 @@ pub fn decode(bytes: &[u8], image: &impl Display) -> Result<RgbImage, DataError>
 pub(super) struct Decoded {
     pub(super) pixels: RgbImage,
     pub(super) values: Option<(u16, u16)>,
+    /// Whether EXIF data turned it in a way that its size does not show: by half, as a mirror does, or a square.
+    pub(super) hides_turn: bool,
 }
 
 /// [`decode`], with the values of 16-bit images that become black and white.
@@ -86,7 +88,11 @@ fn decode_by_format(bytes: &[u8], range: BitDepthRange) -> Result<Decoded, Failu
         return Err(Failure::Message("it is empty".to_string()));
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => Ok(Decoded { pixels: decode_jpeg(bytes)?, values: None }),
+        Ok(ImageFormat::Jpeg) => {
+            let (pixels, orientation) = decode_jpeg(bytes)?;
+            let hides_turn = hides_turn(orientation, pixels.dimensions());
+            Ok(Decoded { pixels, values: None, hides_turn })
+        }
         Ok(format) if format.reading_enabled() => decode_other(bytes, format, range),
         _ => Err(Failure::Message(instead_of_image(bytes))),
     }
@@ -112,7 +118,7 @@ fn check_size(width: u64, height: u64) -> Result<(), Failure> {
 }
 
 /// JPEG straight through its decoder: `image`'s wrapper copies the file and parses its header three times.
-fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, Failure> {
+fn decode_jpeg(bytes: &[u8]) -> Result<(RgbImage, Orientation), Failure> {
     if let Some(coding) = unsupported_coding(bytes) {
         return Err(Failure::Message(format!("it is a JPEG with {coding}, which is not supported: convert it")));
     }
@@ -166,12 +172,12 @@ impl Jpeg {
         Ok(Jpeg { width, height, channels, samples, orientation, failure })
     }
 
-    fn into_image(self) -> Result<RgbImage, Failure> {
+    fn into_image(self) -> Result<(RgbImage, Orientation), Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let pixels = if self.channels == 1 { repeat_grey(&self.samples) } else { self.samples };
-        Ok(upright(rgb(self.width as u32, self.height as u32, pixels)?, self.orientation))
+        Ok((upright(rgb(self.width as u32, self.height as u32, pixels)?, self.orientation), self.orientation))
     }
 }
 
@@ -185,7 +191,7 @@ fn coded_as_zeros(scans: &Scans, bytes: &[u8]) -> Option<Jpeg> {
 }
 
 /// A file whose markers lead to no scan: it ends before one, or only the decoder makes something of it.
-fn without_scans(bytes: &[u8]) -> Result<RgbImage, Failure> {
+fn without_scans(bytes: &[u8]) -> Result<(RgbImage, Orientation), Failure> {
     Jpeg::decode(bytes, 0).and_then(Jpeg::into_image).map_err(|failure| match failure {
         Failure::Message(message) => Failure::Message(of_headers(&message)),
         size @ Failure::Size(..) => size,
@@ -283,7 +289,9 @@ fn decode_other(bytes: &[u8], format: ImageFormat, range: BitDepthRange) -> Resu
         ColorType::Rgba16 => (bytes_of(&samples, range), ColorType::Rgba8, extremes::<4>(&samples, 3)),
         color => (samples, color, None),
     };
-    Ok(Decoded { pixels: upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation), values })
+    let pixels = upright(rgb(width, height, rgb_samples(samples, color)?)?, orientation);
+    let hides_turn = hides_turn(orientation, pixels.dimensions());
+    Ok(Decoded { pixels, values, hides_turn })
 }
 
 /// A PNG file that ends without its last chunk, with that chunk.
@@ -335,6 +343,15 @@ pub(super) fn repeat_grey(grey: &[u8]) -> Vec<u8> {
 fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<RgbImage, Failure> {
     let short = || Failure::Message("it ends before its last pixel".to_string());
     RgbImage::from_raw(width, height, pixels).ok_or_else(short)
+}
+
+fn hides_turn(orientation: Orientation, (width, height): (u32, u32)) -> bool {
+    use Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate180};
+    match orientation {
+        NoTransforms => false,
+        FlipHorizontal | FlipVertical | Rotate180 => true,
+        _ => width == height,
+    }
 }
 
 fn upright(image: RgbImage, orientation: Orientation) -> RgbImage {

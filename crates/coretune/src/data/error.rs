@@ -207,6 +207,9 @@ pub enum DataError {
     /// A table is in an encoding that is not read.
     #[error("{} is not a table in UTF-8: {found}", path.display())]
     TableEncoding { path: PathBuf, found: String },
+    /// A file of classes in an encoding that is not read, or that is not text.
+    #[error("the file of classes {} is not text in UTF-8: {found}", path.display())]
+    ClassFile { path: PathBuf, found: String },
     /// A file that should hold images is a web page, a pointer or the like.
     #[error("{} holds no images: {found}", path.display())]
     NotData { path: PathBuf, found: String },
@@ -291,19 +294,55 @@ pub enum DataError {
     #[error("{mask} cannot be read as a mask: {message}")]
     MaskUnreadable { mask: String, message: String },
     /// A mask in a format that does not keep values.
-    #[error("{mask} is a JPEG or WebP, whose compression changes the values of a mask")]
-    MaskLossy { mask: String },
+    #[error("{mask}{} JPEG or WebP, whose compression changes the values of a mask", and_others(*others, "is a", "are"))]
+    MaskLossy {
+        /// The first of them.
+        mask: String,
+        /// Further masks in such a format, if all were read.
+        others: usize,
+    },
     /// Images in the place of masks.
     #[error(
         "images and masks are swapped: the image {image} has the few values of a mask, its mask {mask} is a photograph"
     )]
     SwappedMasks { image: String, mask: String },
+    /// Images or masks that are all broken, and were all left out.
+    #[error("{} has no image left to train on: {}", path.display(), findings.join("; "))]
+    NoneSound { path: PathBuf, findings: Vec<String> },
+    /// Masks whose numbers would make more classes than there can be.
+    #[error("{mask}{} values up to {value}{}, expected numbers of classes from 0 to 254", and_others(*others, "has", "have"), if *deep { " (16 bits per pixel)" } else { "" })]
+    MaskNumber {
+        /// The first of them.
+        mask: String,
+        /// Further masks with such values.
+        others: usize,
+        /// The largest of all.
+        value: u16,
+        /// Whether it has 16 bits per pixel.
+        deep: bool,
+    },
     /// Masks without a pixel of a class.
     #[error("no pixel of the masks is labelled, all are ignored (number of masks: {masks}, the first: {first})")]
     NothingLabelled { first: String, masks: usize },
     /// A mask in colours that no file explains.
-    #[error("{mask} has colours, and no file says which classes they are")]
-    MaskColors { mask: String },
+    #[error("{mask}{} colours, and no file says which classes they are", and_others(*others, "has", "have"))]
+    MaskColors {
+        /// The first of them.
+        mask: String,
+        /// Further masks with colours, if all were read.
+        others: usize,
+    },
+    /// A palette in another order than the classes, with colours of no class.
+    #[error(
+        "{mask} has a palette in another order than the classes (its colour of `{class}` is at another index), and not all of its colours are those of classes: {found}"
+    )]
+    MaskPalette {
+        mask: String,
+        /// What two indices have, in words.
+        found: String,
+        /// A class whose colour is at the index of another.
+        class: String,
+    },
     /// Pixels that are neither of a class nor ignored.
     #[error("{mask}: {pixels} {} of no class, the first at column {x}, row {y}: found {found}, expected {classes}", pixels_are(*pixels))]
     MaskValue {
@@ -337,6 +376,16 @@ pub enum DataError {
         path: PathBuf,
         count: usize,
         /// Name of the first image, without ending.
+        stem: String,
+        first: String,
+        second: String,
+    },
+    /// A mask that could belong to either of two images.
+    #[error("{count} {} belong to either of two images in {}: `{stem}` is the name of {first} and {second}", if *count == 1 { "mask could" } else { "masks could each" }, path.display())]
+    TwoImages {
+        path: PathBuf,
+        count: usize,
+        /// The first such name, without ending.
         stem: String,
         first: String,
         second: String,
@@ -397,6 +446,8 @@ pub enum DataError {
         findings: Vec<String>,
         /// Whether leaving out broken images would do.
         broken_only: bool,
+        /// Whether all is about masks.
+        of_masks: bool,
     },
     /// A thread of the loader ended without a result.
     #[error("a thread of the loader stopped: {message}")]
@@ -435,6 +486,15 @@ impl DataError {
 
 fn pixels_are(pixels: usize) -> &'static str {
     if pixels == 1 { "pixel is" } else { "pixels are" }
+}
+
+/// ` is a`, or ` and 3 other masks are`: what follows the first mask in a sentence.
+fn and_others(others: usize, one: &str, many: &str) -> String {
+    match others {
+        0 => format!(" {one}"),
+        1 => format!(" and 1 other mask {many}"),
+        _ => format!(" and {others} other masks {many}"),
+    }
 }
 
 fn have(folders: &[String]) -> String {

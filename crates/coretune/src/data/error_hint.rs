@@ -189,9 +189,14 @@ fn of_class(error: &DataError) -> Option<Hint> {
         DataError::OtherClasses { .. } => {
             "use data whose classes have the same names; config.toml of the run names its data"
         }
+        DataError::Unfit { broken_only: true, of_masks: true, .. } => {
+            "correct the masks ({@data-check} lists all), or leave these images and masks out: {data.skip_broken=true}"
+        }
         DataError::Unfit { broken_only: true, .. } => {
             "replace or remove the files ({@data-check} lists all), or leave them out: {data.skip_broken=true}"
         }
+        DataError::Unfit { of_masks: true, .. } => "correct the masks or the file of classes; {@data-check} lists all",
+        DataError::NoneSound { .. } => "{@data-check} lists all: correct the files, or what is the same in all of them",
         DataError::Unfit { .. } => "every class needs training images: add some, or remove the class from every split",
         _ => return None,
     };
@@ -238,6 +243,14 @@ fn of_image(error: &DataError) -> Option<Hint> {
         DataError::MaskColors { .. } => {
             "put a file classes.txt beside the data, with a line `name,red,green,blue` for each class"
         }
+        DataError::ClassFile { .. } => "save it as text in UTF-8",
+        DataError::MaskNumber { deep: true, value, .. } if value % 256 == 0 || value % 257 == 0 => {
+            "the values seem to be those of 8 bits, multiplied: save masks as PNG, 8 bits per pixel, with the number of the class"
+        }
+        DataError::MaskNumber { .. } => {
+            "save the number of the class in each pixel, or put a file classes.txt beside the data; values of no class are \
+             ignored by {data.ignore_index=N}"
+        }
         DataError::MaskValue { found, .. } if found.starts_with("colour") => {
             "save masks without compression that changes colours, or correct the file of classes"
         }
@@ -252,7 +265,11 @@ fn of_image(error: &DataError) -> Option<Hint> {
              other values are ignored by {data.ignore_index=N}"
         }
         DataError::SwappedMasks { .. } => "exchange the names of the two folders",
+        DataError::MaskPalette { .. } => {
+            "save every mask with the same palette, in the order of the file of classes, or in red, green, blue"
+        }
         DataError::TwoMasks { .. } => "keep one mask for each image",
+        DataError::TwoImages { .. } => "keep one image for each mask, or rename one of the two",
         DataError::NoPairs { .. } => {
             "a mask has the name of its image, perhaps with `_mask` at its end; if the folders are classes: \
              {data.layout=classes}"

@@ -39,6 +39,12 @@ pub enum Problem {
     AlikeClasses,
     /// What was left out and could hold images: archives, and links that lead nowhere.
     MayHoldImages,
+    /// Images that EXIF data turn, whose masks could be turned or not.
+    HiddenTurn,
+    /// Values to be ignored that no mask has.
+    NeverIgnored,
+    /// A split for training or validation that has images and no masks.
+    SplitWithoutMasks,
     /// Classes that all have names of splits.
     NamesOfSplits,
     /// Classes whose names are those of missing values, of several labels, or of a recycle bin.
@@ -143,7 +149,7 @@ impl fmt::Display for Finding {
         let Finding { problem, split, measure, .. } = self;
         let count = self.count();
         let examples = &self.examples[..self.examples.len().min(EXAMPLES)];
-        let are = if count == 1 { "is" } else { "are" };
+        let (are, have) = if count == 1 { ("is", "has") } else { ("are", "have") };
         let images = format!("{} of {split}", images(count));
         let classes = format!("{count} {}", if count == 1 { "class" } else { "classes" });
         match problem {
@@ -156,8 +162,8 @@ impl fmt::Display for Finding {
                 write!(f, "{classes}{of} without images in {split}")?;
             }
             Problem::Shared => write!(f, "{images} {are} identical to images of {measure}")?,
-            Problem::TwoLabels => write!(f, "{images} {are} identical to images with another label")?,
-            Problem::Repeated => write!(f, "{images} {are} identical to others with the same label")?,
+            Problem::TwoLabels => write!(f, "{images} {are} identical to images with another {measure}")?,
+            Problem::Repeated => write!(f, "{images} {are} identical to others with the same {measure}")?,
             Problem::NearDuplicates => {
                 let resemble = if count == 1 { "resembles" } else { "resemble" };
                 write!(f, "{images} {resemble} {measure} (up to {NEAR} of {HASH_BITS} bits differ)")?;
@@ -174,6 +180,19 @@ impl fmt::Display for Finding {
                 )?;
             }
             Problem::MayHoldImages => write!(f, "what was left out may hold images")?,
+            Problem::HiddenTurn => {
+                let (them, their, masks) =
+                    if count == 1 { ("it", "its", "mask is") } else { ("them", "their", "masks are") };
+                write!(
+                    f,
+                    "{images} {have} EXIF data that turn {them}, and the size does not show whether {their} {masks} turned too"
+                )?;
+            }
+            Problem::NeverIgnored => {
+                let (values, occur) = if count == 1 { ("value", "occurs") } else { ("values", "occur") };
+                write!(f, "{count} {values} to be ignored never {occur} in the masks")?;
+            }
+            Problem::SplitWithoutMasks => write!(f, "a split is left out")?,
             Problem::NamesOfSplits => write!(f, "{classes} of {split} all have names of splits")?,
             Problem::NestedClasses => {
                 write!(f, "the {classes} of {split} hold their images in folders, which could be the classes")?;

@@ -157,7 +157,7 @@ impl ImageSource {
                     image: self.to_string(),
                     message: "its length does not match its size".to_string(),
                 });
-                Ok(Decoded { pixels: pixels?, values: None })
+                Ok(Decoded { pixels: pixels?, values: None, hides_turn: false })
             }
             ImageSource::File(_) | ImageSource::Encoded { .. } => decode_over(bytes, self, range),
         }

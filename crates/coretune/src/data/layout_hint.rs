@@ -17,6 +17,10 @@ pub(super) fn of_layout(error: &DataError) -> Option<Hint> {
             let meant = found.split('`').find(|name| *name != split && plain(name) == plain(split));
             return Some(Hint::new(format!("did you mean {}?", literal(meant.unwrap_or_default()))));
         }
+        DataError::SplitMissing { split, found, .. } if split.contains("aug") && found.contains("train") => {
+            "the download of PASCAL VOC has no list of augmented images: put such a list into ImageSets/Segmentation and its masks \
+             into SegmentationClassAug, or train on the images of VOC itself: {data.train_split=train}"
+        }
         DataError::SplitMissing { .. } | DataError::SplitTwice { .. } => {
             "name the splits with {data.train_split}, {data.val_split} and {data.test_split}"
         }

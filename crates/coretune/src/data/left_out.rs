@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::role::{Role, role_of};
+
 /// Why something is not among the images.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
@@ -35,6 +37,11 @@ pub enum Reason {
     },
     /// Unfinished downloads and backup copies.
     Temporary,
+    /// Images of a split without any mask, in data with masks.
+    SplitWithoutMasks {
+        /// Name of the split.
+        split: String,
+    },
     /// Images without a mask, in data with masks.
     WithoutMask,
     /// Masks without an image.
@@ -139,6 +146,15 @@ impl LeftOut {
         self.omissions().iter().filter(|omission| may(&omission.reason)).map(ToString::to_string).collect()
     }
 
+    /// The splits for training and validation that are left out since they have no masks.
+    pub(super) fn splits_without_masks(&self) -> Vec<String> {
+        let lacks = |omission: &Omission| match &omission.reason {
+            Reason::SplitWithoutMasks { split } => role_of(split) != Some(Role::Test),
+            _ => false,
+        };
+        self.omissions().iter().filter(|omission| lacks(omission)).map(ToString::to_string).collect()
+    }
+
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.by_reason.is_empty()
@@ -178,6 +194,9 @@ impl fmt::Display for Omission {
             }
             Reason::OfNoClass { folder } => {
                 return write!(f, "{count} {images} of `{folder}`, which {} of no class", one_or("is", "are"));
+            }
+            Reason::SplitWithoutMasks { split } => {
+                return write!(f, "{count} {images} of `{split}`, which has no masks");
             }
             Reason::TableWithoutLabels => write!(f, "{count} {} without labels", one_or("table", "tables"))?,
             Reason::BesideClasses => write!(f, "{count} {images} beside the folders of the classes")?,

@@ -94,7 +94,8 @@ pub(crate) use listed::listed;
 pub(crate) use loader::stack_images;
 pub use loader::{Batch, IMAGES_AHEAD, Loader, LoaderOptions};
 pub use masks::{
-    ClassPixels, Drawing, MaskCoding, MaskProblem, MaskSource, Masks, PixelCounts, class_color, holds_masks, overlay,
+    ClassPixels, Drawing, MaskCoding, MaskLegend, MaskProblem, MaskSource, Masks, PixelCounts, class_color,
+    holds_masks, overlay,
 };
 pub(crate) use on_threads::on_threads;
 pub use options::{BitDepth, DatasetOptions, Layout, MaskOptions};

@@ -11,6 +11,9 @@ use crate::files::{Content, content_of, regular_file};
 /// Bytes that a table may have.
 const LARGEST_FILE: u64 = 1 << 30;
 
+/// What is said of a file without text.
+pub(super) const EMPTY: &str = "it is empty";
+
 pub(super) fn text_of(path: &Path) -> Result<String, DataError> {
     let file = regular_file::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
@@ -21,7 +24,7 @@ pub(super) fn text_of(path: &Path) -> Result<String, DataError> {
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(DataError::read(path))?;
     if bytes.trim_ascii().is_empty() {
-        return Err(DataError::NotATable { path: path.into(), found: "it is empty".into() });
+        return Err(DataError::NotATable { path: path.into(), found: EMPTY.into() });
     }
     decoded(bytes).map_err(|found| match found {
         NotText::Encoding(found) => DataError::TableEncoding { path: path.into(), found },

@@ -60,7 +60,8 @@ fn metadata(description: &SegmenterDescription) -> BTreeMap<String, String> {
         ("coretune_version", text(&env!("CARGO_PKG_VERSION"))),
     ];
     let range = description.bit_depth_range.map(|range| ("bit_depth_range", text(&range)));
-    entries.into_iter().chain(range).map(|(key, value)| (key.to_string(), value)).collect()
+    let legend = description.mask_legend.as_ref().map(|legend| ("mask_legend", text(legend)));
+    entries.into_iter().chain(range).chain(legend).map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 /// Writes a network in evaluation mode as `request` asks: safetensors with torchvision's names, or ONNX from images of

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::config::{DataCheck, DataSection};
-use crate::data::check::{Depth, Report, check};
-use crate::data::{Broken, Budget, DataError, Dataset, LeftOut, Role, Split, ValidationFrom, carve_validation_without};
+use crate::data::check::{Depth, Problem, Report, check};
+use crate::data::{Broken, Budget, DataError, Dataset, Role, Split, ValidationFrom, carve_validation_without};
 
 /// Where the validation images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,9 @@ impl Splits {
             let before = splits.names();
             splits = Splits::without(dataset, data, seed, &broken)?;
             if splits.present().iter().any(|(_, split)| split.is_empty()) {
-                return Err(DataError::NoImages { path: data.dir.clone(), left_out: LeftOut::default() });
+                let broken = report.findings.iter().filter(|finding| finding.problem.is_of_images());
+                let findings = broken.map(ToString::to_string).collect();
+                return Err(DataError::NoneSound { path: data.dir.clone(), findings });
             }
             if splits.names().is_subset(&before) {
                 break;
@@ -152,7 +154,8 @@ impl Splits {
         }
         let findings = report.stops().map(ToString::to_string).collect();
         let broken_only = report.stops().all(|finding| finding.problem.is_of_images());
-        Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only })
+        let of_masks = report.stops().all(|finding| matches!(finding.problem, Problem::Mask(_)));
+        Err(DataError::Unfit { path: data.dir.clone(), findings, broken_only, of_masks })
     }
 
     /// Names of the images that a check of these splits has found unreadable.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use image::{GrayImage, ImageFormat, RgbImage};
 
 use super::PredictError;
-use crate::data::class_color;
+use crate::data::{MaskLegend, class_color};
 use crate::files::write_whole;
 
 /// A new folder of PNG files, one for each image, under the image's name.
@@ -39,19 +39,27 @@ impl MaskFiles {
         Ok(MaskFiles { folder: folder.into(), names })
     }
 
-    /// Writes the mask of an image: grey levels are positions in the classes, with a palette of PASCAL VOC's colours.
+    /// Writes the mask of an image, whose pixels are positions in the classes: with the values of the legend as indices of a
+    /// palette of its colours, or as grey levels of 16 bits if one is above 255.
     ///
     /// # Errors
     /// [`PredictError::Write`].
-    pub fn write_mask(&self, image: &Path, mask: &GrayImage) -> Result<(), PredictError> {
-        let palette: Vec<u8> = (0..=255).flat_map(class_color).collect();
+    pub fn write_mask(&self, image: &Path, mask: &GrayImage, legend: &MaskLegend) -> Result<(), PredictError> {
+        let value = |class: &u8| legend.values.get(usize::from(*class)).copied().unwrap_or(u16::from(*class));
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, mask.width(), mask.height());
-        encoder.set_color(png::ColorType::Indexed);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_palette(palette);
+        let values: Vec<u8> = if let Some(palette) = palette(legend) {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_depth(png::BitDepth::Eight);
+            encoder.set_palette(palette.into_flattened());
+            mask.as_raw().iter().map(|class| value(class) as u8).collect()
+        } else {
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Sixteen);
+            mask.as_raw().iter().flat_map(|class| value(class).to_be_bytes()).collect()
+        };
         let mut writer = encoder.write_header().map_err(io::Error::other)?;
-        writer.write_image_data(mask.as_raw()).map_err(io::Error::other)?;
+        writer.write_image_data(&values).map_err(io::Error::other)?;
         writer.finish().map_err(io::Error::other)?;
         self.write(image, &bytes)
     }
@@ -72,6 +80,15 @@ impl MaskFiles {
     }
 }
 
+/// The colour of every index: those of the legend at its values, and PASCAL VOC's. `None` if a value is above 255.
+fn palette(legend: &MaskLegend) -> Option<Vec<[u8; 3]>> {
+    let mut palette: Vec<[u8; 3]> = (0..=255).map(class_color).collect();
+    for (value, color) in legend.values.iter().zip(&legend.colors) {
+        *palette.get_mut(usize::from(*value))? = *color;
+    }
+    Some(palette)
+}
+
 /// `<stem>.png` for each image.
 fn names(images: &[PathBuf]) -> Result<BTreeMap<PathBuf, OsString>, PredictError> {
     let mut taken: BTreeMap<OsString, &PathBuf> = BTreeMap::new();
@@ -87,4 +104,21 @@ fn names(images: &[PathBuf]) -> Result<BTreeMap<PathBuf, OsString>, PredictError
         };
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_above_255_are_written_with_16_bits() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = PathBuf::from("a.jpg");
+        let files = MaskFiles::create(&folder.path().join("masks"), std::slice::from_ref(&image)).unwrap();
+        let legend = MaskLegend { values: vec![7, 300], colors: vec![[1; 3], [2; 3]] };
+        let mask = GrayImage::from_raw(3, 1, vec![1, 0, 1]).unwrap();
+        files.write_mask(&image, &mask, &legend).unwrap();
+        let written = image::open(folder.path().join("masks/a.png")).unwrap().into_luma16();
+        assert_eq!(written.into_raw(), [300, 7, 300]);
+    }
 }

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::PredictError;
 use super::reader::{ReadImage, Reader};
 use crate::config::RunSection;
-use crate::data::{DataError, class_color, overlay, stack_images};
+use crate::data::{DataError, MaskLegend, overlay, stack_images};
 use crate::engine::guard;
 use crate::models::{PixelViews, Segmenter};
 use crate::run_folder::RunFolder;
@@ -22,6 +22,7 @@ use crate::transforms::Transform;
 pub struct MaskPredictor {
     network: Segmenter,
     classes: Vec<String>,
+    legend: MaskLegend,
     reader: Reader,
     views: PixelViews,
     /// What the user should know.
@@ -42,7 +43,7 @@ pub struct MaskPrediction {
 pub struct Segmented {
     /// The image, upright, at its own size.
     pub image: RgbImage,
-    /// The class of each pixel.
+    /// The class of each pixel, as its position in the classes.
     pub mask: GrayImage,
 }
 
@@ -60,9 +61,8 @@ impl Segmented {
     }
 
     /// The image with the colours of the classes over it.
-    pub fn overlay(&self) -> RgbImage {
-        let colors: Vec<[u8; 3]> = (0..255).map(class_color).collect();
-        overlay(self.image.clone(), &self.mask, &colors)
+    pub fn overlay(&self, legend: &MaskLegend) -> RgbImage {
+        overlay(self.image.clone(), &self.mask, &legend.colors)
     }
 }
 
@@ -80,12 +80,18 @@ impl MaskPredictor {
         let transform = Transform::new(Vec::new()).map_err(TrainError::from)?;
         let reader =
             Reader { transform, bit_depth: description.bit_depth_range.unwrap_or_default(), workers: workers.max(1) };
-        Ok(MaskPredictor { network, classes: description.classes, reader, views, notes })
+        let legend = description.legend();
+        Ok(MaskPredictor { network, classes: description.classes, legend, reader, views, notes })
     }
 
-    /// Names of the classes: a value of a mask is a position here.
+    /// Names of the classes: a pixel of [`Segmented::mask`] is a position here.
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// How the masks of the run store the classes.
+    pub fn legend(&self) -> &MaskLegend {
+        &self.legend
     }
 
     /// Maps every file in turn, each at its own size, and hands the result to `take`.

@@ -377,7 +377,12 @@ fn checked(
         let stops: Vec<String> =
             report.stops().filter(|finding| of_images(finding.problem)).map(ToString::to_string).collect();
         if !stops.is_empty() {
-            return Err(DataError::Unfit { path: config.data.dir.clone(), findings: stops, broken_only: true });
+            return Err(DataError::Unfit {
+                path: config.data.dir.clone(),
+                findings: stops,
+                broken_only: true,
+                of_masks: false,
+            });
         }
         notes.extend(report.findings.iter().filter(|finding| of_images(finding.problem)).map(ToString::to_string));
         Ok((report.broken, report.unreadable))

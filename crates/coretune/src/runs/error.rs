@@ -83,6 +83,16 @@ pub enum RunError {
     /// Images without masks were to be segmented.
     #[error("{path} has no masks")]
     NoMasks { path: PathBuf },
+    /// Labels so thin that no position of the map that the probe reads has one.
+    #[error(
+        "the {split} masks have no label at a position of the backbone's map, which has one for every {stride} pixels"
+    )]
+    NoLabelledPosition {
+        /// `training` or `validation`.
+        split: &'static str,
+        /// Pixels between two positions.
+        stride: i64,
+    },
     /// Images with masks were to be classified.
     #[error("{path} has masks, not classes")]
     HasMasks { path: PathBuf },
@@ -210,6 +220,11 @@ impl RunError {
             Self::OneClass { .. } => "a classifier needs two classes or more, each in its own folder".into(),
             Self::NoMasks { .. } => {
                 "name a folder with a mask for each image, or train on classes: {@task=classification}".into()
+            }
+            Self::NoLabelledPosition { .. } => {
+                "draw the labels wider, give a smaller {segmentation.output_stride}, or leave out the linear probe: \
+                 {run.probe=false}"
+                    .into()
             }
             Self::HasMasks { .. } => "leave out the task, or give {@task=segmentation}".into(),
             Self::NotForPixels { .. } => {

@@ -130,6 +130,13 @@ pub fn save_model(path: &Path, model: &Model, description: &ModelDescription) ->
     Ok(safetensors_file::write_with_digest(path, &metadata, &tensors_of(&model.parameters()))?)
 }
 
+/// What a file without a description of ours is: an export names the version that wrote it.
+pub(super) fn undescribed(metadata: &BTreeMap<String, String>) -> String {
+    let is_export = metadata.contains_key("coretune_version");
+    let found = if is_export { "it is an export for other programs" } else { "it does not say which model it holds" };
+    found.into()
+}
+
 /// Reads a model that [`save_model`] or a run wrote; what else is in the file (the optimizer's memory) is left alone.
 ///
 /// # Errors
@@ -142,9 +149,7 @@ pub fn load_model(path: &Path, device: Device) -> Result<(Model, ModelDescriptio
         CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
         error => error.into(),
     })?;
-    let text = metadata
-        .get(safetensors_file::DESCRIPTION)
-        .ok_or_else(|| not_ours("it does not say which model it holds".into()))?;
+    let text = metadata.get(safetensors_file::DESCRIPTION).ok_or_else(|| not_ours(undescribed(&metadata)))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: ModelDescription =
         serde_json::from_value(value["model"].take()).map_err(|error| not_ours(error.to_string()))?;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::SavedModelError;
+use super::classifier::undescribed;
 use super::named_tensors::{copy_into, first_not_finite, tensors_of};
 use super::recorded_input::RecordedInput;
 use crate::checkpoints::{Checkpoint, CheckpointError, safetensors_file};
-use crate::data::BitDepthRange;
+use crate::data::{BitDepthRange, MaskLegend};
 use crate::models::{
     Architecture, Backbone, DenseHeadKind, ModelError, Network, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
@@ -39,6 +40,9 @@ pub struct SegmenterDescription {
     /// The values of 16-bit images that become black and white; `None`: all values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_depth_range: Option<BitDepthRange>,
+    /// Number and colour of each class in the masks of the run; `None`: [`MaskLegend::usual`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_legend: Option<MaskLegend>,
     /// Widths of the hidden layer and of the output of the projection head, where it is kept.
     pub projection: Option<[i64; 2]>,
 }
@@ -64,13 +68,24 @@ impl SegmenterDescription {
         network.with_projection(ProjectionHead::with_hidden(width, hidden, outputs, seed, device)?)
     }
 
+    /// How masks of this network are written.
+    pub fn legend(&self) -> MaskLegend {
+        self.mask_legend.clone().unwrap_or_else(|| MaskLegend::usual(self.classes.len()))
+    }
+
     fn check(&self, path: &Path) -> Result<(), SavedModelError> {
         RecordedInput { mean: self.mean, std: self.std, img_size: self.img_size }.check(path)?;
-        if OutputStride::of(self.output_stride).is_some() {
-            return Ok(());
+        let refused = |name, expected, found| SavedModelError::Description { path: path.into(), name, expected, found };
+        if OutputStride::of(self.output_stride).is_none() {
+            return Err(refused("output_stride", "8, 16 or 32", self.output_stride.to_string()));
         }
-        let (name, expected, found) = ("output_stride", "8, 16 or 32", self.output_stride.to_string());
-        Err(SavedModelError::Description { path: path.into(), name, expected, found })
+        match &self.mask_legend {
+            Some(legend) if !legend.has(self.classes.len()) => {
+                let found = format!("{} and {}", legend.values.len(), legend.colors.len());
+                Err(refused("mask_legend", "a value and a colour for each class", found))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Metadata of a file with the state of training, if any; one key with one text, so that the bytes are the same each time.
@@ -121,9 +136,7 @@ pub fn load_segmenter(path: &Path, device: Device) -> Result<(Segmenter, Segment
         CheckpointError::NotACheckpoint { found, .. } => not_ours(found),
         error => error.into(),
     })?;
-    let text = metadata
-        .get(safetensors_file::DESCRIPTION)
-        .ok_or_else(|| not_ours("it does not say which network it holds".into()))?;
+    let text = metadata.get(safetensors_file::DESCRIPTION).ok_or_else(|| not_ours(undescribed(&metadata)))?;
     let mut value: serde_json::Value = serde_json::from_str(text).map_err(|error| not_ours(error.to_string()))?;
     let description: SegmenterDescription =
         serde_json::from_value(value["segmenter"].take()).map_err(|error| not_ours(error.to_string()))?;

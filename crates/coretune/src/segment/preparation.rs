@@ -7,7 +7,7 @@ use tch::Device;
 
 use crate::checkpoints::LoadReport;
 use crate::config::{ClassWeights, HeadInit, Input, SegmentationConfig};
-use crate::data::{DataError, Dataset, Description, Split};
+use crate::data::{DataError, Dataset, Description, MaskLegend, Split};
 use crate::engine::{Precision, Stop, World};
 use crate::evaluate::figure;
 use crate::figures::Selection;
@@ -261,6 +261,12 @@ impl SegmentationTask {
         training_plan::accumulation(&self.config.train)
     }
 
+    /// How the training masks store the classes, if that is not the usual way.
+    fn mask_legend(&self) -> Option<MaskLegend> {
+        let legend = self.splits.train.masks().and_then(|masks| masks.coding().legend());
+        legend.filter(|legend| *legend != MaskLegend::usual(self.classes.len()))
+    }
+
     /// What a checkpoint of this run says beside its weights.
     pub(super) fn description(&self, network: &Segmenter) -> SegmenterDescription {
         SegmenterDescription {
@@ -273,6 +279,7 @@ impl SegmentationTask {
             std: self.input.std,
             img_size: self.input.img_size,
             bit_depth_range: self.config.data.bit_depth_range.filter(|range| !range.is_full()),
+            mask_legend: self.mask_legend(),
             projection: network.projection().map(|head| [HIDDEN, head.outputs()]),
         }
     }

@@ -97,6 +97,12 @@ impl SegmentationTask {
         let network = self.network_with(backbone, DenseHeadKind::Linear, false)?;
         let train = self.position_rows::<2>(&network, &self.splits.train, observer)?;
         let validation = self.position_rows::<1>(&network, &self.splits.validation, observer)?;
+        let stride = self.config.segmentation.output_stride;
+        for (split, rows) in [("training", &train.labels), ("validation", &validation.labels)] {
+            if rows.is_empty() {
+                return Err(RunError::NoLabelledPosition { split, stride });
+            }
+        }
         observer(&Event::Stage(stages[1]));
         let training = Training { views: &train.views.each_ref(), labels: &train.labels };
         let chosen_by = (&validation.views[0], &validation.labels[..]);

@@ -204,6 +204,37 @@ fn the_background_can_be_ignored_or_a_category() {
 }
 
 #[test]
+fn images_that_no_file_lists_are_counted() {
+    let files = |names: [&str; 2]| {
+        ["train", "val"]
+            .into_iter()
+            .zip(names)
+            .map(|(split, name)| {
+                let file = annotations(
+                    name,
+                    &[object(3, &rectangle(2.0, 2.0, 4.0, 4.0)), object(5, &rectangle(7.0, 2.0, 3.0, 3.0))],
+                );
+                (
+                    if split == "train" {
+                        "annotations/instances_train.json"
+                    } else {
+                        "annotations/instances_val.json"
+                    },
+                    file,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let apart = folder(&["train/a.png", "train/extra.png", "val/b.png"], &files(["a.png", "b.png"]));
+    assert_eq!(open(&apart).unwrap().left_out.to_string(), "1 image that no list names (train/extra.png)");
+    let together = folder(&["images/a.png", "images/b.png"], &files(["a.png", "b.png"]));
+    assert_eq!(open(&together).unwrap().left_out.to_string(), "");
+    let train_only = DatasetOptions { train_only: true, ..DatasetOptions::default() };
+    let train = Dataset::open(together.path(), &train_only).unwrap();
+    assert_eq!(train.left_out.to_string(), "1 image of `val`, which no split is read from", "a file lists it");
+}
+
+#[test]
 fn the_root_category_of_roboflow_is_left_out() {
     let mut file = annotations("a.png", &[object(3, &rectangle(0.0, 0.0, 2.0, 8.0))]);
     file["categories"] = json!([

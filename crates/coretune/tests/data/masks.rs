@@ -285,6 +285,53 @@ fn names_that_do_not_match_and_masks_that_occur_twice_are_refused() {
     assert!(two.contains("1 image has more than one mask") && two.contains("`a` has a.bmp and a.png"), "{two}");
 }
 
+#[test]
+fn a_mask_that_could_belong_to_two_images_is_refused() {
+    for names in [
+        &["images/a.png", "images/a.jpg", "images/b.png", "masks/a.png", "masks/b.png"][..],
+        &["a.png", "a.jpg", "a_mask.png", "b.png", "b_mask.png"],
+    ] {
+        let folder = folder(names);
+        let two = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap_err().to_string();
+        assert!(
+            two.contains("1 mask could belong to either of two images") && two.contains("a.jpg and a.png"),
+            "{two}"
+        );
+    }
+    let folder = folder(&["images/a.png", "images/a.jpg", "images/b.png", "masks/b.png"]);
+    assert!(open(&folder).left_out.to_string().contains("2 images without a mask"), "no mask has their name");
+}
+
+#[test]
+fn a_split_without_masks_is_counted_and_splits_are_matched_by_their_roles() {
+    let cases: [(&[&str], [usize; 3], &str); 5] = [
+        (&["train/a.png", "trainannot/a.png", "val/b.png"], [1, 0, 0], "1 image of `val`, which has no masks"),
+        (
+            &["images/train/a.png", "images/val/b.png", "masks/train/a.png"],
+            [1, 0, 0],
+            "1 image of `val`, which has no masks",
+        ),
+        (&["images/train/a.png", "images/val/b.png", "masks/train/a.png", "masks/validation/b.png"], [1, 1, 0], ""),
+        (&["train/a.png", "training_masks/a.png", "val/b.png", "Validation_masks/b.png"], [1, 1, 0], ""),
+        (&["train/a.png", "trainannot/a.png", "test/x/b.png"], [1, 0, 0], "1 image of `test`, which has no masks"),
+    ];
+    for (names, sizes, left_out) in cases {
+        let data = open(&folder(names));
+        let found = [&data.train, &data.validation, &data.test].map(|split| split.as_ref().map_or(0, Split::len));
+        assert_eq!((found, data.left_out.to_string().as_str()), (sizes, left_out), "{names:?}");
+        let mut report = coretune::data::check::Report::default();
+        report.add_left_out(&data.left_out);
+        let warnings: Vec<String> = report.warnings().map(ToString::to_string).collect();
+        let expected = format!("a split is left out: {left_out}");
+        let warns = left_out.contains("`val`");
+        assert_eq!(
+            warnings,
+            if warns { vec![expected] } else { Vec::new() },
+            "only images to train or choose with are missed"
+        );
+    }
+}
+
 /// A PNG of any depth, of samples a byte each.
 fn write_png(path: &Path, color: ColorType, depth: BitDepth, samples: &[u8], palette: Option<&[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -330,6 +377,119 @@ fn the_number_of_a_pixel_counts_not_its_colour() {
     let bits: Vec<u8> = classes.iter().map(|&class| u8::from(class > 0)).collect();
     write_png(&folder.path().join("masks/a.png"), ColorType::Grayscale, BitDepth::One, &bits, None);
     assert_eq!(open(&folder).train.unwrap().masks().unwrap().load(0).unwrap(), grey(|x| u8::from(class_at(x) > 0)));
+}
+
+#[test]
+fn a_palette_in_another_order_than_the_class_file_is_read_by_its_colours() {
+    let colors = [[0, 0, 0], [128, 0, 0], [0, 128, 0]];
+    let load = |order: [u8; 3], colors: [[u8; 3]; 3], classes: &str| {
+        let folder = folder(&["images/a.png"]);
+        fs::write(folder.path().join("classes.txt"), classes).unwrap();
+        let samples: Vec<u8> = (0..SIZE.1).flat_map(|_| (0..SIZE.0).map(|x| order[usize::from(class_at(x))])).collect();
+        let mut palette = [[0; 3]; 3];
+        order.iter().zip(colors).for_each(|(&index, color)| palette[usize::from(index)] = color);
+        let path = folder.path().join("masks/a.png");
+        write_png(&path, ColorType::Indexed, BitDepth::Eight, &samples, Some(&palette.concat()));
+        let masks = open(&folder).train.unwrap().masks().unwrap().clone();
+        masks.load(0).map(|mask| mask.into_raw()).map_err(|error| error.to_string())
+    };
+    let (colored, plain) = ("bg,0,0,0\na,128,0,0\nb,0,128,0\n", "bg\na\nb\n");
+    let classes = grey(class_at).into_raw();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        assert_eq!(load(order, colors, colored).unwrap(), classes, "{order:?}");
+        let numbers = grey(|x| order[usize::from(class_at(x))]).into_raw();
+        assert_eq!(load(order, colors, plain).unwrap(), numbers, "without colours the index counts");
+        let others = [[9, 9, 9], [8, 8, 8], [7, 7, 7]];
+        assert_eq!(load(order, others, colored).unwrap(), numbers, "colours of no class say nothing");
+        assert_eq!(load(order, [[0; 3]; 3], colored).unwrap(), numbers, "nor does one colour for all");
+    }
+    let mixed = load([2, 1, 0], [[0, 0, 0], [128, 0, 0], [7, 7, 7]], colored).unwrap_err();
+    assert!(mixed.contains("a.png has a palette in another order than the classes"), "{mixed}");
+    assert!(mixed.contains("index 2 has colour 0,0,0") && mixed.contains("index 0 has colour 7,7,7"), "{mixed}");
+}
+
+#[test]
+fn bmp_masks_are_read_by_index_and_whole_numbers_of_tiff_in_any_type() {
+    let classes: Vec<u8> = grey(class_at).into_raw();
+    let load = |name: &str, write: &dyn Fn(&Path)| {
+        let folder = folder(&["images/a.png"]);
+        fs::create_dir(folder.path().join("masks")).unwrap();
+        write(&folder.path().join(format!("masks/{name}")));
+        let data = open_with(&folder, MaskOptions::default()).map_err(|error| error.to_string())?;
+        data.train.unwrap().masks().unwrap().load(0).map(|mask| mask.into_raw()).map_err(|error| error.to_string())
+    };
+    let bmp = |palette: &[[u8; 3]]| {
+        let palette = palette.to_vec();
+        let classes = classes.clone();
+        load("a.bmp", &move |path| {
+            let mut file = fs::File::create(path).unwrap();
+            image::codecs::bmp::BmpEncoder::new(&mut file)
+                .encode_with_palette(&classes, SIZE.0, SIZE.1, image::ExtendedColorType::L8, Some(&palette))
+                .unwrap();
+        })
+    };
+    assert_eq!(bmp(&[[0, 0, 0], [128, 0, 0], [0, 128, 0]]).unwrap(), classes);
+    assert_eq!(bmp(&[[2; 3], [1; 3], [0; 3]]).unwrap(), grey(|x| 2 - class_at(x)).into_raw(), "a palette of greys");
+
+    use tiff::encoder::{TiffEncoder, colortype};
+    let whole: Vec<i32> = classes.iter().map(|&class| i32::from(class)).collect();
+    let floats: Vec<f32> = classes.iter().map(|&class| f32::from(class)).collect();
+    let halves: Vec<f32> = floats.iter().map(|value| value / 2.0).collect();
+    let write = |path: &Path| TiffEncoder::new(fs::File::create(path).unwrap()).unwrap();
+    let read = load("a.tif", &|path| write(path).write_image::<colortype::GrayI32>(SIZE.0, SIZE.1, &whole).unwrap());
+    assert_eq!(read.unwrap(), classes);
+    let read = |values: &[f32]| {
+        load("a.tif", &|path| write(path).write_image::<colortype::Gray32Float>(SIZE.0, SIZE.1, values).unwrap())
+    };
+    assert_eq!(read(&floats).unwrap(), classes);
+    let refused = read(&halves).unwrap_err();
+    assert!(refused.contains("it has the value 0.5, expected whole numbers from 0 to 65535"), "{refused}");
+}
+
+#[test]
+fn what_keeps_all_masks_from_being_read_is_counted() {
+    let names: Vec<String> = (0..4).map(|index| format!("images/{index}.png")).collect();
+    let refused = |write: &dyn Fn(&Path, usize)| {
+        let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        fs::create_dir(folder.path().join("masks")).unwrap();
+        (0..4).for_each(|index| write(&folder.path().join("masks"), index));
+        open_with(&folder, MaskOptions::default()).unwrap_err().to_string()
+    };
+    let lossy = refused(&|folder, index| grey(class_at).save(folder.join(format!("{index}.jpg"))).unwrap());
+    assert!(lossy.contains("0.jpg and 3 other masks are JPEG or WebP"), "{lossy}");
+    let colors = refused(&|folder, index| image().save(folder.join(format!("{index}.png"))).unwrap());
+    assert!(colors.contains("0.png and 3 other masks have colours, and no file says"), "{colors}");
+    let deep = |factor: u16| {
+        let pixel = move |x, _| Luma([u16::from(class_at(x)) * factor]);
+        image::ImageBuffer::<Luma<u16>, _>::from_fn(SIZE.0, SIZE.1, pixel)
+    };
+    let scaled = refused(&|folder, index| {
+        deep(if index < 2 { 1 } else { 256 }).save(folder.join(format!("{index}.png"))).unwrap()
+    });
+    let expected =
+        "2.png and 1 other mask have values up to 512 (16 bits per pixel), expected numbers of classes from 0 to 254";
+    assert!(scaled.contains(expected), "{scaled}");
+    let nested = folder(&["images/x/a.png", "masks/y/a.png"]);
+    let nested = Dataset::open(nested.path(), &DatasetOptions::default()).unwrap_err().to_string();
+    assert!(nested.contains("the first image is x/a.png, the first mask y/a.png"), "{nested}");
+}
+
+#[test]
+fn masks_are_written_as_they_were_read() {
+    let folder = folder(&["images/a.png"]);
+    let legend = |values: [u8; 3], options: MaskOptions, classes: &str| {
+        save(folder.path(), &["masks/a.png"], &grey(|x| values[usize::from(class_at(x))]));
+        fs::write(folder.path().join("classes.txt"), classes).unwrap();
+        let data = open_with(&folder, options).unwrap();
+        data.train.unwrap().masks().unwrap().coding().legend().unwrap()
+    };
+    let from = |ignored: &[u16], first_class| MaskOptions { ignored: ignored.to_vec(), first_class };
+    assert_eq!(legend([0, 1, 2], from(&[], 0), "a\nb\nc\n"), coretune::data::MaskLegend::usual(3));
+    let first = legend([1, 2, 3], from(&[], 1), "a\nb\nc\n");
+    assert_eq!((first.values, &first.colors[..2]), (vec![1, 2, 3], &[[0, 0, 0], [128, 0, 0]][..]));
+    assert_eq!(legend([0, 1, 2], from(&[1], 0), "a\nb\nc\n").values, [0, 2]);
+    let greys = legend([0, 128, 255], from(&[], 0), "a,0,0,0\nb,128,128,128\nc,255,255,255\n");
+    assert_eq!((greys.values, greys.colors), (vec![0, 128, 255], vec![[0; 3], [128; 3], [255; 3]]));
 }
 
 #[test]

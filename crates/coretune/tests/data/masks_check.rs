@@ -84,9 +84,19 @@ fn sizes_that_differ_are_found_also_after_exif() {
 
 /// Gives a JPEG an EXIF orientation that turns it by a quarter.
 fn turn_by_exif(path: &Path) {
+    orient_by_exif(path, 6);
+}
+
+/// EXIF data with an orientation.
+fn exif(orientation: u8) -> Vec<u8> {
+    let mut exif = b"II*\0\x08\0\0\0\x01\0".to_vec();
+    exif.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0]);
+    exif
+}
+
+fn orient_by_exif(path: &Path, orientation: u8) {
     let bytes = fs::read(path).unwrap();
-    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0".to_vec();
-    exif.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
+    let exif = [b"Exif\0\0".to_vec(), exif(orientation)].concat();
     let mut turned = bytes[..2].to_vec();
     turned.extend([0xff, 0xe1]);
     turned.extend(((exif.len() + 2) as u16).to_be_bytes());
@@ -102,6 +112,157 @@ fn an_image_that_exif_turns_says_so_when_it_is_read() {
     let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
     let error = data.train.unwrap().load_pair(3).unwrap_err().to_string();
     assert!(error.ends_with("3.jpg 16 x 24, turned as its EXIF data says"), "{error}");
+}
+
+#[test]
+fn turns_that_the_size_does_not_show_are_named() {
+    let folder = sound();
+    for (image, orientation) in [(1, 3), (2, 1), (4, 2)] {
+        orient_by_exif(&folder.path().join(format!("train/{image}.jpg")), orientation);
+    }
+    assert_eq!(
+        sentences(&folder),
+        [
+            "2 images of train have EXIF data that turn them, and the size does not show whether their masks are turned too: \
+          train/1.jpg, train/4.jpg"
+        ]
+    );
+    let square = RgbImage::from_fn(16, 16, |x, y| Rgb([9, 5 * x as u8, 7 * y as u8]));
+    let folder = sound();
+    save(&folder, "train/5.jpg", square);
+    save(&folder, "trainannot/5.png", GrayImage::from_fn(16, 16, |x, _| Luma([(x / 6) as u8])));
+    turn_by_exif(&folder.path().join("train/5.jpg"));
+    assert!(sentences(&folder)[0].starts_with("1 image of train has EXIF data that turn it, and the size does not show whether its mask is turned too: train/5.jpg"));
+}
+
+#[test]
+fn exif_data_of_masks_are_named_and_not_applied() {
+    let folder = sound();
+    let mut info = png::Info::with_size(SIZE.0, SIZE.1);
+    info.exif_metadata = Some(exif(6).into());
+    let file = fs::File::create(folder.path().join("trainannot/3.png")).unwrap();
+    let mut encoder = png::Encoder::with_info(file, info).unwrap();
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(striped().as_raw()).unwrap();
+    assert_eq!(
+        sentences(&folder),
+        ["1 mask of train has EXIF data that would turn it; masks are read as they are stored: trainannot/3.png"]
+    );
+}
+
+#[test]
+fn identical_images_are_compared_by_their_masks() {
+    let folder = sound();
+    for (from, to) in [(0, 1), (2, 3)] {
+        let image = |number: u8| folder.path().join(format!("train/{number}.jpg"));
+        fs::copy(image(from), image(to)).unwrap();
+    }
+    save(&folder, "trainannot/1.png", grey(|x| 2 - (x / 4 % 3) as u8));
+    // The same pixels in another file.
+    fs::remove_file(folder.path().join("trainannot/3.png")).unwrap();
+    save(&folder, "trainannot/3.bmp", striped());
+    let found = sentences(&folder);
+    assert_eq!(
+        found,
+        [
+            "1 image of train is identical to images with another mask: train/1.jpg (trainannot/1.png) and train/0.jpg \
+             (trainannot/0.png)",
+            "1 image of train is identical to others with the same mask: train/3.jpg and train/2.jpg",
+        ]
+    );
+}
+
+#[test]
+fn a_split_without_a_label_stops() {
+    let folder = sound();
+    save(&folder, "val/7.jpg", RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb([99, 5 * x as u8, 7 * y as u8])));
+    save(&folder, "valannot/7.png", grey(|_| 255));
+    assert_eq!(
+        sentences(&folder),
+        ["stops: no pixel of the masks of validation is labelled, all are ignored: valannot/7.png"]
+    );
+}
+
+#[test]
+fn values_to_be_ignored_that_no_mask_has_are_named() {
+    let folder = sound();
+    let warnings = |ignored: &[u16]| {
+        let masks = MaskOptions { ignored: ignored.to_vec(), first_class: 0 };
+        checked_with(&folder, masks, false).warnings().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&[2, 9, 300, 255]), ["2 values to be ignored never occur in the masks: 9, 300"]);
+    assert_eq!(warnings(&[2]), [""; 0]);
+}
+
+#[test]
+fn masks_that_may_count_from_one_are_named() {
+    let folder = sound();
+    for index in 0..6 {
+        save(&folder, &format!("trainannot/{index}.png"), grey(|x| 1 + (x / 4 % 3) as u8));
+    }
+    let sentence = "1 class never occurs in train: 0 (if the masks count classes from 1, say so: first class 1)";
+    assert_eq!(sentences(&folder), [sentence]);
+    let masks = MaskOptions { ignored: Vec::new(), first_class: 1 };
+    assert_eq!(checked_with(&folder, masks, false).warnings().count(), 0);
+}
+
+#[test]
+fn a_value_far_above_the_others_in_a_few_pixels_stops() {
+    let folder = sound();
+    let with = |pixels: u32| {
+        let mask = GrayImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+            Luma([if y * SIZE.0 + x < pixels { 200 } else { (x % 3) as u8 }])
+        });
+        save(&folder, "trainannot/4.png", mask);
+        sentences(&folder)
+    };
+    let found = with(1);
+    assert!(found[0].starts_with("stops: 1 value of train lies far above the others in a few pixels"), "{found:?}");
+    assert!(found[0].ends_with(": 200 (1 pixel, first in trainannot/4.png)"), "{found:?}");
+    assert!(found[1].starts_with("197 classes never occur in train"), "{found:?}");
+    let report = checked_with(&folder, MaskOptions::default(), false);
+    assert!(report.pixels[0].to_string().ends_with(" 200 0.0 % of 2304 labelled pixels, 197 classes without pixels"));
+    assert_eq!(with(40).len(), 1, "of more pixels it is a class");
+    fs::write(folder.path().join("classes.txt"), (0..201).map(|class| format!("c{class}\n")).collect::<String>())
+        .unwrap();
+    assert_eq!(with(1).len(), 1, "a file names it");
+}
+
+#[test]
+fn few_values_among_many_unused_ones_suggest_jpeg() {
+    let folder = sound();
+    for index in 0..6 {
+        save(
+            &folder,
+            &format!("trainannot/{index}.png"),
+            grey(|x| [0, 32, 39, 40, 41, 43, 47, 73, 77, 79, 80, 84][x as usize / 2]),
+        );
+    }
+    let found = sentences(&folder).join("; ");
+    assert!(
+        found.contains("6 masks of train have more than 8 values, and most numbers between them are unused"),
+        "{found}"
+    );
+}
+
+#[test]
+fn palettes_in_another_order_are_named() {
+    let folder = sound();
+    fs::write(folder.path().join("classes.txt"), "sky 0 0 0\nroad 128 0 0\ncar 0 128 0\n").unwrap();
+    let mut encoder =
+        png::Encoder::new(fs::File::create(folder.path().join("trainannot/2.png")).unwrap(), SIZE.0, SIZE.1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(vec![0, 128, 0, 128, 0, 0, 0, 0, 0]);
+    encoder.write_header().unwrap().write_image_data(striped().as_raw()).unwrap();
+    assert_eq!(
+        sentences(&folder),
+        [
+            "1 mask of train has a palette in another order than the file of classes; it is read by colour, not by number: \
+          trainannot/2.png"
+        ]
+    );
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use coretune::checkpoints::{Checkpoint, safetensors_file};
+use coretune::data::MaskLegend;
 use coretune::export::{ExportError, ExportedSegmenter, Format, Request, export_segmentation, export_segmenter};
 use coretune::models::{
     Architecture, Backbone, DenseHeadKind, Family, Mode, Normalisation, OutputStride, ProjectionHead, Segmenter,
     SegmenterHeads,
 };
-use coretune::saved_models::{SegmenterDescription, is_segmentation, save_segmenter};
+use coretune::saved_models::{SegmenterDescription, is_segmentation, load_segmenter, save_segmenter};
 use tch::{Device, Kind, Tensor, no_grad};
 use tempfile::TempDir;
 
@@ -73,6 +74,7 @@ fn a_saved_network_is_exported_with_its_description() {
     let network = network(DenseHeadKind::DeepLabV3, Family::ResNet18, OutputStride::Sixteen);
     let description = SegmenterDescription {
         bit_depth_range: None,
+        mask_legend: Some(MaskLegend { values: vec![1, 4, 9], colors: vec![[0; 3], [1; 3], [2; 3]] }),
         architecture: *network.backbone.architecture(),
         output_stride: 16,
         head: DenseHeadKind::DeepLabV3,
@@ -86,6 +88,15 @@ fn a_saved_network_is_exported_with_its_description() {
     let saved = folder.path().join("best.safetensors");
     save_segmenter(&saved, &network, &description).unwrap();
     assert!(is_segmentation(&saved).unwrap());
+    assert_eq!(load_segmenter(&saved, Device::Cpu).unwrap().1, description);
+    let plain = SegmenterDescription { mask_legend: None, ..description.clone() };
+    assert_eq!(plain.legend(), MaskLegend::usual(3), "runs from before write the positions of the classes");
+    let short = MaskLegend { values: vec![1], colors: vec![[0; 3]] };
+    let wrong = folder.path().join("wrong.safetensors");
+    save_segmenter(&wrong, &network, &SegmenterDescription { mask_legend: Some(short), ..description.clone() })
+        .unwrap();
+    let refused = load_segmenter(&wrong, Device::Cpu).unwrap_err().to_string();
+    assert!(refused.contains("mask_legend 1 and 1, expected a value and a colour for each class"), "{refused}");
     let request = |format: Format, with_projection| {
         let output = folder.path().join(format!("network.{}", format.extension()));
         Request { output, format, with_projection, force: true }
@@ -95,6 +106,9 @@ fn a_saved_network_is_exported_with_its_description() {
     let checkpoint = Checkpoint::open(folder.path().join("network.safetensors")).unwrap();
     assert_eq!(checkpoint.metadata()["classes"], r#"["road","sky","tree"]"#);
     assert_eq!(checkpoint.metadata()["output_stride"], "16");
+    assert!(checkpoint.metadata()["mask_legend"].contains(r#""values":[1,4,9]"#));
+    let not_ours = load_segmenter(checkpoint.path(), Device::Cpu).unwrap_err().to_string();
+    assert!(not_ours.contains("it is an export for other programs"), "{not_ours}");
     assert!(checkpoint.tensors().contains_key("projection.2.weight"));
     assert!(!is_segmentation(checkpoint.path()).unwrap(), "it is a checkpoint for others");
     let over_itself = Request { output: saved.clone(), ..request(Format::Safetensors, false) };

@@ -1,5 +1,6 @@
 //! What is wrong with masks, found before hours are spent on them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -24,6 +25,10 @@ pub enum MaskProblem {
     MaskValue,
     /// Masks with colours that the file of classes lacks.
     MaskColor,
+    /// No pixel of a split is labelled.
+    NothingLabelled,
+    /// Classes far above the others, without names, that hardly a pixel has.
+    StrayValue,
     /// All labelled pixels of a split are of one class.
     OneClass,
     /// Classes without a pixel in a split.
@@ -32,6 +37,12 @@ pub enum MaskProblem {
     AllIgnored,
     /// Masks of 16 bits per pixel.
     DeepMask,
+    /// Masks whose colours count, since their palettes have another order than the classes.
+    PaletteOrder,
+    /// Masks with EXIF data that would turn them.
+    TurnedMask,
+    /// Masks with many values among which most numbers are unused, where no file names the classes.
+    Scattered,
     /// Masks with more values than one image shows classes, where no file names the classes.
     ManyValues,
 }
@@ -68,6 +79,19 @@ impl MaskProblem {
                 write!(f, "{masks} {has} values that are neither of a class nor ignored (expected {known})")
             }
             MaskProblem::MaskColor => write!(f, "{masks} {has} colours that are not among {known}"),
+            MaskProblem::NothingLabelled => write!(f, "no pixel of the masks of {split} is labelled, all are ignored"),
+            MaskProblem::StrayValue => {
+                let (values, lie, make) = if one {
+                    ("value", "lies", "makes a class of every number")
+                } else {
+                    ("values", "lie", "make classes of all numbers")
+                };
+                write!(
+                    f,
+                    "{count} {values} of {split} {lie} far above the others in a few pixels, and {make} below: \
+                     correct the masks, ignore what is no class, or name the classes in a file"
+                )
+            }
             MaskProblem::OneClass => write!(f, "all labelled pixels of {split} are of one class"),
             MaskProblem::ClassWithoutPixels => {
                 let (classes, occur) = if one { ("class", "occurs") } else { ("classes", "occur") };
@@ -77,6 +101,23 @@ impl MaskProblem {
             MaskProblem::DeepMask => {
                 write!(f, "{masks} {has} 16 bits per pixel; the number counts, not its upper byte")
             }
+            MaskProblem::PaletteOrder => write!(
+                f,
+                "{masks} {has} a palette in another order than the file of classes; {} read by colour, not by number",
+                if one { "it is" } else { "they are" }
+            ),
+            MaskProblem::TurnedMask => {
+                write!(
+                    f,
+                    "{masks} {has} EXIF data that would turn {}; masks are read as they are stored",
+                    if one { "it" } else { "them" }
+                )
+            }
+            MaskProblem::Scattered => write!(
+                f,
+                "{masks} {has} more than {SCATTERED} values, and most numbers between them are unused; such masks were often saved \
+                 as JPEG once, and must be made again from their source"
+            ),
             MaskProblem::ManyValues => write!(
                 f,
                 "{masks} {has} more than {MANY_VALUES} values each, which are read as classes; such masks were often saved as JPEG \
@@ -88,6 +129,12 @@ impl MaskProblem {
 
 /// Classes that the mask of one image rarely has.
 const MANY_VALUES: usize = 32;
+/// The same, where most numbers are of no class.
+const SCATTERED: usize = 8;
+/// Unused numbers below a class that hardly has a pixel, from which on it is taken for a mistake.
+const GAP: usize = 8;
+/// Labelled pixels for each of those of such classes, at least.
+const PIXELS_OF_STRAY: u64 = 1000;
 
 /// Pixels of the masks of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,14 +168,20 @@ pub(in crate::data) struct Checked {
     pub(in crate::data) pixels: Option<PixelCounts>,
     /// Positions of the pairs that cannot be trained on, ascending.
     pub(in crate::data) broken: Vec<usize>,
+    /// Numbers to be ignored that some masks have.
+    pub(in crate::data) ignored: BTreeSet<u16>,
 }
 
 /// What one mask showed.
+#[derive(Default)]
 struct Seen {
     problem: Option<(MaskProblem, String)>,
     /// Pixels of each class, and behind them those that are ignored; empty if it cannot be trained on.
     counts: Vec<u64>,
-    is_deep: bool,
+    /// The mask is read, but should be known.
+    notes: Vec<MaskProblem>,
+    /// Numbers among those to be ignored that it has.
+    ignored: Vec<u16>,
 }
 
 /// A mask with its image and the size of that.
@@ -146,37 +199,76 @@ pub(in crate::data) fn check(
     let lost = |(file, _): &Pair<'_>| Seen::with(MaskProblem::MaskUnreadable, file.to_string());
     let seen = on_threads(&pairs, processors(), look, lost);
     let pixels = pixels(role, masks.coding(), &seen);
-    let of = |problem: MaskProblem| -> Vec<String> {
-        let named = seen.iter().filter_map(|seen| seen.problem.as_ref()).filter(|(kind, _)| *kind == problem);
-        named.map(|(_, text)| text.clone()).collect()
-    };
+    let mut problems = Vec::new();
+    for seen in &seen {
+        problems.extend(seen.problem.iter().map(|(problem, text)| (*problem, vec![text.clone()])));
+    }
+    for (seen, file) in seen.iter().zip(masks.files()) {
+        problems.extend(seen.notes.iter().map(|note| (*note, vec![file.to_string()])));
+    }
+    problems.extend(of_split(role, masks, &seen, &pixels));
+    let broken = (0..seen.len()).filter(|&index| seen[index].problem.is_some()).collect();
+    let ignored = seen.iter().flat_map(|seen| seen.ignored.iter().copied()).collect();
+    Checked { problems: joined(problems), known: masks.coding().known(), pixels: Some(pixels), broken, ignored }
+}
+
+/// Each problem once, in their order.
+fn joined(problems: Vec<(MaskProblem, Vec<String>)>) -> Vec<(MaskProblem, Vec<String>)> {
+    let mut by_problem: BTreeMap<MaskProblem, Vec<String>> = BTreeMap::new();
+    for (problem, named) in problems {
+        by_problem.entry(problem).or_default().extend(named);
+    }
+    by_problem.into_iter().collect()
+}
+
+/// What only all masks of a split show.
+fn of_split(role: Role, masks: &Masks, seen: &[Seen], pixels: &PixelCounts) -> Vec<(MaskProblem, Vec<String>)> {
     let named = |is: &dyn Fn(&Seen) -> bool| -> Vec<String> {
         seen.iter().zip(masks.files()).filter(|(seen, _)| is(seen)).map(|(_, file)| file.to_string()).collect()
     };
-    let all_ignored =
-        |seen: &Seen| seen.counts.split_last().is_some_and(|(_, classes)| classes.iter().sum::<u64>() == 0);
+    let is_ignored = |seen: &Seen| !seen.counts.is_empty() && seen.classes().iter().all(|&pixels| pixels == 0);
+    let ignored = named(&is_ignored);
     let (with, without): (Vec<&ClassPixels>, Vec<_>) = pixels.classes.iter().partition(|class| class.pixels > 0);
+    if with.is_empty() && !ignored.is_empty() {
+        return vec![(MaskProblem::NothingLabelled, ignored)];
+    }
     let is_named = masks.coding().classes().iter().any(|class| class.parse::<u16>().is_err());
-    let many_values = |seen: &Seen| {
-        let (_, classes) = seen.counts.split_last().unwrap_or((&0, &[]));
-        !is_named && classes.iter().filter(|&&pixels| pixels > 0).count() > MANY_VALUES
+    let values = |seen: &Seen| seen.classes().iter().filter(|&&pixels| pixels > 0).count();
+    let most = if without.len() > with.len() { SCATTERED } else { MANY_VALUES };
+    let many = named(&|seen| !is_named && values(seen) > most);
+    let stray = if is_named || role != Role::Train { Vec::new() } else { stray(masks, seen, pixels) };
+    let one_class = if with.len() == 1 && role == Role::Train { only(with[0], pixels) } else { Vec::new() };
+    let counts_from_one = role == Role::Train && !is_named && matches!(without[..], [only] if only.class == "0");
+    let without = if counts_from_one {
+        vec!["0 (if the masks count classes from 1, say so: first class 1)".to_string()]
+    } else {
+        without.into_iter().map(|class| class.class.clone()).collect()
     };
-    let names = |classes: &[&ClassPixels]| classes.iter().map(|class| class.class.clone()).collect::<Vec<_>>();
-    let one_class = if with.len() == 1 && role == Role::Train { only(with[0], &pixels) } else { Vec::new() };
-    let problems = vec![
-        (MaskProblem::MaskUnreadable, of(MaskProblem::MaskUnreadable)),
-        (MaskProblem::MaskLossy, of(MaskProblem::MaskLossy)),
-        (MaskProblem::MaskSize, of(MaskProblem::MaskSize)),
-        (MaskProblem::MaskValue, of(MaskProblem::MaskValue)),
-        (MaskProblem::MaskColor, of(MaskProblem::MaskColor)),
+    vec![
+        (MaskProblem::StrayValue, stray),
         (MaskProblem::OneClass, one_class),
-        (MaskProblem::ClassWithoutPixels, names(&without)),
-        (MaskProblem::AllIgnored, named(&all_ignored)),
-        (MaskProblem::DeepMask, named(&|seen| seen.is_deep)),
-        (MaskProblem::ManyValues, named(&many_values)),
-    ];
-    let broken = (0..seen.len()).filter(|&index| seen[index].problem.is_some()).collect();
-    Checked { problems, known: masks.coding().known(), pixels: Some(pixels), broken }
+        (MaskProblem::ClassWithoutPixels, without),
+        (MaskProblem::AllIgnored, ignored),
+        (if most == SCATTERED { MaskProblem::Scattered } else { MaskProblem::ManyValues }, many),
+    ]
+}
+
+/// The classes above the first gap in their numbers, each with its pixels and its first mask, if they have hardly a pixel.
+fn stray(masks: &Masks, seen: &[Seen], pixels: &PixelCounts) -> Vec<String> {
+    let present: Vec<usize> = (0..pixels.classes.len()).filter(|&class| pixels.classes[class].pixels > 0).collect();
+    let Some(gap) = present.windows(2).position(|pair| pair[1] - pair[0] > GAP) else { return Vec::new() };
+    let (below, above) = present.split_at(gap + 1);
+    let sum = |classes: &[usize]| classes.iter().map(|&class| pixels.classes[class].pixels).sum::<u64>();
+    if sum(below) < PIXELS_OF_STRAY * sum(above) {
+        return Vec::new();
+    }
+    let in_words = |&class: &usize| {
+        let ClassPixels { class: name, pixels, .. } = &pixels.classes[class];
+        let first = seen.iter().position(|seen| seen.classes().get(class).is_some_and(|&pixels| pixels > 0));
+        let first = first.map_or_else(String::new, |index| masks.files()[index].to_string());
+        format!("{name} ({pixels} {}, first in {first})", if *pixels == 1 { "pixel" } else { "pixels" })
+    };
+    above.iter().map(in_words).collect()
 }
 
 /// Masks of a split that a quick check reads.
@@ -229,7 +321,7 @@ fn look_at(file: &MaskSource, image: &ImageSource, size: Option<(u32, u32)>, cod
         let stored = file.stored()?;
         let (width, height) = (stored.width, stored.height);
         match size {
-            None => return Ok(Seen { problem: None, counts: Vec::new(), is_deep: false }),
+            None => return Ok(Seen::default()),
             Some(size) if size != (width, height) => {
                 let turned = if image.is_turned() { " as its EXIF data turns it" } else { "" };
                 let (wide, high) = size;
@@ -238,8 +330,16 @@ fn look_at(file: &MaskSource, image: &ImageSource, size: Option<(u32, u32)>, cod
             }
             Some(_) => {}
         }
-        let is_deep = matches!(stored.values, StoredValues::DeepGreys(_));
+        let notes = [
+            (MaskProblem::DeepMask, matches!(stored.values, StoredValues::DeepGreys(_))),
+            (MaskProblem::PaletteOrder, matches!(stored.values, StoredValues::Indices(_))),
+            (MaskProblem::TurnedMask, stored.is_turned),
+        ];
         let stored = coding.meant(stored, file)?;
+        let is_by_color = matches!(stored.values, StoredValues::Colors(_));
+        let holds =
+            |&(note, is_there): &(MaskProblem, bool)| is_there && (note != MaskProblem::PaletteOrder || is_by_color);
+        let notes = notes.into_iter().filter(holds).map(|(note, _)| note).collect();
         let (values, unknown) = coding.translate(&stored);
         if let Some(unknown) = unknown {
             let problem = if unknown.is_color() { MaskProblem::MaskColor } else { MaskProblem::MaskValue };
@@ -251,12 +351,12 @@ fn look_at(file: &MaskSource, image: &ImageSource, size: Option<(u32, u32)>, cod
         }
         let mut counts = by_value[..coding.classes().len()].to_vec();
         counts.push(by_value[usize::from(IGNORED)]);
-        Ok(Seen { problem: None, counts, is_deep })
+        Ok(Seen { problem: None, counts, notes, ignored: coding.ignored_in(&stored) })
     };
     read().unwrap_or_else(|error| {
         let problem = match &error {
             DataError::MaskLossy { .. } => return Seen::with(MaskProblem::MaskLossy, file.to_string()),
-            DataError::MaskColors { .. } => MaskProblem::MaskColor,
+            DataError::MaskColors { .. } | DataError::MaskPalette { .. } => MaskProblem::MaskColor,
             _ => MaskProblem::MaskUnreadable,
         };
         Seen::with(problem, error.to_string())
@@ -265,17 +365,28 @@ fn look_at(file: &MaskSource, image: &ImageSource, size: Option<(u32, u32)>, cod
 
 impl Seen {
     fn with(problem: MaskProblem, text: String) -> Self {
-        Seen { problem: Some((problem, text)), counts: Vec::new(), is_deep: false }
+        Seen { problem: Some((problem, text)), ..Seen::default() }
+    }
+
+    /// Pixels of each class.
+    fn classes(&self) -> &[u64] {
+        self.counts.split_last().map_or(&[], |(_, classes)| classes)
     }
 }
 
 impl fmt::Display for PixelCounts {
     /// `sky 17.2 %, road 30.1 %, bicyclist 0.6 % of 27 million pixels; 3.6 % more are ignored`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST_WITHOUT: usize = 20;
         let labelled: u64 = self.classes.iter().map(|class| class.pixels).sum();
         let percent = |pixels: u64| 100.0 * pixels as f64 / labelled.max(1) as f64;
-        let classes = self.classes.iter().map(|class| format!("{} {:.1} %", class.class, percent(class.pixels)));
+        let without = self.classes.iter().filter(|class| class.pixels == 0).count();
+        let shown = self.classes.iter().filter(|class| class.pixels > 0 || without <= MOST_WITHOUT);
+        let classes = shown.map(|class| format!("{} {:.1} %", class.class, percent(class.pixels)));
         write!(f, "{} of {labelled} labelled pixels", classes.collect::<Vec<_>>().join(", "))?;
+        if without > MOST_WITHOUT {
+            write!(f, ", {without} classes without pixels")?;
+        }
         if self.ignored > 0 {
             write!(f, ", {} ignored", self.ignored)?;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::data::table_text::{EMPTY, text_of};
 
 /// A class as a file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub(super) struct NamedClass {
 const NAMES: [&str; 6] =
     ["classes.txt", "classes.csv", "class_dict.csv", "labelmap.txt", "label_colors.txt", "class_names.txt"];
 
+/// What the file holds.
+const EXPECTED: &str = "a line for each class";
+
 /// The file of classes in a folder, if it has one.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
     NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
@@ -26,11 +30,15 @@ pub(super) fn find(folder: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`DataError::Line`] for an invalid colour, and for names and colours that occur twice; [`DataError::Malformed`]
-/// without classes, or when only some have colours.
+/// without classes, or when only some have colours; [`DataError::ClassFile`] in an encoding that is not read.
 pub(super) fn read(path: &Path) -> Result<Vec<NamedClass>, DataError> {
-    let text = std::fs::read(path).map_err(DataError::read(path))?;
-    let text = String::from_utf8_lossy(&text);
-    let text = text.trim_start_matches('\u{feff}');
+    let text = text_of(path).map_err(|error| match error {
+        DataError::NotATable { path, found } if found == EMPTY => DataError::malformed(&path, EXPECTED, "none"),
+        DataError::NotATable { path, found } | DataError::TableEncoding { path, found } => {
+            DataError::ClassFile { path, found }
+        }
+        error => error,
+    })?;
     let (mut classes, mut lines) = (Vec::new(), HashMap::new());
     for (line, content) in (1..).zip(text.lines()) {
         let content = content.trim();
@@ -55,7 +63,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<NamedClass>, DataError> {
     }
     let colored = classes.iter().filter(|class| class.color.is_some()).count();
     match (classes.len(), colored) {
-        (0, _) => Err(DataError::malformed(path, "a line for each class", "none")),
+        (0, _) => Err(DataError::malformed(path, EXPECTED, "none")),
         (all, some) if some != 0 && some != all => {
             Err(DataError::malformed(path, "colours for all classes or for none", format!("{some} of {all}")))
         }
@@ -134,6 +142,24 @@ mod tests {
         with("sky;0;0;0\ntraffic light;1;2;255");
         let names = vec![("sky".to_string(), None), ("traffic light".to_string(), None)];
         assert_eq!(read_text("sky\ntraffic light\n"), Ok(names));
+    }
+
+    #[test]
+    fn other_encodings_are_read_or_refused_as_in_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("classes.txt");
+        let utf16: Vec<u8> = "\u{feff}Himmel\r\nStraße\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&path, utf16).unwrap();
+        let names: Vec<String> = read(&path).unwrap().into_iter().map(|class| class.name).collect();
+        assert_eq!(names, ["Himmel", "Straße"]);
+        std::fs::write(&path, b"Himmel\nStra\xdfe\n").unwrap();
+        let refused = read(&path).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("classes.txt is not text in UTF-8: line 2 has bytes that are not UTF-8"),
+            "{refused}"
+        );
+        std::fs::write(&path, b"\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("expected a line for each class"));
     }
 
     #[test]

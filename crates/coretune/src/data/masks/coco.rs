@@ -1,7 +1,8 @@
 //! COCO's annotations: `annotations/instances_<split>.json`, or a JSON file in the folder of each split, with the images in one of
 //! several usual folders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::source::MaskSource;
 use crate::data::folder::names_in;
 use crate::data::left_out::{LeftOut, Reason};
 use crate::data::role::role_of;
+use crate::data::walk::Walk;
 use crate::data::{DataError, DatasetOptions, Format, Layout, split_names};
 
 /// The folder of annotation files of several splits.
@@ -50,8 +52,11 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         return Err(DataError::Argument { name: "the number of the first class", expected, found });
     }
     let mut left_out = LeftOut::default();
+    let mut of_others: HashSet<OsString> = HashSet::new();
     for file in files.iter().filter(|file| !named.iter().flatten().any(|one| one.path == file.path)) {
-        let images = Annotations::read(&file.path)?.files().count();
+        let annotations = Annotations::read(&file.path)?;
+        of_others.extend(annotations.files().filter_map(|name| Some(Path::new(name).file_name()?.to_os_string())));
+        let images = annotations.files().count();
         let name = file.path.strip_prefix(root).unwrap_or(&file.path).display().to_string();
         left_out.add_many(Reason::OtherSplit { split: file.split.clone() }, images, name);
     }
@@ -67,6 +72,7 @@ pub(super) fn read(root: &Path, options: &DatasetOptions) -> Result<Option<Found
         let Some(classes) = &classes else { continue };
         *split = Some(pairs(root, file, &annotations, classes, &mut left_out)?);
     }
+    count_unlisted(root, &splits, &of_others, &mut left_out)?;
     let classes = classes.map_or_else(Vec::new, |classes| classes.names);
     let classes = classes.into_iter().map(|name| NamedClass { name, color: None }).collect();
     Ok(Some(Found {
@@ -220,6 +226,29 @@ fn pairs(
         return Err(DataError::malformed(&file.path, expected, found));
     }
     Ok(pairs)
+}
+
+/// Counts the images that lie beside listed ones and that no file lists.
+fn count_unlisted(
+    root: &Path,
+    splits: &[Option<Pairs>],
+    of_others: &HashSet<OsString>,
+    left_out: &mut LeftOut,
+) -> Result<(), DataError> {
+    let listed: BTreeSet<&Path> =
+        splits.iter().flatten().flat_map(|pairs| &pairs.images).map(PathBuf::as_path).collect();
+    let folders: BTreeSet<&Path> = listed.iter().filter_map(|image| image.parent()).collect();
+    // What else lies there says nothing about images.
+    let mut walk = Walk::new(root);
+    for folder in folders {
+        for image in walk.contents(folder)?.images {
+            let is_other = image.file_name().is_some_and(|name| of_others.contains(name));
+            if !listed.contains(image.as_path()) && !is_other {
+                left_out.add(Reason::NotListed, image.strip_prefix(root).unwrap_or(&image).display().to_string());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where the images of a file may lie.

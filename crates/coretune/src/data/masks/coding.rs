@@ -1,12 +1,13 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use image::GrayImage;
 
 use super::class_file::NamedClass;
+use super::legend::MaskLegend;
 use super::source::MaskSource;
-use super::stored::{StoredMask, StoredValues};
+use super::stored::{StoredMask, StoredValues, used};
 use crate::data::{DataError, MaskOptions};
 use crate::transforms::IGNORED;
 
@@ -21,6 +22,8 @@ pub struct MaskCoding {
     by_color: HashMap<[u8; 3], u8>,
     /// Whether greys are colours, since those of all classes are grey.
     has_grey_colors: bool,
+    /// Numbers that the user wants to be ignored.
+    asked: Arc<[u16]>,
 }
 
 /// What a pixel of a file holds.
@@ -93,7 +96,18 @@ impl MaskCoding {
             numbers,
             has_grey_colors: !by_color.is_empty() && by_color.keys().all(|[r, g, b]| r == g && g == b),
             by_color,
+            asked: options.ignored.iter().copied().filter(|&number| number != u16::from(IGNORED)).collect(),
         })
+    }
+
+    /// The numbers that the user wants to be ignored, but for 255.
+    pub(in crate::data) fn asked_to_ignore(&self) -> &[u16] {
+        &self.asked
+    }
+
+    /// Those of them that a mask has.
+    pub(super) fn ignored_in(&self, stored: &StoredMask) -> Vec<u16> {
+        self.asked.iter().copied().filter(|&number| stored.has_number(number)).collect()
     }
 
     /// Names of the classes, a position in which is the value of a pixel.
@@ -106,6 +120,16 @@ impl MaskCoding {
         &self.colors
     }
 
+    /// How the masks store each class; `None` if they lack one, as a class of the run they were not made for.
+    pub fn legend(&self) -> Option<MaskLegend> {
+        let number = |class: u8| self.numbers.iter().position(|&own| own == Some(class)).map(|number| number as u16);
+        let grey =
+            |class: u8| self.by_color.iter().find(|(_, own)| **own == class).map(|([grey, ..], _)| u16::from(*grey));
+        let stored = |class: u8| if self.has_grey_colors { grey(class) } else { number(class) };
+        let values = (0..IGNORED).take(self.classes.len()).map(stored).collect::<Option<Vec<_>>>()?;
+        Some(MaskLegend { values, colors: self.colors.to_vec() })
+    }
+
     /// Whether stored colours have a meaning.
     pub(super) fn knows_colors(&self) -> bool {
         !self.by_color.is_empty()
@@ -114,6 +138,11 @@ impl MaskCoding {
     /// Another colour of a pixel is ignored.
     pub(super) fn ignore_color(&mut self, color: [u8; 3]) {
         self.by_color.insert(color, IGNORED);
+    }
+
+    /// Only these of the numbers that are ignored are the user's choice.
+    pub(super) fn asked_by_user(&mut self, numbers: &[u16]) {
+        self.asked = self.asked.iter().copied().filter(|number| numbers.contains(number)).collect();
     }
 
     /// The same coding with positions in `classes`, those of a run; the names that are not among them as an error.
@@ -135,6 +164,7 @@ impl MaskCoding {
             numbers: self.numbers.iter().map(|class| class.map(moved)).collect(),
             by_color: self.by_color.iter().map(|(&color, &class)| (color, moved(class))).collect(),
             has_grey_colors: self.has_grey_colors,
+            asked: self.asked.clone(),
         })
     }
 
@@ -153,13 +183,40 @@ impl MaskCoding {
     /// A mask whose values this coding can translate: colours that mean nothing have to be greys.
     pub(super) fn meant(&self, stored: StoredMask, file: &MaskSource) -> Result<StoredMask, DataError> {
         if self.knows_colors() {
-            return Ok(stored);
+            return self.by_palette(stored, file);
         }
         let stored = stored.without_equal_channels();
         match stored.values {
-            StoredValues::Colors(_) => Err(DataError::MaskColors { mask: file.to_string() }),
+            StoredValues::Colors(_) => Err(DataError::MaskColors { mask: file.to_string(), others: 0 }),
             _ => Ok(stored),
         }
+    }
+
+    /// A mask as its palette has it, if the palette gives an index the colour of another class than that of its number: what
+    /// wrote it numbered the colours of each file anew. A palette that repeats a colour says nothing.
+    fn by_palette(&self, stored: StoredMask, file: &MaskSource) -> Result<StoredMask, DataError> {
+        let StoredValues::Indices(values) = &stored.values else { return Ok(stored) };
+        let color = |index: u8| stored.palette.get(usize::from(index)).copied();
+        let used = used(values);
+        let colors: Vec<[u8; 3]> = used.iter().filter_map(|&index| color(index)).collect();
+        let class_of = |index: u8| color(index).and_then(|color| self.by_color.get(&color).copied());
+        let number = |index: u8| self.numbers.get(usize::from(index)).copied().flatten();
+        let differs = |index: &u8| class_of(*index).is_some_and(|class| number(*index) != Some(class));
+        let repeats = colors.iter().collect::<HashSet<_>>().len() < colors.len();
+        let Some(&index) = used.iter().find(|index| differs(index)).filter(|_| !repeats) else { return Ok(stored) };
+        if let Some(&unknown) = used.iter().find(|index| class_of(**index).is_none()) {
+            let color =
+                |index: u8| color(index).map_or_else(|| "no colour".into(), |color| Value::Color(color).to_string());
+            let class = class_of(index).map_or("", |class| self.name(class)).to_string();
+            let found = format!("index {index} has {}, index {unknown} has {}", color(index), color(unknown));
+            return Err(DataError::MaskPalette { mask: file.to_string(), found, class });
+        }
+        let colors = values.iter().map(|&index| color(index).unwrap_or_default()).collect();
+        Ok(StoredMask { values: StoredValues::Colors(colors), ..stored })
+    }
+
+    fn name(&self, class: u8) -> &str {
+        self.classes.get(usize::from(class)).map_or("ignored", String::as_str)
     }
 
     /// The class of every pixel, [`IGNORED`] where it has none, and how many those are.
@@ -238,9 +295,8 @@ impl MaskCoding {
         let distance =
             |other: &[u8; 3]| -> u32 { other.iter().zip(color).map(|(&a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
         let nearest = self.by_color.iter().min_by_key(|(other, _)| (distance(other), **other));
-        let name = |class: u8| self.classes.get(usize::from(class)).map_or("ignored", String::as_str);
         let text =
-            |(other, &class): (&[u8; 3], &u8)| format!(", nearest: {} with {}", name(class), Value::Color(*other));
+            |(other, &class): (&[u8; 3], &u8)| format!(", nearest: {} with {}", self.name(class), Value::Color(*other));
         nearest.map_or_else(String::new, text)
     }
 

@@ -91,7 +91,8 @@ impl Drawing {
                 Shape::Runs(runs) => self.fill_runs(runs, object.value, &mut values),
             }
         }
-        Ok(StoredMask { width: self.width, height: self.height, values: StoredValues::Indices(values) })
+        let values = StoredValues::Indices(values);
+        Ok(StoredMask { width: self.width, height: self.height, values, palette: Vec::new(), is_turned: false })
     }
 
     fn fill_polygon(&self, polygon: &[[f32; 2]], value: u8, values: &mut [u8]) {

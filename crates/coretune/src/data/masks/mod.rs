@@ -9,6 +9,7 @@
 //! swapped      folders of images and masks that have been exchanged
 //! check        what is wrong with masks, and how many pixels each class has
 //! coding       from stored numbers and colours to positions in `Dataset::classes`, or 255 where the pixel is ignored
+//! legend       from positions in the classes back to numbers and colours
 //! ```
 
 pub(super) mod check;
@@ -19,6 +20,7 @@ mod coco_file;
 mod coding;
 mod drawing;
 mod found;
+mod legend;
 mod open;
 mod overlay;
 mod pairs;
@@ -31,6 +33,7 @@ mod voc;
 pub use check::{ClassPixels, MaskProblem, PixelCounts};
 pub use coding::{MaskCoding, class_color};
 pub use drawing::Drawing;
+pub use legend::MaskLegend;
 pub use open::holds_masks;
 pub(super) use open::read;
 pub use overlay::overlay;

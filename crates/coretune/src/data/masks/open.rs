@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::found::{Found, Pairs};
 use super::set::Masks;
 use super::source::MaskSource;
+use super::stored::StoredValues;
 use super::swapped::refuse_swapped;
 use super::{MaskCoding, cityscapes, class_file, coco, pairs, voc};
 use crate::data::on_threads::{on_threads, processors};
@@ -85,6 +86,7 @@ fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataErr
     if let Some(usual) = &found.usual_classes {
         let ignored = options.ignored.iter().chain(&usual.ignored).copied().collect();
         let mut coding = MaskCoding::of_classes(&usual.classes, &MaskOptions { ignored, ..*options })?;
+        coding.asked_by_user(&options.ignored);
         usual.ignored_color.into_iter().for_each(|color| coding.ignore_color(color));
         return Ok(coding);
     }
@@ -93,28 +95,60 @@ fn coding_of(found: &Found, options: &MaskOptions) -> Result<MaskCoding, DataErr
         None => found.splits.iter().flatten().collect(),
     };
     let masks: Vec<MaskSource> = listed.iter().flat_map(|pairs| pairs.masks.iter().cloned()).collect();
-    MaskCoding::of_numbers(largest_number(&masks, options)?, options)
+    of_numbers(&masks, options)
 }
 
-/// The largest number in masks that is not ignored. Single masks that cannot be read are left to the check of the data.
-fn largest_number(masks: &[MaskSource], options: &MaskOptions) -> Result<u16, DataError> {
+/// A class of each number up to the largest one in masks that is not ignored. Single masks that cannot be read are left to the
+/// check of the data.
+fn of_numbers(masks: &[MaskSource], options: &MaskOptions) -> Result<MaskCoding, DataError> {
     let ignored: Vec<u16> = options.ignored.iter().copied().chain([IGNORED.into()]).collect();
-    let largest = |mask: &MaskSource| -> Result<Option<u16>, DataError> {
+    let read = |mask: &MaskSource| -> Result<Numbers, DataError> {
         let stored = mask.stored()?.without_equal_channels();
         if stored.has_colors() {
-            return Err(DataError::MaskColors { mask: mask.to_string() });
+            return Err(DataError::MaskColors { mask: mask.to_string(), others: 0 });
         }
-        Ok(stored.largest(&ignored))
+        Ok(Numbers { largest: stored.largest(&ignored), is_deep: matches!(stored.values, StoredValues::DeepGreys(_)) })
     };
     let lost = |mask: &MaskSource| Err(DataError::Worker { message: mask.to_string() });
-    let (mut most, mut error) = (None, None);
-    for largest in on_threads(masks, processors(), largest, lost) {
-        match largest {
-            Ok(largest) => most = most.max(largest),
-            Err(colors @ DataError::MaskColors { .. }) => return Err(colors),
-            Err(other) => error = error.or(Some(other)),
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for (mask, numbers) in masks.iter().zip(on_threads(masks, processors(), read, lost)) {
+        match numbers {
+            Ok(numbers) => found.push((mask, numbers)),
+            Err(error) => errors.push(error),
         }
     }
-    let first = masks.first().map(ToString::to_string).unwrap_or_default();
-    most.ok_or_else(|| error.unwrap_or(DataError::NothingLabelled { first, masks: masks.len() }))
+    if let Some(error) = counted(errors, found.iter().all(|(_, numbers)| numbers.largest.is_none())) {
+        return Err(error);
+    }
+    let Some(largest) = found.iter().filter_map(|(_, numbers)| numbers.largest).max() else {
+        let first = masks.first().map(ToString::to_string).unwrap_or_default();
+        return Err(DataError::NothingLabelled { first, masks: masks.len() });
+    };
+    MaskCoding::of_numbers(largest, options).map_err(|error| {
+        let mut above = found.iter().filter(|(_, numbers)| numbers.largest >= Some(IGNORED.into()));
+        let Some((mask, numbers)) = above.next() else { return error };
+        DataError::MaskNumber { mask: mask.to_string(), others: above.count(), value: largest, deep: numbers.is_deep }
+    })
+}
+
+/// What a mask without a file of classes holds.
+struct Numbers {
+    /// The largest that is not ignored.
+    largest: Option<u16>,
+    is_deep: bool,
+}
+
+/// The error of masks that keeps the data from being read, with the number of masks that have it: colours, and any other if
+/// `none` of the masks has a number.
+fn counted(errors: Vec<DataError>, none: bool) -> Option<DataError> {
+    let is_color = |error: &DataError| matches!(error, DataError::MaskColors { .. });
+    let count = |is_it: fn(&DataError) -> bool| errors.iter().filter(|error| is_it(error)).count().saturating_sub(1);
+    let colored = count(is_color);
+    let lossy = count(|error| matches!(error, DataError::MaskLossy { .. }));
+    let first = errors.iter().position(is_color).or((none && !errors.is_empty()).then_some(0))?;
+    Some(match errors.into_iter().nth(first)? {
+        DataError::MaskColors { mask, .. } => DataError::MaskColors { mask, others: colored },
+        DataError::MaskLossy { mask, .. } => DataError::MaskLossy { mask, others: lossy },
+        other => other,
+    })
 }

@@ -90,37 +90,65 @@ enum Places {
 
 fn places(walk: &mut Walk, root: &Path, options: &DatasetOptions) -> Result<Option<Places>, DataError> {
     let folders = walk.contents(root)?.folders;
-    if let Some((images, masks)) = image_and_mask_folders(&folders) {
-        let (images, masks) = (root.join(images), root.join(masks));
-        let (inside, masks_inside) = (walk.contents(&images)?.folders, walk.contents(&masks)?.folders);
-        let common: Vec<String> = inside.into_iter().filter(|name| masks_inside.contains(name)).collect();
-        if common.is_empty() || !are_splits(&common, options) {
-            return Ok(Some(Places::Whole(Place::Folders { images, masks })));
-        }
-        let place = |name: &String| Place::Folders { images: images.join(name), masks: masks.join(name) };
-        return Ok(Some(Places::Splits(common.iter().map(|name| (name.clone(), place(name))).collect())));
-    }
     let is_split = |name: &&String| {
         let named = [&options.train_split, &options.val_split, &options.test_split];
         role_of(name).is_some() || named.into_iter().flatten().any(|split| split == *name)
     };
-    let mut splits = BTreeMap::new();
+    if let Some((images, masks)) = image_and_mask_folders(&folders) {
+        let (images, masks) = (root.join(images), root.join(masks));
+        let (inside, masks_inside) = (walk.contents(&images)?.folders, walk.contents(&masks)?.folders);
+        let of_masks = |name: &String| of_same_split(name, &masks_inside, Some);
+        let common: Vec<String> = inside.iter().filter(|name| of_masks(name).is_some()).cloned().collect();
+        if common.is_empty() || !are_splits(&common, options) {
+            return Ok(Some(Places::Whole(Place::Folders { images, masks })));
+        }
+        for name in inside.iter().filter(is_split).filter(|name| of_masks(name).is_none()) {
+            leave_out_split(walk, name, &images.join(name))?;
+        }
+        let place = |name: String| {
+            let masks = masks.join(of_masks(&name)?);
+            Some((name.clone(), Place::Folders { images: images.join(name), masks }))
+        };
+        return Ok(Some(Places::Splits(common.into_iter().filter_map(place).collect())));
+    }
+    let (mut splits, mut without_masks) = (BTreeMap::new(), Vec::new());
     for name in folders.iter().filter(is_split) {
-        if let Some(place) = place_of_split(walk, root, name, &folders)? {
-            splits.insert(name.clone(), place);
+        match place_of_split(walk, root, name, &folders)? {
+            Some(place) => drop(splits.insert(name.clone(), place)),
+            None => without_masks.push(name),
         }
     }
     if !splits.is_empty() {
+        for name in without_masks {
+            leave_out_split(walk, name, &root.join(name))?;
+        }
         return Ok(Some(Places::Splits(splits)));
     }
     let is_whole = has_pairs_side_by_side(walk, root)?;
     Ok(is_whole.then(|| Places::Whole(Place::SideBySide(root.to_path_buf()))))
 }
 
+/// The folder of the split `name` among others whose names say a split after `split_in`: of the same name, or of the same role.
+fn of_same_split<'a>(
+    name: &str,
+    others: &'a [String],
+    split_in: impl Fn(&'a str) -> Option<&'a str>,
+) -> Option<&'a String> {
+    let find = |is_it: &dyn Fn(&str) -> bool| others.iter().find(|other| split_in(other).is_some_and(is_it));
+    find(&|split| split == name).or_else(|| find(&|split| role_of(name).is_some() && role_of(split) == role_of(name)))
+}
+
+/// Counts the images of a split that has no masks.
+fn leave_out_split(walk: &mut Walk, name: &str, folder: &Path) -> Result<(), DataError> {
+    let images = walk.images(folder)?.len();
+    walk.left_out.add_many(Reason::SplitWithoutMasks { split: name.into() }, images, format!("{name}/"));
+    Ok(())
+}
+
 /// The masks of a split: in a folder beside it, in folders in it, or beside its images.
 fn place_of_split(walk: &mut Walk, root: &Path, name: &str, folders: &[String]) -> Result<Option<Place>, DataError> {
     let folder = root.join(name);
-    let beside = SUFFIXES.iter().map(|suffix| format!("{name}{suffix}")).find(|mask| folders.contains(mask));
+    let beside = SUFFIXES.iter().find_map(|suffix| of_same_split(name, folders, |mask| mask.strip_suffix(suffix)));
     if let Some(masks) = beside {
         return Ok(Some(Place::Folders { images: folder, masks: root.join(masks) }));
     }
@@ -187,11 +215,12 @@ fn pairs_at(walk: &mut Walk, place: &Place) -> Result<Option<Pairs>, DataError> 
             path: image_folder.clone(),
             masks: mask_folder.clone(),
             images: images.len(),
-            first_image: name_of(first_image),
-            first_mask: name_of(first_mask),
+            first_image: below(image_folder, first_image),
+            first_mask: below(mask_folder, first_mask),
         });
     }
     refuse_two_masks(mask_folder, &by_image)?;
+    refuse_two_images(image_folder, &images, &by_image)?;
     let mut pairs = Pairs::default();
     for image in &images {
         match by_image.get(&stem(image_folder, image)) {
@@ -215,6 +244,32 @@ fn refuse_two_masks(folder: &Path, by_image: &BTreeMap<String, Vec<&PathBuf>>) -
         first: name_of(masks[0]),
         second: name_of(masks[1]),
     })
+}
+
+/// Refuses images that have one name and different endings, if a mask has this name.
+fn refuse_two_images(
+    folder: &Path,
+    images: &[PathBuf],
+    by_image: &BTreeMap<String, Vec<&PathBuf>>,
+) -> Result<(), DataError> {
+    let mut named: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
+    for image in images {
+        named.entry(stem(folder, image)).or_default().push(image);
+    }
+    named.retain(|stem, images| images.len() > 1 && by_image.contains_key(stem));
+    let Some((stem, images)) = named.first_key_value() else { return Ok(()) };
+    Err(DataError::TwoImages {
+        path: folder.to_path_buf(),
+        count: named.len(),
+        stem: stem.clone(),
+        first: name_of(images[0]),
+        second: name_of(images[1]),
+    })
+}
+
+/// The path of a file from its folder on.
+fn below(folder: &Path, file: &Path) -> String {
+    file.strip_prefix(folder).unwrap_or(file).display().to_string()
 }
 
 fn name_of(path: &Path) -> String {
