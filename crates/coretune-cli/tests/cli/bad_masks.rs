@@ -287,7 +287,7 @@ fn colors(world: &World) -> Vec<Case> {
             "masks in colours without a file of classes",
             unknown,
             2,
-            &["has colours, and no file says", "classes.txt"],
+            &["1.pgm and 3 other masks have colours, and no file says", "classes.txt"],
         ),
         case("a file of classes with an invalid colour", wrong, 2, &["line 2: found `road,128,0,256`"]),
     ]

@@ -121,7 +121,8 @@ fn masks_have_the_values_of_those_that_the_run_was_trained_on() {
 fn labels_that_no_position_of_the_map_has_and_masks_without_labels_stop_before_training() {
     let world = masked();
     let refused = |probe: bool, status: i32| {
-        let (checkpoint, data, output) = (world.path("resnet.safetensors"), world.path("masked"), world.path("thin"));
+        let (checkpoint, data, output) =
+            (world.path("resnet.safetensors"), world.path("masked"), world.path(&format!("thin-{probe}-{status}")));
         let own = ["fit", "--pretrained-path", &checkpoint, "--data-dir", &data, "--output", &output, "--epochs", "1"];
         let short = ["--batch-size", "4", "--crop", "32", "--head", "linear", "--device", "cpu"];
         let run = coretune(&[&own[..], &short, if probe { &[] } else { &["--no-probe"] }].concat());

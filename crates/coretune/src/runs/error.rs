@@ -88,7 +88,7 @@ pub enum RunError {
         "the {split} masks have no label at a position of the backbone's map, which has one for every {stride} pixels"
     )]
     NoLabelledPosition {
-        /// `training` or `validation`.
+        /// The masks that lack them: `training` or `validation`.
         split: &'static str,
         /// Pixels between two positions.
         stride: i64,

@@ -9,6 +9,7 @@ use coretune::transforms::{Interpolation, SegmentationAugmentation, Transform};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use png::{BitDepth, ColorType, Encoder};
 use tempfile::TempDir;
+use tiff::encoder::{TiffEncoder, colortype};
 
 const SIZE: (u32, u32) = (24, 16);
 
@@ -391,7 +392,7 @@ fn a_palette_in_another_order_than_the_class_file_is_read_by_its_colours() {
         let path = folder.path().join("masks/a.png");
         write_png(&path, ColorType::Indexed, BitDepth::Eight, &samples, Some(&palette.concat()));
         let masks = open(&folder).train.unwrap().masks().unwrap().clone();
-        masks.load(0).map(|mask| mask.into_raw()).map_err(|error| error.to_string())
+        masks.load(0).map(GrayImage::into_raw).map_err(|error| error.to_string())
     };
     let (colored, plain) = ("bg,0,0,0\na,128,0,0\nb,0,128,0\n", "bg\na\nb\n");
     let classes = grey(class_at).into_raw();
@@ -416,7 +417,7 @@ fn bmp_masks_are_read_by_index_and_whole_numbers_of_tiff_in_any_type() {
         fs::create_dir(folder.path().join("masks")).unwrap();
         write(&folder.path().join(format!("masks/{name}")));
         let data = open_with(&folder, MaskOptions::default()).map_err(|error| error.to_string())?;
-        data.train.unwrap().masks().unwrap().load(0).map(|mask| mask.into_raw()).map_err(|error| error.to_string())
+        data.train.unwrap().masks().unwrap().load(0).map(GrayImage::into_raw).map_err(|error| error.to_string())
     };
     let bmp = |palette: &[[u8; 3]]| {
         let palette = palette.to_vec();
@@ -431,7 +432,6 @@ fn bmp_masks_are_read_by_index_and_whole_numbers_of_tiff_in_any_type() {
     assert_eq!(bmp(&[[0, 0, 0], [128, 0, 0], [0, 128, 0]]).unwrap(), classes);
     assert_eq!(bmp(&[[2; 3], [1; 3], [0; 3]]).unwrap(), grey(|x| 2 - class_at(x)).into_raw(), "a palette of greys");
 
-    use tiff::encoder::{TiffEncoder, colortype};
     let whole: Vec<i32> = classes.iter().map(|&class| i32::from(class)).collect();
     let floats: Vec<f32> = classes.iter().map(|&class| f32::from(class)).collect();
     let halves: Vec<f32> = floats.iter().map(|value| value / 2.0).collect();
@@ -464,7 +464,7 @@ fn what_keeps_all_masks_from_being_read_is_counted() {
         image::ImageBuffer::<Luma<u16>, _>::from_fn(SIZE.0, SIZE.1, pixel)
     };
     let scaled = refused(&|folder, index| {
-        deep(if index < 2 { 1 } else { 256 }).save(folder.join(format!("{index}.png"))).unwrap()
+        deep(if index < 2 { 1 } else { 256 }).save(folder.join(format!("{index}.png"))).unwrap();
     });
     let expected =
         "2.png and 1 other mask have values up to 512 (16 bits per pixel), expected numbers of classes from 0 to 254";

@@ -224,8 +224,11 @@ fn a_value_far_above_the_others_in_a_few_pixels_stops() {
     let report = checked_with(&folder, MaskOptions::default(), false);
     assert!(report.pixels[0].to_string().ends_with(" 200 0.0 % of 2304 labelled pixels, 197 classes without pixels"));
     assert_eq!(with(40).len(), 1, "of more pixels it is a class");
-    fs::write(folder.path().join("classes.txt"), (0..201).map(|class| format!("c{class}\n")).collect::<String>())
-        .unwrap();
+    fs::write(
+        folder.path().join("classes.txt"),
+        (0..201).map(|class| format!("c{class}\n")).collect::<Vec<_>>().concat(),
+    )
+    .unwrap();
     assert_eq!(with(1).len(), 1, "a file names it");
 }
 

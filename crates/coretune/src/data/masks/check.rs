@@ -89,7 +89,7 @@ impl MaskProblem {
                 write!(
                     f,
                     "{count} {values} of {split} {lie} far above the others in a few pixels, and {make} below: \
-                     correct the masks, ignore what is no class, or name the classes in a file"
+                     correct the masks, ignore values of no class, or name the classes in a file"
                 )
             }
             MaskProblem::OneClass => write!(f, "all labelled pixels of {split} are of one class"),
