@@ -64,7 +64,7 @@ impl Ingredients {
 /// Refuses a folder that is given twice, under whatever name.
 fn check_distinct(paths: &[PathBuf]) -> Result<(), AverageError> {
     let mut seen = HashSet::new();
-    match paths.iter().find(|path| !seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))) {
+    match paths.iter().find(|path| !seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()))) {
         Some(path) => Err(AverageError::Repeated { path: path.clone() }),
         None => Ok(()),
     }

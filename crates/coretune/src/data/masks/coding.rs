@@ -5,7 +5,7 @@ use std::sync::Arc;
 use image::GrayImage;
 
 use super::class_file::NamedClass;
-use super::legend::MaskLegend;
+use super::legend::{MaskLegend, class_color};
 use super::source::MaskSource;
 use super::stored::{StoredMask, StoredValues, used};
 use crate::data::{DataError, MaskOptions};
@@ -318,18 +318,4 @@ impl fmt::Display for Value {
             Value::Color([r, g, b]) => write!(f, "colour {r},{g},{b}"),
         }
     }
-}
-
-/// The colour of a class by its position, as PASCAL VOC has it: the bits of the position, spread over the highest bits of
-/// red, green and blue.
-pub fn class_color(class: u8) -> [u8; 3] {
-    let mut color = [0; 3];
-    let mut rest = class;
-    for bit in (0..8).rev() {
-        for (channel, value) in color.iter_mut().enumerate() {
-            *value |= (rest >> channel & 1) << bit;
-        }
-        rest >>= 3;
-    }
-    color
 }

@@ -1,6 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-use super::coding::class_color;
 use crate::transforms::IGNORED;
 
 /// How the classes of a run look in mask files: the number and the colour of each.
@@ -23,4 +22,18 @@ impl MaskLegend {
     pub(crate) fn has(&self, classes: usize) -> bool {
         (self.values.len(), self.colors.len()) == (classes, classes)
     }
+}
+
+/// The colour of a class by its position, as PASCAL VOC has it: the bits of the position, spread over the highest bits of
+/// red, green and blue.
+pub fn class_color(class: u8) -> [u8; 3] {
+    let mut color = [0; 3];
+    let mut rest = class;
+    for bit in (0..8).rev() {
+        for (channel, value) in color.iter_mut().enumerate() {
+            *value |= (rest >> channel & 1) << bit;
+        }
+        rest >>= 3;
+    }
+    color
 }

@@ -31,9 +31,9 @@ mod swapped;
 mod voc;
 
 pub use check::{ClassPixels, MaskProblem, PixelCounts};
-pub use coding::{MaskCoding, class_color};
+pub use coding::MaskCoding;
 pub use drawing::Drawing;
-pub use legend::MaskLegend;
+pub use legend::{MaskLegend, class_color};
 pub use open::holds_masks;
 pub(super) use open::read;
 pub use overlay::overlay;

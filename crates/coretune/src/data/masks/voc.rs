@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::class_file::NamedClass;
-use super::coding::class_color;
 use super::found::{Found, Pairs, UsualClasses};
+use super::legend::class_color;
 use crate::data::folder::{lines_of, names_in};
 use crate::data::left_out::{LeftOut, Reason};
 use crate::data::role::role_of;
