@@ -59,13 +59,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_epochs_stays_the_best() {
+    fn of_equal_epochs_the_smaller_loss_is_the_best_and_then_the_first() {
         let mut progress = Progress::default();
         assert!(progress.note(epoch(1, 0.5, 1.0), &BY_TOP1));
-        assert!(!progress.note(epoch(2, 0.5, 0.5), &BY_TOP1));
+        assert!(progress.note(epoch(2, 0.5, 0.5), &BY_TOP1));
         assert!(progress.note(epoch(3, 0.6, 2.0), &BY_TOP1));
         assert!(!progress.note(epoch(4, 0.1, 2.0), &BY_TOP1));
-        assert_eq!((progress.best.unwrap().epoch, progress.epochs_without_better, progress.epochs), (3, 1, 4));
+        assert!(!progress.note(epoch(5, 0.6, 2.0), &BY_TOP1));
+        assert_eq!((progress.best.unwrap().epoch, progress.epochs_without_better, progress.epochs), (3, 2, 5));
     }
 
     /// Numbers once lost their last bit in the file.

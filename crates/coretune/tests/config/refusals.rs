@@ -127,7 +127,7 @@ fn a_setting_without_default_must_be_given() {
     let error = Layers::defaults().validate().unwrap_err();
     assert!(matches!(error, ConfigError::Missing { key: "checkpoint.path", .. }), "{error:?}");
     let error = Layers::defaults().assignment("checkpoint.path=x").unwrap().validate().unwrap_err();
-    assert_eq!(error.hint().unwrap().to_string(), "give data.dir");
+    assert_eq!(error.hint().unwrap().to_string(), "give data.dir = DIR");
 }
 
 #[test]
