@@ -53,8 +53,9 @@ fn tell(printer: &Printer, exported: &Exported) -> Result<(), Failure> {
     printer.result("exported", format_args!("{}   {}, {megabytes:.1} MB", parity.file, parity.format))?;
     let (images, side) = (parity.images.count, parity.images.size);
     let (difference, tolerance) = (parity.relative_difference, parity.tolerance);
-    let compared =
-        format!("logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest");
+    let compared = format!(
+        "logits of {images} random images of {side} pixels differ by {difference:.1e} of the largest, both in f32"
+    );
     printer.result("read back", format_args!("{compared} (at most {tolerance:.0e})"))?;
     printer.result("kept in", lines::quoted(&exported.parity_file))?;
     let script = lines::quoted(&exported.preprocess_file);

@@ -181,6 +181,13 @@ pub enum CheckpointError {
         /// Name in the file.
         name: String,
     },
+    /// The first layer holds zeros only.
+    #[error("every value of {name} in {} is zero, as in a file that was made and never filled", path.display())]
+    AllZero {
+        path: PathBuf,
+        /// Name in the file.
+        name: String,
+    },
     /// The data of a file that coretune wrote was altered.
     #[error("{} has been altered since it was written: its data does not match its checksum", path.display())]
     Altered { path: PathBuf },
@@ -274,6 +281,7 @@ impl CheckpointError {
                     .into()
             }
             Self::RunFolder(error) => return error.hint(),
+            Self::AllZero { .. } => "was it written completely? Use the checkpoint of a finished run".into(),
             Self::NotFinite { .. } => "the run that wrote it diverged; use an earlier checkpoint of it".into(),
             Self::File { source, .. } => return crate::files::storage_hint(source.kind()),
             Self::WrittenWrong { .. } => "the disk may be failing: see the system's log (dmesg)".into(),

@@ -239,7 +239,10 @@ pub(super) fn is_count(target: &str) -> bool {
     target.ends_with(".num_batches_tracked")
 }
 
-/// The values of `name`, which stand for `target`: floating point numbers, and finite.
+/// The layer without which a network computes nothing, by our name.
+const FIRST_LAYER: &str = "conv1.weight";
+
+/// The values of `name`, which stand for `target`: floating point numbers, finite, and of the first layer not all zero.
 pub(super) fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> Result<Tensor, CheckpointError> {
     let element = checkpoint.tensors().get(name).map(|info| info.element);
     if let Some(element) = element.filter(|element| !element.is_float() && !is_count(target)) {
@@ -247,11 +250,15 @@ pub(super) fn read_weight(checkpoint: &Checkpoint, name: &str, target: &str) -> 
     }
     let value = checkpoint.read(name)?;
     let finite = guard("checking a tensor for NaN", || value.isfinite().all().int64_value(&[]) != 0)?;
-    if finite {
-        Ok(value)
-    } else {
-        Err(CheckpointError::NotFinite { path: checkpoint.path().into(), name: name.into() })
+    if !finite {
+        return Err(CheckpointError::NotFinite { path: checkpoint.path().into(), name: name.into() });
     }
+    // Zeros are values like others elsewhere: of biases, of the last norm of a residual block.
+    let is_blank = || guard("checking a tensor for zeros", || value.count_nonzero(None::<i64>).int64_value(&[]) == 0);
+    if target == FIRST_LAYER && is_blank()? {
+        return Err(CheckpointError::AllZero { path: checkpoint.path().into(), name: name.into() });
+    }
+    Ok(value)
 }
 
 pub(super) fn copy(

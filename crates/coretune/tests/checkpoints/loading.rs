@@ -139,6 +139,16 @@ fn nan_and_infinity_are_refused_by_name() {
 }
 
 #[test]
+fn a_file_that_was_never_filled_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, |tensors| drop(tensor(tensors, "conv1.weight").zero_()));
+    let error = load(path, &[]).unwrap_err();
+    assert!(matches!(&error, CheckpointError::AllZero { name, .. } if name == "conv1.weight"), "{error}");
+    let path = written(&folder, |tensors| drop(tensor(tensors, "layer1.0.bn2.weight").zero_()));
+    assert!(load(path, &[]).is_ok(), "the last norm of a block may be zero");
+}
+
+#[test]
 fn a_network_with_extra_layers_is_not_taken_for_a_plain_one() {
     let folder = TempDir::new().unwrap();
     let path = written(&folder, |tensors| {
