@@ -1,3 +1,5 @@
+//! How the classes of a run look in mask files.
+
 use serde::{Deserialize, Serialize};
 
 use crate::transforms::IGNORED;
