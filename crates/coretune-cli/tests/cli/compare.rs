@@ -231,7 +231,7 @@ fn a_comparison_that_cannot_be_fair_or_begun_is_refused_before_anything_is_run()
         (&["--methods", "bss,bss"], "`bss` is to be compared twice"),
         (&["--methods", "bss", "--tune", "eta=1,2"], "--eta cannot be tuned"),
         (&["--tune", "lr"], "`lr` cannot be tuned: it has no `=`"),
-        (&["--tune", "lr=1,-1"], "train.lr is out of range"),
+        (&["--tune", "lr=1,-1"], "--lr is out of range"),
         (&["--tune", "lr=1,2,3", "--trials", "2"], "--lr has 3 values, and each method has 2 trials"),
         (&["--seeds", "0"], "the number of seeds is 0"),
     ];

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use coretune::checkpoints::{
     Checkpoint, CheckpointError, LoadReport, inspect, load_backbone, load_heads, recognise, safetensors_file,
 };
-use coretune::models::{Architecture, Family, Stem};
+use coretune::models::{Architecture, Backbone, Family, Stem};
+use tch::Device;
 use tempfile::TempDir;
 
 use crate::fixture::{assert_values, expected, unpack, zeroed};
@@ -304,7 +305,8 @@ fn the_report_is_json_with_the_promised_keys() {
 fn an_average_beside_the_model_is_not_taken_for_a_layer_of_a_wrapper() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let backbone = zeroed(&Architecture { family: Family::ResNet18, stem: Stem::Imagenet, width: 1.0 / 16.0 });
+    let architecture = Architecture { family: Family::ResNet18, stem: Stem::Imagenet, width: 1.0 / 16.0 };
+    let backbone = Backbone::new(&architecture, 0, Device::Cpu).unwrap();
     let tensors: Vec<_> = ["model", "model_ema"]
         .iter()
         .flat_map(|key| backbone.parameters().iter().map(move |entry| (format!("{key}.{}", entry.name), entry)))
